@@ -1,0 +1,18 @@
+"""A business event between the transaction that records it and the broker that carries it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedEvent:
+    """One outbox row. The envelope that consumers see is made from these fields alone, so however often
+    and from whichever process an event is sent, its bytes are the same."""
+
+    event_id: str  # stable for the fact; the broker's message_id and the consumer's inbox key
+    type: str  # "round.settled", "round.void", ... as api.md lists them
+    operator_id: str
+    game_id: str
+    subject: str  # the round's or the player's id
+    sequence: int  # the player's, without gaps
+    occurred_at: str  # RFC 3339, UTC
+    data: str  # a JSON object, as stored

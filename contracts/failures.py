@@ -1,0 +1,29 @@
+"""Every way a round can fail, by name, once: what steps raise and what a round's `failure.code` says."""
+
+from typing import Final
+
+# A round that is refused before money moves ends `declined` with one of these codes.
+INSUFFICIENT_FUNDS: Final = "insufficient-funds"
+ROUND_OPEN: Final = "round-open"
+SESSION_EXPIRED: Final = "session-expired"
+PLAYER_BLOCKED: Final = "player-blocked"
+GAME_DISABLED: Final = "game-disabled"
+ID_REUSED: Final = "id-reused"
+
+# A round whose stake was (or may have been) held and is given back ends `void` with one of these.
+RESERVE_UNCERTAIN: Final = "reserve-uncertain"
+RESOLVE_FAILED: Final = "resolve-failed"
+ROUND_CANCELLED: Final = "round-cancelled"
+
+# Error types that no retry can mend: the activity raises them non-retryable.
+GAME_ERROR: Final = "GameError"
+LEDGER_CONFLICT: Final = "LedgerConflict"
+NON_RETRYABLE: Final = (GAME_ERROR, LEDGER_CONFLICT)
+
+# Error text is cut to this length before it becomes a payload, a row or a log line.
+DETAIL_LIMIT: Final = 300
+
+
+def bounded(text: str) -> str:
+    """`text` cut to DETAIL_LIMIT characters."""
+    return text if len(text) <= DETAIL_LIMIT else text[: DETAIL_LIMIT - 1] + "…"

@@ -1,0 +1,126 @@
+"""The round as it crosses process boundaries: the bet, what each step takes and gives, the states."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class RoundState(StrEnum):
+    """The states of a round as api.md names them; the last three are final."""
+
+    PENDING = "pending"
+    AWAITING_CHOICE = "awaiting_choice"
+    SETTLING = "settling"
+    SETTLED = "settled"
+    DECLINED = "declined"
+    VOID = "void"
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset({RoundState.SETTLED, RoundState.DECLINED, RoundState.VOID})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundKey:
+    """Names one round for ever: a round id is its player's own, so two players may use the same one."""
+
+    operator_id: str
+    player_key: int
+    round_id: str
+
+    @property
+    def workflow_id(self) -> str:
+        """Opaque by construction: workflow ids are never encrypted."""
+        return f"{self.operator_id}:{self.player_key}:{self.round_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bet:
+    """The only argument of RoundWorkflow. `stake` is in minor units of `currency`."""
+
+    key: RoundKey
+    player_id: str
+    account_id: int
+    session_id: str
+    game_id: str
+    game_version: str
+    currency: str
+    stake: int
+    mode: str  # the game's bet mode ("base" unless the game offers others)
+    choice: dict[str, Any] | None
+    request_id: str  # of the HTTP request that started the round: tells a first answer from a repeat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawReference:
+    """Where a round's randomness comes from. The server seed is sealed: it opens only in `resolve`."""
+
+    seed_id: str
+    sealed_server_seed: str
+    client_seed: str
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What `reserve` found or made: a held stake, a refusal, or a round that already reached its end."""
+
+    state: RoundState
+    draw: DrawReference | None = None  # set exactly when the state is pending
+    failure_code: str | None = None
+    event_id: str | None = None  # of a round that was already final
+    request_id: str | None = None  # of the request that made the round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveRequest:
+    bet: Bet
+    draw: DrawReference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """A game's final step: the outcome to show and the win in minor units."""
+
+    outcome: dict[str, Any]
+    win: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleRequest:
+    bet: Bet
+    resolution: Resolution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRequest:
+    bet: Bet
+    failure_code: str
+    failure_detail: str  # bounded, free of secrets; for the person who reads the history
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """How the ledger closed the round. The first terminal wins, so a settle may answer `void` and a
+    release `settled`; the answer is what stands."""
+
+    state: RoundState
+    event_id: str | None
+    failure_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmitRequest:
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundClosed:
+    """The workflow's result."""
+
+    state: RoundState
+    failure_code: str | None = None
+    request_id: str | None = None

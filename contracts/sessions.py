@@ -1,0 +1,18 @@
+"""What a game session's token says: who plays which game, with which money, until when."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClaims:
+    """The claims of one session token. Ids are opaque; `expires_at` is seconds since the epoch, UTC."""
+
+    session_id: str
+    operator_id: str
+    player_id: str
+    player_key: int  # our own key of the player, so that no request has to look it up
+    account_id: int  # the player's account in the session's currency
+    game_id: str
+    currency: str
+    mode: str  # "real"; "demo" is reserved
+    expires_at: int
