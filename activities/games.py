@@ -1,0 +1,39 @@
+"""The step that computes: open the sealed seed, play the game. Running it again gives the same outcome."""
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from contracts import steps
+from contracts.failures import GAME_ERROR, bounded
+from contracts.rounds import Resolution, ResolveRequest
+from games.checks import play_round
+from games.draws import HmacDraws
+from games.protocol import Wager
+from games.registry import Registry
+from security.seeds import SeedVault
+
+
+class GameSteps:
+    """The server seed is in the clear only inside `resolve`, for as long as the game plays."""
+
+    def __init__(self, registry: Registry, vault: SeedVault) -> None:
+        self._registry = registry
+        self._vault = vault
+
+    @activity.defn(name=steps.RESOLVE.name)
+    async def resolve(self, request: ResolveRequest) -> Resolution:
+        """Raises UnknownGame, UnknownKey or SealBroken for another worker to try; what the game itself
+        raises, nobody can mend."""
+        bet, draw = request.bet, request.draw
+        game = self._registry.get(bet.game_id, bet.game_version)
+        seed = self._vault.open(draw.seed_id, draw.sealed_server_seed)
+        draws = HmacDraws(server_seed=seed, client_seed=draw.client_seed, nonce=draw.nonce)
+        wager = Wager(stake=bet.stake, mode=bet.mode, choice=bet.choice)
+        try:
+            step = play_round(game, wager, draws)
+            if step.choices:
+                raise ValueError(f"{game.id} offers choices, which rounds do not carry yet")
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, always the same
+            message = bounded(f"{type(error).__name__}: {error}")
+            raise ApplicationError(message, type=GAME_ERROR, non_retryable=True) from None
+        return Resolution(outcome=step.outcome, win=step.win)

@@ -1,0 +1,83 @@
+"""The steps that move money: reserve, settle, release. Each is one call of the wallet and one commit."""
+
+from collections.abc import Callable
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from contracts import steps
+from contracts.failures import ID_REUSED, LEDGER_CONFLICT, bounded
+from contracts.rounds import (
+    Bet,
+    DrawReference,
+    ReleaseRequest,
+    Reservation,
+    RoundState,
+    SettleRequest,
+    Terminal,
+)
+from contracts.views import RoundView
+from wallet.interface import Wallet, WalletConflict
+
+
+class WalletSteps:
+    """`deliver` hands a closed round to whoever waits for it in this process; it is called after the
+    commit, so nobody hears of a result that could still be lost."""
+
+    def __init__(self, wallet: Wallet, deliver: Callable[[RoundView], None]) -> None:
+        self._wallet = wallet
+        self._deliver = deliver
+
+    @activity.defn(name=steps.RESERVE.name)
+    async def reserve(self, bet: Bet) -> Reservation:
+        view = await self._wallet.reserve(bet)
+        if not view.answers(bet):
+            self._deliver(view)
+            return Reservation(state=RoundState.DECLINED, failure_code=ID_REUSED, request_id=view.request_id)
+        if view.state.final:
+            self._deliver(view)
+        return _reservation(view)
+
+    @activity.defn(name=steps.SETTLE.name)
+    async def settle(self, request: SettleRequest) -> Terminal:
+        try:
+            view = await self._wallet.settle(request.bet, request.resolution)
+        except WalletConflict as conflict:
+            raise ApplicationError(bounded(str(conflict)), type=LEDGER_CONFLICT, non_retryable=True) from None
+        self._deliver(view)
+        return _terminal(view)
+
+    @activity.defn(name=steps.RELEASE.name)
+    async def release(self, request: ReleaseRequest) -> Terminal:
+        view = await self._wallet.release(
+            request.bet, failure_code=request.failure_code, failure_detail=request.failure_detail
+        )
+        self._deliver(view)
+        return _terminal(view)
+
+
+def _reservation(view: RoundView) -> Reservation:
+    return Reservation(
+        state=view.state,
+        draw=None if view.state.final else _draw(view),
+        failure_code=view.failure_code,
+        event_id=view.event_id,
+        request_id=view.request_id,
+    )
+
+
+def _draw(view: RoundView) -> DrawReference:
+    assert view.seed_id is not None
+    assert view.sealed_server_seed is not None
+    assert view.client_seed is not None
+    assert view.nonce is not None
+    return DrawReference(
+        seed_id=view.seed_id,
+        sealed_server_seed=view.sealed_server_seed,
+        client_seed=view.client_seed,
+        nonce=view.nonce,
+    )
+
+
+def _terminal(view: RoundView) -> Terminal:
+    return Terminal(state=view.state, event_id=view.event_id, failure_code=view.failure_code)

@@ -1,0 +1,21 @@
+"""The ASGI application: routes, problems and the door, around the services it is given."""
+
+from fastapi import FastAPI
+
+from api import game_routes, open_routes, operator_routes, problems
+from api.door import Door
+from api.open_routes import ReadinessChecks
+from api.services import Services
+
+DESCRIPTION = "Casino game rounds as durable workflows. Amounts are integers in minor units."
+
+
+def create_app(services: Services, readiness: ReadinessChecks, *, max_open_requests: int) -> Door:
+    """The whole API as one ASGI application."""
+    app = FastAPI(title="Croupier", version="1", description=DESCRIPTION, redirect_slashes=False)
+    app.state.services = services
+    app.state.readiness = readiness
+    for router in (open_routes.router, game_routes.router, operator_routes.router):
+        app.include_router(router)
+    problems.install(app)
+    return Door(app, max_open_requests=max_open_requests)

@@ -1,0 +1,118 @@
+"""Taking a bet: start its round, wait for the answer in this process or over Temporal, and no query before."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from contracts.rounds import Bet, RoundClosed
+from contracts.steps import ROUND_WORKFLOW
+from contracts.views import RoundView
+from runtime.answers import WaitingRoom
+from runtime.services import Rounds
+
+# A workflow task that is not completed within this time is given to another worker. A round takes
+# milliseconds, so this is how long a killed process can delay one.
+TASK_TIMEOUT: Final = timedelta(seconds=2)
+# The answer of a round that runs here comes in process. After this time it may be running elsewhere
+# (its process was killed, or had no free slot), and Temporal is asked too.
+IN_PROCESS_PATIENCE_S: Final = 1.0
+START_TIMEOUT: Final = timedelta(seconds=5)
+
+
+class StartUncertain(Exception):
+    """Temporal did not say whether it took the round: asking for the round tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`view` is None while the round is pending. `first` tells the first answer from a repeat's."""
+
+    view: RoundView | None
+    first: bool
+
+
+class BetDesk:
+    """Starts rounds and waits for their ends."""
+
+    def __init__(
+        self, client: Client, rounds: Rounds, waiting_room: WaitingRoom, *, task_queue: str, patience_s: float
+    ) -> None:
+        self._client = client
+        self._rounds = rounds
+        self._waiting_room = waiting_room
+        self._task_queue = task_queue
+        self._patience_s = patience_s
+
+    async def place(self, bet: Bet) -> Answer:
+        """The round that `bet` started, or the one that its id names already; the caller compares them.
+        Raises StartUncertain."""
+        with self._waiting_room.expect(bet.key) as delivered:
+            try:
+                handle = await self._start(bet)
+            except WorkflowAlreadyStartedError:
+                return Answer(await self._rounds.find(bet.key), first=False)
+            view = await self._await_end(handle, bet, delivered)
+        return Answer(view, first=view is None or view.request_id == bet.request_id)
+
+    async def _start(self, bet: Bet) -> WorkflowHandle[object, RoundClosed]:
+        """Eagerly: Temporal hands the first task back with the reply, and the worker of this process runs
+        it. A round of this id that is still open is joined; one that has ended is never played again."""
+        try:
+            handle: WorkflowHandle[object, RoundClosed] = await self._client.start_workflow(
+                ROUND_WORKFLOW,
+                bet,
+                id=bet.key.workflow_id,
+                task_queue=self._task_queue,
+                result_type=RoundClosed,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                task_timeout=TASK_TIMEOUT,
+                request_eager_start=True,
+                rpc_timeout=START_TIMEOUT,
+            )
+        except RPCError as error:
+            raise StartUncertain(error.status.name) from error
+        return handle
+
+    async def _await_end(
+        self,
+        handle: WorkflowHandle[object, RoundClosed],
+        bet: Bet,
+        delivered: asyncio.Future[RoundView],
+    ) -> RoundView | None:
+        """None when the client's patience ends first; the round goes on."""
+        with suppress(TimeoutError):
+            return await asyncio.wait_for(
+                asyncio.shield(delivered), min(IN_PROCESS_PATIENCE_S, self._patience_s)
+            )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s - IN_PROCESS_PATIENCE_S):
+                return await self._first_of(delivered, handle, bet)
+        return None
+
+    async def _first_of(
+        self,
+        delivered: asyncio.Future[RoundView],
+        handle: WorkflowHandle[object, RoundClosed],
+        bet: Bet,
+    ) -> RoundView | None:
+        elsewhere = asyncio.create_task(self._read_after(handle, bet))
+        either: set[asyncio.Future[Any]] = {delivered, elsewhere}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            return delivered.result() if delivered.done() else elsewhere.result()
+        finally:
+            elsewhere.cancel()
+
+    async def _read_after(self, handle: WorkflowHandle[object, RoundClosed], bet: Bet) -> RoundView | None:
+        """A cancelled or failed round has left its record too, so the row tells, not the result."""
+        with suppress(WorkflowFailureError, RPCError):
+            await handle.result()
+        return await self._rounds.find(bet.key)

@@ -1,0 +1,162 @@
+"""The bodies of requests, checked exactly, and of answers, as OpenAPI describes them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+# Ids that callers choose: they are idempotency keys, parts of workflow ids and words of routing keys.
+CallerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}\z")]
+GameId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}\z")]
+# 2**53 - 1: the largest integer that every JSON client reads exactly.
+Amount = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class MoneyIn(_Request):
+    """`amount` in minor units of `currency`."""
+
+    amount: Amount
+    currency: Currency
+
+
+class OpenSession(_Request):
+    player_id: CallerId
+    game_id: GameId
+    currency: Currency
+    mode: Literal["real", "demo"] = "real"
+    client_seed: CallerId | None = None
+
+
+class Deposit(_Request):
+    transaction_id: CallerId
+    amount: MoneyIn
+
+
+class PlaceBet(_Request):
+    """`stake` in minor units of the session's currency; `choice` as the game's own description says."""
+
+    round_id: CallerId
+    stake: Amount
+    mode: Annotated[str, StringConstraints(max_length=64)] = "base"
+    choice: dict[str, Any] | None = None
+
+
+class Money(BaseModel):
+    """`amount` in minor units of `currency`."""
+
+    amount: int
+    currency: str
+
+
+class GameName(BaseModel):
+    id: str
+    version: str
+
+
+class Fairness(BaseModel):
+    server_seed_hash: str | None
+    client_seed: str | None
+    nonce: int | None
+
+
+class Failure(BaseModel):
+    code: str
+
+
+class RoundOut(BaseModel):
+    round_id: str
+    state: Literal["pending", "awaiting_choice", "settling", "settled", "declined", "void"]
+    game: GameName
+    mode: str
+    stake: Money
+    win: Money
+    balance: Money | None
+    outcome: dict[str, Any] | None
+    choices: list[dict[str, Any]]
+    decide_by: datetime | None
+    fairness: Fairness
+    sequence: int | None
+    created_at: datetime
+    settled_at: datetime | None
+    failure: Failure | None
+
+
+class RoundPage(BaseModel):
+    items: list[RoundOut]
+    next_cursor: str | None
+
+
+class OperatorRound(RoundOut):
+    player_id: str
+    session_id: str
+    event_id: str | None
+    workflow_id: str
+
+
+class OperatorRoundPage(BaseModel):
+    items: list[OperatorRound]
+    next_cursor: str | None
+
+
+class SessionOpened(BaseModel):
+    session_id: str
+    token: str
+    launch_url: str
+    expires_at: datetime
+
+
+class SessionCommitment(BaseModel):
+    server_seed_hash: str
+    client_seed: str
+    next_nonce: int
+
+
+class PlayerName(BaseModel):
+    id: str
+
+
+class SessionOut(BaseModel):
+    session_id: str
+    player: PlayerName
+    game: dict[str, Any]
+    currency: str
+    mode: str
+    balance: Money
+    limits: dict[str, Any]
+    open_round: str | None
+    fairness: SessionCommitment
+    expires_at: datetime
+
+
+class BalanceOut(BaseModel):
+    balance: Money
+
+
+class OperatorBalance(BaseModel):
+    """`balance` is available; `held` is reserved by open rounds; `total` is both."""
+
+    balance: Money
+    held: Money
+    total: Money
+
+
+class Deposited(BaseModel):
+    transaction_id: str
+    balance: Money
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457; further members as the case needs."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str

@@ -1,0 +1,155 @@
+"""The operator's calls: sessions, deposits, balances and the history of its rounds."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import JSONResponse
+
+from api.authentication import Deps, Operator
+from api.game_routes import ID_PATTERN, REPLAYED
+from api.models import (
+    CallerId,
+    Currency,
+    Deposit,
+    Deposited,
+    OpenSession,
+    OperatorBalance,
+    OperatorRound,
+    OperatorRoundPage,
+    ProblemOut,
+    SessionOpened,
+)
+from api.problems import Problem
+from api.shapes import cursor, moment, money, operator_round_body, position
+from api.strict_json import StrictRoute
+from contracts import failures
+from contracts.rounds import RoundState
+from games.registry import UnknownGame
+
+router = APIRouter(
+    prefix="/v1/operator",
+    route_class=StrictRoute,
+    responses={"default": {"model": ProblemOut, "description": "A problem document"}},
+)
+
+PlayerId = Annotated[str, Path(pattern=ID_PATTERN)]
+
+
+@router.post("/sessions", tags=["Session API"], status_code=201, response_model=SessionOpened)
+async def open_session(body: OpenSession, operator: Operator, services: Deps) -> JSONResponse:
+    """Opens a session; the player is made by the first one. The token goes to the game client."""
+    if body.mode != "real":
+        raise Problem("invalid", "mode: demo sessions are not offered yet")
+    try:
+        services.games.get(body.game_id)
+    except UnknownGame:
+        raise Problem("not-found", "There is no such game; GET /v1/games lists them.") from None
+    session, token = await services.sessions.open(
+        operator_id=operator.operator_id,
+        player_id=body.player_id,
+        game_id=body.game_id,
+        currency=body.currency,
+        client_seed=body.client_seed,
+    )
+    fragment = urlencode({"token": token})
+    return JSONResponse(
+        {
+            "session_id": session.session_id,
+            "token": token,
+            "launch_url": f"{services.game_client_url}?{urlencode({'game': body.game_id})}#{fragment}",
+            "expires_at": moment(session.expires_at),
+        },
+        201,
+    )
+
+
+@router.delete("/sessions/{session_id}", tags=["Session API"], status_code=204)
+async def end_session(
+    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: Operator, services: Deps
+) -> Response:
+    """Ends a session: it takes no more bets, and rounds in flight finish."""
+    if not await services.sessions.end(operator_id=operator.operator_id, session_id=session_id):
+        raise Problem("not-found", "There is no such session.")
+    return Response(status_code=204)
+
+
+@router.post("/players/{player_id}/deposits", tags=["Wallet API"], status_code=201, response_model=Deposited)
+async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, services: Deps) -> JSONResponse:
+    """Credits the player, once per transaction id."""
+    done = await services.players.deposit(
+        operator_id=operator.operator_id,
+        player_id=player_id,
+        transaction_id=body.transaction_id,
+        amount=body.amount.amount,
+        currency=body.amount.currency,
+    )
+    if done.result == "reused":
+        raise Problem(failures.ID_REUSED, "This transaction id belongs to another deposit of the player.")
+    replayed = done.result == "replayed"
+    answer = {
+        "transaction_id": body.transaction_id,
+        "balance": money(done.available, body.amount.currency),
+    }
+    return JSONResponse(answer, 200 if replayed else 201, headers=REPLAYED if replayed else None)
+
+
+@router.get("/players/{player_id}/balance", tags=["Wallet API"], response_model=OperatorBalance)
+async def balance(
+    player_id: PlayerId, currency: Annotated[Currency, Query()], operator: Operator, services: Deps
+) -> JSONResponse:
+    """The player's balance in one currency, with what open rounds hold."""
+    found = await services.players.balance_of(
+        operator_id=operator.operator_id, player_id=player_id, currency=currency
+    )
+    if found is None:
+        raise Problem("not-found", "The player has no account in this currency.")
+    return JSONResponse(
+        {
+            "balance": money(found.available, currency),
+            "held": money(found.held, currency),
+            "total": money(found.balance, currency),
+        }
+    )
+
+
+@router.get("/rounds", tags=["Result API"], response_model=OperatorRoundPage)
+async def rounds(
+    operator: Operator,
+    services: Deps,
+    player_id: Annotated[CallerId | None, Query()] = None,
+    game_id: Annotated[CallerId | None, Query()] = None,
+    state: Annotated[RoundState | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
+) -> JSONResponse:
+    """The operator's rounds, newest first."""
+    items, following = await services.rounds.page_of_operator(
+        operator.operator_id,
+        before=position(cursor_),
+        limit=limit,
+        player_id=player_id,
+        game_id=game_id,
+        state=state,
+    )
+    return JSONResponse(
+        {"items": [operator_round_body(view) for view in items], "next_cursor": cursor(following)}
+    )
+
+
+@router.get("/rounds/{round_id}", tags=["Result API"], response_model=OperatorRound)
+async def round_(
+    round_id: Annotated[str, Path(pattern=ID_PATTERN)],
+    operator: Operator,
+    services: Deps,
+    player_id: Annotated[CallerId | None, Query()] = None,
+) -> JSONResponse:
+    """One round. A round id is its player's own: where two players used the same one, say whose."""
+    found, _ = await services.rounds.page_of_operator(
+        operator.operator_id, limit=2, player_id=player_id, round_id=round_id
+    )
+    if not found:
+        raise Problem("not-found", "There is no such round.")
+    if len(found) > 1:
+        raise Problem("invalid", "player_id: several players have a round of this id; say whose")
+    return JSONResponse(operator_round_body(found[0]))

@@ -1,0 +1,124 @@
+"""Every problem the API answers with: RFC 9457 documents, and the one table of their HTTP statuses."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from contracts import failures
+
+# code -> (HTTP status, title). The codes are api.md's; clients switch on them, people read the titles.
+PROBLEMS: Final[dict[str, tuple[int, str]]] = {
+    "unauthenticated": (401, "Authentication is missing or not valid"),
+    failures.SESSION_EXPIRED: (401, "The session is over"),
+    failures.INSUFFICIENT_FUNDS: (402, "The balance does not cover the stake"),
+    "forbidden": (403, "This is not allowed"),
+    "limit-exceeded": (403, "A limit of the session would be exceeded"),
+    failures.GAME_DISABLED: (403, "The game is switched off"),
+    failures.PLAYER_BLOCKED: (403, "The player is blocked"),
+    "not-found": (404, "There is nothing here"),
+    "method-not-allowed": (405, "This address does not take that method"),
+    failures.ROUND_OPEN: (409, "Another round of this game is still open"),
+    "round-closed": (409, "The round is closed"),
+    "wrong-state": (409, "The state does not allow this"),
+    "too-large": (413, "The body is too large"),
+    "unsupported-media-type": (415, "The body must be application/json"),
+    "invalid": (422, "The request is not valid"),
+    failures.ID_REUSED: (422, "The id belongs to another request"),
+    "currency-mismatch": (422, "The currency does not fit"),
+    "stake-not-allowed": (422, "The stake is not on the ladder"),
+    "unknown-choice": (422, "The game does not take this choice"),
+    "too-many-requests": (429, "Too many requests"),
+    "internal": (500, "Something went wrong on our side"),
+    "wallet-failed": (502, "The wallet did not answer as agreed"),
+    "overloaded": (503, "Too busy right now"),
+}
+_CODES_OF_STATUS: Final = {
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+CONTENT_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:croupier:problem:"
+RETRY_AFTER_S: Final = 1
+
+
+class Problem(Exception):
+    """Raised anywhere below a route to answer with the problem `code`. `detail` is for people and says the
+    next step; `members` are further fields that the case needs, such as `open_round` or `balance`."""
+
+    def __init__(
+        self, code: str, detail: str = "", *, headers: dict[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+        self.members = members
+
+
+def document(problem: Problem, request_id: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """The status, headers and body of a problem."""
+    status, title = PROBLEMS[problem.code]
+    body = {
+        "type": TYPE_PREFIX + problem.code,
+        "title": title,
+        "status": status,
+        "detail": problem.detail or title,
+        "code": problem.code,
+        "request_id": request_id,
+        **problem.members,
+    }
+    headers = dict(problem.headers)
+    if status == 503:
+        body["retry_after"] = RETRY_AFTER_S
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return status, headers, body
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the app a problem document."""
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_unexpected)
+
+
+def _respond(request: Request, problem: Problem) -> JSONResponse:
+    status, headers, body = document(problem, request.state.request_id)
+    return JSONResponse(body, status, headers=headers, media_type=CONTENT_TYPE)
+
+
+async def _answer_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return _respond(request, error)
+
+
+async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return _respond(request, Problem("invalid", _first_error(error)))
+
+
+async def _answer_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = _CODES_OF_STATUS.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
+    return _respond(request, Problem(code, headers=dict(error.headers or {})))
+
+
+async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
+    # The log has the traceback, under the request's id; the client gets neither text nor type of the error.
+    return _respond(request, Problem("internal", "Ask for the round before sending anything again."))
+
+
+def _first_error(error: RequestValidationError) -> str:
+    """Where the request is wrong and why, without repeating what was sent."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return "The body is not valid JSON: " + str(first.get("ctx", {}).get("error", "it cannot be read"))
+    place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return f"{place}: {first['msg']}"[: failures.DETAIL_LIMIT]

@@ -1,0 +1,23 @@
+"""What the routes work with, handed in by the composition root."""
+
+from dataclasses import dataclass
+
+from api.bets import BetDesk
+from games.registry import Registry
+from runtime.services import OperatorKeys, Players, Rounds, Sessions
+from security.tokens import TokenVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`game_client_url` is where launch URLs point; the token goes in its fragment, which browsers keep
+    to themselves."""
+
+    games: Registry
+    bets: BetDesk
+    sessions: Sessions
+    players: Players
+    rounds: Rounds
+    operator_keys: OperatorKeys
+    tokens: TokenVerifier
+    game_client_url: str

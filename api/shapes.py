@@ -1,0 +1,77 @@
+"""What the API shows of stored things: pure translations into api.md's shapes."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any
+
+from api.problems import Problem
+from contracts.rounds import RoundState
+from contracts.views import RoundView
+
+
+def money(amount: int, currency: str) -> dict[str, Any]:
+    return {"amount": amount, "currency": currency}
+
+
+def moment(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def round_body(view: RoundView) -> dict[str, Any]:
+    """A round as its player sees it."""
+    return {
+        "round_id": view.key.round_id,
+        "state": view.state.value,
+        "game": {"id": view.game_id, "version": view.game_version},
+        "mode": view.mode,
+        "stake": money(view.stake, view.currency),
+        "win": money(view.win, view.currency),
+        "balance": None if view.balance is None else money(view.balance, view.currency),
+        "outcome": view.outcome,
+        "choices": [],
+        "decide_by": None,
+        "fairness": {
+            "server_seed_hash": view.server_seed_hash,
+            "client_seed": view.client_seed,
+            "nonce": view.nonce,
+        },
+        "sequence": view.sequence,
+        "created_at": moment(view.created_at),
+        "settled_at": moment(view.closed_at) if view.state is RoundState.SETTLED else None,
+        "failure": None if view.failure_code is None else {"code": view.failure_code},
+    }
+
+
+def operator_round_body(view: RoundView) -> dict[str, Any]:
+    """A round as its operator sees it."""
+    return round_body(view) | {
+        "player_id": view.player_id,
+        "session_id": view.session_id,
+        "event_id": view.event_id,
+        "workflow_id": view.key.workflow_id,
+    }
+
+
+def cursor(position: int | None) -> str | None:
+    """Opaque to clients, so that its meaning may change."""
+    return None if position is None else base64.urlsafe_b64encode(b"r%d" % position).decode().rstrip("=")
+
+
+def position(text: str | None) -> int | None:
+    """What `cursor` made. Raises the problem `invalid` for anything else."""
+    if text is None:
+        return None
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
+        if not decoded.startswith("r") or not decoded[1:].isascii() or not decoded[1:].isdigit():
+            raise ValueError
+        value = int(decoded[1:])
+        if value >= 2**63:
+            raise ValueError
+    except (ValueError, binascii.Error):
+        raise Problem("invalid", "cursor: use the next_cursor of an earlier answer") from None
+    return value

@@ -1,0 +1,86 @@
+"""Request bodies are JSON as RFC 8259 means it: no NaN, no duplicate names, no endless nesting."""
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NoReturn
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+DEPTH_LIMIT: Final = 20
+# Longer integers than any amount has; parsing much longer ones would cost quadratic time.
+DIGITS_LIMIT: Final = 30
+
+
+class StrictRequest(Request):
+    """A request whose JSON must be exact. FastAPI turns the JSONDecodeError into a 422."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = loads(await self.body())
+        return self._json
+
+
+class StrictRoute(APIRoute):
+    """The route class of every router, so that no body is read in any other way."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict_handler(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strict_handler
+
+
+def loads(body: bytes) -> Any:
+    """Parses `body`. Raises json.JSONDecodeError, whose message quotes nothing of the body."""
+    try:
+        text = body.decode("utf-8")
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_integer
+        )
+        _check(value, 1)
+    except RecursionError:
+        raise _refusal("it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise json.JSONDecodeError(error.msg, "", 0) from None
+    except UnicodeDecodeError:
+        raise _refusal("it is not UTF-8") from None
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _refusal("a name occurs twice in one object")
+    return members
+
+
+def _refuse_constant(_name: str) -> NoReturn:
+    raise _refusal("NaN and Infinity are not JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > DIGITS_LIMIT:
+        raise _refusal("a number is too long")
+    return int(digits)
+
+
+def _check(value: Any, depth: int) -> None:
+    """Refuses deep nesting, and text that no database and no UTF-8 can carry."""
+    if depth > DEPTH_LIMIT:
+        raise _refusal("it is nested too deeply")
+    if isinstance(value, dict):
+        for name, member in value.items():
+            _check(name, depth)
+            _check(member, depth + 1)
+    elif isinstance(value, list):
+        for member in value:
+            _check(member, depth + 1)
+    elif isinstance(value, str) and ("\x00" in value or any("\ud800" <= c <= "\udfff" for c in value)):
+        raise _refusal("a text holds a character that cannot be stored")
+
+
+def _refusal(why: str) -> json.JSONDecodeError:
+    return json.JSONDecodeError(why, "", 0)

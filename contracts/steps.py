@@ -1,0 +1,37 @@
+"""The steps of a round by name, with what each takes and gives: the seam between workflows and activities."""
+
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from contracts.rounds import (
+    Bet,
+    EmitRequest,
+    ReleaseRequest,
+    Reservation,
+    Resolution,
+    ResolveRequest,
+    SettleRequest,
+    Terminal,
+)
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[Request, Result]):
+    """A step's name, as histories show it, and the types of its one argument and its result."""
+
+    name: str
+    request_type: type[Request]
+    result_type: type[Result]
+
+
+RESERVE: Final = Step("reserve", Bet, Reservation)
+RESOLVE: Final = Step("resolve", ResolveRequest, Resolution)
+SETTLE: Final = Step("settle", SettleRequest, Terminal)
+RELEASE: Final = Step("release", ReleaseRequest, Terminal)
+EMIT: Final = Step("emit", EmitRequest, bool)
+
+# The workflow's name, as histories show it and as the ingress starts it.
+ROUND_WORKFLOW: Final = "Round"

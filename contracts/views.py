@@ -1,0 +1,101 @@
+"""What the ledger shows of a round: the stored row as the rest of the program sees it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from contracts.rounds import Bet, RoundKey, RoundState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundView:
+    """A round as it is stored. Amounts are minor units of `currency`; `balance` is the player's available
+    balance right after the round closed, and None while it is open."""
+
+    key: RoundKey
+    player_id: str
+    account_id: int
+    session_id: str
+    game_id: str
+    game_version: str
+    currency: str
+    mode: str
+    stake: int
+    choice: dict[str, Any] | None
+    request_id: str
+    state: RoundState
+    outcome: dict[str, Any] | None
+    win: int
+    balance: int | None
+    sequence: int | None
+    event_id: str | None
+    failure_code: str | None
+    failure_detail: str | None
+    seed_id: str | None
+    sealed_server_seed: str | None
+    server_seed_hash: str | None
+    client_seed: str | None
+    nonce: int | None
+    created_at: datetime
+    closed_at: datetime | None
+
+    def answers(self, bet: Bet) -> bool:
+        """Whether `bet` is the request that made this round, or an honest repeat of it."""
+        return (
+            self.key == bet.key
+            and self.account_id == bet.account_id
+            and self.game_id == bet.game_id
+            and self.mode == bet.mode
+            and self.stake == bet.stake
+            and self.choice == bet.choice
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionView:
+    """A session with its current seed pair's public half."""
+
+    session_id: str
+    operator_id: str
+    player_id: str
+    player_key: int
+    account_id: int
+    game_id: str
+    currency: str
+    mode: str
+    server_seed_hash: str
+    client_seed: str
+    next_nonce: int
+    expires_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceView:
+    """What a player has, in minor units: `held` is reserved by open rounds, `available` is the rest."""
+
+    currency: str
+    balance: int
+    held: int
+
+    @property
+    def available(self) -> int:
+        return self.balance - self.held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositView:
+    """`result` is deposited, replayed (an honest repeat) or reused (the id belongs to another deposit)."""
+
+    result: str
+    available: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyView:
+    """An operator's key as stored: the hash is compared in memory, never sent anywhere."""
+
+    key_id: str
+    operator_id: str
+    secret_hash: str  # SHA-256, in hex
+    scope: str

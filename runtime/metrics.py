@@ -1,0 +1,23 @@
+"""What this process counts and measures, in Prometheus's terms. Labels never carry an id of a player."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+LATENCY_BUCKETS_S: Final = (0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
+ROUNDS_CLOSED: Final = Counter(
+    "croupier_rounds_closed_total", "Rounds this process saw reach their end.", ["game", "state"]
+)
+BET_SECONDS: Final = Histogram(
+    "croupier_bet_seconds",
+    "From a bet's arrival to its answer, by how it was answered.",
+    ["answer"],
+    buckets=LATENCY_BUCKETS_S,
+)
+BETS_REFUSED: Final = Counter("croupier_bets_refused_total", "Bets refused at the door.", ["code"])
+OPEN_REQUESTS: Final = Gauge("croupier_open_requests", "Requests being served.")
+OUTBOX_WAITING: Final = Gauge("croupier_outbox_waiting", "Events that wait for the broker.")
+OUTBOX_AGE_SECONDS: Final = Gauge("croupier_outbox_age_seconds", "Age of the oldest waiting event.")
+EVENTS_SWEPT: Final = Counter("croupier_events_swept_total", "Events the sweeper had to publish.")
+EVENTS_APPLIED: Final = Counter("croupier_statistics_events_total", "Events seen by the consumer.", ["kind"])

@@ -1,0 +1,196 @@
+"""What the ingress asks of the rest of the program, apart from playing rounds: sessions, players, history."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import uuid4
+
+import asyncpg
+
+from contracts.rounds import RoundKey, RoundState
+from contracts.sessions import SessionClaims
+from contracts.views import ApiKeyView, BalanceView, DepositView, RoundView, SessionView
+from security.api_keys import ApiKeyInvalid, parse_api_key
+from security.seeds import SeedVault, commitment, new_server_seed
+from security.tokens import TokenIssuer
+from storage import history, operators, players, rounds, sessions
+from storage.database import Database
+
+# A revoked key is refused at the latest after this time.
+KEY_CACHE_S: Final = 10.0
+KEY_CACHE_LIMIT: Final = 1_000
+
+
+class Sessions:
+    """Opens, finds and ends game sessions."""
+
+    def __init__(self, pool: asyncpg.Pool, vault: SeedVault, issuer: TokenIssuer, *, lifetime_s: int) -> None:
+        self._pool = pool
+        self._vault = vault
+        self._issuer = issuer
+        self._lifetime_s = lifetime_s
+
+    async def open(
+        self, *, operator_id: str, player_id: str, game_id: str, currency: str, client_seed: str | None
+    ) -> tuple[SessionView, str]:
+        """A new session and its token. The player and the account are made when they are missing."""
+        player_key, account_id = await sessions.ensure_account(
+            self._pool, operator_id=operator_id, player_id=player_id, currency=currency
+        )
+        server_seed, seed_id = new_server_seed(), uuid4().hex
+        expires_at = int(time.time()) + self._lifetime_s
+        session = SessionView(
+            session_id=uuid4().hex,
+            operator_id=operator_id,
+            player_id=player_id,
+            player_key=player_key,
+            account_id=account_id,
+            game_id=game_id,
+            currency=currency,
+            mode="real",
+            server_seed_hash=commitment(server_seed),
+            client_seed=client_seed or uuid4().hex,
+            next_nonce=0,
+            expires_at=datetime.fromtimestamp(expires_at, UTC),
+            ended_at=None,
+        )
+        sealed = self._vault.seal(seed_id, server_seed)
+        await sessions.open_session(self._pool, session, seed_id=seed_id, sealed_server_seed=sealed)
+        return session, self._issuer.issue(_claims(session, expires_at))
+
+    async def find(self, claims: SessionClaims) -> SessionView | None:
+        return await sessions.find_session(
+            self._pool, session_id=claims.session_id, operator_id=claims.operator_id
+        )
+
+    async def end(self, *, operator_id: str, session_id: str) -> bool:
+        """Whether the operator has such a session. Rounds in flight finish."""
+        return await sessions.end_session(self._pool, session_id=session_id, operator_id=operator_id)
+
+
+def _claims(session: SessionView, expires_at: int) -> SessionClaims:
+    return SessionClaims(
+        session_id=session.session_id,
+        operator_id=session.operator_id,
+        player_id=session.player_id,
+        player_key=session.player_key,
+        account_id=session.account_id,
+        game_id=session.game_id,
+        currency=session.currency,
+        mode=session.mode,
+        expires_at=expires_at,
+    )
+
+
+class Players:
+    """Balances and deposits."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def balance(self, *, player_key: int, currency: str) -> BalanceView | None:
+        return await players.balance(self._pool, player_key=player_key, currency=currency)
+
+    async def balance_of(self, *, operator_id: str, player_id: str, currency: str) -> BalanceView | None:
+        """The same by the operator's own id of the player."""
+        key = await players.find_player(self._pool, operator_id=operator_id, player_id=player_id)
+        return None if key is None else await self.balance(player_key=key, currency=currency)
+
+    async def deposit(
+        self, *, operator_id: str, player_id: str, transaction_id: str, amount: int, currency: str
+    ) -> DepositView:
+        """Once per transaction id. The player and the account are made when they are missing."""
+        player_key, account_id = await sessions.ensure_account(
+            self._pool, operator_id=operator_id, player_id=player_id, currency=currency
+        )
+        return await players.deposit(
+            self._pool,
+            operator_id=operator_id,
+            player_key=player_key,
+            account_id=account_id,
+            transaction_id=transaction_id,
+            amount=amount,
+            currency=currency,
+        )
+
+
+class Rounds:
+    """Reads rounds; they are written by their workflows alone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, key: RoundKey) -> RoundView | None:
+        return await rounds.find(self._database.pool, key)
+
+    async def open_round(self, *, player_key: int, game_id: str) -> str | None:
+        return await sessions.open_round(self._database.pool, player_key=player_key, game_id=game_id)
+
+    async def page_of_player(
+        self, claims: SessionClaims, *, before: int | None, limit: int
+    ) -> tuple[list[RoundView], int | None]:
+        return await history.page(
+            self._database,
+            operator_id=claims.operator_id,
+            player_key=claims.player_key,
+            before=before,
+            limit=limit,
+        )
+
+    async def page_of_operator(
+        self,
+        operator_id: str,
+        *,
+        before: int | None = None,
+        limit: int,
+        player_id: str | None = None,
+        round_id: str | None = None,
+        game_id: str | None = None,
+        state: RoundState | None = None,
+    ) -> tuple[list[RoundView], int | None]:
+        return await history.page(
+            self._database,
+            operator_id=operator_id,
+            player_id=player_id,
+            round_id=round_id,
+            game_id=game_id,
+            state=state,
+            before=before,
+            limit=limit,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedKey:
+    key: ApiKeyView
+    until: float  # of the monotonic clock, in seconds
+
+
+class OperatorKeys:
+    """Authenticates API keys; remembers those it found for KEY_CACHE_S seconds."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._cache: dict[str, _CachedKey] = {}
+
+    async def authenticate(self, presented: str) -> ApiKeyView | None:
+        """The stored key that `presented` is, or None."""
+        try:
+            parsed = parse_api_key(presented)
+        except ApiKeyInvalid:
+            return None
+        key = await self._find(parsed.key_id)
+        return key if key is not None and parsed.matches(key.secret_hash) else None
+
+    async def _find(self, key_id: str) -> ApiKeyView | None:
+        cached = self._cache.get(key_id)
+        if cached is not None and cached.until > time.monotonic():
+            return cached.key
+        self._cache.pop(key_id, None)
+        key = await operators.find_key(self._pool, key_id)
+        if key is not None:
+            if len(self._cache) >= KEY_CACHE_LIMIT:
+                self._cache.pop(next(iter(self._cache)))
+            self._cache[key_id] = _CachedKey(key, time.monotonic() + KEY_CACHE_S)
+        return key

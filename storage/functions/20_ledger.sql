@@ -1,0 +1,68 @@
+-- The pieces of the ledger that its four operations share.
+
+-- One round with what its answer shows of its seed. Available balance, not the ledger's, is what players see.
+CREATE VIEW round_view AS
+SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed
+FROM rounds r LEFT JOIN seeds s ON s.id = r.seed_id;
+
+-- SHA-256 over the previous link and this transfer's fields, so that changing, removing or moving any
+-- transfer breaks every later link of its player. wallet/chain.py computes the same independently.
+CREATE FUNCTION transfer_digest(
+    previous bytea, player_key bigint, chain_position bigint, kind text, reference text, step int,
+    debit_account bigint, credit_account bigint, amount bigint, currency text, created_at timestamptz
+) RETURNS bytea LANGUAGE sql STABLE AS $$
+    SELECT sha256(previous || convert_to(concat_ws('|',
+        player_key, chain_position, kind, reference, step, debit_account, credit_account, amount, currency,
+        to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')), 'UTF8'))
+$$;
+
+-- Moves an amount between two accounts: the transfer, its two postings, the next link of the chain.
+-- The caller holds the player's lock.
+CREATE FUNCTION post_transfer(
+    p_player_key bigint, p_kind text, p_reference text, p_debit bigint, p_credit bigint,
+    p_amount bigint, p_currency text, p_available_after bigint
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_position bigint;
+    v_previous bytea;
+    v_hash bytea;
+    v_at timestamptz := clock_timestamp();
+    v_transfer bigint;
+BEGIN
+    SELECT chain_length + 1, chain_head INTO STRICT v_position, v_previous
+    FROM players WHERE id = p_player_key;
+    v_hash := transfer_digest(v_previous, p_player_key, v_position, p_kind, p_reference, 0,
+                              p_debit, p_credit, p_amount, p_currency, v_at);
+    INSERT INTO transfers (player_key, position, kind, reference, debit_account, credit_account, amount,
+                           currency, available_after, previous_hash, hash, created_at)
+    VALUES (p_player_key, v_position, p_kind, p_reference, p_debit, p_credit, p_amount,
+            p_currency, p_available_after, v_previous, v_hash, v_at)
+    RETURNING id INTO v_transfer;
+    INSERT INTO postings (transfer_id, account_id, amount, currency)
+    VALUES (v_transfer, p_debit, -p_amount, p_currency), (v_transfer, p_credit, p_amount, p_currency);
+    UPDATE players SET chain_length = v_position, chain_head = v_hash WHERE id = p_player_key;
+END $$;
+
+CREATE FUNCTION money_json(amount bigint, currency text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('amount', amount, 'currency', currency)
+$$;
+
+-- What a round's event says. It is read from the closed round alone.
+CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'round_id', r.round_id, 'player_id', r.player_id, 'session_id', r.session_id,
+        'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
+        'stake', money_json(r.stake, r.currency), 'win', money_json(r.win, r.currency),
+        'balance', money_json(r.balance, r.currency),
+        CASE r.state WHEN 'settled' THEN 'settled_at' ELSE 'closed_at' END,
+        to_char(r.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+        || CASE WHEN r.failure_code IS NULL THEN '{}'::jsonb
+                ELSE jsonb_build_object('failure', jsonb_build_object('code', r.failure_code)) END
+$$;
+
+-- Puts a closed round's event into the outbox, in the transaction that closed it.
+CREATE FUNCTION record_event(r rounds) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO outbox (event_id, type, operator_id, player_key, game_id, subject, sequence, data, occurred_at)
+    VALUES (r.event_id, 'round.' || r.state, r.operator_id, r.player_key, r.game_id, r.round_id, r.sequence,
+            round_event_data(r), r.closed_at)
+$$;

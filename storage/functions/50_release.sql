@@ -1,0 +1,51 @@
+-- release: one transaction that gives a held stake back and closes the round as void, with its event.
+--
+-- The reserve whose outcome nobody knows may still be on its way. So a release that finds no round leaves
+-- one that is void already, a tombstone: the late reserve finds it and holds nothing.
+CREATE FUNCTION release_round(
+    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
+    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
+    p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text
+) RETURNS SETOF round_view LANGUAGE plpgsql AS $$
+DECLARE
+    r rounds;
+    v_found boolean;
+    v_held bigint := 0;
+    v_sequence bigint;
+    v_available bigint;
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    SELECT * INTO r FROM rounds WHERE player_key = p_player_key AND round_id = p_round_id;
+    v_found := FOUND;
+
+    IF v_found AND r.state IN ('settled', 'declined', 'void') THEN
+        RETURN QUERY SELECT * FROM round_view v WHERE v.id = r.id;
+        RETURN;
+    END IF;
+
+    IF v_found THEN
+        v_held := r.stake;
+    END IF;
+    UPDATE accounts SET held = held - v_held WHERE id = p_account_id AND player_key = p_player_key
+    RETURNING balance - held INTO STRICT v_available;
+    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO v_sequence;
+
+    IF v_found THEN
+        UPDATE rounds SET state = 'void', balance = v_available, sequence = v_sequence,
+            event_id = gen_random_uuid(), failure_code = p_failure_code, failure_detail = p_failure_detail,
+            closed_at = clock_timestamp()
+        WHERE id = r.id RETURNING * INTO r;
+    ELSE
+        INSERT INTO rounds (
+            operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version,
+            currency, mode, stake, choice, request_id, state, balance, sequence, event_id, failure_code,
+            failure_detail, closed_at)
+        VALUES (
+            p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
+            p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, 'void', v_available, v_sequence,
+            gen_random_uuid(), p_failure_code, p_failure_detail, clock_timestamp())
+        RETURNING * INTO r;
+    END IF;
+    PERFORM record_event(r);
+    RETURN QUERY SELECT * FROM round_view v WHERE v.id = r.id;
+END $$;

@@ -1,0 +1,29 @@
+-- deposit: money from the operator's cash desk to the player. The transaction id makes it happen once:
+-- a repeat answers `replayed` with what the first one left, another amount or currency answers `reused`.
+CREATE FUNCTION deposit(
+    p_operator_id text, p_player_key bigint, p_account_id bigint, p_transaction_id text, p_amount bigint,
+    p_currency text
+) RETURNS TABLE (result text, available bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    t transfers;
+    v_cash bigint;
+    v_available bigint;
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    SELECT * INTO t FROM transfers
+    WHERE player_key = p_player_key AND kind = 'deposit' AND reference = p_transaction_id AND step = 0;
+    IF FOUND THEN
+        RETURN QUERY SELECT
+            CASE WHEN t.amount = p_amount AND t.currency = p_currency THEN 'replayed' ELSE 'reused' END,
+            t.available_after;
+        RETURN;
+    END IF;
+    SELECT id INTO STRICT v_cash FROM accounts
+    WHERE operator_id = p_operator_id AND kind = 'cash' AND currency = p_currency AND player_key IS NULL;
+    UPDATE accounts SET balance = balance + p_amount
+    WHERE id = p_account_id AND player_key = p_player_key AND currency = p_currency
+    RETURNING balance - held INTO STRICT v_available;
+    PERFORM post_transfer(p_player_key, 'deposit', p_transaction_id, v_cash, p_account_id, p_amount, p_currency,
+                          v_available);
+    RETURN QUERY SELECT 'deposited'::text, v_available;
+END $$;

@@ -1,0 +1,40 @@
+"""Brings a database to this program's schema: Alembic's versions first, then the functions anew."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+
+from storage.database import CONNECT_TIMEOUT_S
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+FUNCTIONS = Path(__file__).parent / "functions"
+# Two programs that start at once migrate one after the other. The number is this lock's name, no more.
+ADVISORY_LOCK = 0x43524F55
+
+
+def upgrade(database_url: str) -> None:
+    """Upgrades the schema; changes nothing when it is current. Raises OSError or asyncpg.PostgresError
+    when the database cannot be reached, alembic.util.CommandError for a schema newer than this program."""
+    asyncio.run(_upgrade(database_url))
+
+
+async def _upgrade(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_S)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
+        await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")
+        async with connection.transaction():
+            for path in sorted(FUNCTIONS.glob("*.sql")):
+                await connection.execute(path.read_text())
+    finally:
+        await connection.close()
+
+
+def alembic_config(database_url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["database_url"] = database_url
+    return config

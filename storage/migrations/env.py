@@ -1,0 +1,27 @@
+"""Alembic's entry: runs the versions over the program's own driver."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlmodel import SQLModel
+
+import storage.tables  # noqa: F401 - registers the tables on SQLModel's metadata
+from storage.database import sqlalchemy_url
+
+
+def _run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=SQLModel.metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _main() -> None:
+    engine = create_async_engine(sqlalchemy_url(context.config.attributes["database_url"]))
+    async with engine.connect() as connection:
+        await connection.run_sync(_run)
+    await engine.dispose()
+
+
+asyncio.run(_main())

@@ -1,0 +1,62 @@
+"""The outbox: reading events that wait for the broker, and marking those it has confirmed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from contracts.events import RecordedEvent
+
+_COLUMNS = (
+    "event_id, type, operator_id, game_id, subject, sequence, data::text AS data, occurred_at, published_at"
+)
+FIND: Final = f"SELECT {_COLUMNS} FROM outbox WHERE event_id = $1"  # noqa: S608 - a constant above
+# Rows younger than the pause belong to rounds that are still emitting by themselves.
+WAITING: Final = (
+    f"SELECT {_COLUMNS} FROM outbox WHERE published_at IS NULL AND occurred_at < $1 ORDER BY id LIMIT $2"  # noqa: S608
+)
+MARK: Final = (
+    "UPDATE outbox SET published_at = clock_timestamp() WHERE event_id = ANY($1) AND published_at IS NULL"
+)
+BACKLOG: Final = (
+    "SELECT count(*) AS waiting, extract(epoch FROM clock_timestamp() - min(occurred_at))::float8 AS age_s "
+    "FROM outbox WHERE published_at IS NULL"
+)
+
+
+async def find(pool: asyncpg.Pool, event_id: str) -> tuple[RecordedEvent, bool] | None:
+    """The event and whether the broker has confirmed it, or None when there is none of that id."""
+    row = await pool.fetchrow(FIND, UUID(event_id))
+    return None if row is None else (recorded_event(row), row["published_at"] is not None)
+
+
+async def waiting(pool: asyncpg.Pool, *, older_than_s: float, limit: int) -> Sequence[RecordedEvent]:
+    """At most `limit` unpublished events that are older than `older_than_s` seconds, oldest first."""
+    rows = await pool.fetch(WAITING, datetime.now(UTC) - timedelta(seconds=older_than_s), limit)
+    return [recorded_event(row) for row in rows]
+
+
+async def mark_published(pool: asyncpg.Pool, event_ids: Sequence[str]) -> None:
+    """Call after the broker's confirm. Marking twice does nothing."""
+    await pool.execute(MARK, [UUID(event_id) for event_id in event_ids])
+
+
+async def backlog(pool: asyncpg.Pool) -> tuple[int, float]:
+    """How many events wait for the broker, and the oldest one's age in seconds (0 when none waits)."""
+    row = await pool.fetchrow(BACKLOG)
+    return row["waiting"], row["age_s"] or 0.0
+
+
+def recorded_event(row: Mapping[str, Any]) -> RecordedEvent:
+    return RecordedEvent(
+        event_id=str(row["event_id"]),
+        type=row["type"],
+        operator_id=row["operator_id"],
+        game_id=row["game_id"],
+        subject=row["subject"],
+        sequence=row["sequence"],
+        occurred_at=row["occurred_at"].astimezone(UTC).isoformat(timespec="microseconds"),
+        data=row["data"],
+    )

@@ -1,0 +1,37 @@
+"""A player's money outside of rounds: balances and deposits."""
+
+from typing import Final
+
+import asyncpg
+
+from contracts.views import BalanceView, DepositView
+
+BALANCE: Final = "SELECT currency, balance, held FROM accounts WHERE player_key = $1 AND currency = $2"
+FIND_PLAYER: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = $2"
+DEPOSIT: Final = "SELECT result, available FROM deposit($1, $2, $3, $4, $5, $6)"
+
+
+async def balance(pool: asyncpg.Pool, *, player_key: int, currency: str) -> BalanceView | None:
+    row = await pool.fetchrow(BALANCE, player_key, currency)
+    return None if row is None else BalanceView(**dict(row))
+
+
+async def find_player(pool: asyncpg.Pool, *, operator_id: str, player_id: str) -> int | None:
+    """Our key of the operator's player."""
+    key: int | None = await pool.fetchval(FIND_PLAYER, operator_id, player_id)
+    return key
+
+
+async def deposit(
+    pool: asyncpg.Pool,
+    *,
+    operator_id: str,
+    player_key: int,
+    account_id: int,
+    transaction_id: str,
+    amount: int,
+    currency: str,
+) -> DepositView:
+    """Moves `amount` (minor units) from the operator's cash desk to the player, once per transaction id."""
+    row = await pool.fetchrow(DEPOSIT, operator_id, player_key, account_id, transaction_id, amount, currency)
+    return DepositView(**dict(row))

@@ -1,0 +1,74 @@
+"""The ledger's operations on rounds: the named statements and the mapping of their rows.
+
+Each statement calls one function of `storage/functions/` and is one transaction of its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import asyncpg
+
+from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.views import RoundView
+
+RESERVE: Final = "SELECT * FROM reserve_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+SETTLE: Final = "SELECT * FROM settle_round($1, $2, $3, $4)"
+RELEASE: Final = (
+    "SELECT * FROM release_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+)
+FIND: Final = "SELECT * FROM round_view WHERE player_key = $1 AND round_id = $2"
+
+
+async def reserve(pool: asyncpg.Pool, bet: Bet) -> RoundView:
+    """Holds the stake, or records why not, or answers what is stored under the round's id."""
+    return round_view(await pool.fetchrow(RESERVE, *_bet_arguments(bet)))
+
+
+async def settle(pool: asyncpg.Pool, key: RoundKey, outcome: dict[str, Any], win: int) -> RoundView:
+    """Closes the round as settled, or answers how it was closed before. Raises
+    asyncpg.NoDataFoundError when there is no such round."""
+    return round_view(await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win))
+
+
+async def release(pool: asyncpg.Pool, bet: Bet, failure_code: str, failure_detail: str) -> RoundView:
+    """Closes the round as void and gives its stake back, or answers how it was closed before."""
+    row = await pool.fetchrow(RELEASE, *_bet_arguments(bet), failure_code, failure_detail)
+    return round_view(row)
+
+
+async def find(pool: asyncpg.Pool, key: RoundKey) -> RoundView | None:
+    row = await pool.fetchrow(FIND, key.player_key, key.round_id)
+    return None if row is None else round_view(row)
+
+
+def round_view(row: Mapping[str, Any]) -> RoundView:
+    """A row of the view `round_view` as the contract's dataclass."""
+    return RoundView(
+        key=RoundKey(operator_id=row["operator_id"], player_key=row["player_key"], round_id=row["round_id"]),
+        state=RoundState(row["state"]),
+        event_id=None if row["event_id"] is None else str(row["event_id"]),
+        **{name: row[name] for name in _PLAIN_COLUMNS},
+    )
+
+
+_PLAIN_COLUMNS: Final = tuple(
+    name for name in RoundView.__slots__ if name not in ("key", "state", "event_id")
+)
+
+
+def _bet_arguments(bet: Bet) -> tuple[Any, ...]:
+    return (
+        bet.key.operator_id,
+        bet.key.player_key,
+        bet.key.round_id,
+        bet.player_id,
+        bet.account_id,
+        bet.session_id,
+        bet.game_id,
+        bet.game_version,
+        bet.currency,
+        bet.stake,
+        bet.mode,
+        bet.choice,
+        bet.request_id,
+    )

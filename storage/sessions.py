@@ -1,0 +1,108 @@
+"""Opening, finding and ending game sessions; players and accounts are made by their first session."""
+
+from typing import Final
+
+import asyncpg
+
+from contracts.views import SessionView
+
+# One statement each, so that two first sessions of a player at once meet at the unique keys, not in a race.
+ENSURE_PLAYER: Final = """
+    WITH made AS (
+        INSERT INTO players (operator_id, player_id) VALUES ($1, $2)
+        ON CONFLICT (operator_id, player_id) DO NOTHING RETURNING id
+    )
+    SELECT id FROM made UNION ALL SELECT id FROM players WHERE operator_id = $1 AND player_id = $2 LIMIT 1
+"""
+ENSURE_SHARED_ACCOUNTS: Final = """
+    INSERT INTO accounts (operator_id, kind, currency) VALUES ($1, 'house', $2), ($1, 'cash', $2)
+    ON CONFLICT (operator_id, kind, currency) WHERE player_key IS NULL DO NOTHING
+"""
+ENSURE_ACCOUNT: Final = """
+    WITH made AS (
+        INSERT INTO accounts (operator_id, kind, player_key, currency, balance)
+        VALUES ($1, 'player', $2, $3, 0)
+        ON CONFLICT (player_key, currency) DO NOTHING RETURNING id
+    )
+    SELECT id FROM made UNION ALL SELECT id FROM accounts WHERE player_key = $2 AND currency = $3 LIMIT 1
+"""
+OPEN: Final = """
+    WITH seed AS (
+        INSERT INTO seeds (id, player_key, sealed_server_seed, server_seed_hash, client_seed)
+        VALUES ($8, $3, $9, $10, $11) RETURNING id
+    )
+    INSERT INTO sessions
+        (id, operator_id, player_key, account_id, game_id, currency, mode, seed_id, expires_at)
+    SELECT $1, $2, $3, $4, $5, $6, $7, seed.id, $12 FROM seed
+"""
+FIND: Final = """
+    SELECT s.id AS session_id, s.operator_id, p.player_id, s.player_key, s.account_id, s.game_id, s.currency,
+           s.mode, d.server_seed_hash, d.client_seed, d.next_nonce, s.expires_at, s.ended_at
+    FROM sessions s JOIN players p ON p.id = s.player_key JOIN seeds d ON d.id = s.seed_id
+    WHERE s.id = $1 AND s.operator_id = $2
+"""
+END: Final = """
+    UPDATE sessions SET ended_at = coalesce(ended_at, clock_timestamp())
+    WHERE id = $1 AND operator_id = $2 RETURNING id
+"""
+OPEN_ROUND: Final = """
+    SELECT round_id FROM rounds
+    WHERE player_key = $1 AND game_id = $2 AND state IN ('pending', 'awaiting_choice', 'settling')
+"""
+
+
+async def ensure_account(
+    pool: asyncpg.Pool, *, operator_id: str, player_id: str, currency: str
+) -> tuple[int, int]:
+    """The keys of the player and of the player's account in `currency`, made when they are missing."""
+    player_key = await _ensured(pool, ENSURE_PLAYER, operator_id, player_id)
+    account_id = await _ensured(pool, ENSURE_ACCOUNT, operator_id, player_key, currency)
+    await pool.execute(ENSURE_SHARED_ACCOUNTS, operator_id, currency)
+    return player_key, account_id
+
+
+async def _ensured(pool: asyncpg.Pool, statement: str, *arguments: object) -> int:
+    """Runs an insert-or-select. It sees neither its own loss of a race nor the winner's row, which is
+    younger than its snapshot; the second time it does."""
+    key = await pool.fetchval(statement, *arguments)
+    if key is None:
+        key = await pool.fetchval(statement, *arguments)
+    assert isinstance(key, int)
+    return key
+
+
+async def open_session(
+    pool: asyncpg.Pool, session: SessionView, *, seed_id: str, sealed_server_seed: str
+) -> None:
+    """Stores a new session with its first seed pair."""
+    await pool.execute(
+        OPEN,
+        session.session_id,
+        session.operator_id,
+        session.player_key,
+        session.account_id,
+        session.game_id,
+        session.currency,
+        session.mode,
+        seed_id,
+        sealed_server_seed,
+        session.server_seed_hash,
+        session.client_seed,
+        session.expires_at,
+    )
+
+
+async def find_session(pool: asyncpg.Pool, *, session_id: str, operator_id: str) -> SessionView | None:
+    row = await pool.fetchrow(FIND, session_id, operator_id)
+    return None if row is None else SessionView(**dict(row))
+
+
+async def end_session(pool: asyncpg.Pool, *, session_id: str, operator_id: str) -> bool:
+    """Whether there is such a session; ending it twice changes nothing."""
+    return await pool.fetchval(END, session_id, operator_id) is not None
+
+
+async def open_round(pool: asyncpg.Pool, *, player_key: int, game_id: str) -> str | None:
+    """The id of the player's open round of the game, if there is one."""
+    round_id: str | None = await pool.fetchval(OPEN_ROUND, player_key, game_id)
+    return round_id

@@ -1,0 +1,292 @@
+"""Every table, as SQLModel classes: the schema's one source, from which migrations are checked.
+
+Rows of money are written by the functions in `storage/functions/` alone; the classes here describe
+them, and the cold paths (sessions, history, audits) read through them.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+# States in which a round still holds its stake. The same list stands in the partial index below,
+# in `reserve_round`, and in contracts.rounds (every state that is not final).
+OPEN_STATES = "('pending', 'awaiting_choice', 'settling')"
+
+
+def _key() -> Any:
+    return Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+
+
+def _now() -> Any:
+    return Field(
+        default=None,
+        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    )
+
+
+def _time() -> Any:
+    return Field(default=None, sa_column=Column(DateTime(timezone=True), nullable=True))
+
+
+def _reference(target: str, *, index: bool = False) -> Any:
+    return Field(sa_column=Column(BigInteger, ForeignKey(target), nullable=False, index=index))
+
+
+def _amount(default: str | None = None) -> Any:
+    return Field(sa_column=Column(BigInteger, nullable=False, server_default=default))
+
+
+class Operator(SQLModel, table=True):
+    """A platform that sends us players."""
+
+    __tablename__ = "operators"
+    id: str = Field(primary_key=True)
+    name: str
+    created_at: datetime = _now()
+
+
+class ApiKey(SQLModel, table=True):
+    """An operator's key. Only its hash is here; the key itself is shown once, when it is made."""
+
+    __tablename__ = "api_keys"
+    id: str = Field(primary_key=True)
+    operator_id: str = Field(foreign_key="operators.id")
+    secret_hash: str  # SHA-256, in hex
+    scope: str
+    created_at: datetime = _now()
+    revoked_at: datetime | None = _time()
+
+
+class Player(SQLModel, table=True):
+    """An operator's player: the head of the event sequence and of the hash chain. Locking this row is
+    how everything that touches one player's money waits for its turn."""
+
+    __tablename__ = "players"
+    __table_args__ = (UniqueConstraint("operator_id", "player_id"),)
+    id: int = _key()
+    operator_id: str = Field(foreign_key="operators.id")
+    player_id: str
+    blocked: bool = Field(sa_column_kwargs={"server_default": text("false")})
+    sequence: int = _amount("0")
+    chain_length: int = _amount("0")
+    chain_head: bytes = Field(
+        sa_column=Column(LargeBinary, nullable=False, server_default=text(r"'\x'::bytea"))
+    )
+    created_at: datetime = _now()
+
+
+class Account(SQLModel, table=True):
+    """A side of the double entry. Players' accounts keep a running balance and the part of it that is
+    held; the house's and the cash desk's keep none, or every round would queue on their rows."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (
+        UniqueConstraint("player_key", "currency"),
+        Index(
+            "one_shared_account_per_kind",
+            "operator_id",
+            "kind",
+            "currency",
+            unique=True,
+            postgresql_where=text("player_key IS NULL"),
+        ),
+        CheckConstraint("kind IN ('player', 'house', 'cash')", name="account_kind"),
+        CheckConstraint("(kind = 'player') = (player_key IS NOT NULL)", name="player_account_has_player"),
+        CheckConstraint("(kind = 'player') = (balance IS NOT NULL)", name="player_account_has_balance"),
+        CheckConstraint("held >= 0 AND (balance IS NULL OR balance >= held)", name="never_overdrawn"),
+    )
+    id: int = _key()
+    operator_id: str = Field(foreign_key="operators.id")
+    kind: str
+    player_key: int | None = Field(
+        default=None, sa_column=Column(BigInteger, ForeignKey("players.id"), nullable=True)
+    )
+    currency: str
+    balance: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    held: int = _amount("0")
+    created_at: datetime = _now()
+
+
+class GameSession(SQLModel, table=True):
+    """A player at a game. `seed_id` names the seed pair its next round draws from."""
+
+    __tablename__ = "sessions"
+    id: str = Field(primary_key=True)
+    operator_id: str = Field(foreign_key="operators.id")
+    player_key: int = _reference("players.id", index=True)
+    account_id: int = _reference("accounts.id")
+    game_id: str
+    currency: str
+    mode: str
+    seed_id: str = Field(foreign_key="seeds.id")
+    created_at: datetime = _now()
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    ended_at: datetime | None = _time()
+
+
+class Seed(SQLModel, table=True):
+    """A server seed, sealed, with its public commitment, the client's seed and the next nonce."""
+
+    __tablename__ = "seeds"
+    id: str = Field(primary_key=True)
+    player_key: int = _reference("players.id")
+    sealed_server_seed: str
+    server_seed_hash: str
+    client_seed: str
+    next_nonce: int = _amount("0")
+    created_at: datetime = _now()
+    revealed_at: datetime | None = _time()
+
+
+class Round(SQLModel, table=True):
+    """The permanent record of a round. Once its state is final, a trigger refuses every change.
+
+    Its foreign keys name only rows of its own player: a key to the operator would take a share lock on
+    one row in every round of that operator, and the player already belongs to it.
+    """
+
+    __tablename__ = "rounds"
+    __table_args__ = (
+        UniqueConstraint("player_key", "round_id"),
+        UniqueConstraint("seed_id", "nonce"),
+        Index(
+            "one_open_round_per_player_and_game",
+            "player_key",
+            "game_id",
+            unique=True,
+            postgresql_where=text(f"state IN {OPEN_STATES}"),
+        ),
+        Index("rounds_of_operator", "operator_id", "id"),
+        Index("rounds_of_player", "player_key", "id"),
+        CheckConstraint("stake > 0 AND win >= 0", name="amounts_in_range"),
+    )
+    id: int = _key()
+    operator_id: str
+    player_key: int = _reference("players.id")
+    player_id: str
+    account_id: int = _reference("accounts.id")
+    session_id: str = Field(foreign_key="sessions.id")
+    round_id: str
+    game_id: str
+    game_version: str
+    currency: str
+    mode: str
+    stake: int = _amount()
+    choice: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    request_id: str
+    seed_id: str | None = Field(default=None, foreign_key="seeds.id")
+    nonce: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    state: str
+    outcome: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    win: int = _amount("0")
+    balance: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    sequence: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    event_id: UUID | None = Field(default=None)
+    failure_code: str | None = None
+    failure_detail: str | None = None
+    created_at: datetime = _now()
+    closed_at: datetime | None = _time()
+
+
+class Transfer(SQLModel, table=True):
+    """An amount moved from one account to another; a link in the player's hash chain. Append-only."""
+
+    __tablename__ = "transfers"
+    __table_args__ = (
+        UniqueConstraint("player_key", "kind", "reference", "step"),
+        UniqueConstraint("player_key", "position"),
+        CheckConstraint("amount > 0", name="transfer_moves_something"),
+        CheckConstraint("debit_account <> credit_account", name="transfer_has_two_sides"),
+        CheckConstraint("kind IN ('stake', 'win', 'deposit', 'withdrawal')", name="transfer_kind"),
+    )
+    id: int = _key()
+    player_key: int = _reference("players.id")
+    position: int = _amount()  # 1, 2, 3, ... in the player's chain
+    kind: str
+    reference: str  # the round's id, or the operator's transaction id
+    step: int = Field(sa_column_kwargs={"server_default": text("0")})
+    debit_account: int = _amount()  # loses the amount
+    credit_account: int = _amount()  # gains the amount
+    amount: int = _amount()
+    currency: str
+    available_after: int = _amount()  # the player's balance less holds, once this transfer was in
+    previous_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+
+
+class Posting(SQLModel, table=True):
+    """One side of a transfer: minus on the account that loses, plus on the one that gains. Append-only.
+
+    There is no foreign key to accounts: checking it would take a share lock on the house's row in every
+    round of every player. The functions that write postings read the account first.
+    """
+
+    __tablename__ = "postings"
+    __table_args__ = (CheckConstraint("amount <> 0", name="posting_moves_something"),)
+    transfer_id: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("transfers.id"), primary_key=True, nullable=False)
+    )
+    account_id: int = Field(sa_column=Column(BigInteger, primary_key=True, nullable=False))
+    amount: int = _amount()
+    currency: str
+
+
+class OutboxEvent(SQLModel, table=True):
+    """An event that the transaction which made it true also recorded. `published_at` is set once, after
+    the broker's confirm; the partial index is all that the sweeper ever reads."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        UniqueConstraint("player_key", "sequence"),
+        Index("outbox_unpublished", "id", postgresql_where=text("published_at IS NULL")),
+    )
+    id: int = _key()
+    event_id: UUID = Field(unique=True)
+    type: str
+    operator_id: str
+    player_key: int = _reference("players.id")
+    game_id: str
+    subject: str
+    sequence: int = _amount()
+    data: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    occurred_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    published_at: datetime | None = _time()
+
+
+class InboxEvent(SQLModel, table=True):
+    """Events a consumer has applied: its key makes a second delivery do nothing."""
+
+    __tablename__ = "inbox"
+    consumer: str = Field(primary_key=True)
+    event_id: UUID = Field(primary_key=True)
+    applied_at: datetime = _now()
+
+
+class GameStatistics(SQLModel, table=True):
+    """What the statistics consumer adds up. Amounts in minor units of `currency`."""
+
+    __tablename__ = "game_statistics"
+    operator_id: str = Field(primary_key=True)
+    game_id: str = Field(primary_key=True)
+    currency: str = Field(primary_key=True)
+    rounds: int = _amount("0")  # settled
+    voids: int = _amount("0")
+    stake: int = _amount("0")
+    win: int = _amount("0")

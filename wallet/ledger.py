@@ -1,0 +1,28 @@
+"""Our own ledger as a wallet: each call is one transaction of one database function."""
+
+import asyncpg
+
+from contracts.rounds import Bet, Resolution
+from contracts.views import RoundView
+from storage import rounds
+from wallet.interface import WalletConflict
+
+
+class LedgerWallet:
+    """The Wallet over PostgreSQL. Errors of the connection pass through: their outcome is unknown, and
+    the caller repeats the call."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def reserve(self, bet: Bet) -> RoundView:
+        return await rounds.reserve(self._pool, bet)
+
+    async def settle(self, bet: Bet, resolution: Resolution) -> RoundView:
+        try:
+            return await rounds.settle(self._pool, bet.key, resolution.outcome, resolution.win)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
+
+    async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
+        return await rounds.release(self._pool, bet, failure_code, failure_detail)

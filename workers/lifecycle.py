@@ -1,0 +1,49 @@
+"""How every program of ours starts and stops: settings, logs, metrics, a signal to end."""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import uvloop
+from prometheus_client import start_http_server
+
+from runtime import logs, settings
+from runtime.settings import Settings, SettingsError
+from security.keyring import KeyringInvalid
+
+log = logging.getLogger("croupier")
+
+Program = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+def run(program: Program) -> None:
+    """Runs `program(settings, stop)` until it ends; SIGTERM and SIGINT set `stop`. Exits with 2 and one
+    line when the settings are wrong, with 1 when the program fails."""
+    try:
+        loaded = settings.load()
+        logs.configure(level=loaded.log_level, form=loaded.log_format)
+        uvloop.run(_supervised(program, loaded))
+    except (SettingsError, KeyringInvalid) as problem:
+        print(f"croupier: {problem}", file=sys.stderr)  # noqa: T201 - the one line before logs matter
+        sys.exit(2)
+    except Exception:
+        log.exception("stopped by an error")
+        sys.exit(1)
+
+
+async def _supervised(program: Program, loaded: Settings) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    # What is imported by now lives as long as the process: the collector need not look at it again.
+    gc.freeze()
+    await program(loaded, stop)
+
+
+def serve_metrics(loaded: Settings) -> None:
+    """Opens the metrics port, last of all: that it answers means that the program is ready."""
+    if loaded.metrics_port is not None:
+        start_http_server(loaded.metrics_port, addr="127.0.0.1")

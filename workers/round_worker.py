@@ -1,0 +1,52 @@
+"""The Temporal worker that runs rounds: the workflow and its steps on one task queue."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Final
+
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.events import EventSteps
+from activities.games import GameSteps
+from activities.wallet import WalletSteps
+from contracts.views import RoundView
+from games.registry import Registry
+from runtime.resources import Resources
+from security.seeds import SeedVault
+from wallet.ledger import LedgerWallet
+from workflows.round import RoundWorkflow
+
+# Workflows kept in memory between tasks. A round on the fast path needs none; a patient one does.
+CACHED_WORKFLOWS: Final = 200
+CONCURRENT_STEPS: Final = 200
+# On a clean shutdown, steps under way may finish for this long; the rest runs again elsewhere.
+GRACE: Final = timedelta(seconds=5)
+
+
+def build(
+    client: Client, resources: Resources, registry: Registry, deliver: Callable[[RoundView], None]
+) -> Worker:
+    """A worker that is ready to run. `deliver` hears of every round that closes in this process.
+
+    Workflows run outside the SDK's sandbox: an import contract keeps I/O out of them and replays of
+    recorded histories keep them deterministic, while the sandbox would cost almost half again the CPU of
+    a round. The tests run them sandboxed.
+    """
+    wallet = WalletSteps(LedgerWallet(resources.database.pool), deliver)
+    games = GameSteps(registry, SeedVault(resources.keyring))
+    events = EventSteps(resources.database.pool, resources.publisher)
+    return Worker(
+        client,
+        task_queue=resources.settings.task_queue,
+        workflows=[RoundWorkflow],
+        activities=[wallet.reserve, games.resolve, wallet.settle, wallet.release, events.emit],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        workflow_task_executor=ThreadPoolExecutor(max_workers=4, thread_name_prefix="workflow"),
+        max_cached_workflows=CACHED_WORKFLOWS,
+        max_concurrent_workflow_tasks=CONCURRENT_STEPS,
+        max_concurrent_local_activities=CONCURRENT_STEPS,
+        max_concurrent_activities=CONCURRENT_STEPS,
+        graceful_shutdown_timeout=GRACE,
+    )

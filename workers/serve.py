@@ -1,0 +1,150 @@
+"""The ingress and the round worker in one process, so that a round's answer never leaves it."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+import uvicorn
+from temporalio.client import Client
+
+from api.app import create_app
+from api.bets import BetDesk
+from api.open_routes import ReadinessChecks
+from api.services import Services
+from contracts.views import RoundView
+from games.registry import Registry
+from runtime import metrics
+from runtime.answers import WaitingRoom
+from runtime.resources import Resources, connect_temporal, open_resources
+from runtime.services import OperatorKeys, Players, Rounds, Sessions
+from runtime.settings import Settings, SettingsError
+from security.seeds import SeedVault
+from security.tokens import TokenIssuer, TokenVerifier
+from workers import round_worker
+from workers.lifecycle import run, serve_metrics
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serves until `stop`: then takes no new requests, answers those it has, and lets the worker finish."""
+    registry = Registry.load(settings.games)
+    waiting_room = WaitingRoom()
+
+    def deliver(view: RoundView) -> None:
+        metrics.ROUNDS_CLOSED.labels(view.game_id, view.state.value).inc()
+        waiting_room.deliver(view)
+
+    async with open_resources(settings) as resources:
+        client = await connect_temporal(settings, resources.keyring)
+        listener = _listen(settings)
+        async with round_worker.build(client, resources, registry, deliver):
+            services = _services(settings, resources, client, registry, waiting_room, _address(listener))
+            app = create_app(
+                services, _readiness(resources, client), max_open_requests=settings.max_open_requests
+            )
+            await _serve_http(app, listener, settings, stop)
+
+
+async def _serve_http(app: object, listener: socket.socket, settings: Settings, stop: asyncio.Event) -> None:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
+        loop="none",
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=15,
+    )
+    server = _Server(config)
+    ending = asyncio.create_task(_end_with(server, stop))
+    serve_metrics(settings)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        ending.cancel()
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the program, which has more to end than its sockets."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _end_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
+    await stop.wait()
+    server.should_exit = True
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Bound before the worker starts, so that a port in use is one clear line and not a round lost."""
+    try:
+        listener = socket.create_server(
+            (settings.http_host, settings.http_port or 0), backlog=1024, reuse_port=False
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"http_port {settings.http_port} of {settings.http_host} cannot be used: {error.strerror}"
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+def _services(
+    settings: Settings,
+    resources: Resources,
+    client: Client,
+    registry: Registry,
+    waiting_room: WaitingRoom,
+    base_url: str,
+) -> Services:
+    pool = resources.database.pool
+    rounds = Rounds(resources.database)
+    return Services(
+        games=registry,
+        bets=BetDesk(
+            client,
+            rounds,
+            waiting_room,
+            task_queue=settings.task_queue,
+            patience_s=settings.client_patience_ms / 1000,
+        ),
+        sessions=Sessions(
+            pool,
+            SeedVault(resources.keyring),
+            TokenIssuer(resources.keyring),
+            lifetime_s=settings.session_lifetime_s,
+        ),
+        players=Players(pool),
+        rounds=rounds,
+        operator_keys=OperatorKeys(pool),
+        tokens=TokenVerifier(resources.keyring, time.time),
+        game_client_url=settings.game_client_url or f"{base_url}/play",
+    )
+
+
+def _readiness(resources: Resources, client: Client) -> ReadinessChecks:
+    async def broker() -> None:
+        if not resources.publisher.connected:
+            raise ConnectionError("the publisher has no channel")
+
+    async def database() -> None:
+        await resources.database.pool.fetchval("SELECT 1")
+
+    async def temporal() -> None:
+        await client.service_client.check_health()
+
+    return {"database": database, "broker": broker, "temporal": temporal}
+
+
+if __name__ == "__main__":
+    run(serve)
