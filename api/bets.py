@@ -1,4 +1,4 @@
-"""Taking a bet: start its round, wait for the answer in this process or over Temporal, and no query before."""
+"""Taking a bet: start its round and wait for its end, in this process or over Temporal. No query before."""
 
 import asyncio
 from contextlib import suppress

@@ -1,6 +1,7 @@
 """The outbox: reading events that wait for the broker, and marking those it has confirmed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -21,7 +22,8 @@ MARK: Final = (
     "UPDATE outbox SET published_at = clock_timestamp() WHERE event_id = ANY($1) AND published_at IS NULL"
 )
 BACKLOG: Final = (
-    "SELECT count(*) AS waiting, extract(epoch FROM clock_timestamp() - min(occurred_at))::float8 AS age_s "
+    "SELECT count(*) AS waiting, "
+    "coalesce(extract(epoch FROM clock_timestamp() - min(occurred_at)), 0)::float8 AS age_s "
     "FROM outbox WHERE published_at IS NULL"
 )
 
@@ -43,10 +45,17 @@ async def mark_published(pool: asyncpg.Pool, event_ids: Sequence[str]) -> None:
     await pool.execute(MARK, [UUID(event_id) for event_id in event_ids])
 
 
-async def backlog(pool: asyncpg.Pool) -> tuple[int, float]:
-    """How many events wait for the broker, and the oldest one's age in seconds (0 when none waits)."""
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many events wait for the broker, and the oldest one's age (0 when none waits)."""
+
+    waiting: int
+    age_s: float
+
+
+async def backlog(pool: asyncpg.Pool) -> Backlog:
     row = await pool.fetchrow(BACKLOG)
-    return row["waiting"], row["age_s"] or 0.0
+    return Backlog(row["waiting"], row["age_s"])
 
 
 def recorded_event(row: Mapping[str, Any]) -> RecordedEvent:

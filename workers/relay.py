@@ -51,9 +51,9 @@ async def sweep(pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float
         metrics.EVENTS_SWEPT.inc(len(confirmed))
         if len(confirmed) < len(events):
             break  # the broker is not well: the next sweep tries again
-    waiting, age_s = await outbox.backlog(pool)
-    metrics.OUTBOX_WAITING.set(waiting)
-    metrics.OUTBOX_AGE_SECONDS.set(age_s)
+    backlog = await outbox.backlog(pool)
+    metrics.OUTBOX_WAITING.set(backlog.waiting)
+    metrics.OUTBOX_AGE_SECONDS.set(backlog.age_s)
     if swept:
         log.warning("published %d events that no workflow had", swept)
     return swept

@@ -27,9 +27,9 @@ class StepPolicy:
 
 
 def _growing(*, first_s: float, longest_s: float) -> RetryPolicy:
+    """Pauses that double from `first_s` up to `longest_s` seconds."""
     return RetryPolicy(
         initial_interval=timedelta(seconds=first_s),
-        backoff_coefficient=2.0,
         maximum_interval=timedelta(seconds=longest_s),
         non_retryable_error_types=list(NON_RETRYABLE),
     )

@@ -1,0 +1,5 @@
+"""`python -m cli`: what `./croupier` hands over to."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,100 @@
+"""The croupier command: one small function for each command, everything heavy imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from runtime.settings import Settings
+
+app = typer.Typer(
+    name="croupier",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Casino rounds as durable workflows.\n\n"
+    "Start here: [bold]./croupier up[/bold] brings up Temporal, PostgreSQL, RabbitMQ and the ingress on this machine,"
+    " plays a few rounds and shows the addresses and a key to call it with. Ctrl-C stops everything; the data stays in"
+    " .local for the next time.",
+    epilog="Settings come from CROUPIER_* variables or croupier.toml; croupier.example.toml lists them all.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output; progress goes to standard error.")]
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running and return; stop it with `down`.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Play real rounds, check every invariant, stop; exit 0 only if all hold.")
+    ] = False,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How many rounds --check plays.")] = 50,
+    as_json: Json = False,
+    services_only: Annotated[
+        bool, typer.Option("--services-only", help="Only PostgreSQL, RabbitMQ and Temporal; run the programs yourself.")
+    ] = False,
+) -> None:
+    """Start the whole stack on this machine and keep it until Ctrl-C."""
+    from cli import up as command
+
+    if detach and check:
+        raise typer.BadParameter("--check stops the stack when it is done, so it cannot be detached")
+    choices = command.Choices(detach=detach, check=check, rounds=rounds, as_json=as_json, services_only=services_only)
+    sys.exit(command.run(_settings(), choices))
+
+
+@app.command()
+def down() -> None:
+    """Stop the stack that runs here, also what a crash left behind."""
+    from cli import manage
+
+    sys.exit(manage.down(_settings()))
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show what runs and where. Exits 0 when the stack is up, 1 when it is not."""
+    from cli import manage
+
+    sys.exit(manage.status(_settings(), as_json=as_json))
+
+
+@app.command()
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete all data, keys and logs of the stack here. Asks first."""
+    from cli import manage
+
+    sys.exit(manage.reset(_settings(), yes=yes))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(
+    context: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="Also the long runs.")] = False,
+) -> None:
+    """Run everything that CI runs: style, types, import contracts, then pytest with the arguments given."""
+    from cli import quality
+
+    sys.exit(quality.run(context.args, full=full))
+
+
+def _settings() -> Settings:
+    """The settings, or exit 2 with one line."""
+    from runtime.settings import SettingsError, load
+
+    try:
+        return load()
+    except SettingsError as problem:
+        typer.echo(f"croupier: {problem}", err=True)
+        sys.exit(2)
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name="./croupier")

@@ -1,0 +1,74 @@
+"""`croupier down`, `status` and `reset`."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from compose import control
+from compose.layout import Layout
+from compose.problems import StackProblem
+from runtime.settings import Settings
+
+
+def down(settings: Settings) -> int:
+    """Stop what runs."""
+    try:
+        stopped = control.down(Layout(settings.home))
+    except StackProblem as problem:
+        return _fail(problem)
+    typer.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    return 0
+
+
+def status(settings: Settings, *, as_json: bool) -> int:
+    """Show what runs and where. Secrets stay in stack.json."""
+    layout = Layout(settings.home)
+    info = control.stack_info(layout)
+    found = control.components(layout)
+    pids = {name: process.pid if process else None for name, process in found.items()}
+    if as_json:
+        known = {key: value for key, value in (info or {}).items() if key not in SECRET_KEYS}
+        sys.stdout.write(json.dumps({"up": info is not None, "components": pids, **known}, indent=2) + "\n")
+        return 0 if info else 1
+    if not pids:
+        typer.echo("not running; start it with: ./croupier up")
+        return 1
+    table = Table(title=f"croupier in {layout.home}", title_justify="left")
+    for heading in ("component", "state", "pid", "log"):
+        table.add_column(heading)
+    for name, pid in pids.items():
+        table.add_row(name, "running" if pid else "gone", str(pid or "-"), str(layout.log_of(name)))
+    console = Console(highlight=False)
+    console.print(table)
+    for label in ("base_url", "temporal_ui"):
+        if info and info.get(label):
+            console.print(f"{label}: {info[label]}")
+    if info is None:
+        console.print("It is not up: starting, stopping, or left by a crash. ./croupier down ends what is left.")
+    return 0 if info else 1
+
+
+SECRET_KEYS = frozenset({"operator_key", "database_url", "amqp_url"})
+
+
+def reset(settings: Settings, *, yes: bool) -> int:
+    """Delete all data, after a question."""
+    if not yes and not typer.confirm(f"Delete all data, keys and logs in {settings.home}?"):
+        typer.echo("nothing was deleted")
+        return 1
+    try:
+        control.reset(settings)
+    except StackProblem as problem:
+        return _fail(problem)
+    typer.echo("deleted; the next ./croupier up begins anew")
+    return 0
+
+
+def _fail(problem: StackProblem) -> int:
+    typer.echo(f"croupier: {problem}", err=True)
+    return problem.exit_code

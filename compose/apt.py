@@ -1,0 +1,75 @@
+"""Debian packages without rights: resolved and downloaded by apt-get with lists of its own, unpacked by dpkg.
+
+Nothing is installed and nothing on the system changes, so it is the same for root and for an ordinary user, and the
+system's configuration of apt (mirrors, proxies, keys) is the one that counts.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from compose.problems import Unavailable
+
+LIMIT_SECONDS = 180
+
+
+def unpack(root_package: str, target: Path, *, always: re.Pattern[str]) -> None:
+    """Unpack a package and what it needs into `target`: every dependency whose name matches `always`, and of the
+    others those that this system lacks. Raises Unavailable with what apt-get said.
+    """
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        raise Unavailable("this system has no apt-get")
+    work = target.with_name(target.name + ".apt")
+    shutil.rmtree(work, ignore_errors=True)
+    for folder in ("state/lists/partial", "cache/archives/partial", "debs"):
+        (work / folder).mkdir(parents=True)
+    nothing_installed = work / "status"
+    nothing_installed.touch()
+    installed = Path("/var/lib/dpkg/status")
+    _apt(work, installed, "update")
+    family = {name for name in _needed(work, nothing_installed, root_package) if always.fullmatch(name)}
+    missing = set(_needed(work, installed, root_package))
+    _apt(work, installed, "download", *sorted(family | missing | {root_package}), folder=work / "debs")
+    target.mkdir(parents=True)
+    for package in sorted((work / "debs").glob("*.deb")):
+        subprocess.run(["dpkg", "-x", str(package), str(target)], check=True, capture_output=True)
+    shutil.rmtree(work)
+
+
+def _needed(work: Path, status: Path, package: str) -> list[str]:
+    """The names of the packages that an installation would fetch, given what counts as installed."""
+    listing = _apt(work, status, "install", "--print-uris", "--no-install-recommends", package)
+    # Each line is: 'address' name_version_architecture.deb size hash
+    return [line.split()[1].split("_")[0] for line in listing.splitlines() if line.startswith("'")]
+
+
+def _apt(work: Path, status: Path, *arguments: str, folder: Path | None = None) -> str:
+    options = {
+        "Dir::State": work / "state",
+        "Dir::State::status": status,
+        "Dir::Cache": work / "cache",
+        "Acquire::Languages": "none",
+        "APT::Sandbox::User": "",  # root's apt would hand the download to _apt, who cannot write here
+        "Debug::NoLocking": "1",
+    }
+    command = ["apt-get", "-qq"]
+    for key, value in options.items():
+        command += ["-o", f"{key}={value}"]
+    try:
+        done = subprocess.run(
+            [*command, *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"apt-get {arguments[0]} took longer than {LIMIT_SECONDS} s") from None
+    if done.returncode != 0:
+        raise Unavailable(f"apt-get {arguments[0]} failed: {done.stderr.strip()[-400:]}")
+    return done.stdout

@@ -1,0 +1,133 @@
+"""The other side of the keeper: start one, read what it tells, end one, look at one, remove what it left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from compose import process
+from compose.layout import Layout, read_json
+from compose.postgres import ELSEWHERE
+from compose.problems import AlreadyRunning, StackProblem
+from compose.stack import take_lock
+from runtime.settings import PROJECT_ROOT, Settings
+
+STOP_LIMIT_SECONDS = 120.0
+KEEPER = "keeper"
+
+
+@dataclass
+class KeeperHandle:
+    """A keeper that this process started. Closing its standard input asks an attached one to stop."""
+
+    process: subprocess.Popen[str]
+
+    @classmethod
+    def start(cls, settings: Settings, *, attached: bool, services_only: bool) -> Self:
+        """Start a keeper in a session of its own, so that a terminal's Ctrl-C reaches only who asked for it."""
+        layout = Layout(settings.home)
+        layout.create()
+        command = [sys.executable, "-m", "compose.keeper"]
+        command += ["--attached"] if attached else []
+        command += ["--services-only"] if services_only else []
+        process.rotate(layout.log_of(KEEPER))
+        with layout.log_of(KEEPER).open("ab") as log:
+            os.fchmod(log.fileno(), 0o600)
+            handle = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=PROJECT_ROOT,
+                text=True,
+                start_new_session=True,
+            )
+        return cls(handle)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What the keeper tells, until it ends."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            yield json.loads(line)
+
+    def ask_to_stop(self) -> None:
+        """The keeper goes on telling what it stops."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+    def wait(self) -> int:
+        """Its exit code; a keeper that was killed counts as a failure."""
+        return max(self.process.wait(), 1) if self.process.wait() != 0 else 0
+
+
+def running_keeper(layout: Layout) -> psutil.Process | None:
+    """The keeper of this home, whoever started it."""
+    return process.recorded(layout, KEEPER)
+
+
+def stack_info(layout: Layout) -> dict[str, Any] | None:
+    """Addresses and keys of the running stack, or None when it is not up."""
+    return read_json(layout.stack_file) if running_keeper(layout) else None
+
+
+def components(layout: Layout) -> dict[str, psutil.Process | None]:
+    """Every recorded component with its process, or None for one that is gone."""
+    return {name: process.recorded(layout, name) for name in process.recorded_names(layout)}
+
+
+def down(layout: Layout) -> list[str]:
+    """Stop the stack of this home, also the remains of one whose keeper was killed. Returns what was running."""
+    if not layout.run.exists():
+        return []
+    running = sorted(name for name, found in components(layout).items() if found)
+    keeper = running_keeper(layout)
+    if keeper is not None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            keeper.terminate()
+            try:
+                keeper.wait(STOP_LIMIT_SECONDS)
+            except psutil.TimeoutExpired:
+                raise StackProblem(f"the keeper (pid {keeper.pid}) did not stop within {STOP_LIMIT_SECONDS:.0f} s") from None
+    with take_lock(layout):
+        process.sweep(layout)
+        layout.stack_file.unlink(missing_ok=True)
+    return running
+
+
+def reset(settings: Settings) -> None:
+    """Remove all data, logs, keys and what is remembered. What was downloaded stays. Raises AlreadyRunning."""
+    layout = Layout(settings.home)
+    if not layout.home.exists():
+        return
+    if running_keeper(layout) is not None:
+        raise AlreadyRunning("the stack is running: ./croupier down first")
+    with take_lock(layout):
+        process.sweep(layout) if layout.run.exists() else None
+        remove_outside_place(layout.data / "postgres")
+        for folder in (layout.data, layout.logs, layout.run):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (layout.stack_file, layout.home / "memory.json"):
+            file.unlink(missing_ok=True)
+        # A keyring elsewhere belongs to somebody who chose its place, and other data may need it.
+        if settings.keyring.is_relative_to(layout.home):
+            settings.keyring.unlink(missing_ok=True)
+
+
+def remove_outside_place(link: Path) -> None:
+    """PostgreSQL of root's stack may live outside the home, behind a link; only a place of ours is removed."""
+    if link.is_symlink():
+        place = link.resolve()
+        if place.parent == ELSEWHERE:
+            shutil.rmtree(place, ignore_errors=True)
+        link.unlink()

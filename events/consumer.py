@@ -1,0 +1,317 @@
+"""A consumer that loses nothing and blocks on nothing: batches, patience with outages, a grave for poison."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Generic, Protocol, TypeVar
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import DeliveryError
+
+from contracts.failures import bounded
+from events import topology
+from events.broker import (
+    CONNECT_SECONDS,
+    LinkLost,
+    Pauses,
+    close_quietly,
+    connect,
+    link_errors_as_one,
+    open_channel,
+    reason,
+)
+from events.catalogue import EventInvalid
+from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER
+
+log = logging.getLogger(__name__)
+
+# Headers that a dead letter carries, beside those it came with.
+REASON_HEADER: Final = "croupier-reason"
+ROUTING_KEY_HEADER: Final = "croupier-routing-key"
+
+# A handler that fails for no known reason gets this many tries at a single event, over about two seconds:
+# an error that nobody listed as transient may still pass.
+_ATTEMPTS: Final = 4
+
+EventT = TypeVar("EventT")
+_HandledT = TypeVar("_HandledT", contravariant=True)
+
+
+class Unprocessable(Exception):
+    """A handler raises this for an event that it can never apply; the event goes to the dead letters."""
+
+
+class Handler(Protocol[_HandledT]):
+    """Applies events in one transaction, together with their ids in an inbox.
+
+    Called with one or more events in the order of the queue, and called again with the same ones after
+    any failure or lost acknowledgement: the inbox makes the second time a no-op.
+    """
+
+    async def __call__(self, events: Sequence[_HandledT], /) -> None: ...
+
+
+class EventVerifier(Protocol):
+    """Checks a detached signature and raises when it does not fit, as security.signatures does."""
+
+    def verify(self, body: bytes, *, key_id: str, value: str) -> None: ...
+
+
+class Consumer(Generic[EventT]):
+    """Feeds one queue to one handler, over a connection of its own, until `stop`.
+
+    - What has arrived is handed over in batches of up to `batch_limit`; a batch waits at most
+      `linger_seconds` for company. Acknowledged after the handler has returned.
+    - An error among `transient` (a database that is away) is waited out in place with the messages in
+      hand. Giving them back would count against the queue's delivery limit with every try, and a long
+      outage would bury good events. (RabbitMQ itself takes messages back after 30 minutes by default.)
+    - Any other error of a batch: its events are tried one by one, so that one does not hold up the rest.
+      An event that fails alone, cannot be parsed, or has a bad signature goes to the dead queue with its
+      reason in a header.
+    - A lost broker: connects again for ever; the queue hands over again what was not acknowledged.
+    """
+
+    def __init__(
+        self,
+        amqp_url: str,
+        *,
+        queue: topology.ConsumerQueue,
+        parse: Callable[[bytes], EventT],
+        handler: Handler[EventT],
+        transient: tuple[type[Exception], ...],
+        verifier: EventVerifier | None = None,
+        prefetch: int = 200,
+        batch_limit: int = 100,
+        linger_seconds: float = 0.005,
+    ) -> None:
+        assert 1 <= batch_limit <= prefetch <= 65_535
+        self._amqp_url = amqp_url
+        self._queue = queue
+        self._parse = parse
+        self._handler = handler
+        self._transient = transient
+        self._verifier = verifier
+        self._prefetch = prefetch
+        self._batch_limit = batch_limit
+        self._linger_seconds = linger_seconds
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._down = False
+        self.connected = False  # for readiness checks and metrics
+
+    def start(self) -> None:
+        """Returns at once, with or without a broker."""
+        assert self._task is None, "a consumer starts once"
+        self._task = asyncio.create_task(self._run(), name=f"consumer of {self._queue.name}")
+
+    async def wait(self) -> None:
+        """Returns after `stop`; raises what ended the consumer if that is something else."""
+        assert self._task is not None, "not started"
+        await asyncio.shield(self._task)
+
+    async def stop(self, *, grace_seconds: float = 10.0) -> None:
+        """Takes no more messages, finishes those in hand, closes. Past the grace the queue has them back."""
+        self._stopping.set()
+        if self._task is None:
+            return
+        await asyncio.wait({self._task}, timeout=grace_seconds)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pauses = Pauses(first_seconds=0.1, longest_seconds=5.0)
+        while not self._stopping.is_set():
+            connection: AbstractConnection | None = None
+            try:
+                connection = await connect(self._amqp_url, name=f"croupier consumer of {self._queue.name}")
+                channel = await open_channel(connection)
+                with link_errors_as_one():
+                    await self._consume(channel, pauses)
+            except LinkLost as error:
+                self._report_down(str(error))
+            finally:
+                self.connected = False
+                await close_quietly(connection)
+            await self._sleep(pauses.next_seconds())
+
+    async def _consume(self, channel: AbstractChannel, pauses: Pauses) -> None:
+        """Subscribes, and works until the channel is lost or `stop` is called."""
+        await channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
+        await topology.declare(channel, self._queue, timeout_seconds=CONNECT_SECONDS)
+        deliveries = _Deliveries()
+        await deliveries.end_with(channel)
+        queue = await channel.get_queue(self._queue.name, ensure=False)
+        tag = await queue.consume(deliveries.put, timeout=CONNECT_SECONDS)
+        self._report_up()
+        pauses.reset()
+        unsubscriber = asyncio.create_task(self._unsubscribe_on_stop(queue, tag, deliveries))
+        try:
+            while batch := await deliveries.batch(self._batch_limit, self._linger_seconds):
+                await self._process(batch, channel)
+        finally:
+            unsubscriber.cancel()
+
+    def _report_up(self) -> None:
+        if self._down:
+            log.info("consumer of %s: the broker is back", self._queue.name)
+        self._down = False
+        self.connected = True
+
+    def _report_down(self, why: str) -> None:
+        """Once for each outage: it may last for days."""
+        if not self._down and not self._stopping.is_set():
+            log.warning("consumer of %s: no broker, trying again: %s", self._queue.name, why)
+            self._down = True
+
+    async def _unsubscribe_on_stop(self, queue: AbstractQueue, tag: str, deliveries: "_Deliveries") -> None:
+        await self._stopping.wait()
+        with suppress(LinkLost), link_errors_as_one():
+            await queue.cancel(tag, timeout=CONNECT_SECONDS)
+        deliveries.end()  # behind what has already been delivered, which is still worked off
+
+    async def _process(self, batch: list[AbstractIncomingMessage], channel: AbstractChannel) -> None:
+        readable: list[tuple[AbstractIncomingMessage, EventT]] = []
+        for message in batch:
+            try:
+                readable.append((message, self._read(message)))
+            except EventInvalid as invalid:
+                await self._bury(message, str(invalid), channel)
+        if not readable:
+            return
+        error = await self._hand_over([event for _, event in readable])
+        if error is None:
+            for message, _ in readable:
+                await message.ack()
+            return
+        log.warning("consumer of %s: a batch failed, trying one by one: %s", self._queue.name, reason(error))
+        for message, event in readable:
+            await self._process_alone(message, event, channel)
+
+    async def _process_alone(
+        self, message: AbstractIncomingMessage, event: EventT, channel: AbstractChannel
+    ) -> None:
+        pauses = Pauses(first_seconds=0.25, longest_seconds=1.0)
+        for attempt in range(1, _ATTEMPTS + 1):
+            error = await self._hand_over([event])
+            if error is None:
+                await message.ack()
+                return
+            if isinstance(error, Unprocessable) or attempt == _ATTEMPTS:
+                await self._bury(message, reason(error), channel)
+                return
+            await self._pause(pauses)
+
+    async def _hand_over(self, events: list[EventT]) -> Exception | None:
+        """None once the handler has applied the events; otherwise the error that no waiting will mend."""
+        pauses = Pauses(first_seconds=0.1, longest_seconds=5.0)
+        while True:
+            try:
+                await self._handler(events)
+            except self._transient as error:
+                log.warning("consumer of %s: waiting for its store: %s", self._queue.name, reason(error))
+                await self._pause(pauses)
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises must not stop the queue
+                return error
+            else:
+                return None
+
+    def _read(self, message: AbstractIncomingMessage) -> EventT:
+        """The event of a message with a good signature. Raises EventInvalid."""
+        if self._verifier is not None:
+            key_id, value = message.headers.get(KEY_ID_HEADER), message.headers.get(SIGNATURE_HEADER)
+            if not isinstance(key_id, str) or not isinstance(value, str):
+                raise EventInvalid("the event is not signed")
+            try:
+                self._verifier.verify(message.body, key_id=key_id, value=value)
+            except Exception as error:  # noqa: BLE001 - whatever the verifier raises, the event is not to be used
+                raise EventInvalid(f"the signature is refused: {reason(error)}") from None
+        try:
+            return self._parse(message.body)
+        except EventInvalid:
+            raise
+        except Exception as error:  # noqa: BLE001 - a parser's mistake must cost one event, not the consumer
+            raise EventInvalid(f"cannot be parsed: {reason(error)}") from None
+
+    async def _bury(self, message: AbstractIncomingMessage, why: str, channel: AbstractChannel) -> None:
+        """Moves a message to the dead queue with its reason.
+
+        A plain reject would leave only the word "rejected" in the x-death header. So a copy with the reason
+        is published, confirmed, and the original acknowledged; a crash in between leaves two dead letters.
+        """
+        log.error("consumer of %s: dead letter %s: %s", self._queue.name, message.message_id, why)
+        copy = Message(
+            message.body,
+            headers={
+                **message.headers,
+                REASON_HEADER: bounded(why),
+                ROUTING_KEY_HEADER: message.routing_key or "",
+            },
+            content_type=message.content_type,
+            delivery_mode=DeliveryMode.PERSISTENT,
+            message_id=message.message_id,
+            type=message.type,
+            app_id=message.app_id,
+        )
+        exchange = await channel.get_exchange(topology.DEAD_EXCHANGE, ensure=False)
+        try:
+            await exchange.publish(copy, self._queue.dead_name, mandatory=True, timeout=CONNECT_SECONDS)
+        except DeliveryError:
+            # No dead queue takes it from us; the queue's own dead-lettering keeps trying, without the reason.
+            await message.reject(requeue=False)
+        else:
+            await message.ack()
+
+    async def _pause(self, pauses: Pauses) -> None:
+        """Waits before the same try again. When `stop` is called meanwhile, gives up: the channel closes and
+        the queue has the messages back."""
+        await self._sleep(pauses.next_seconds())
+        if self._stopping.is_set():
+            raise LinkLost("stopped while waiting")
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps, and wakes early on `stop`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+
+class _Deliveries:
+    """What a channel has delivered and nobody has handled yet, in order; ends when the channel does."""
+
+    def __init__(self) -> None:
+        self._messages: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+
+    async def put(self, message: AbstractIncomingMessage) -> None:
+        self._messages.put_nowait(message)
+
+    def end(self) -> None:
+        self._messages.put_nowait(None)
+
+    async def end_with(self, channel: AbstractChannel) -> None:
+        """Ends when the channel is closed, or when the broker cancels the consumer (a deleted queue, a lost
+        node), after which an open channel would stay silent for ever."""
+        channel.close_callbacks.add(lambda _channel, _error: self.end())
+        underlay = await channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(lambda _frame: self.end())
+
+    async def batch(self, limit: int, linger_seconds: float) -> list[AbstractIncomingMessage]:
+        """One message or more, up to `limit`; empty at the end."""
+        first = await self._messages.get()
+        if first is None:
+            return []
+        batch = [first]
+        self._take_arrived(batch, limit)
+        if len(batch) < limit:
+            await asyncio.sleep(linger_seconds)
+            self._take_arrived(batch, limit)
+        return batch
+
+    def _take_arrived(self, batch: list[AbstractIncomingMessage], limit: int) -> None:
+        while len(batch) < limit and not self._messages.empty():
+            message = self._messages.get_nowait()
+            if message is None:
+                self.end()  # for the next call
+                return
+            batch.append(message)

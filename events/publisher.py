@@ -1,0 +1,268 @@
+"""Publishes events: persistent, mandatory, confirmed, signed, and always within the caller's time."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final, Protocol
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from contracts.events import RecordedEvent
+from events import topology
+from events.broker import (
+    CLOSE_SECONDS,
+    CONNECT_SECONDS,
+    LinkLost,
+    Pauses,
+    close_quietly,
+    connect,
+    link_errors_as_one,
+    open_channel,
+    reason,
+)
+from events.catalogue import CONTENT_TYPE, envelope, routing_key
+
+log = logging.getLogger(__name__)
+
+SIGNATURE_HEADER: Final = "croupier-signature"
+KEY_ID_HEADER: Final = "croupier-key-id"
+
+
+class BrokerUnavailable(Exception):
+    """The broker could not be reached in time. Nothing was sent."""
+
+
+class PublishUncertain(Exception):
+    """Sent, and not confirmed. The event may be out, so publish it again: consumers know its id."""
+
+
+class Unroutable(Exception):
+    """The broker took the event and no queue wanted it: the statistics queue or its binding is missing."""
+
+
+class DetachedSignature(Protocol):
+    @property
+    def key_id(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+
+
+class EventSigner(Protocol):
+    """Signs raw body bytes; security.signatures.Signer is one."""
+
+    def sign(self, body: bytes) -> DetachedSignature: ...
+
+
+class _Lane:
+    """One channel for publishing, from when it is opened until the last publish on it is done.
+
+    A lane that let a publish run out of time is retired, not closed: new publishes go to the next lane, and
+    the confirms still under way on this one may arrive. Closing at once would make all of them uncertain.
+    """
+
+    def __init__(self, channel: AbstractChannel, exchange: AbstractExchange) -> None:
+        self._channel = channel
+        self._exchange = exchange
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.ended = asyncio.Event()  # retired by us, or closed by the broker
+        channel.close_callbacks.add(self._on_close)
+
+    def _on_close(self, _channel: AbstractChannel | None, _error: BaseException | None) -> None:
+        self.ended.set()
+
+    def retire(self) -> None:
+        self.ended.set()
+
+    @property
+    def usable(self) -> bool:
+        return not self.ended.is_set() and not self._channel.is_closed
+
+    async def publish(self, message: Message, key: str) -> None:
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            await self._exchange.publish(message, key, mandatory=True)
+        except PublishError:
+            # Its text holds the whole message, so it does not become the cause.
+            raise Unroutable(f"no queue takes {key}") from None
+        except DeliveryError:
+            # A nack: for instance a quorum queue without its majority. The channel itself is sound.
+            raise PublishUncertain("the broker refused to confirm") from None
+        finally:
+            self._under_way -= 1
+            if self._under_way == 0:
+                self._idle.set()
+
+    async def close(self) -> None:
+        """Waits a moment for confirms under way, then closes the channel."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._idle.wait()
+        await close_quietly(self._channel)
+
+
+class Publisher:
+    """Publishes over one connection that one task keeps open. Any number of publishes run at once.
+
+    `start` returns at once, with or without a broker; `close` ends everything. While the last attempt to
+    connect has failed, `publish` refuses immediately instead of using up each caller's time.
+    """
+
+    def __init__(self, amqp_url: str, signer: EventSigner) -> None:
+        self._amqp_url = amqp_url
+        self._signer = signer
+        self._connection: AbstractConnection | None = None
+        self._lane: _Lane | None = None
+        self._lane_changed = asyncio.Event()
+        self._down_because: str | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._ids_under_way: dict[str, asyncio.Event] = {}
+
+    def start(self) -> None:
+        assert self._keeper is None, "a publisher starts once"
+        self._keeper = asyncio.create_task(self._keep_open(), name="publisher")
+        self._keeper.add_done_callback(self._on_keeper_ended)
+
+    @property
+    def connected(self) -> bool:
+        """For readiness checks and metrics."""
+        return self._lane is not None and self._lane.usable
+
+    async def publish(self, event: RecordedEvent, *, timeout_seconds: float) -> None:
+        """Returns once the broker has confirmed the event; takes at most `timeout_seconds`.
+
+        Raises BrokerUnavailable (nothing sent), PublishUncertain (sent, perhaps taken), Unroutable,
+        or EventInvalid for an event that is not in the catalogue.
+        """
+        message, key = self._message(event), routing_key(event)
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        async with self._alone(event.event_id, deadline):
+            lane = await self._open_lane(deadline)
+            await self._publish_on(lane, message, key, deadline)
+
+    async def close(self) -> None:
+        """Lets confirms under way arrive, for a moment, and closes the connection."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        self._down_because = "the publisher is closed"
+        self._withdraw_lane()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await self._drop_connection()
+
+    def _message(self, event: RecordedEvent) -> Message:
+        body = envelope(event)
+        signature = self._signer.sign(body)
+        return Message(
+            body,
+            content_type=CONTENT_TYPE,
+            delivery_mode=DeliveryMode.PERSISTENT,
+            message_id=event.event_id,
+            type=event.type,
+            app_id="croupier",
+            headers={SIGNATURE_HEADER: signature.value, KEY_ID_HEADER: signature.key_id},
+        )
+
+    @asynccontextmanager
+    async def _alone(self, event_id: str, deadline: float) -> AsyncIterator[None]:
+        """One publish of an event at a time; other events do not wait.
+
+        The client library finds a returned message's publish by its message_id. With two under way under
+        one id, the return of the first would be given to the second, and the first would pass for taken.
+        """
+        while (other := self._ids_under_way.get(event_id)) is not None:
+            await _wait(other, deadline, "the same event is still being published")
+        done = self._ids_under_way[event_id] = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._ids_under_way[event_id]
+            done.set()
+
+    async def _open_lane(self, deadline: float) -> _Lane:
+        while self._lane is None or not self._lane.usable:
+            if self._down_because is not None:
+                raise BrokerUnavailable(self._down_because)
+            self._lane_changed.clear()
+            await _wait(self._lane_changed, deadline, "the broker did not answer in time")
+        return self._lane
+
+    async def _publish_on(self, lane: _Lane, message: Message, key: str, deadline: float) -> None:
+        try:
+            with link_errors_as_one():
+                async with asyncio.timeout_at(deadline):
+                    await lane.publish(message, key)
+        except LinkLost as error:
+            # In time or not, a lane that failed once gets no more publishes.
+            lane.retire()
+            raise PublishUncertain(f"not confirmed: {error}") from None
+
+    async def _keep_open(self) -> None:
+        pauses = Pauses(first_seconds=0.1, longest_seconds=2.0)
+        while True:
+            try:
+                lane = await self._new_lane()
+            except LinkLost as error:
+                self._report_down(str(error))
+                await self._drop_connection()
+                await asyncio.sleep(pauses.next_seconds())
+                continue
+            pauses.reset()
+            self._offer(lane)
+            await lane.ended.wait()
+            self._withdraw_lane()
+
+    async def _new_lane(self) -> _Lane:
+        """A lane on the open connection, or on a new one. A connection that cannot give one is dropped."""
+        if self._connection is None or self._connection.is_closed or not self._connection.connected.is_set():
+            await self._drop_connection()
+            self._connection = await connect(self._amqp_url, name="croupier publisher")
+        channel = await open_channel(self._connection)
+        with link_errors_as_one():
+            await topology.declare(channel, topology.STATISTICS, timeout_seconds=CONNECT_SECONDS)
+            return _Lane(channel, await channel.get_exchange(topology.EVENTS_EXCHANGE, ensure=False))
+
+    def _offer(self, lane: _Lane) -> None:
+        if self._down_because is not None:
+            log.info("publisher: the broker is back")
+        self._down_because = None
+        self._lane = lane
+        self._lane_changed.set()
+
+    def _withdraw_lane(self) -> None:
+        lane, self._lane = self._lane, None
+        if lane is not None:
+            task = asyncio.create_task(lane.close())
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    def _on_keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        """The keeper runs until `close`. Should it fail on something unforeseen, callers must hear of it."""
+        error = None if keeper.cancelled() else keeper.exception()
+        if error is not None:
+            log.error("publisher: stopped for good", exc_info=error)
+            self._report_down(reason(error))
+
+    def _report_down(self, why: str) -> None:
+        if self._down_because is None:
+            log.warning("publisher: no broker, trying again: %s", why)
+        self._down_because = why
+        self._lane_changed.set()  # who waits is told at once
+
+    async def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        await close_quietly(connection)
+
+
+async def _wait(event: asyncio.Event, deadline: float, what_it_means: str) -> None:
+    try:
+        async with asyncio.timeout_at(deadline):
+            await event.wait()
+    except TimeoutError:
+        raise BrokerUnavailable(what_it_means) from None

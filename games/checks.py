@@ -1,0 +1,181 @@
+"""The rules around every game: which wagers are taken, which steps believed, which plug-ins loaded."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Final
+
+from games.protocol import (
+    Draws,
+    Game,
+    InvalidChoice,
+    JsonObject,
+    Mode,
+    StakeNotAllowed,
+    Step,
+    UnknownMode,
+    Wager,
+)
+
+# The largest integer that every JSON client reads exactly (RFC 8259, section 6). No game can pay more.
+MONEY_LIMIT: Final = 2**53 - 1
+TITLE_LIMIT: Final = 100
+_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")  # no dots: an id is one word of a routing key
+_VERSION: Final = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})", re.ASCII)
+_PROPERTIES: Final = ("id", "version", "title", "modes", "stakes", "max_win", "choice_schema", "rules")
+
+
+class GameError(RuntimeError):
+    """A game broke its own contract: its step must not become money. No retry mends it."""
+
+
+class DeclarationError(ValueError):
+    """A plug-in does not declare what the protocol asks for."""
+
+
+def ladder(game: Game, mode: str) -> tuple[int, ...]:
+    """The stakes allowed in `mode`, ascending, in minor units. Raises UnknownMode."""
+    if not isinstance(mode, str) or mode not in game.modes:
+        raise UnknownMode(f"{game.id} has no such mode; it offers: {', '.join(game.modes)}")
+    multiplier = game.modes[mode].stake_multiplier
+    return tuple(step * multiplier for step in game.stakes)
+
+
+def check_wager(game: Game, wager: Wager) -> None:
+    """Raises UnknownMode, StakeNotAllowed or InvalidChoice, all WagerRefused, unless the game takes it."""
+    allowed = ladder(game, wager.mode)
+    if type(wager.stake) is not int or wager.stake not in allowed:  # type(): True is an int to isinstance
+        raise StakeNotAllowed(f"{game.id} takes these stakes in minor units: {', '.join(map(str, allowed))}")
+    if game.choice_schema is None and wager.choice is not None:
+        raise InvalidChoice(f"{game.id} takes no choice with the bet")
+    if game.choice_schema is not None and wager.choice is None:
+        raise InvalidChoice(f"{game.id} needs a choice with the bet")
+    if wager.choice is not None and type(wager.choice) is not dict:
+        raise InvalidChoice("a choice is a JSON object")
+    game.validate(wager)
+
+
+def win_limit(game: Game, wager: Wager) -> int:
+    """The most that a checked wager can pay, in minor units."""
+    return wager.stake // game.modes[wager.mode].stake_multiplier * game.max_win
+
+
+def play_round(
+    game: Game,
+    wager: Wager,
+    draws: Draws,
+    state: JsonObject | None = None,
+    choice: JsonObject | None = None,
+) -> Step:
+    """The game's step, checked on both sides: what money may be made from.
+
+    Raises WagerRefused for a wager that should not have come this far, and GameError for a step that
+    is not of the promised shape or pays outside 0..win_limit.
+    """
+    check_wager(game, wager)
+    step = game.play(wager, draws, state, choice)
+    _check_step(game, wager, step)
+    return step
+
+
+def _check_step(game: Game, wager: Wager, step: Step) -> None:
+    name = f"{game.id} {game.version}"
+    if type(step) is not Step:
+        raise GameError(f"{name} answered a {type(step).__name__}, not a Step")
+    if type(step.win) is not int or not 0 <= step.win <= win_limit(game, wager):
+        raise GameError(f"{name} pays outside 0..{win_limit(game, wager)}")
+    if type(step.outcome) is not dict or not is_json(step.outcome):
+        raise GameError(f"{name} shows an outcome that JSON cannot carry unchanged")
+    if type(step.choices) is not tuple or not all(type(c) is dict and is_json(c) for c in step.choices):
+        raise GameError(f"{name} offers choices that JSON cannot carry unchanged")
+    if step.state is not None and not (type(step.state) is dict and is_json(step.state)):
+        raise GameError(f"{name} keeps a state that JSON cannot carry unchanged")
+
+
+def is_json(value: Any) -> bool:
+    """Whether JSON carries `value` there and back unchanged: no fractions, no tuples, no keys but text, and
+    no integer that some client would round."""
+    kind = type(value)
+    if kind is dict:
+        return all(type(key) is str and is_json(item) for key, item in value.items())
+    if kind is list:
+        return all(map(is_json, value))
+    if kind is int:
+        return bool(-MONEY_LIMIT <= value <= MONEY_LIMIT)
+    return value is None or kind is str or kind is bool
+
+
+def version_order(version: str) -> tuple[int, ...]:
+    """Sorts versions as numbers: 1.10.0 is greater than 1.9.0."""
+    return tuple(map(int, version.split(".")))
+
+
+def check_declaration(plugin: object) -> None:
+    """Raises DeclarationError, naming what is wrong, unless `plugin` is a Game whose numbers make sense."""
+    missing = [name for name in (*_PROPERTIES, "validate", "play") if not hasattr(plugin, name)]
+    _require(not missing, f"it has no {', '.join(missing)}")
+    game: Game = plugin  # type: ignore[assignment]  # what the next lines establish
+    _check_calls(game)
+    _check_names(game)
+    _check_modes(game.modes)
+    _check_money(game)
+    for name, value in (("choice_schema", game.choice_schema or {}), ("rules", game.rules)):
+        _require(type(value) is dict and is_json(value), f"{name} must be a JSON object without fractions")
+
+
+def _check_calls(game: Game) -> None:
+    _require(callable(game.validate) and _accepts(game.validate, 1), "validate must take (wager)")
+    _require(
+        callable(game.play) and _accepts(game.play, 4),
+        "play must take (wager, draws, state, choice)",
+    )
+
+
+def _accepts(call: Any, count: int) -> bool:
+    try:
+        inspect.signature(call).bind(*range(count))
+    except (TypeError, ValueError):  # ValueError: nothing that has a signature
+        return False
+    return True
+
+
+def _check_names(game: Game) -> None:
+    _require(type(game.id) is str and _ID.fullmatch(game.id), "id must be 1-64 of a-z 0-9 -, a letter first")
+    _require(
+        type(game.version) is str and _VERSION.fullmatch(game.version), "version must be MAJOR.MINOR.PATCH"
+    )
+    _require(
+        type(game.title) is str and 0 < len(game.title) <= TITLE_LIMIT,
+        f"title must be a text of 1-{TITLE_LIMIT} characters",
+    )
+
+
+def _check_modes(modes: Mapping[str, Mode]) -> None:
+    _require(isinstance(modes, Mapping) and "base" in modes, 'modes must map names to Modes and have "base"')
+    for name, mode in modes.items():
+        _require(type(name) is str and _ID.fullmatch(name), "a mode's name must be 1-64 of a-z 0-9 -")
+        _require(type(mode) is Mode and type(mode.description) is str, f"mode {name} must be a Mode")
+        _require(_positive(mode.stake_multiplier), f"mode {name} needs a positive integer stake_multiplier")
+    _require(modes["base"].stake_multiplier == 1, "the base mode's stake_multiplier must be 1")
+
+
+def _check_money(game: Game) -> None:
+    stakes = game.stakes
+    _require(
+        type(stakes) is tuple and stakes and all(map(_positive, stakes)), "stakes must be integers above 0"
+    )
+    ascending = all(low < high for low, high in pairwise(stakes))
+    _require(ascending, "stakes must ascend without repeats")
+    _require(_positive(game.max_win), "max_win must be a positive integer")
+    dearest = max(mode.stake_multiplier for mode in game.modes.values())
+    _require(stakes[-1] * max(dearest, game.max_win) <= MONEY_LIMIT, "its largest amount exceeds 2**53 - 1")
+
+
+def _positive(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _require(holds: object, otherwise: str) -> None:
+    if not holds:
+        raise DeclarationError(otherwise)

@@ -1,0 +1,199 @@
+"""The settings: one frozen object, built in main and handed down. Nothing is read at import.
+
+A value comes from the environment (`CROUPIER_HTTP_PORT`), else from a TOML file (`http_port = 8080` in `croupier.toml`,
+or in the file that CROUPIER_SETTINGS names), else from the defaults below.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "CROUPIER_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. The text is one line that names the key or the file, and never a secret."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be chosen from outside. Ports that are not given are chosen by the embedded stack."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+    home: Path = Field(PROJECT_ROOT / ".local", description="Data, logs, pids and secrets of the embedded stack.")
+
+    http_host: str = Field("127.0.0.1", description="The address the ingress listens on.")
+    http_port: Port | None = Field(None, description="The ingress; a free one when not given.")
+    metrics_port: Port | None = Field(None, description="Prometheus metrics of the ingress; a free one when not given.")
+
+    database_url: SecretStr | None = Field(None, description="An outside PostgreSQL: postgresql://user:password@host/db")
+    amqp_url: SecretStr | None = Field(None, description="An outside RabbitMQ: amqp://user:password@host:port/vhost")
+    temporal_address: str | None = Field(None, description="An outside Temporal: host:port")
+    temporal_namespace: str = "croupier"
+    task_queue: str = "croupier-rounds"
+
+    postgres_port: Port | None = Field(None, description="The embedded PostgreSQL.")
+    amqp_port: Port | None = Field(None, description="The embedded RabbitMQ.")
+    temporal_port: Port | None = Field(None, description="The embedded Temporal.")
+    temporal_ui_port: Port | None = Field(None, description="The web interface of the embedded Temporal.")
+
+    keyring: Path = Field(Path("keyring.json"), description="Keys for tokens and payloads; relative to home.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    games: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("games.fruit_lines:GAME", "games.dice:GAME"),
+        description="Plug-ins as module:attribute; in the environment separated by commas.",
+    )
+    max_open_requests: int = Field(512, ge=1, description="Beyond it, the ingress answers 503 and Retry-After.")
+    session_lifetime_s: int = Field(12 * 3600, ge=60, description="How long a session's token may bet.")
+    game_client_url: str | None = Field(None, description="Where launch URLs point; the ingress when not given.")
+    client_patience_ms: int = Field(10_000, ge=1, description="How long a request waits for its round before 202.")
+
+    @field_validator("games", mode="before")
+    @classmethod
+    def _split_games(cls, value: object) -> object:
+        """The environment has no lists: `a:A,b:B`."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("games")
+    @classmethod
+    def _games_are_references(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for reference in value:
+            module, _, attribute = reference.partition(":")
+            if not all(part.isidentifier() for part in (*module.split("."), attribute)):
+                raise ValueError("each game is written module:attribute")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        return _with_scheme(value, "postgresql")
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _queue_is_amqp(cls, value: SecretStr | None) -> SecretStr | None:
+        return _with_scheme(value, "amqp", "amqps")
+
+    @field_validator("temporal_address")
+    @classmethod
+    def _temporal_is_host_and_port(cls, value: str | None) -> str | None:
+        host, _, port = (value or "").rpartition(":")
+        if value is not None and (not host or not port.isdigit()):
+            raise ValueError("must be host:port")
+        return value
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _home_is_absolute(cls, value: Path) -> Path:
+        return (PROJECT_ROOT / value.expanduser()).absolute()
+
+    @field_validator("keyring", mode="after")
+    @classmethod
+    def _keyring_is_absolute(cls, value: Path, others: ValidationInfo) -> Path:
+        return Path(others.data.get("home", PROJECT_ROOT)) / value.expanduser()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`load` hands over all values itself, so that a Settings built in a test reads nothing from outside."""
+        return (init_settings,)
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the environment and the settings file. Raises SettingsError with one line that names what is wrong."""
+    values: dict[str, Any] = {**_from_file(environment), **_from_environment(environment)}
+    try:
+        return Settings(**values)
+    except ValidationError as problem:
+        raise SettingsError(_one_line(problem)) from None
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """The variables that make `load` give an equal object in a child process; what is not set is left out."""
+    variables = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if value is None:
+            continue
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        variables[f"{PREFIX}{name.upper()}"] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return variables
+
+
+def settings_file(environment: Mapping[str, str]) -> Path | None:
+    """The settings file: the one CROUPIER_SETTINGS names, else croupier.toml in the project if it is there."""
+    if named := environment.get("CROUPIER_SETTINGS"):
+        return Path(named).expanduser()
+    usual = PROJECT_ROOT / "croupier.toml"
+    return usual if usual.exists() else None
+
+
+def _from_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    path = settings_file(environment)
+    if path is None:
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise SettingsError(f"settings file {path}: {problem.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"settings file {path}: not valid TOML: {problem}") from None
+    if unknown := sorted(set(values) - set(Settings.model_fields)):
+        raise SettingsError(f"settings file {path}: unknown key {', '.join(unknown)}")
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Only fields are taken. An empty variable counts as not given, as `CROUPIER_AMQP_URL= ./croupier up` means."""
+    names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    return {names[key]: value for key, value in environment.items() if key in names and value != ""}
+
+
+def _with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value.get_secret_value())
+        usable = parts.scheme in schemes and bool(parts.hostname)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"must be a URL that begins with {schemes[0]}:// and names a host")
+    return value
+
+
+def _one_line(problem: ValidationError) -> str:
+    """The first thing that is wrong, by its key; the value is left out because it may be a secret."""
+    first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
+    key = ".".join(str(part) for part in first["loc"]) or "settings"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"setting {key} ({PREFIX}{key.split('.')[0].upper()}): {message}"
+
+
+__all__ = ["PROJECT_ROOT", "Settings", "SettingsError", "load", "settings_file", "to_environment"]

@@ -1,0 +1,50 @@
+"""AES-256-GCM under one section of the keyring: the only place that handles nonces."""
+
+import os
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from security.keyring import KeySection, UnknownKey
+
+NONCE_BYTES: Final = 12
+TAG_BYTES: Final = 16
+
+
+class SealBroken(Exception):
+    """The sealed bytes were changed, cut, or belong to something else."""
+
+
+class Sealer:
+    """Seals with the section's active key and opens with any of its keys.
+
+    A sealed value is nonce (12 random bytes), ciphertext, tag (16 bytes). Random nonces are safe for 2^32
+    values under one key (NIST SP 800-38D, 8.3); a round seals about eight payloads, so rotate the payload
+    key at the latest every 500 million rounds.
+    """
+
+    def __init__(self, section: KeySection) -> None:
+        self._section = section
+        # The key schedule is set up once: it costs more than sealing a small value.
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in section.keys.items()}
+        self._active = self._ciphers[section.active]
+        self.active_key_id = section.active
+
+    def seal(self, plain: bytes, *, bound_to: bytes) -> bytes:
+        """Seals `plain` with the active key. `bound_to` is not stored: `open` must name the same bytes."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._active.encrypt(nonce, plain, bound_to)
+
+    def open(self, sealed: bytes, *, key_id: str, bound_to: bytes) -> bytes:
+        """What `seal` was given. Raises UnknownKey or SealBroken."""
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            self._section.key(key_id)  # raises, and names the section
+            raise UnknownKey(key_id)
+        if len(sealed) < NONCE_BYTES + TAG_BYTES:
+            raise SealBroken("a sealed value is too short")
+        try:
+            return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
+        except InvalidTag:
+            raise SealBroken("a sealed value was changed or belongs to something else") from None

@@ -1,0 +1,422 @@
+"""What must hold in the database at every moment: the invariants of money, each a statement that finds
+what breaks it. A database in order gives no row, also while rounds are being played: statements that look
+at a delay know `overdue.moment`, and all are meant to be read from one snapshot."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+
+STATEMENT_TIMEOUT_S: Final = 300.0  # an audit reads everything there is
+EXAMPLES: Final = 5
+DETAIL_LIMIT: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invariant:
+    """`code` as the design names it (I1..I9), `title` says what holds, `broken` selects what does not:
+    one row of (subject, detail) text for each violation."""
+
+    code: str
+    name: str
+    title: str
+    broken: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violations:
+    """How many there are, and the first few as "subject: detail"."""
+
+    count: int
+    examples: tuple[str, ...]
+
+
+TRANSFERS_BALANCE: Final = Invariant(
+    code="I1",
+    name="transfers-balance",
+    title="each transfer has two postings, equal and opposite, in one currency",
+    broken="""
+        SELECT 'transfer ' || coalesce(t.id, p.transfer_id)::text AS subject,
+               format('postings %s of %s', coalesce(string_agg(p.amount || ' ' || p.currency, ', '), 'missing'),
+                      coalesce(t.amount || ' ' || t.currency, 'no transfer')) AS detail
+        FROM transfers t FULL JOIN postings p ON p.transfer_id = t.id
+        GROUP BY t.id, p.transfer_id
+        HAVING t.id IS NULL OR count(p.transfer_id) <> 2 OR sum(p.amount) <> 0
+            OR NOT bool_and(p.currency = t.currency AND CASE p.account_id
+                WHEN t.debit_account THEN p.amount = -t.amount
+                WHEN t.credit_account THEN p.amount = t.amount ELSE false END)
+    """,
+)
+BALANCES_ARE_POSTINGS: Final = Invariant(
+    code="I1",
+    name="balances-are-postings",
+    title="each player's balance is the sum of its postings",
+    broken="""
+        SELECT 'account ' || a.id AS subject,
+               format('balance %s, postings %s %s', a.balance, coalesce(p.total, 0), a.currency) AS detail
+        FROM accounts a
+        LEFT JOIN (SELECT account_id, sum(amount) AS total FROM postings GROUP BY account_id) p
+            ON p.account_id = a.id
+        WHERE a.kind = 'player' AND a.balance <> coalesce(p.total, 0)
+    """,
+)
+NEVER_OVERDRAWN: Final = Invariant(
+    code="I1",
+    name="never-overdrawn",
+    title="no balance is below 0 or below what it holds",
+    broken="""
+        SELECT 'account ' || id AS subject, format('balance %s, held %s %s', balance, held, currency) AS detail
+        FROM accounts WHERE balance < 0 OR held < 0 OR balance < held OR (balance IS NULL AND held <> 0)
+    """,
+)
+HOLDS_ARE_OPEN_STAKES: Final = Invariant(
+    code="I1",
+    name="holds-are-open-stakes",
+    title="what an account holds is the stakes of its open rounds",
+    broken="""
+        SELECT 'account ' || a.id AS subject,
+               format('held %s, open stakes %s %s', a.held, coalesce(r.total, 0), a.currency) AS detail
+        FROM accounts a
+        LEFT JOIN (
+            SELECT account_id, sum(stake) AS total FROM rounds
+            WHERE state IN ('pending', 'awaiting_choice', 'settling') GROUP BY account_id
+        ) r ON r.account_id = a.id
+        WHERE a.held <> coalesce(r.total, 0)
+    """,
+)
+NO_HOLD_OVERDUE: Final = Invariant(
+    code="I2",
+    name="no-hold-overdue",
+    title="no stake is held for longer than a round may take",
+    broken="""
+        SELECT format('round %s of player %s', round_id, player_key) AS subject,
+               format('%s since %s', state, created_at) AS detail
+        FROM rounds, overdue
+        WHERE state IN ('pending', 'awaiting_choice', 'settling') AND created_at < overdue.moment
+    """,
+)
+ONE_TERMINAL: Final = Invariant(
+    code="I3",
+    name="one-terminal",
+    title="a settled round moved its stake and its win once; any other round moved nothing",
+    broken="""
+        WITH moved AS (
+            SELECT t.player_key, t.reference,
+                   count(*) FILTER (WHERE t.kind = 'stake') AS stakes,
+                   count(*) FILTER (WHERE t.kind = 'win') AS wins,
+                   sum(t.amount) FILTER (WHERE t.kind = 'stake' AND credited.kind = 'house') AS stake,
+                   sum(t.amount) FILTER (WHERE t.kind = 'win' AND debited.kind = 'house') AS win,
+                   min(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS account,
+                   max(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS other_account,
+                   min(t.currency) AS currency
+            FROM transfers t
+            LEFT JOIN accounts credited ON credited.id = t.credit_account
+            LEFT JOIN accounts debited ON debited.id = t.debit_account
+            WHERE t.kind IN ('stake', 'win')
+            GROUP BY t.player_key, t.reference
+        )
+        SELECT format('round %s of player %s', coalesce(r.round_id, m.reference),
+                      coalesce(r.player_key, m.player_key)) AS subject,
+               format('%s, stake %s win %s; moved %s stakes of %s, %s wins of %s', coalesce(r.state, 'no round'),
+                      r.stake, r.win, coalesce(m.stakes, 0), coalesce(m.stake, 0), coalesce(m.wins, 0),
+                      coalesce(m.win, 0)) AS detail
+        FROM rounds r FULL JOIN moved m ON m.player_key = r.player_key AND m.reference = r.round_id
+        WHERE CASE
+            WHEN r.state = 'settled' THEN
+                (m.stakes, m.stake, m.account, m.other_account, m.currency)
+                    IS DISTINCT FROM (1::bigint, r.stake::numeric, r.account_id, r.account_id, r.currency)
+                OR m.wins <> CASE WHEN r.win > 0 THEN 1 ELSE 0 END
+                OR coalesce(m.win, 0) <> r.win
+            ELSE m.reference IS NOT NULL
+        END
+    """,
+)
+ROUNDS_ARE_COMPLETE: Final = Invariant(
+    code="I3",
+    name="rounds-are-complete",
+    title="each round has what its state asks for, and nothing else",
+    broken="""
+        SELECT format('round %s of player %s', round_id, player_key) AS subject, 'state ' || state AS detail
+        FROM rounds
+        WHERE NOT coalesce(CASE state
+            WHEN 'settled' THEN outcome IS NOT NULL AND balance IS NOT NULL AND sequence IS NOT NULL
+                AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NULL
+                AND seed_id IS NOT NULL AND nonce IS NOT NULL
+            WHEN 'void' THEN outcome IS NULL AND win = 0 AND balance IS NOT NULL AND sequence IS NOT NULL
+                AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
+            WHEN 'declined' THEN outcome IS NULL AND win = 0 AND balance IS NOT NULL AND sequence IS NULL
+                AND event_id IS NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL AND seed_id IS NULL
+            ELSE state IN ('pending', 'awaiting_choice', 'settling') AND outcome IS NULL AND win = 0
+                AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
+        END, false)
+    """,
+)
+ONE_EVENT: Final = Invariant(
+    code="I4",
+    name="one-event",
+    title="a round has an event exactly when it is settled or void",
+    broken="""
+        SELECT format('round %s of player %s', coalesce(r.round_id, o.subject),
+                      coalesce(r.player_key, o.player_key)) AS subject,
+               CASE WHEN o.event_id IS NULL THEN r.state || ' without an event'
+                    ELSE format('event %s belongs to no closed round', o.event_id) END AS detail
+        FROM (SELECT * FROM rounds WHERE state IN ('settled', 'void')) r
+        FULL JOIN (SELECT * FROM outbox WHERE type LIKE 'round.%') o
+            ON o.event_id = r.event_id AND o.player_key = r.player_key AND o.subject = r.round_id
+        WHERE r.id IS NULL OR o.id IS NULL
+    """,
+)
+EVENTS_PUBLISHED: Final = Invariant(
+    code="I4",
+    name="events-published",
+    title="each recorded event was confirmed by the broker",
+    broken="""
+        SELECT 'event ' || event_id AS subject, 'recorded at ' || occurred_at AS detail
+        FROM outbox, overdue WHERE published_at IS NULL AND occurred_at < overdue.moment
+    """,
+)
+EVENTS_APPLIED: Final = Invariant(
+    code="I4",
+    name="events-applied",
+    title="each published event was applied by the statistics consumer",
+    broken="""
+        SELECT 'event ' || o.event_id AS subject, 'published at ' || o.published_at AS detail
+        FROM overdue, outbox o
+        LEFT JOIN inbox i ON i.consumer = 'statistics' AND i.event_id = o.event_id
+        WHERE o.type IN ('round.settled', 'round.void') AND o.published_at < overdue.moment
+          AND i.event_id IS NULL
+    """,
+)
+NO_INVENTED_EVENT: Final = Invariant(
+    code="I4",
+    name="no-invented-event",
+    title="no consumer applied an event that was never recorded",
+    broken="""
+        SELECT 'event ' || i.event_id AS subject, 'applied by ' || i.consumer AS detail
+        FROM inbox i LEFT JOIN outbox o ON o.event_id = i.event_id WHERE o.event_id IS NULL
+    """,
+)
+# Over the events in the consumer's inbox: inbox and sums change in one transaction, so this is exact while
+# events are on their way. That all of them arrive is the business of `events-applied`.
+STATISTICS_ARE_ROUNDS: Final = Invariant(
+    code="I4",
+    name="statistics-are-rounds",
+    title="the consumer's statistics are the sums of the rounds whose events it applied",
+    broken="""
+        WITH summed AS (
+            SELECT r.operator_id, r.game_id, r.currency,
+                   count(*) FILTER (WHERE r.state = 'settled') AS rounds,
+                   count(*) FILTER (WHERE r.state = 'void') AS voids,
+                   coalesce(sum(r.stake) FILTER (WHERE r.state = 'settled'), 0) AS stake,
+                   coalesce(sum(r.win) FILTER (WHERE r.state = 'settled'), 0) AS win
+            FROM rounds r JOIN inbox i ON i.consumer = 'statistics' AND i.event_id = r.event_id
+            GROUP BY r.operator_id, r.game_id, r.currency
+        )
+        SELECT concat_ws(' ', operator_id, game_id, currency) AS subject,
+               format('statistics %s rounds, %s voids, stake %s, win %s; rounds say %s, %s, %s, %s',
+                      coalesce(g.rounds, 0), coalesce(g.voids, 0), coalesce(g.stake, 0), coalesce(g.win, 0),
+                      coalesce(s.rounds, 0), coalesce(s.voids, 0), coalesce(s.stake, 0), coalesce(s.win, 0)
+               ) AS detail
+        FROM game_statistics g FULL JOIN summed s USING (operator_id, game_id, currency)
+        WHERE (coalesce(g.rounds, 0), coalesce(g.voids, 0), coalesce(g.stake, 0), coalesce(g.win, 0))
+           <> (coalesce(s.rounds, 0), coalesce(s.voids, 0), coalesce(s.stake, 0), coalesce(s.win, 0))
+    """,
+)
+SEQUENCES_GAPLESS: Final = Invariant(
+    code="I5",
+    name="sequences-gapless",
+    title="each player's events are numbered 1, 2, 3, ... in the order they were recorded",
+    broken="""
+        WITH numbered AS (
+            SELECT player_key, sequence, row_number() OVER (PARTITION BY player_key ORDER BY id) AS place
+            FROM outbox
+        ), counted AS (
+            SELECT player_key, count(*) AS events, count(*) FILTER (WHERE sequence <> place) AS misplaced
+            FROM numbered GROUP BY player_key
+        )
+        SELECT 'player ' || p.id AS subject,
+               format('sequence %s, %s events, %s out of place', p.sequence, coalesce(c.events, 0),
+                      coalesce(c.misplaced, 0)) AS detail
+        FROM players p LEFT JOIN counted c ON c.player_key = p.id
+        WHERE p.sequence <> coalesce(c.events, 0) OR coalesce(c.misplaced, 0) > 0
+    """,
+)
+NONCES_USED_ONCE: Final = Invariant(
+    code="I6",
+    name="nonces-used-once",
+    title="each seed's nonces were drawn in order, none twice and none skipped",
+    broken="""
+        SELECT 'seed ' || s.id AS subject,
+               format('next nonce %s, %s drawn, highest %s', s.next_nonce, count(r.id), max(r.nonce)) AS detail
+        FROM seeds s LEFT JOIN rounds r ON r.seed_id = s.id
+        GROUP BY s.id
+        HAVING s.next_nonce <> count(r.id) OR coalesce(max(r.nonce), -1) <> s.next_nonce - 1
+            OR count(DISTINCT r.nonce) <> count(r.id) OR min(r.nonce) < 0
+    """,
+)
+GUARDS_IN_PLACE: Final = Invariant(
+    code="I6",
+    name="guards-in-place",
+    title="what is written stays written: the append-only triggers are there and enabled",
+    broken="""
+        SELECT format('trigger %s on %s', g.name, g.relation) AS subject,
+               CASE WHEN t.oid IS NULL THEN 'missing' ELSE 'disabled' END AS detail
+        FROM (VALUES ('transfers', 'append_only'), ('transfers', 'append_only_truncate'),
+                     ('postings', 'append_only'), ('postings', 'append_only_truncate'),
+                     ('rounds', 'final_is_final'), ('rounds', 'never_deleted'), ('rounds', 'never_truncated'),
+                     ('outbox', 'recorded_once'), ('outbox', 'never_deleted')) g (relation, name)
+        LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(g.relation) AND t.tgname = g.name
+        WHERE t.oid IS NULL OR t.tgenabled NOT IN ('O', 'A')
+    """,
+)
+EVENTS_AGREE: Final = Invariant(
+    code="I8",
+    name="events-agree",
+    title="each event says what its round says",
+    broken="""
+        SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,
+               'event ' || o.event_id AS detail
+        FROM rounds r JOIN outbox o ON o.event_id = r.event_id
+        WHERE (o.type, o.operator_id, o.game_id, o.sequence)
+                IS DISTINCT FROM ('round.' || r.state, r.operator_id, r.game_id, r.sequence)
+           OR (o.data ->> 'round_id', o.data ->> 'player_id', o.data ->> 'session_id', o.data ->> 'mode',
+               o.data #>> '{game,id}', o.data #>> '{game,version}', o.data #>> '{failure,code}')
+                IS DISTINCT FROM (r.round_id, r.player_id, r.session_id, r.mode, r.game_id, r.game_version,
+                                  r.failure_code)
+           OR (o.data -> 'stake', o.data -> 'win', o.data -> 'balance') IS DISTINCT FROM (
+               jsonb_build_object('amount', r.stake, 'currency', r.currency),
+               jsonb_build_object('amount', r.win, 'currency', r.currency),
+               jsonb_build_object('amount', r.balance, 'currency', r.currency))
+    """,
+)
+ROWS_BELONG_TOGETHER: Final = Invariant(
+    code="I9",
+    name="rows-belong-together",
+    title="a round, its player, account, session, seed and event belong to one operator and one player",
+    broken="""
+        SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,
+               'its rows belong to different owners' AS detail
+        FROM rounds r
+        LEFT JOIN players p ON p.id = r.player_key
+        LEFT JOIN accounts a ON a.id = r.account_id
+        LEFT JOIN sessions s ON s.id = r.session_id
+        LEFT JOIN seeds d ON d.id = r.seed_id
+        LEFT JOIN outbox o ON o.event_id = r.event_id
+        WHERE (p.operator_id, p.player_id) IS DISTINCT FROM (r.operator_id, r.player_id)
+           OR (a.operator_id, a.player_key, a.currency)
+                IS DISTINCT FROM (r.operator_id, r.player_key, r.currency)
+           OR (s.operator_id, s.player_key, s.account_id, s.game_id, s.currency)
+                IS DISTINCT FROM (r.operator_id, r.player_key, r.account_id, r.game_id, r.currency)
+           OR (r.seed_id IS NOT NULL AND d.player_key IS DISTINCT FROM r.player_key)
+           OR o.player_key <> r.player_key
+    """,
+)
+SECRETS_SEALED: Final = Invariant(
+    code="I9",
+    name="secrets-sealed",
+    title="server seeds are sealed and API keys are hashed",
+    broken="""
+        SELECT 'seed ' || id AS subject, 'is not sealed, or its commitment is no SHA-256' AS detail FROM seeds
+        WHERE sealed_server_seed !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]{60,}$'
+           OR server_seed_hash !~ '^[0-9a-f]{64}$'
+        UNION ALL
+        SELECT 'API key ' || id, 'its hash is no SHA-256' FROM api_keys WHERE secret_hash !~ '^[0-9a-f]{64}$'
+    """,
+)
+
+INVARIANTS: Final[tuple[Invariant, ...]] = (
+    TRANSFERS_BALANCE,
+    BALANCES_ARE_POSTINGS,
+    NEVER_OVERDRAWN,
+    HOLDS_ARE_OPEN_STAKES,
+    NO_HOLD_OVERDUE,
+    ONE_TERMINAL,
+    ROUNDS_ARE_COMPLETE,
+    ONE_EVENT,
+    EVENTS_PUBLISHED,
+    EVENTS_APPLIED,
+    NO_INVENTED_EVENT,
+    STATISTICS_ARE_ROUNDS,
+    SEQUENCES_GAPLESS,
+    NONCES_USED_ONCE,
+    GUARDS_IN_PLACE,
+    EVENTS_AGREE,
+    ROWS_BELONG_TOGETHER,
+    SECRETS_SEALED,
+)
+
+# The transfers of every player in the order of their chain, for wallet.chain to verify; a player without
+# transfers gives one row of nulls, so that a chain that vanished is noticed too.
+CHAINS: Final = """
+    SELECT p.id AS player_key, p.chain_length, p.chain_head, t.position, t.kind, t.reference, t.step,
+           t.debit_account, t.credit_account, t.amount, t.currency, t.created_at, t.previous_hash, t.hash
+    FROM players p LEFT JOIN transfers t ON t.player_key = p.id
+    ORDER BY p.id, t.position
+"""
+LEDGER_SUMS: Final = "SELECT currency, sum(amount)::bigint AS total FROM postings GROUP BY currency ORDER BY currency"
+OPEN_HOLDS: Final = "SELECT count(*) FROM rounds WHERE state IN ('pending', 'awaiting_choice', 'settling')"
+# What is still on its way: of these players everything, of all others what began before the moment.
+UNDER_WAY: Final = """
+    SELECT
+        (SELECT count(*) FROM rounds WHERE state IN ('pending', 'awaiting_choice', 'settling')
+            AND (player_key = ANY($1) OR created_at < $2))
+        + (SELECT count(*) FROM outbox WHERE published_at IS NULL
+            AND (player_key = ANY($1) OR occurred_at < $2))
+        + (SELECT count(*) FROM outbox o WHERE o.player_key = ANY($1) AND NOT EXISTS (
+            SELECT FROM inbox i WHERE i.consumer = 'statistics' AND i.event_id = o.event_id))
+"""
+PLAYER_KEYS: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = ANY($2)"
+ROUNDS_OF_PLAYERS: Final = "SELECT * FROM round_view WHERE player_key = ANY($1)"
+
+
+async def violations(
+    connection: asyncpg.Connection, invariant: Invariant, *, overdue_after_s: float
+) -> Violations:
+    """What breaks `invariant` now. Delays of up to `overdue_after_s` seconds are in order."""
+    statement = f"""
+        WITH overdue AS (SELECT clock_timestamp() - make_interval(secs => $1) AS moment)
+        SELECT subject, detail, count(*) OVER () AS total FROM ({invariant.broken}) broken
+        ORDER BY subject LIMIT {EXAMPLES}
+    """  # noqa: S608 - put together from the constants above
+    rows = await connection.fetch(statement, overdue_after_s, timeout=STATEMENT_TIMEOUT_S)
+    examples = tuple(f"{row['subject']}: {row['detail']}"[:DETAIL_LIMIT] for row in rows)
+    return Violations(count=rows[0]["total"] if rows else 0, examples=examples)
+
+
+async def ledger_sums(connection: asyncpg.Connection) -> dict[str, int]:
+    """The sum of all postings of each currency in minor units; 0 in any ledger that is in order."""
+    rows = await connection.fetch(LEDGER_SUMS, timeout=STATEMENT_TIMEOUT_S)
+    return {row["currency"]: row["total"] for row in rows}
+
+
+async def open_holds(connection: asyncpg.Connection) -> int:
+    """How many rounds hold a stake at this moment."""
+    count: int = await connection.fetchval(OPEN_HOLDS, timeout=STATEMENT_TIMEOUT_S)
+    return count
+
+
+def chains(connection: asyncpg.Connection) -> AsyncIterator[asyncpg.Record]:
+    """The rows of CHAINS one by one; needs a transaction."""
+    rows: AsyncIterator[asyncpg.Record] = connection.cursor(CHAINS, prefetch=500, timeout=STATEMENT_TIMEOUT_S)
+    return aiter(rows)
+
+
+def rounds_of(connection: asyncpg.Connection, player_keys: Sequence[int]) -> AsyncIterator[asyncpg.Record]:
+    """The players' rounds as rows of the view `round_view`, one by one; needs a transaction."""
+    rows: AsyncIterator[asyncpg.Record] = connection.cursor(
+        ROUNDS_OF_PLAYERS, player_keys, prefetch=500, timeout=STATEMENT_TIMEOUT_S
+    )
+    return aiter(rows)
+
+
+async def player_keys(pool: asyncpg.Pool, *, operator_id: str, player_ids: Sequence[str]) -> list[int]:
+    """Our keys of the operator's players, of those that exist."""
+    return [row["id"] for row in await pool.fetch(PLAYER_KEYS, operator_id, list(player_ids))]
+
+
+async def under_way(pool: asyncpg.Pool, *, player_keys: Sequence[int], began_before: Any) -> int:
+    """How many rounds and events of these players, and of all others from before the moment, are not at
+    their end yet."""
+    count: int = await pool.fetchval(UNDER_WAY, list(player_keys), began_before)
+    return count

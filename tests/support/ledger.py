@@ -1,0 +1,127 @@
+"""Players with money, and bets of theirs, straight in the ledger."""
+
+import dataclasses
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+
+from contracts.rounds import Bet, RoundKey
+from contracts.views import RoundView, SessionView
+from runtime.services import Sessions
+from security.keyring import Keyring
+from security.seeds import SeedVault
+from security.tokens import TokenIssuer
+from storage import operators, players, rounds
+from storage.database import Database
+
+OUTCOME: dict[str, Any] = {"roll": 42}
+_KEYRING = Keyring.generate()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Seat:
+    """A player in a session, with an account to bet from."""
+
+    database: Database
+    session: SessionView
+
+    def bet(self, round_id: str | None = None, *, stake: int = 100, **changes: Any) -> Bet:
+        session = self.session
+        bet = Bet(
+            key=RoundKey(
+                operator_id=session.operator_id,
+                player_key=session.player_key,
+                round_id=round_id or uuid4().hex,
+            ),
+            player_id=session.player_id,
+            account_id=session.account_id,
+            session_id=session.session_id,
+            game_id=session.game_id,
+            game_version="1.0.0",
+            currency=session.currency,
+            stake=stake,
+            mode="base",
+            choice=None,
+            request_id=uuid4().hex,
+        )
+        return dataclasses.replace(bet, **changes)
+
+    async def money(self) -> tuple[int, int]:
+        """The balance and the part of it that is held, in minor units."""
+        found = await players.balance(
+            self.database.pool, player_key=self.session.player_key, currency=self.session.currency
+        )
+        assert found is not None
+        return found.balance, found.held
+
+    async def reserve(self, bet: Bet) -> RoundView:
+        return await rounds.reserve(self.database.pool, bet)
+
+    async def settle(self, bet: Bet, win: int) -> RoundView:
+        return await rounds.settle(self.database.pool, bet.key, OUTCOME, win)
+
+    async def release(self, bet: Bet) -> RoundView:
+        return await rounds.release(self.database.pool, bet, "resolve-failed", "for a test")
+
+    async def deposit(self, amount: int, transaction_id: str | None = None) -> tuple[str, int]:
+        done = await players.deposit(
+            self.database.pool,
+            operator_id=self.session.operator_id,
+            player_key=self.session.player_key,
+            account_id=self.session.account_id,
+            transaction_id=transaction_id or uuid4().hex,
+            amount=amount,
+            currency=self.session.currency,
+        )
+        return done.result, done.available
+
+    async def transfers(self) -> list[asyncpg.Record]:
+        """The player's transfers in the order of the chain."""
+        return list(
+            await self.database.pool.fetch(
+                "SELECT * FROM transfers WHERE player_key = $1 ORDER BY position", self.session.player_key
+            )
+        )
+
+    async def events(self) -> list[asyncpg.Record]:
+        """The player's events in the order of their sequence."""
+        return list(
+            await self.database.pool.fetch(
+                "SELECT * FROM outbox WHERE player_key = $1 ORDER BY sequence", self.session.player_key
+            )
+        )
+
+
+async def take_seat(
+    database: Database,
+    *,
+    balance: int = 0,
+    operator_id: str | None = None,
+    player_id: str | None = None,
+    game_id: str = "dice",
+    currency: str = "EUR",
+) -> Seat:
+    """A player of an operator of its own, unless named, with `balance` minor units."""
+    operator_id = operator_id or f"op-{uuid4().hex[:12]}"
+    await operators.ensure_operator(database.pool, operator_id=operator_id, name="a test's")
+    sessions = Sessions(database.pool, SeedVault(_KEYRING), TokenIssuer(_KEYRING), lifetime_s=3600)
+    session, _ = await sessions.open(
+        operator_id=operator_id,
+        player_id=player_id or uuid4().hex,
+        game_id=game_id,
+        currency=currency,
+        client_seed=None,
+    )
+    seat = Seat(database, session)
+    if balance:
+        await seat.deposit(balance)
+    return seat
+
+
+async def waiting_for_a_lock(database: Database) -> int:
+    """How many statements wait for a lock in the database."""
+    count: int = await database.pool.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    )
+    return count
