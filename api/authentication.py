@@ -22,12 +22,13 @@ _OPERATOR_KEY = HTTPBearer(
 OPERATOR_SCOPE = "operator"
 
 
-def services(request: Request) -> Services:
+# Dependencies are coroutines though most await nothing: a plain function would wait for a thread.
+async def services(request: Request) -> Services:
     found: Services = request.app.state.services
     return found
 
 
-def any_session(
+async def any_session(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SESSION_TOKEN)],
     services: Annotated[Services, Depends(services)],
 ) -> SessionClaims:
@@ -40,7 +41,7 @@ def any_session(
         raise Problem("unauthenticated", "The session token is not valid.") from None
 
 
-def live_session(
+async def live_session(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SESSION_TOKEN)],
     services: Annotated[Services, Depends(services)],
 ) -> SessionClaims:

@@ -57,13 +57,14 @@ class BetDesk:
             try:
                 handle = await self._start(bet)
             except WorkflowAlreadyStartedError:
-                return Answer(await self._rounds.find(bet.key), first=False)
+                return Answer(await self._join(bet, delivered), first=False)
             view = await self._await_end(handle, bet, delivered)
         return Answer(view, first=view is None or view.request_id == bet.request_id)
 
     async def _start(self, bet: Bet) -> WorkflowHandle[object, RoundClosed]:
         """Eagerly: Temporal hands the first task back with the reply, and the worker of this process runs
-        it. A round of this id that is still open is joined; one that has ended is never played again."""
+        it. Raises WorkflowAlreadyStartedError for a round of this id, whether open or ended: it is never
+        played again. Raises StartUncertain."""
         try:
             handle: WorkflowHandle[object, RoundClosed] = await self._client.start_workflow(
                 ROUND_WORKFLOW,
@@ -72,7 +73,7 @@ class BetDesk:
                 task_queue=self._task_queue,
                 result_type=RoundClosed,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 task_timeout=TASK_TIMEOUT,
                 request_eager_start=True,
                 rpc_timeout=START_TIMEOUT,
@@ -80,6 +81,17 @@ class BetDesk:
         except RPCError as error:
             raise StartUncertain(error.status.name) from error
         return handle
+
+    async def _join(self, bet: Bet, delivered: asyncio.Future[RoundView]) -> RoundView | None:
+        """A repeat. What is stored tells at once when the round has ended, though its workflow may still be
+        emitting, and when it was another bet; otherwise its end is still to come, and is awaited."""
+        stored = await self._rounds.find(bet.key)
+        if stored is not None and (stored.state.final or not stored.answers(bet)):
+            return stored
+        handle: WorkflowHandle[object, RoundClosed] = self._client.get_workflow_handle(
+            bet.key.workflow_id, result_type=RoundClosed
+        )
+        return await self._await_end(handle, bet, delivered)
 
     async def _await_end(
         self,

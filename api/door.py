@@ -12,6 +12,8 @@ from runtime import metrics
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
 REQUEST_ID_HEADER: Final = b"x-request-id"
+# Whoever watches this process must hear from it above all when it is busy.
+ALWAYS_ADMITTED: Final = frozenset({"/healthz", "/readyz"})
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class Door:
         request_id = uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         sender = _Sender(send, request_id)
-        if self._open_requests >= self._max_open_requests and not scope["path"].endswith("z"):
+        if self._open_requests >= self._max_open_requests and scope["path"] not in ALWAYS_ADMITTED:
             await sender.refuse(Problem("overloaded", "Try again after the time in Retry-After."))
             return
         self._open_requests += 1

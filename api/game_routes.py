@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from api.authentication import AnySession, Deps, LiveSession
 from api.bets import StartUncertain
-from api.models import BalanceOut, PlaceBet, ProblemOut, RoundOut, RoundPage, SessionOut
+from api.models import PROBLEM_RESPONSES, BalanceOut, PlaceBet, RoundOut, RoundPage, SessionOut
 from api.problems import Problem
 from api.shapes import cursor, moment, money, position, round_body
 from api.strict_json import StrictRoute
@@ -27,7 +27,7 @@ ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 router = APIRouter(
     prefix="/v1/game",
     route_class=StrictRoute,
-    responses={"default": {"model": ProblemOut, "description": "A problem document"}},
+    responses=PROBLEM_RESPONSES,
 )
 
 

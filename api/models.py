@@ -1,14 +1,17 @@
 """The bodies of requests, checked exactly, and of answers, as OpenAPI describes them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.problems import CONTENT_TYPE
+
+# `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
 # Ids that callers choose: they are idempotency keys, parts of workflow ids and words of routing keys.
-CallerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}\z")]
-GameId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}\z")]
+CallerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}$")]
+GameId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 # 2**53 - 1: the largest integer that every JSON client reads exactly.
 Amount = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
 
@@ -81,7 +84,7 @@ class RoundOut(BaseModel):
     decide_by: datetime | None
     fairness: Fairness
     sequence: int | None
-    created_at: datetime
+    created_at: datetime | None  # None while nothing of a pending round is stored yet
     settled_at: datetime | None
     failure: Failure | None
 
@@ -160,3 +163,12 @@ class ProblemOut(BaseModel):
     detail: str
     code: str
     request_id: str
+
+
+# What every router says of its errors. A `model` here would be described as application/json.
+PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "A problem document",
+        "content": {CONTENT_TYPE: {"schema": ProblemOut.model_json_schema()}},
+    }
+}

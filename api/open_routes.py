@@ -7,14 +7,14 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
 from api.authentication import Deps
-from api.models import ProblemOut
+from api.models import PROBLEM_RESPONSES
 from api.problems import Problem
 from games.registry import UnknownGame
 
 # Each check raises or returns; its name is shown when it fails, its error is only logged.
 ReadinessChecks = dict[str, Callable[[], Awaitable[object]]]
 
-router = APIRouter(responses={"default": {"model": ProblemOut, "description": "A problem document"}})
+router = APIRouter(responses=PROBLEM_RESPONSES)
 
 
 @router.get("/healthz", tags=["Open"])

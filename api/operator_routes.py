@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from api.authentication import Deps, Operator
 from api.game_routes import ID_PATTERN, REPLAYED
 from api.models import (
+    PROBLEM_RESPONSES,
     CallerId,
     Currency,
     Deposit,
@@ -17,7 +18,6 @@ from api.models import (
     OperatorBalance,
     OperatorRound,
     OperatorRoundPage,
-    ProblemOut,
     SessionOpened,
 )
 from api.problems import Problem
@@ -30,7 +30,7 @@ from games.registry import UnknownGame
 router = APIRouter(
     prefix="/v1/operator",
     route_class=StrictRoute,
-    responses={"default": {"model": ProblemOut, "description": "A problem document"}},
+    responses=PROBLEM_RESPONSES,
 )
 
 PlayerId = Annotated[str, Path(pattern=ID_PATTERN)]

@@ -1,10 +1,13 @@
-"""Request bodies are JSON as RFC 8259 means it: no NaN, no duplicate names, no endless nesting."""
+"""Requests are read exactly: JSON as RFC 8259 means it (no NaN, no duplicate names, no endless nesting), and
+no parameter that the route does not know."""
 
 import json
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NoReturn
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 DEPTH_LIMIT: Final = 20
@@ -26,11 +29,21 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        known = {parameter.alias for parameter in self.dependant.query_params}
 
         async def strict_handler(request: Request) -> Response:
+            _check_query(request, known)
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict_handler
+
+
+def _check_query(request: Request, known: set[str]) -> None:
+    """A filter that is not known must not look as if it had been applied."""
+    for name in request.query_params:
+        if name not in known:
+            error = {"type": "extra_forbidden", "loc": ("query", name), "msg": "There is no such parameter"}
+            raise RequestValidationError([error])
 
 
 def loads(body: bytes) -> Any:
@@ -38,7 +51,11 @@ def loads(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")
         value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_integer
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_fraction,
         )
         _check(value, 1)
     except RecursionError:
@@ -65,6 +82,14 @@ def _integer(digits: str) -> int:
     if len(digits) > DIGITS_LIMIT:
         raise _refusal("a number is too long")
     return int(digits)
+
+
+def _fraction(digits: str) -> float:
+    """No money is a fraction, but a game's choice may hold one."""
+    value = float(digits)
+    if not math.isfinite(value):
+        raise _refusal("a number is too large")
+    return value
 
 
 def _check(value: Any, depth: int) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 STAMP = "croupier.stamp"
+TEST_STAMP = "croupier-test.stamp"
 HOW_TO_GET_PIP = "install it with: apt-get install python3-venv (or python3.X-venv for a Python of your own)"
 
 
@@ -37,7 +38,9 @@ def main(root: Path) -> int:
         say(f"{problem}")
         return 2
     except PermissionError as problem:
-        say(f"no permission for {problem.filename}: run as the owner of {root}, or copy the project elsewhere")
+        say(
+            f"no permission for {problem.filename}: run as the owner of {root}, or copy the project elsewhere"
+        )
         return 2
     except KeyboardInterrupt:
         say("stopped; the next run begins the environment again")
@@ -62,16 +65,43 @@ def build(root: Path) -> None:
     say(f"environment ready after {time.monotonic() - started:.0f} s")
 
 
+def add_test_tools(root: Path) -> None:
+    """Install the tools of `croupier test` into the environment, unless this very lock is there already. They
+    are a second layer so that the first `up` does not wait for a download nearly half as large again.
+    """
+    lock, stamp = root / "requirements-test.lock", root / ".venv" / TEST_STAMP
+    with one_at_a_time(root / ".local" / "bootstrap.lock"):
+        if stamp.is_file() and stamp.read_text() == lock.read_text():
+            return
+        say("installing the test tools of requirements-test.lock (once)")
+        has_pip = list((root / ".venv").glob("lib/python3*/site-packages/pip"))
+        install(root / ".venv", lock, [] if has_pip else [str(borrowed_pip(root))])
+        write_atomically(stamp, lock.read_text())
+
+
 def install(environment: Path, lock: Path, borrowed: list[str]) -> None:
-    """Install exactly what `lock` names, checked by hash. Registries and certificates come from the user's own
-    configuration of pip. Bytecode is left to the first import: compiling everything takes longer than what is used.
+    """Install exactly what `lock` names, checked by hash. Registries and certificates come from the user's
+    own configuration of pip. Bytecode is left to the first import: compiling everything takes longer than
+    what is used.
     """
     python = str(environment / "bin" / "python")
     pip = [python, *borrowed] if borrowed else [python, "-m", "pip"]
     command = [*pip, "install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-compile"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--requirement", str(lock)]
+    command += [
+        "--no-input",
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+        "--requirement",
+        str(lock),
+    ]
     progress = subprocess.Popen(
-        command, env=with_system_certificates(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=with_system_certificates(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        close_fds=False,  # pip holds the lock too, so that a pip whose parent was killed keeps others out
     )
     lines = show_progress(progress, total=count_packages(lock))
     if progress.wait() != 0:
@@ -101,8 +131,9 @@ def count_packages(lock: Path) -> int:
 
 
 def borrowed_pip(root: Path) -> Path:
-    """A pip for a Python without ensurepip (Debian's, without python3-venv): the wheel that Debian ships for it,
-    unpacked under `.local`, which needs no rights and changes nothing on the system. A wheel runs as a program.
+    """A pip for a Python without ensurepip (Debian's, without python3-venv): the wheel that Debian ships for
+    it, unpacked under `.local`, which needs no rights and changes nothing on the system. A wheel runs as a
+    program.
     """
     target = root / ".local" / "lib" / "pip"
     if not list(target.glob("usr/share/python-wheels/pip-*.whl")):
@@ -126,9 +157,14 @@ def fetch_debian_pip(target: Path) -> None:
     for arguments in (["update"], ["download", "python3-pip-whl"]):
         done = subprocess.run([*apt, *arguments], cwd=target, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise BootstrapError(f"apt-get {arguments[0]} failed ({done.stderr.strip()[-300:]}); {HOW_TO_GET_PIP}")
+            raise BootstrapError(
+                f"apt-get {arguments[0]} failed ({done.stderr.strip()[-300:]}); {HOW_TO_GET_PIP}"
+            )
     for package in target.glob("*.deb"):
         subprocess.run(["dpkg", "-x", str(package), str(target)], check=True)
+        package.unlink()
+    for folder in ("state", "cache"):
+        shutil.rmtree(target / folder)
 
 
 def with_system_certificates() -> dict[str, str]:
@@ -145,7 +181,11 @@ def with_system_certificates() -> dict[str, str]:
 def is_current(root: Path) -> bool:
     """Whether `.venv` was finished from this very lock, in this very folder."""
     stamp = root / ".venv" / STAMP
-    return stamp.is_file() and stamp.read_text() == stamp_of(root) and os.access(root / ".venv/bin/python", os.X_OK)
+    return (
+        stamp.is_file()
+        and stamp.read_text() == stamp_of(root)
+        and os.access(root / ".venv/bin/python", os.X_OK)
+    )
 
 
 def stamp_of(root: Path) -> str:
@@ -170,6 +210,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         except BlockingIOError:
             say("another run is preparing the environment; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        os.set_inheritable(lock.fileno(), True)
         yield
 
 

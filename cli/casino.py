@@ -37,7 +37,7 @@ class Refused(CasinoError):
 
 
 class NoAnswer(CasinoError):
-    """Nothing final was heard in time. A round that was asked for may go on: ask for it, or repeat its bet."""
+    """Nothing final was heard in time. The round may go on: ask for it, or repeat its bet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ def _wants_repeat(response: httpx.Response) -> bool:
 
 
 def _is_replay(response: httpx.Response) -> bool:
-    return response.headers.get("Idempotent-Replayed") == "true"
+    return bool(response.headers.get("Idempotent-Replayed") == "true")
 
 
 def _granted(response: httpx.Response) -> Json:

@@ -1,4 +1,6 @@
-"""The croupier command: one small function for each command, everything heavy imported by the command that needs it."""
+"""The croupier command: one small function for each command, everything heavy imported by the command that
+needs it.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +19,35 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Casino rounds as durable workflows.\n\n"
-    "Start here: [bold]./croupier up[/bold] brings up Temporal, PostgreSQL, RabbitMQ and the ingress on this machine,"
-    " plays a few rounds and shows the addresses and a key to call it with. Ctrl-C stops everything; the data stays in"
-    " .local for the next time.",
+    "Start here: [bold]./croupier up[/bold] brings up Temporal, PostgreSQL, RabbitMQ and the ingress on this"
+    " machine, plays a few rounds and shows the addresses and a key to call it with. Ctrl-C stops everything;"
+    " the data stays in .local for the next time.",
     epilog="Settings come from CROUPIER_* variables or croupier.toml; croupier.example.toml lists them all.",
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output; progress goes to standard error.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print only JSON on standard output; progress goes to standard error.")
+]
 
 
 @app.command()
 def up(
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Leave it running and return; stop it with `down`.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Leave it running and return; stop it with `down`.")
+    ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Play real rounds, check every invariant, stop; exit 0 only if all hold.")
+        bool,
+        typer.Option(
+            "--check", help="Play real rounds, check every invariant, stop; exit 0 only if all hold."
+        ),
     ] = False,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How many rounds --check plays.")] = 50,
     as_json: Json = False,
     services_only: Annotated[
-        bool, typer.Option("--services-only", help="Only PostgreSQL, RabbitMQ and Temporal; run the programs yourself.")
+        bool,
+        typer.Option(
+            "--services-only", help="Only PostgreSQL, RabbitMQ and Temporal; run the programs yourself."
+        ),
     ] = False,
 ) -> None:
     """Start the whole stack on this machine and keep it until Ctrl-C."""
@@ -43,7 +55,9 @@ def up(
 
     if detach and check:
         raise typer.BadParameter("--check stops the stack when it is done, so it cannot be detached")
-    choices = command.Choices(detach=detach, check=check, rounds=rounds, as_json=as_json, services_only=services_only)
+    choices = command.Choices(
+        detach=detach, check=check, rounds=rounds, as_json=as_json, services_only=services_only
+    )
     sys.exit(command.run(_settings(), choices))
 
 
@@ -73,8 +87,8 @@ def reset(
     sys.exit(manage.reset(_settings(), yes=yes))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def test(
+@app.command("test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_tests(
     context: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Also the long runs.")] = False,
 ) -> None:

@@ -49,7 +49,9 @@ def status(settings: Settings, *, as_json: bool) -> int:
         if info and info.get(label):
             console.print(f"{label}: {info[label]}")
     if info is None:
-        console.print("It is not up: starting, stopping, or left by a crash. ./croupier down ends what is left.")
+        console.print(
+            "It is not up: starting, stopping, or left by a crash. ./croupier down ends what is left."
+        )
     return 0 if info else 1
 
 
@@ -62,10 +64,10 @@ def reset(settings: Settings, *, yes: bool) -> int:
         typer.echo("nothing was deleted")
         return 1
     try:
-        control.reset(settings)
+        deleted = control.reset(settings)
     except StackProblem as problem:
         return _fail(problem)
-    typer.echo("deleted; the next ./croupier up begins anew")
+    typer.echo("deleted; the next ./croupier up begins anew" if deleted else "there was nothing to delete")
     return 0
 
 

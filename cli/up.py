@@ -15,6 +15,7 @@ from rich.table import Table
 from compose import control
 from compose.control import KeeperHandle
 from compose.layout import Layout
+from compose.problems import StackProblem
 from runtime.settings import Settings
 
 TITLES = {
@@ -56,9 +57,16 @@ def run(settings: Settings, choices: Choices) -> int:
     if control.running_keeper(layout) is not None:
         return _already_running(layout, progress, choices)
     signal.signal(signal.SIGTERM, _as_interrupt)
-    keeper = KeeperHandle.start(settings, attached=not choices.detach, services_only=choices.services_only)
+    try:
+        keeper = KeeperHandle.start(
+            settings, attached=not choices.detach, services_only=choices.services_only
+        )
+    except StackProblem as problem:
+        progress.print(f"croupier: {problem}", style="red", markup=False, soft_wrap=True)
+        return problem.exit_code
     events = keeper.events()
     outcome = Outcome()
+    progress.print("starting the stack; RabbitMQ takes longest")
     try:
         info = _wait_until_up(events, progress, outcome)
         if info is not None:
@@ -69,11 +77,19 @@ def run(settings: Settings, choices: Choices) -> int:
     except KeyboardInterrupt:
         progress.print("\nstopping (data stays for the next time)")
         outcome.fail(0 if control.stack_info(layout) else 130)
+    except Exception:
+        # A mistake of ours in the demonstration or the check must not cost the orderly stop.
+        _end(keeper, events, progress, outcome, choices)
+        raise
     return _end(keeper, events, progress, outcome, choices)
 
 
 def _use(
-    info: dict[str, Any], choices: Choices, events: Iterator[dict[str, Any]], progress: Console, outcome: Outcome
+    info: dict[str, Any],
+    choices: Choices,
+    events: Iterator[dict[str, Any]],
+    progress: Console,
+    outcome: Outcome,
 ) -> None:
     """What happens while the stack is up: the check, or the demonstration and then waiting."""
     if choices.check:
@@ -112,7 +128,7 @@ def _print_event(event: dict[str, Any], progress: Console, outcome: Outcome) -> 
     title = TITLES.get(event.get("name", ""), event.get("name", ""))
     match event["event"]:
         case "note":
-            progress.print(f"  {title}: {event['text']}", markup=False)
+            progress.print(f"  {title}: {event['text']}", markup=False, soft_wrap=True)
         case "ready" if event["name"] != "rabbitmq-mapper":
             progress.print(f"  [green]ready[/green]  {title} ({event['seconds']} s)")
         case "problem":
@@ -142,9 +158,13 @@ def _show(info: dict[str, Any], choices: Choices, progress: Console) -> None:
         return
     console = Console(highlight=False)
     table = Table(title="croupier is up", show_header=False, title_justify="left")
+    table.add_column()
+    # A key or an address that is cut off is of no use; it goes on in the next line instead.
+    table.add_column(overflow="fold")
     for label, value in _rows(info):
-        table.add_row(label, value, style=None)
-    console.print(table)
+        table.add_row(label, value)
+    # What a pipe receives has no width of its own.
+    console.print(table, width=None if console.is_terminal else 200)
     if "operator_key" in info:
         console.print("A first call, as the operator who opens a session for a player:")
         console.print(first_call(info), markup=False, soft_wrap=True)
@@ -189,17 +209,20 @@ def _end(
         keeper.process.terminate()
     keeper.ask_to_stop()
     _follow(events, progress, outcome)
-    code = keeper.wait()
-    if code and not outcome.code:
-        progress.print(f"croupier: the keeper ended with code {code}; its log is keeper.log in the logs folder", style="red")
-    outcome.fail(code)
+    how = keeper.wait()
+    if how and not outcome.code:
+        progress.print(f"croupier: the keeper {how}; its log is keeper.log in the logs folder", style="red")
+    outcome.fail(1 if how else 0)
     return outcome.code
 
 
 def _already_running(layout: Layout, progress: Console, choices: Choices) -> int:
     info = control.stack_info(layout) or {}
     where = info.get("base_url") or f"in {layout.home}"
-    progress.print(f"croupier: already running: {where}; ./croupier status shows it, ./croupier down stops it")
+    progress.print(
+        f"croupier: already running: {where}; ./croupier status shows it, ./croupier down stops it",
+        soft_wrap=True,
+    )
     return 0 if choices.detach and info else 1
 
 

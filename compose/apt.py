@@ -1,7 +1,7 @@
 """Debian packages without rights: resolved and downloaded by apt-get with lists of its own, unpacked by dpkg.
 
-Nothing is installed and nothing on the system changes, so it is the same for root and for an ordinary user, and the
-system's configuration of apt (mirrors, proxies, keys) is the one that counts.
+Nothing is installed and nothing on the system changes, so it is the same for root and for an ordinary user,
+and the system's configuration of apt (mirrors, proxies, keys) is the one that counts.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ LIMIT_SECONDS = 180
 
 
 def unpack(root_package: str, target: Path, *, always: re.Pattern[str]) -> None:
-    """Unpack a package and what it needs into `target`: every dependency whose name matches `always`, and of the
-    others those that this system lacks. Raises Unavailable with what apt-get said.
+    """Unpack a package and what it needs into `target`: every dependency whose name matches `always`, and of
+    the others those that this system lacks. Raises Unavailable with what apt-get said.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         raise Unavailable("this system has no apt-get")

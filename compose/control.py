@@ -24,6 +24,8 @@ from runtime.settings import PROJECT_ROOT, Settings
 
 STOP_LIMIT_SECONDS = 120.0
 KEEPER = "keeper"
+# Where runtime.provision keeps the demo operator's key; it means nothing without its row in the database.
+OPERATOR_FILE = "operator.json"
 
 
 @dataclass
@@ -34,7 +36,7 @@ class KeeperHandle:
 
     @classmethod
     def start(cls, settings: Settings, *, attached: bool, services_only: bool) -> Self:
-        """Start a keeper in a session of its own, so that a terminal's Ctrl-C reaches only who asked for it."""
+        """Start a keeper in a session of its own, so a terminal's Ctrl-C reaches only the asker."""
         layout = Layout(settings.home)
         layout.create()
         command = [sys.executable, "-m", "compose.keeper"]
@@ -66,9 +68,10 @@ class KeeperHandle:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
 
-    def wait(self) -> int:
-        """Its exit code; a keeper that was killed counts as a failure."""
-        return max(self.process.wait(), 1) if self.process.wait() != 0 else 0
+    def wait(self) -> str | None:
+        """Wait for its end. Returns how it ended, in words, or None for an orderly end."""
+        code = self.process.wait()
+        return process.ending(code) if code else None
 
 
 def running_keeper(layout: Layout) -> psutil.Process | None:
@@ -87,7 +90,7 @@ def components(layout: Layout) -> dict[str, psutil.Process | None]:
 
 
 def down(layout: Layout) -> list[str]:
-    """Stop the stack of this home, also the remains of one whose keeper was killed. Returns what was running."""
+    """Stop the stack of this home, also what a killed keeper left. Returns what was running."""
     if not layout.run.exists():
         return []
     running = sorted(name for name, found in components(layout).items() if found)
@@ -98,18 +101,22 @@ def down(layout: Layout) -> list[str]:
             try:
                 keeper.wait(STOP_LIMIT_SECONDS)
             except psutil.TimeoutExpired:
-                raise StackProblem(f"the keeper (pid {keeper.pid}) did not stop within {STOP_LIMIT_SECONDS:.0f} s") from None
+                raise StackProblem(
+                    f"the keeper (pid {keeper.pid}) did not stop within {STOP_LIMIT_SECONDS:.0f} s"
+                ) from None
     with take_lock(layout):
         process.sweep(layout)
         layout.stack_file.unlink(missing_ok=True)
     return running
 
 
-def reset(settings: Settings) -> None:
-    """Remove all data, logs, keys and what is remembered. What was downloaded stays. Raises AlreadyRunning."""
+def reset(settings: Settings) -> bool:
+    """Remove all data, logs, keys and what is remembered; downloads stay. Returns False when there was
+    nothing of ours. Raises AlreadyRunning.
+    """
     layout = Layout(settings.home)
-    if not layout.home.exists():
-        return
+    if not layout.memory_file.exists():
+        return False
     if running_keeper(layout) is not None:
         raise AlreadyRunning("the stack is running: ./croupier down first")
     with take_lock(layout):
@@ -117,15 +124,17 @@ def reset(settings: Settings) -> None:
         remove_outside_place(layout.data / "postgres")
         for folder in (layout.data, layout.logs, layout.run):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (layout.stack_file, layout.home / "memory.json"):
-            file.unlink(missing_ok=True)
+        layout.stack_file.unlink(missing_ok=True)
+        (layout.home / OPERATOR_FILE).unlink(missing_ok=True)
         # A keyring elsewhere belongs to somebody who chose its place, and other data may need it.
         if settings.keyring.is_relative_to(layout.home):
             settings.keyring.unlink(missing_ok=True)
+        layout.memory_file.unlink()  # last, because it marks what may be deleted here
+    return True
 
 
 def remove_outside_place(link: Path) -> None:
-    """PostgreSQL of root's stack may live outside the home, behind a link; only a place of ours is removed."""
+    """PostgreSQL of root's stack may live outside the home, behind a link; only our own place goes."""
     if link.is_symlink():
         place = link.resolve()
         if place.parent == ELSEWHERE:

@@ -1,8 +1,8 @@
 """`python -m compose.keeper`: the one process that owns the stack of a home and supervises it.
 
-It runs in a session of its own. Attached, it stops everything when its standard input closes, so the stack ends with
-the `up` that started it, however that ended. Detached, it stops on SIGTERM, which `down` sends. It tells what happens
-as JSON lines on standard output, for as long as somebody reads them.
+It runs in a session of its own. Attached, it stops everything when its standard input closes, so the stack
+ends with the `up` that started it, however that ended. Detached, it stops on SIGTERM, which `down` sends. It
+tells what happens as JSON lines on standard output, for as long as somebody reads them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ async def start(stack: Stack, *, services_only: bool) -> dict[str, Any]:
 
 
 async def first_of(work: asyncio.Future[Any], stop: asyncio.Event) -> bool:
-    """Whether the work came to its end before the wish to stop did; otherwise it is cancelled and waited for."""
+    """Whether the work came to its end before the wish to stop did; else it is cancelled and waited for."""
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compose.problems import PortTaken
+from compose.problems import PortTaken, StackProblem
 from runtime.settings import PROJECT_ROOT
 
-# Below the range from which Linux takes the ports of outgoing connections, and above what is commonly registered.
+# Below the range from which Linux takes the ports of outgoing connections, and above what is commonly
+# registered.
 FREE_PORTS = range(20_000, 32_000)
 
-# Programs that are downloaded are the same for every home of this project, so tests with their own home share them.
+# Programs that are downloaded are the same for every home of this project, so tests with their own home share
+# them.
 SHARED_LIBRARY = PROJECT_ROOT / ".local" / "lib"
 
 
@@ -49,14 +51,32 @@ class Layout:
     def lock_file(self) -> Path:
         return self.home / "keeper.lock"
 
+    @property
+    def memory_file(self) -> Path:
+        """Ports and passwords; its presence is also what marks a folder as a home of ours."""
+        return self.home / "memory.json"
+
+    def _claim(self) -> None:
+        """`reset` deletes folders with names as common as `data`, so they must be ours from the start."""
+        if self.memory_file.exists():
+            return
+        for folder in (self.data, self.logs, self.run):
+            if folder.exists():
+                raise StackProblem(
+                    f"{folder} belongs to something else: choose an empty folder as CROUPIER_HOME"
+                )
+        write_json(self.memory_file, {})
+
     def log_of(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
     def create(self) -> None:
-        """Make the folders. The home can be passed through by others but not listed, because PostgreSQL of a stack
-        started by root runs as another user; whatever is secret below has its own mode.
+        """Make the folders; raises StackProblem when they are somebody else's. The home can be passed through
+        by others but not listed, because PostgreSQL of a stack started by root runs as another user; whatever
+        is secret below has its own mode.
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        self._claim()
         self.home.chmod(0o711)
         for folder, mode in ((self.data, 0o711), (self.logs, 0o700), (self.run, 0o700)):
             folder.mkdir(exist_ok=True)
@@ -69,7 +89,7 @@ class Memory:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._values: dict[str, Any] = read_json(path) or {}
-        self._handed_out: set[int] = set()
+        self._handed_out: dict[str, int] = {}
 
     def secret(self, name: str) -> str:
         """A password that is generated once."""
@@ -78,26 +98,28 @@ class Memory:
         return str(self._values[name])
 
     def port(self, name: str, wanted: int | None = None) -> int:
-        """The port `wanted` by a setting, else the one of the last run, else a free one. Raises PortTaken when the
-        wanted one is in use.
+        """The port `wanted` by a setting, else the one of the last run, else a free one; the same for as long
+        as this object lives. Raises PortTaken when the wanted one is in use.
         """
+        if name not in self._handed_out:
+            self._handed_out[name] = self._choose(name, wanted)
+        return self._handed_out[name]
+
+    def _choose(self, name: str, wanted: int | None) -> int:
         if wanted is not None:
-            if not is_free(wanted) or wanted in self._handed_out:
+            if not self._is_ours_to_take(wanted):
                 raise PortTaken(name, wanted)
-            self._handed_out.add(wanted)
             return wanted
-        key = f"{name}_port"
-        port = self._values.get(key)
-        if not isinstance(port, int) or port in self._handed_out or not is_free(port):
-            port = self._free_port()
-            self._remember(key, port)
-        self._handed_out.add(port)
+        known = self._values.get(f"{name}_port")
+        if isinstance(known, int) and self._is_ours_to_take(known):
+            return known
+        while not self._is_ours_to_take(port := random.choice(FREE_PORTS)):  # noqa: S311
+            pass
+        self._remember(f"{name}_port", port)
         return port
 
-    def _free_port(self) -> int:
-        while (port := random.choice(FREE_PORTS)) in self._handed_out or not is_free(port):  # noqa: S311
-            pass
-        return port
+    def _is_ours_to_take(self, port: int) -> bool:
+        return port not in self._handed_out.values() and is_free(port)
 
     def _remember(self, key: str, value: Any) -> None:
         self._values[key] = value
@@ -134,6 +156,8 @@ def write_private(path: Path, text: str, mode: int = 0o600) -> None:
     """Replace a file in one step, never readable by others, not even for a moment."""
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+    with os.fdopen(
+        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8"
+    ) as file:
         file.write(text)
     temporary.replace(path)

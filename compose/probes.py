@@ -1,7 +1,7 @@
 """Readiness on the protocol itself: a query, a declare, a namespace's description, an HTTP answer.
 
-Each probe imports its client only when it runs, so that the command line starts quickly. Reasons are the error's kind
-and bounded text, and never hold a URL, which has a password in it.
+Each probe imports its client only when it runs, so that the command line starts quickly. Reasons are the
+error's kind and bounded text, and never hold a URL, which has a password in it.
 """
 
 from __future__ import annotations

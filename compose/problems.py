@@ -15,7 +15,7 @@ class PortTaken(StackProblem):
     exit_code = 2
 
     def __init__(self, name: str, port: int) -> None:
-        super().__init__(f"port {port} for {name} is in use: stop what listens there, or choose another in the settings")
+        super().__init__(f"port {port} (CROUPIER_{name.upper()}_PORT) is in use: free it, or choose another")
 
 
 class AlreadyRunning(StackProblem):
@@ -35,4 +35,6 @@ class Died(StackProblem):
 
     def __init__(self, name: str, how: str, tail: str) -> None:
         self.name, self.how, self.tail = name, how, tail
-        super().__init__(f"{name} {how}; the end of its log:\n{tail}" if tail else f"{name} {how}; its log is empty")
+        super().__init__(
+            f"{name} {how}; the end of its log:\n{tail}" if tail else f"{name} {how}; its log is empty"
+        )

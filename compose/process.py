@@ -1,7 +1,7 @@
 """Starting, recognising and ending the processes of the stack.
 
-Each start leaves a record with the pid and the process's start time. A pid alone may belong to a stranger by the time
-it is read again; both together cannot, so nobody else's process is ever signalled.
+Each start leaves a record with the pid and the process's start time. A pid alone may belong to a stranger by
+the time it is read again; both together cannot, so nobody else's process is ever signalled.
 """
 
 from __future__ import annotations
@@ -59,8 +59,7 @@ class Process:
 
     async def wait(self) -> str:
         """Wait for the end. Returns how it ended, in words."""
-        code = await self.handle.wait()
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return ending(await self.handle.wait())
 
     async def stop(self) -> None:
         """Ask it to end, and insist after the command's limit. Its own children go with it."""
@@ -85,8 +84,8 @@ class Process:
 
 
 async def start(command: Command, layout: Layout) -> Process:
-    """Start a program. It dies with this process (by the kernel's parent-death signal), it has its own process group
-    so that a terminal's Ctrl-C does not reach it, and it reads nothing.
+    """Start a program. It dies with this process (by the kernel's parent-death signal), it has its own
+    process group so that a terminal's Ctrl-C does not reach it, and it reads nothing.
     """
     argv = with_parent_death(command)
     rotate(layout.log_of(command.name))
@@ -105,9 +104,14 @@ async def start(command: Command, layout: Layout) -> Process:
     return Process(command, layout, handle)
 
 
+def ending(code: int) -> str:
+    """A return code as subprocess gives it, in words."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
 def with_parent_death(command: Command) -> tuple[str, ...]:
-    """The command behind setpriv (util-linux), which changes the user and asks the kernel for the signal. Without
-    setpriv the records still let the next `up` or `down` find the process.
+    """The command behind setpriv (util-linux), which changes the user and asks the kernel for the signal.
+    Without setpriv the records still let the next `up` or `down` find the process.
     """
     setpriv = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
     if setpriv is None:

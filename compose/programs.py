@@ -1,4 +1,4 @@
-"""Our own programs as components of the stack: the ingress with its round worker, the relay, the statistics."""
+"""Our own programs as components: the ingress with its round worker, the relay, the statistics."""
 
 from __future__ import annotations
 

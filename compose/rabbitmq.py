@@ -37,7 +37,7 @@ class EmbeddedRabbitMQ:
 
     def __init__(self, settings: Settings, layout: Layout, memory: Memory) -> None:
         self._layout = layout
-        self._port = memory.port("rabbitmq", settings.amqp_port)
+        self._port = memory.port("amqp", settings.amqp_port)
         self._distribution_port = memory.port("rabbitmq_distribution")
         self._mapper_port = memory.port("rabbitmq_mapper")
         self._password = memory.secret("rabbitmq_password")
@@ -84,7 +84,8 @@ class EmbeddedRabbitMQ:
             "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(self._mapper_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            # Makes the start script become the node instead of waiting beside it, so signals and exits are the node's.
+            # Makes the start script become the node instead of waiting beside it, so signals and exits are
+            # the node's.
             "RUNNING_UNDER_SYSTEMD": "true",
             "RABBITMQ_BASE": str(folder),
             "RABBITMQ_MNESIA_BASE": str(folder / "nodes"),

@@ -1,7 +1,8 @@
-"""Where RabbitMQ's programs come from: the system's when it has them, else Debian's packages unpacked below .local.
+"""Where RabbitMQ's programs come from: the system's when it has them, else Debian's packages unpacked below
+.local.
 
-RabbitMQ is in no wheel. Unpacking is the same for root and for an ordinary user and leaves no service behind on the
-machine, as installing the package would.
+RabbitMQ is in no wheel. Unpacking is the same for root and for an ordinary user and leaves no service behind
+on the machine, as installing the package would.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class Programs:
 
 
 def find_or_fetch(say: Say) -> Programs:
-    """The programs, downloaded if they must be. Raises Unavailable with what to install or which setting to give."""
+    """The programs, downloaded if they must be. Raises Unavailable with what to install or which setting to
+    give.
+    """
     if (installed := on_this_system()) is not None:
         return installed
     target = SHARED_LIBRARY / f"rabbitmq-{distribution()}-{platform.machine()}"
@@ -99,7 +102,9 @@ def unpacked(target: Path) -> Programs | None:
     homes = sorted((target / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"))
     if not homes:
         return None
-    libraries = tuple(path for path in (*target.glob("usr/lib/*-linux-gnu*"), *target.glob("lib/*-linux-gnu*")))
+    libraries = tuple(
+        path for path in (*target.glob("usr/lib/*-linux-gnu*"), *target.glob("lib/*-linux-gnu*"))
+    )
     return Programs(homes[-1], target / "usr/lib/erlang/bin", libraries)
 
 

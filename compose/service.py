@@ -7,8 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from compose.process import Command
 from compose.problems import NotReady, Unavailable
+from compose.process import Command
 
 PROBE_EVERY_SECONDS = 0.15
 PROBE_LIMIT_SECONDS = 5.0
@@ -47,5 +47,7 @@ async def wait_until_ready(name: str, probe: Callable[[], Awaitable[None]], *, l
         except (NotReady, TimeoutError) as problem:
             if time.monotonic() >= deadline:
                 reason = str(problem) or "no answer"
-                raise Unavailable(f"{name} did not become ready within {limit_seconds:.0f} s: {reason}") from None
+                raise Unavailable(
+                    f"{name} did not become ready within {limit_seconds:.0f} s: {reason}"
+                ) from None
         await asyncio.sleep(PROBE_EVERY_SECONDS)

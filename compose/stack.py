@@ -33,6 +33,8 @@ from compose.temporal import EmbeddedTemporal
 from runtime.settings import PROJECT_ROOT, Settings, to_environment
 
 PROVISION_LIMIT_SECONDS = 120
+# The ports that a setting can give, by the names under which the memory hands them out.
+GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui")
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,22 @@ class Stack:
         await self.stop()
 
     def open(self) -> list[str]:
-        """Take the home and end what an earlier run left behind; returns the names of that. Raises AlreadyRunning."""
+        """Take the home and end what an earlier run left behind; returns the names of that. Raises
+        AlreadyRunning, and PortTaken before anything has started.
+        """
         self.layout.create()
         self._lock = take_lock(self.layout)
-        left_behind = process.sweep(self.layout)
-        self.layout.stack_file.unlink(missing_ok=True)
-        process.record(self.layout, "keeper", os.getpid())
-        self._memory = Memory(self.layout.home / "memory.json")
+        try:
+            left_behind = process.sweep(self.layout)
+            self.layout.stack_file.unlink(missing_ok=True)
+            self._memory = Memory(self.layout.memory_file)
+            for name in GIVEN_PORTS:
+                if (wanted := getattr(self.settings, f"{name}_port")) is not None:
+                    self._memory.port(name, wanted)
+            process.record(self.layout, "keeper", os.getpid())
+        except BaseException:
+            self._lock.close()
+            raise
         return left_behind
 
     async def stop(self) -> None:
@@ -128,8 +139,9 @@ class Stack:
         return self._addresses
 
     async def start_services(self, *, provision: bool = False) -> Operator | None:
-        """Start or check the three services, at the same time because RabbitMQ takes longest. With `provision` the
-        tables, keys and the demo operator are made as soon as PostgreSQL answers. Raises StackProblem.
+        """Start or check the three services, at the same time because RabbitMQ takes longest. With
+        `provision` the tables, keys and the demo operator are made as soon as PostgreSQL answers. Raises
+        StackProblem.
         """
         assert self._memory is not None, "open comes first"
         settings, layout, memory = self.settings, self.layout, self._memory
@@ -158,7 +170,9 @@ class Stack:
 
     def _outside_database(self) -> OutsideService:
         url = self.addresses.database_url
-        return OutsideService("PostgreSQL", "CROUPIER_DATABASE_URL", lambda: probes.postgres(url), place_of(url))
+        return OutsideService(
+            "PostgreSQL", "CROUPIER_DATABASE_URL", lambda: probes.postgres(url), place_of(url)
+        )
 
     def _outside_broker(self) -> OutsideService:
         url = self.addresses.amqp_url
@@ -173,7 +187,9 @@ class Stack:
     # Our own programs
 
     async def provision(self) -> Operator:
-        """Tables, keys and the demo operator, made by a process of its own. Raises StackProblem with what it said."""
+        """Tables, keys and the demo operator, made by a process of its own. Raises StackProblem with what it
+        said.
+        """
         job = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "compose.provision"),
             stdin=asyncio.subprocess.DEVNULL,
@@ -210,21 +226,25 @@ class Stack:
             ),
             OwnProgram(name="relay", module="workers.relay", ready_url=_metrics_url(relay), settings=relay),
             OwnProgram(
-                name="ingress", module="workers.serve", ready_url=f"{self._base_url(ingress)}/readyz", settings=ingress
+                name="ingress",
+                module="workers.serve",
+                ready_url=f"{self._base_url(ingress)}/readyz",
+                settings=ingress,
             ),
         )
 
     def environment(self, *ports: str) -> dict[str, str]:
-        """The settings of one of our own programs, as variables: the services' addresses, and its ports by name."""
+        """The settings of one of our own programs, as variables: the services' addresses, and its ports by
+        name.
+        """
         assert self._memory is not None, "open comes first"
         variables = to_environment(self.settings)
         variables["CROUPIER_DATABASE_URL"] = self.addresses.database_url
         variables["CROUPIER_AMQP_URL"] = self.addresses.amqp_url
         variables["CROUPIER_TEMPORAL_ADDRESS"] = self.addresses.temporal_address
-        wanted = {"http": self.settings.http_port, "metrics": self.settings.metrics_port}
         for name in ports:
             variable = "CROUPIER_HTTP_PORT" if name == "http" else "CROUPIER_METRICS_PORT"
-            variables[variable] = str(self._memory.port(name, wanted.get(name)))
+            variables[variable] = str(self._memory.port(name))
         return variables
 
     def info(self, operator: Operator | None = None) -> dict[str, Any]:
@@ -250,7 +270,8 @@ class Stack:
 
     def _base_url(self, variables: dict[str, str]) -> str:
         # Listening on every address is no address to call.
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.settings.http_host, self.settings.http_host)  # noqa: S104
+        callable_instead = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+        host = callable_instead.get(self.settings.http_host, self.settings.http_host)
         return f"http://{host}:{variables['CROUPIER_HTTP_PORT']}"
 
     # Single components, by name
@@ -307,7 +328,9 @@ class Stack:
             try:
                 ready.result()
             except Unavailable as problem:
-                raise Died(name, f"is not ready ({problem})", process.tail(self.layout.log_of(name))) from None
+                raise Died(
+                    name, f"is not ready ({problem})", process.tail(self.layout.log_of(name))
+                ) from None
         finally:
             ready.cancel()
             ended.cancel()

@@ -33,7 +33,8 @@ class RoundKey:
 
     @property
     def workflow_id(self) -> str:
-        """Opaque by construction: workflow ids are never encrypted."""
+        """Workflow ids are never encrypted, so the player stands here by our own key. The round id is the
+        caller's: api.md asks for opaque ones."""
         return f"{self.operator_id}:{self.player_key}:{self.round_id}"
 
 

@@ -32,5 +32,11 @@ def configure(*, level: str, form: Literal["text", "json"]) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # Libraries that write a line for every request or frame would cost more than the rounds themselves.
-    for noisy in ("uvicorn.access", "httpx", "aiormq", "aio_pika", "asyncio"):
+    for noisy in ("uvicorn.access", "httpx", "aio_pika", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It logs each refused connection as an error, and a returned message with its whole body; the
+    # publisher and the consumer say what matters of both.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    # A step's failed attempt stands in the round's history, with its cause; an outage would fill the log
+    # with the same traceback for every round.
+    logging.getLogger("temporalio.activity").setLevel(logging.ERROR)

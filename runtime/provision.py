@@ -11,12 +11,11 @@ from typing import Final
 import asyncpg
 
 from contracts.views import ApiKeyView
-from runtime.resources import required_secret
+from runtime.resources import connect_database
 from runtime.settings import Settings
 from security.api_keys import ApiKeyInvalid, new_api_key, parse_api_key
 from security.keyring import Keyring
 from storage import operators
-from storage.database import open_database
 
 DEMO_OPERATOR: Final = "demo"
 OPERATOR_FILE: Final = "operator.json"
@@ -41,7 +40,7 @@ def ensure(settings: Settings) -> DemoOperator:
 
 
 async def _ensure_operator(settings: Settings) -> DemoOperator:
-    database = await open_database(required_secret(settings.database_url, "database_url"), connections=1)
+    database = await connect_database(settings, connections=1)
     try:
         await operators.ensure_operator(database.pool, operator_id=DEMO_OPERATOR, name="Demo casino")
         path = settings.home / OPERATOR_FILE

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import asyncpg
 from pydantic import SecretStr
 from temporalio.client import Client
 
+from contracts.failures import bounded
 from events.publisher import Publisher
 from runtime.settings import Settings, SettingsError
 from runtime.temporal import connect
@@ -25,14 +27,17 @@ class Resources:
     publisher: Publisher
 
 
+class Unreachable(Exception):
+    """A service does not answer. The text names the service and the setting, never a password."""
+
+
 @asynccontextmanager
 async def open_resources(settings: Settings, *, connections: int = 10) -> AsyncIterator[Resources]:
-    """The database, the keyring and a started publisher. Raises SettingsError when an address is missing."""
+    """The database, the keyring and a started publisher. Raises SettingsError when an address is missing,
+    Unreachable when the database does not answer; the broker may come later."""
     async with AsyncExitStack() as stack:
         keyring = Keyring.load(settings.keyring)
-        database = await open_database(
-            required_secret(settings.database_url, "database_url"), connections=connections
-        )
+        database = await connect_database(settings, connections=connections)
         stack.push_async_callback(database.close)
         publisher = Publisher(required_secret(settings.amqp_url, "amqp_url"), Signer(keyring.events))
         publisher.start()
@@ -40,11 +45,29 @@ async def open_resources(settings: Settings, *, connections: int = 10) -> AsyncI
         yield Resources(settings, keyring, database, publisher)
 
 
+async def connect_database(settings: Settings, *, connections: int) -> Database:
+    """Raises SettingsError when no address is set, Unreachable when it does not answer."""
+    url = required_secret(settings.database_url, "database_url")
+    try:
+        return await open_database(url, connections=connections)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise _unreachable("PostgreSQL", "database_url", error) from None
+
+
 async def connect_temporal(settings: Settings, keyring: Keyring) -> Client:
-    """Raises SettingsError when no address is set, RuntimeError when it does not answer."""
-    if settings.temporal_address is None:
+    """Raises SettingsError when no address is set, Unreachable when it does not answer."""
+    address = settings.temporal_address
+    if address is None:
         raise _missing("temporal_address")
-    return await connect(settings.temporal_address, namespace=settings.temporal_namespace, keyring=keyring)
+    try:
+        return await connect(address, namespace=settings.temporal_namespace, keyring=keyring)
+    except RuntimeError as error:
+        raise _unreachable("Temporal", "temporal_address", error) from None
+
+
+def _unreachable(service: str, setting: str, error: BaseException) -> Unreachable:
+    why = bounded(f"{type(error).__name__}: {error}")
+    return Unreachable(f"{service} (CROUPIER_{setting.upper()}) does not answer: {why}")
 
 
 def required_secret(value: SecretStr | None, name: str) -> str:

@@ -1,7 +1,7 @@
 """The settings: one frozen object, built in main and handed down. Nothing is read at import.
 
-A value comes from the environment (`CROUPIER_HTTP_PORT`), else from a TOML file (`http_port = 8080` in `croupier.toml`,
-or in the file that CROUPIER_SETTINGS names), else from the defaults below.
+A value comes from the environment (`CROUPIER_HTTP_PORT`), else from a TOML file (`http_port = 8080` in
+`croupier.toml`, or in the file that CROUPIER_SETTINGS names), else from the defaults below.
 """
 
 from __future__ import annotations
@@ -28,24 +28,32 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. The text is one line that names the key or the file, and never a secret."""
+    """The settings cannot be used. The text is one line with the key or file, never a secret."""
 
 
 class Settings(BaseSettings):
-    """Everything that can be chosen from outside. Ports that are not given are chosen by the embedded stack."""
+    """Everything that can be chosen from outside. Ports not given are chosen by the stack."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
     )
 
-    home: Path = Field(PROJECT_ROOT / ".local", description="Data, logs, pids and secrets of the embedded stack.")
+    home: Path = Field(
+        PROJECT_ROOT / ".local", description="Data, logs, pids and secrets of the embedded stack."
+    )
 
     http_host: str = Field("127.0.0.1", description="The address the ingress listens on.")
     http_port: Port | None = Field(None, description="The ingress; a free one when not given.")
-    metrics_port: Port | None = Field(None, description="Prometheus metrics of the ingress; a free one when not given.")
+    metrics_port: Port | None = Field(
+        None, description="Prometheus metrics of the ingress; a free one when not given."
+    )
 
-    database_url: SecretStr | None = Field(None, description="An outside PostgreSQL: postgresql://user:password@host/db")
-    amqp_url: SecretStr | None = Field(None, description="An outside RabbitMQ: amqp://user:password@host:port/vhost")
+    database_url: SecretStr | None = Field(
+        None, description="An outside PostgreSQL: postgresql://user:password@host/db"
+    )
+    amqp_url: SecretStr | None = Field(
+        None, description="An outside RabbitMQ: amqp://user:password@host:port/vhost"
+    )
     temporal_address: str | None = Field(None, description="An outside Temporal: host:port")
     temporal_namespace: str = "croupier"
     task_queue: str = "croupier-rounds"
@@ -62,16 +70,26 @@ class Settings(BaseSettings):
         ("games.fruit_lines:GAME", "games.dice:GAME"),
         description="Plug-ins as module:attribute; in the environment separated by commas.",
     )
-    max_open_requests: int = Field(512, ge=1, description="Beyond it, the ingress answers 503 and Retry-After.")
+    max_open_requests: int = Field(
+        512, ge=1, description="Beyond it, the ingress answers 503 and Retry-After."
+    )
     session_lifetime_s: int = Field(12 * 3600, ge=60, description="How long a session's token may bet.")
-    game_client_url: str | None = Field(None, description="Where launch URLs point; the ingress when not given.")
-    client_patience_ms: int = Field(10_000, ge=1, description="How long a request waits for its round before 202.")
+    game_client_url: str | None = Field(
+        None, description="Where launch URLs point; the ingress when not given."
+    )
+    client_patience_ms: int = Field(
+        10_000, ge=1, description="How long a request waits for its round before 202."
+    )
 
     @field_validator("games", mode="before")
     @classmethod
     def _split_games(cls, value: object) -> object:
         """The environment has no lists: `a:A,b:B`."""
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
 
     @field_validator("games")
     @classmethod
@@ -119,12 +137,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """`load` hands over all values itself, so that a Settings built in a test reads nothing from outside."""
+        """`load` hands over all values itself, so a Settings built in a test reads nothing else."""
         return (init_settings,)
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the environment and the settings file. Raises SettingsError with one line that names what is wrong."""
+    """Read the environment and the settings file. Raises SettingsError with one line that names what is
+    wrong.
+    """
     values: dict[str, Any] = {**_from_file(environment), **_from_environment(environment)}
     try:
         return Settings(**values)
@@ -146,7 +166,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
 
 
 def settings_file(environment: Mapping[str, str]) -> Path | None:
-    """The settings file: the one CROUPIER_SETTINGS names, else croupier.toml in the project if it is there."""
+    """The settings file: the one CROUPIER_SETTINGS names, else the project's croupier.toml if any."""
     if named := environment.get("CROUPIER_SETTINGS"):
         return Path(named).expanduser()
     usual = PROJECT_ROOT / "croupier.toml"
@@ -169,7 +189,9 @@ def _from_file(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Only fields are taken. An empty variable counts as not given, as `CROUPIER_AMQP_URL= ./croupier up` means."""
+    """Only fields are taken. An empty variable counts as not given, as `CROUPIER_AMQP_URL= ./croupier up`
+    means.
+    """
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     return {names[key]: value for key, value in environment.items() if key in names and value != ""}
 

@@ -55,10 +55,11 @@ class KeySection:
         try:
             return self.keys[key_id]
         except KeyError:
-            # The id may come from outside, so it is neither quoted in full nor kept as the cause.
-            raise UnknownKey(
-                f"the keyring's {self.name} section has no key {key_id[:KEY_ID_LIMIT]!r}"
-            ) from None
+            raise self.unknown(key_id) from None
+
+    def unknown(self, key_id: str) -> UnknownKey:
+        """The error for an id that is not here. The id may come from outside, so it is cut."""
+        return UnknownKey(f"the keyring's {self.name} section has no key {key_id[:KEY_ID_LIMIT]!r}")
 
     def signing_key(self) -> Ed25519PrivateKey:
         """The active key as an Ed25519 key."""

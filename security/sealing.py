@@ -6,7 +6,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from security.keyring import KeySection, UnknownKey
+from security.keyring import KeySection
 
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
@@ -38,10 +38,10 @@ class Sealer:
 
     def open(self, sealed: bytes, *, key_id: str, bound_to: bytes) -> bytes:
         """What `seal` was given. Raises UnknownKey or SealBroken."""
-        cipher = self._ciphers.get(key_id)
-        if cipher is None:
-            self._section.key(key_id)  # raises, and names the section
-            raise UnknownKey(key_id)
+        try:
+            cipher = self._ciphers[key_id]
+        except KeyError:
+            raise self._section.unknown(key_id) from None
         if len(sealed) < NONCE_BYTES + TAG_BYTES:
             raise SealBroken("a sealed value is too short")
         try:

@@ -4,7 +4,8 @@ at a delay know `overdue.moment`, and all are meant to be read from one snapshot
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 import asyncpg
 
@@ -38,8 +39,8 @@ TRANSFERS_BALANCE: Final = Invariant(
     title="each transfer has two postings, equal and opposite, in one currency",
     broken="""
         SELECT 'transfer ' || coalesce(t.id, p.transfer_id)::text AS subject,
-               format('postings %s of %s', coalesce(string_agg(p.amount || ' ' || p.currency, ', '), 'missing'),
-                      coalesce(t.amount || ' ' || t.currency, 'no transfer')) AS detail
+               format('%s, postings %s', coalesce(t.amount || ' ' || t.currency, 'missing'),
+                      coalesce(string_agg(p.amount || ' ' || p.currency, ' and '), 'missing')) AS detail
         FROM transfers t FULL JOIN postings p ON p.transfer_id = t.id
         GROUP BY t.id, p.transfer_id
         HAVING t.id IS NULL OR count(p.transfer_id) <> 2 OR sum(p.amount) <> 0
@@ -66,7 +67,8 @@ NEVER_OVERDRAWN: Final = Invariant(
     name="never-overdrawn",
     title="no balance is below 0 or below what it holds",
     broken="""
-        SELECT 'account ' || id AS subject, format('balance %s, held %s %s', balance, held, currency) AS detail
+        SELECT 'account ' || id AS subject,
+               format('balance %s, held %s %s', balance, held, currency) AS detail
         FROM accounts WHERE balance < 0 OR held < 0 OR balance < held OR (balance IS NULL AND held <> 0)
     """,
 )
@@ -107,8 +109,8 @@ ONE_TERMINAL: Final = Invariant(
                    count(*) FILTER (WHERE t.kind = 'win') AS wins,
                    sum(t.amount) FILTER (WHERE t.kind = 'stake' AND credited.kind = 'house') AS stake,
                    sum(t.amount) FILTER (WHERE t.kind = 'win' AND debited.kind = 'house') AS win,
-                   min(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS account,
-                   max(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS other_account,
+                   min(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS lowest,
+                   max(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS highest,
                    min(t.currency) AS currency
             FROM transfers t
             LEFT JOIN accounts credited ON credited.id = t.credit_account
@@ -118,13 +120,13 @@ ONE_TERMINAL: Final = Invariant(
         )
         SELECT format('round %s of player %s', coalesce(r.round_id, m.reference),
                       coalesce(r.player_key, m.player_key)) AS subject,
-               format('%s, stake %s win %s; moved %s stakes of %s, %s wins of %s', coalesce(r.state, 'no round'),
-                      r.stake, r.win, coalesce(m.stakes, 0), coalesce(m.stake, 0), coalesce(m.wins, 0),
-                      coalesce(m.win, 0)) AS detail
+               format('%s, stake %s, win %s; moved %s stakes of %s and %s wins of %s',
+                      coalesce(r.state, 'no round'), r.stake, r.win, coalesce(m.stakes, 0),
+                      coalesce(m.stake, 0), coalesce(m.wins, 0), coalesce(m.win, 0)) AS detail
         FROM rounds r FULL JOIN moved m ON m.player_key = r.player_key AND m.reference = r.round_id
         WHERE CASE
             WHEN r.state = 'settled' THEN
-                (m.stakes, m.stake, m.account, m.other_account, m.currency)
+                (m.stakes, m.stake, m.lowest, m.highest, m.currency)
                     IS DISTINCT FROM (1::bigint, r.stake::numeric, r.account_id, r.account_id, r.currency)
                 OR m.wins <> CASE WHEN r.win > 0 THEN 1 ELSE 0 END
                 OR coalesce(m.win, 0) <> r.win
@@ -146,7 +148,8 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
             WHEN 'void' THEN outcome IS NULL AND win = 0 AND balance IS NOT NULL AND sequence IS NOT NULL
                 AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
             WHEN 'declined' THEN outcome IS NULL AND win = 0 AND balance IS NOT NULL AND sequence IS NULL
-                AND event_id IS NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL AND seed_id IS NULL
+                AND event_id IS NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
+                AND seed_id IS NULL
             ELSE state IN ('pending', 'awaiting_choice', 'settling') AND outcome IS NULL AND win = 0
                 AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
         END, false)
@@ -248,7 +251,7 @@ NONCES_USED_ONCE: Final = Invariant(
     title="each seed's nonces were drawn in order, none twice and none skipped",
     broken="""
         SELECT 'seed ' || s.id AS subject,
-               format('next nonce %s, %s drawn, highest %s', s.next_nonce, count(r.id), max(r.nonce)) AS detail
+               format('next %s, %s drawn, highest %s', s.next_nonce, count(r.id), max(r.nonce)) AS detail
         FROM seeds s LEFT JOIN rounds r ON r.seed_id = s.id
         GROUP BY s.id
         HAVING s.next_nonce <> count(r.id) OR coalesce(max(r.nonce), -1) <> s.next_nonce - 1
@@ -265,7 +268,7 @@ GUARDS_IN_PLACE: Final = Invariant(
         FROM (VALUES ('transfers', 'append_only'), ('transfers', 'append_only_truncate'),
                      ('postings', 'append_only'), ('postings', 'append_only_truncate'),
                      ('rounds', 'final_is_final'), ('rounds', 'never_deleted'), ('rounds', 'never_truncated'),
-                     ('outbox', 'recorded_once'), ('outbox', 'never_deleted')) g (relation, name)
+                     ('outbox', 'recorded_once'), ('outbox', 'never_deleted'), ('outbox', 'never_truncated')) g (relation, name)
         LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(g.relation) AND t.tgname = g.name
         WHERE t.oid IS NULL OR t.tgenabled NOT IN ('O', 'A')
     """,
@@ -312,6 +315,23 @@ ROWS_BELONG_TOGETHER: Final = Invariant(
            OR o.player_key <> r.player_key
     """,
 )
+TRANSFERS_STAY_HOME: Final = Invariant(
+    code="I9",
+    name="transfers-stay-home",
+    title="money moves only between a player's own account and its operator's, in one currency",
+    broken="""
+        SELECT 'transfer ' || t.id AS subject,
+               format('%s of player %s from account %s to %s', t.kind, t.player_key, t.debit_account,
+                      t.credit_account) AS detail
+        FROM transfers t
+        LEFT JOIN players p ON p.id = t.player_key
+        LEFT JOIN accounts d ON d.id = t.debit_account
+        LEFT JOIN accounts c ON c.id = t.credit_account
+        WHERE (d.operator_id, c.operator_id, d.currency, c.currency, coalesce(d.player_key, c.player_key))
+                IS DISTINCT FROM (p.operator_id, p.operator_id, t.currency, t.currency, t.player_key)
+           OR (d.player_key IS NULL) = (c.player_key IS NULL)
+    """,
+)
 SECRETS_SEALED: Final = Invariant(
     code="I9",
     name="secrets-sealed",
@@ -343,6 +363,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     GUARDS_IN_PLACE,
     EVENTS_AGREE,
     ROWS_BELONG_TOGETHER,
+    TRANSFERS_STAY_HOME,
     SECRETS_SEALED,
 )
 
@@ -354,7 +375,9 @@ CHAINS: Final = """
     FROM players p LEFT JOIN transfers t ON t.player_key = p.id
     ORDER BY p.id, t.position
 """
-LEDGER_SUMS: Final = "SELECT currency, sum(amount)::bigint AS total FROM postings GROUP BY currency ORDER BY currency"
+LEDGER_SUMS: Final = (
+    "SELECT currency, sum(amount)::bigint AS total FROM postings GROUP BY currency ORDER BY currency"
+)
 OPEN_HOLDS: Final = "SELECT count(*) FROM rounds WHERE state IN ('pending', 'awaiting_choice', 'settling')"
 # What is still on its way: of these players everything, of all others what began before the moment.
 UNDER_WAY: Final = """
@@ -373,9 +396,10 @@ ROUNDS_OF_PLAYERS: Final = "SELECT * FROM round_view WHERE player_key = ANY($1)"
 async def violations(
     connection: asyncpg.Connection, invariant: Invariant, *, overdue_after_s: float
 ) -> Violations:
-    """What breaks `invariant` now. Delays of up to `overdue_after_s` seconds are in order."""
+    """What breaks `invariant`. Delays of up to `overdue_after_s` seconds before the transaction began are in
+    order: in one snapshot its age must not count as delay."""
     statement = f"""
-        WITH overdue AS (SELECT clock_timestamp() - make_interval(secs => $1) AS moment)
+        WITH overdue AS (SELECT now() - make_interval(secs => $1) AS moment)
         SELECT subject, detail, count(*) OVER () AS total FROM ({invariant.broken}) broken
         ORDER BY subject LIMIT {EXAMPLES}
     """  # noqa: S608 - put together from the constants above
@@ -415,7 +439,7 @@ async def player_keys(pool: asyncpg.Pool, *, operator_id: str, player_ids: Seque
     return [row["id"] for row in await pool.fetch(PLAYER_KEYS, operator_id, list(player_ids))]
 
 
-async def under_way(pool: asyncpg.Pool, *, player_keys: Sequence[int], began_before: Any) -> int:
+async def under_way(pool: asyncpg.Pool, *, player_keys: Sequence[int], began_before: datetime) -> int:
     """How many rounds and events of these players, and of all others from before the moment, are not at
     their end yet."""
     count: int = await pool.fetchval(UNDER_WAY, list(player_keys), began_before)

@@ -1,7 +1,6 @@
 """The real services, started once for all tests that ask for them, on data of their own."""
 
 import os
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
+from compose import control
 from compose.stack import Operator, Stack
 from runtime.settings import PROJECT_ROOT, Settings
 from runtime.temporal import connect
@@ -57,7 +57,7 @@ async def services(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[
     if request.session.testsfailed:
         print(f"the logs of the services are in {home / 'logs'}", file=sys.stderr)  # noqa: T201
     else:
-        shutil.rmtree(home)
+        control.reset(settings)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import uvloop
 from prometheus_client import start_http_server
 
 from runtime import logs, settings
+from runtime.resources import Unreachable
 from runtime.settings import Settings, SettingsError
 from security.keyring import KeyringInvalid
 
@@ -21,7 +22,8 @@ Program = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 def run(program: Program) -> None:
     """Runs `program(settings, stop)` until it ends; SIGTERM and SIGINT set `stop`. Exits with 2 and one
-    line when the settings are wrong, with 1 when the program fails."""
+    line when the settings are wrong, with 1 and one line when a service does not answer at the start,
+    with 1 and a traceback when the program fails."""
     try:
         loaded = settings.load()
         logs.configure(level=loaded.log_level, form=loaded.log_format)
@@ -29,6 +31,9 @@ def run(program: Program) -> None:
     except (SettingsError, KeyringInvalid) as problem:
         print(f"croupier: {problem}", file=sys.stderr)  # noqa: T201 - the one line before logs matter
         sys.exit(2)
+    except Unreachable as problem:
+        log.error("%s", problem)
+        sys.exit(1)
     except Exception:
         log.exception("stopped by an error")
         sys.exit(1)

@@ -9,23 +9,32 @@ from events import topology
 from events.catalogue import ROUND_SETTLED, RoundEvent
 from events.consumer import Consumer
 from runtime import metrics
-from runtime.resources import required_secret
+from runtime.resources import connect_database, required_secret
 from runtime.settings import Settings
 from security.keyring import Keyring
 from security.signatures import SignatureVerifier
 from storage import statistics
-from storage.database import open_database
 from storage.statistics import RoundFact
 from workers.lifecycle import run, serve_metrics
 
 # A database that is away, restarting or too busy: waited out with the messages in hand.
-TRANSIENT = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
+TRANSIENT = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 
 
 async def consume(settings: Settings, stop: asyncio.Event) -> None:
     """Consumes until `stop`; the batch in hand is finished."""
     keyring = Keyring.load(settings.keyring)
-    database = await open_database(required_secret(settings.database_url, "database_url"), connections=2)
+    database = await connect_database(settings, connections=2)
     consumer = Consumer(
         required_secret(settings.amqp_url, "amqp_url"),
         queue=topology.STATISTICS,

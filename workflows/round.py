@@ -3,7 +3,7 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from contracts import steps
 from contracts.failures import RESERVE_UNCERTAIN, RESOLVE_FAILED, ROUND_CANCELLED, bounded
@@ -38,15 +38,15 @@ class RoundWorkflow:
     async def run(self, bet: Bet) -> RoundClosed:
         try:
             reservation = await take(steps.RESERVE, bet, policies.RESERVE)
-        except (ActivityError, asyncio.CancelledError) as failure:
+        except (FailureError, asyncio.CancelledError) as failure:
             # It may have held the stake all the same: nobody knows, so it is released.
             return await self._void(bet, RESERVE_UNCERTAIN, failure)
         if reservation.draw is None:
-            return await self._already_closed(reservation)
+            return await uninterrupted(self._already_closed(reservation))
 
         try:
             resolution = await self._resolve(bet, reservation.draw)
-        except (ActivityError, asyncio.CancelledError) as failure:
+        except (FailureError, asyncio.CancelledError) as failure:
             return await self._void(bet, RESOLVE_FAILED, failure)
 
         return await uninterrupted(self._settle_and_emit(bet, resolution))

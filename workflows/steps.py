@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from contracts.failures import NON_RETRYABLE
 from contracts.steps import Request, Result, Step
@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 async def take(step: Step[Request, Result], request: Request, policy: StepPolicy) -> Result:
     """Runs `step` as a local activity and, if that ends in anything but an answer or a final refusal,
-    again as a regular one: steps answer a repeat with what they stored. Raises ActivityError when the
-    step refused for good, when its patience ended, or when the workflow was cancelled."""
+    again as a regular one: steps answer a repeat with what they stored. Raises FailureError when the step
+    refused for good, when its patience ended, or when the workflow was cancelled."""
     result: Result
     try:
         result = await workflow.execute_local_activity(
@@ -27,7 +27,7 @@ async def take(step: Step[Request, Result], request: Request, policy: StepPolicy
             schedule_to_close_timeout=policy.short_limit,
             retry_policy=policy.short_retry,
         )
-    except ActivityError as failure:
+    except FailureError as failure:
         if is_cancelled_exception(failure) or _is_final(failure):
             raise
     else:
@@ -56,7 +56,7 @@ async def uninterrupted(step: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-def _is_final(failure: ActivityError) -> bool:
-    return isinstance(failure.cause, ApplicationError) and (
-        failure.cause.non_retryable or failure.cause.type in NON_RETRYABLE
-    )
+def _is_final(failure: FailureError) -> bool:
+    # A failed local activity raises what the step raised, bare; a regular one wraps it in ActivityError.
+    cause = failure.cause if isinstance(failure, ActivityError) else failure
+    return isinstance(cause, ApplicationError) and (cause.non_retryable or cause.type in NON_RETRYABLE)

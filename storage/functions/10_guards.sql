@@ -43,3 +43,5 @@ CREATE TRIGGER recorded_once BEFORE UPDATE ON outbox
     FOR EACH ROW EXECUTE FUNCTION refuse_change_of_event();
 CREATE TRIGGER never_deleted BEFORE DELETE ON outbox
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_truncated BEFORE TRUNCATE ON outbox
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

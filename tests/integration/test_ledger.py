@@ -294,7 +294,7 @@ async def test_what_is_written_stays_as_it_was_written(database: Database, state
         await database.pool.execute(statement, seat.session.player_key)
 
 
-@pytest.mark.parametrize("table", ["transfers", "postings", "rounds"])
+@pytest.mark.parametrize("table", ["transfers", "postings", "rounds", "outbox"])
 async def test_tables_of_record_cannot_be_emptied(database: Database, table: str) -> None:
     with pytest.raises(asyncpg.RestrictViolationError):
         await database.pool.execute(f"TRUNCATE {table} CASCADE")

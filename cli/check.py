@@ -1,0 +1,202 @@
+"""`up --check`: plays real rounds through HTTP, then checks what must hold, from client to history."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from cli import agreement, histories, invariants, playing
+from cli.agreement import Agreement, Replayer
+from cli.casino import CasinoError, OperatorClient
+from cli.histories import Histories
+from cli.invariants import LedgerState
+from cli.listening import EventLog, listening
+from cli.playing import Played
+from cli.report import Finding, Report, Tally
+from contracts.failures import bounded
+from events.broker import LinkLost
+from games.registry import Registry
+from runtime.temporal import connect
+from security.keyring import Keyring, KeyringInvalid
+from security.seeds import SeedVault
+from security.signatures import SignatureVerifier
+from storage.database import Database, open_database
+from storage.invariants import player_keys, under_way
+
+ARRIVAL_LIMIT_S: Final = 30.0  # for rounds, events and statistics that are still on their way
+OVERDUE_AFTER_S: Final = 10.0  # after that wait, what is older than this is stuck
+PAUSE_S: Final = 0.05
+# What a service that is away raises. The check then says so instead of failing itself.
+UNREACHABLE: Final = (
+    CasinoError,
+    LinkLost,
+    KeyringInvalid,
+    RPCError,
+    OSError,
+    RuntimeError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
+
+Stack = dict[str, Any]  # what stack.json holds
+Advance = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Services:
+    database: Database
+    temporal: Client
+    keyring: Keyring
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was found so far; what is None could not be looked at. `step` is under way."""
+
+    step: str = "reading the keys"
+    played: Played | None = None
+    seconds: float = 0.0
+    log: EventLog | None = None
+    ledger: LedgerState | None = None
+    agreement: Agreement | None = None
+    histories: Histories | None = None
+
+
+def run(stack: Stack, rounds: int) -> Report:
+    """Plays `rounds` rounds on the running `stack` and checks everything. Never raises for what it finds,
+    nor for a service that is away: the report says it. Not for use inside an event loop: `check` is."""
+    with _progress(rounds) as advance:
+        return uvloop.run(check(stack, rounds, advance))
+
+
+async def check(stack: Stack, rounds: int, advance: Advance = lambda: None) -> Report:
+    """The same inside an event loop; `advance` is called after each round."""
+    seen = _Seen()
+    finished = Tally("check", "check-finished", "the check could look at everything")
+    try:
+        async with _open(stack, seen) as services:
+            await _look_at_all(stack, rounds, services, seen, advance)
+    except UNREACHABLE as error:
+        finished.add(bounded(f"{seen.step}: {type(error).__name__}: {error}"))
+    return _report(seen, finished)
+
+
+async def _look_at_all(stack: Stack, rounds: int, services: _Services, seen: _Seen, advance: Advance) -> None:
+    name = secrets.token_hex(4)
+    operator_id = stack["operator_id"]
+    seen.step = "reaching RabbitMQ"
+    verifier = SignatureVerifier(services.keyring.events.public_keys())
+    async with listening(stack["amqp_url"], operator_id, f"check-{name}-", verifier) as log:
+        seen.log, seen.step = log, "playing rounds through HTTP"
+        began_at, began = datetime.now(UTC), time.perf_counter()
+        async with OperatorClient(stack["base_url"], stack["operator_key"]) as operator:
+            seen.played = played = await playing.play(operator, name, rounds, advance)
+        seen.step = "comparing clients, ledger and events"
+        seen.seconds = time.perf_counter() - began
+        pool = services.database.pool
+        keys = await player_keys(pool, operator_id=operator_id, player_ids=played.player_ids)
+        await _until_arrived(services.database, keys, began_at, log, len(played.told))
+        seen.agreement = await _compare(services, keys, played, log)
+    seen.step = "checking the whole ledger"
+    seen.ledger = await invariants.audit(services.database, overdue_after_s=OVERDUE_AFTER_S)
+    seen.step = "reading workflows and histories from Temporal"
+    plaintext = {*seen.agreement.secrets, f"check-{name}".encode()}
+    seen.histories = await histories.examine(
+        services.temporal, operator_id, keys, seen.agreement.workflow_ids, plaintext
+    )
+
+
+@asynccontextmanager
+async def _open(stack: Stack, seen: _Seen) -> AsyncIterator[_Services]:
+    keyring = Keyring.load(Path(stack["keyring"]))
+    seen.step = "reaching PostgreSQL"
+    database = await open_database(stack["database_url"], connections=2)
+    try:
+        seen.step = "reaching Temporal"
+        temporal = await connect(
+            stack["temporal_address"], namespace=stack["temporal_namespace"], keyring=keyring
+        )
+        yield _Services(database, temporal, keyring)
+    finally:
+        await database.close()
+
+
+async def _until_arrived(
+    database: Database, keys: Sequence[int], began_at: datetime, log: EventLog, events: int
+) -> None:
+    """Waits until the run's rounds are closed, its events published, applied by the statistics and heard
+    here, and what an earlier crash left behind is finished; not for ever: what is missing is a finding."""
+    deadline = time.monotonic() + ARRIVAL_LIMIT_S
+    while time.monotonic() < deadline:
+        waiting = await under_way(database.pool, player_keys=keys, began_before=began_at)
+        if waiting == 0 and len(log.events) >= events:
+            return
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _compare(services: _Services, keys: Sequence[int], played: Played, log: EventLog) -> Agreement:
+    replayer = Replayer(Registry.load(), SeedVault(services.keyring))
+    async with (
+        services.database.pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await agreement.compare(connection, keys, played, log, replayer)
+
+
+def _report(seen: _Seen, finished: Tally) -> Report:
+    played, found = seen.played or Played(), seen.agreement or Agreement()
+    log, workflows = seen.log, seen.histories or Histories()
+    return Report(
+        rounds=sum(sums.rounds for sums in found.sums.values()),
+        players=len(played.player_ids),
+        seconds=seen.seconds,
+        repeated=played.repeated,
+        refused=played.refused,
+        p50_ms=played.percentile_ms(50),
+        p99_ms=played.percentile_ms(99),
+        sums=found.sums,
+        ledger_sums=seen.ledger.sums if seen.ledger else {},
+        open_holds=seen.ledger.open_holds if seen.ledger else None,
+        events_expected=found.events_expected,
+        events_seen_once=found.events_matched,
+        events_redelivered=log.redelivered if log else 0,
+        events_out_of_order=log.out_of_order if log else 0,
+        workflows=workflows.seen,
+        workflows_failed=workflows.failed if seen.histories else None,
+        fast_rounds=workflows.fast,
+        outcomes_replayed=found.replayed,
+        findings=tuple(_findings(seen, finished)),
+    )
+
+
+def _findings(seen: _Seen, finished: Tally) -> Iterator[Finding]:
+    """Only of what was looked at: an unchecked invariant gets no tick."""
+    yield finished.finding()
+    for part in (seen.played, seen.agreement, seen.log if seen.played else None, seen.histories):
+        if part is not None:
+            yield from (tally.finding() for tally in part.tallies())
+    if seen.ledger is not None:
+        yield from seen.ledger.findings
+
+
+@contextmanager
+def _progress(rounds: int) -> Iterator[Advance]:
+    """A bar on standard error while rounds are played; nothing when that is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("playing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("playing", total=rounds)
+        yield lambda: progress.advance(task)

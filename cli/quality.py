@@ -1,0 +1,79 @@
+"""`croupier test`: what CI runs, in the order that fails fastest, with a summary at the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cli import bootstrap
+from runtime.settings import PROJECT_ROOT
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Step:
+    """One tool of our own environment, with its arguments."""
+
+    title: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a step ended."""
+
+    title: str
+    passed: bool
+    seconds: float
+
+
+def run(pytest_arguments: list[str], *, full: bool) -> int:
+    """Run all steps, also after one fails. Returns 0 only when every one passed, 2 when the tools cannot be
+    had.
+    """
+    try:
+        bootstrap.add_test_tools(PROJECT_ROOT)
+    except bootstrap.BootstrapError as problem:
+        bootstrap.say(str(problem))
+        return 2
+    console = Console(highlight=False)
+    try:
+        results = [_run(step, console) for step in steps([*(["--full"] if full else []), *pytest_arguments])]
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    _summarise(results, console)
+    return 0 if all(result.passed for result in results) else 1
+
+
+def steps(pytest_arguments: list[str]) -> tuple[Step, ...]:
+    """Cheap and strict first."""
+    return (
+        Step("ruff check", ("ruff", "check", ".")),
+        Step("ruff format", ("ruff", "format", "--check", ".")),
+        Step("mypy --strict", ("mypy", ".")),
+        Step("import contracts", ("lint-imports",)),
+        Step("pytest", ("pytest", *pytest_arguments)),
+    )
+
+
+def _run(step: Step, console: Console) -> Result:
+    console.rule(step.title, align="left")
+    began = time.monotonic()
+    command = [str(Path(sys.prefix) / "bin" / step.arguments[0]), *step.arguments[1:]]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, check=False)
+    return Result(step.title, done.returncode == 0, time.monotonic() - began)
+
+
+def _summarise(results: list[Result], console: Console) -> None:
+    table = Table(title="summary", title_justify="left", show_header=False)
+    for result in results:
+        mark = "[green]passed[/green]" if result.passed else "[red]FAILED[/red]"
+        table.add_row(result.title, mark, f"{result.seconds:.1f} s")
+    console.print(table)

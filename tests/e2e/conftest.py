@@ -1,0 +1,40 @@
+"""What the tests over HTTP share: the running house, its operator, and a stranger among the operators."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from temporalio.client import Client
+
+from storage.database import Database
+from tests.conftest import Services
+from tests.e2e.house import House, Operator, Player
+
+
+@pytest.fixture(scope="session")
+async def house(
+    platform: dict[str, Any], services: Services, database: Database, temporal: Client
+) -> AsyncIterator[House]:
+    limits = httpx.Limits(max_connections=120, max_keepalive_connections=120)
+    async with httpx.AsyncClient(base_url=platform["base_url"], timeout=30, limits=limits) as http:
+        secrets = [platform["operator_key"]]
+        yield House(http, database, temporal, services.keyring, secrets)
+
+
+@pytest.fixture(scope="session")
+async def operator(house: House, platform: dict[str, Any]) -> Operator:
+    """The operator that comes with the stack."""
+    return Operator(house, platform["operator_id"], platform["operator_key"])
+
+
+@pytest.fixture(scope="session")
+async def rival(house: House) -> Operator:
+    """Another operator, whose data nobody else may see."""
+    return await house.new_operator()
+
+
+@pytest.fixture
+async def player(operator: Operator) -> Player:
+    """A player at the dice with 100.00 EUR."""
+    return await operator.open_session(balance=10_000)

@@ -1,0 +1,53 @@
+"""A service restarts under load: rounds turn patient, and nothing is lost or doubled."""
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from temporalio.client import Client
+
+from storage.database import Database
+from tests.conftest import Services
+from tests.support.clients import (
+    answered,
+    assert_nothing_lost_or_doubled,
+    frozen,
+    playing,
+    seat_players,
+)
+from tests.support.conditions import until
+
+
+@pytest.mark.parametrize("service", ["postgres", "rabbitmq", "temporal"])
+async def test_a_service_that_restarts_under_load(
+    platform: dict[str, Any], services: Services, database: Database, temporal: Client, service: str
+) -> None:
+    players = await seat_players(platform, 6)
+    async with playing(players):
+        await until(lambda: answered(players, 30))
+        old_pid = services.stack.pid(service)
+        await services.stack.restart(service)
+        assert services.stack.pid(service) != old_pid
+        before = sum(len(player.answers) for player in players)
+        await until(lambda: answered(players, before + 30), within_s=60)
+    async with httpx.AsyncClient() as client:
+        await assert_nothing_lost_or_doubled(players, database, temporal, client)
+
+
+async def test_a_broker_that_says_nothing_delays_no_answer(
+    platform: dict[str, Any], services: Services, database: Database, temporal: Client
+) -> None:
+    """The round is settled and answered; only its event waits, in the outbox and in the workflow."""
+    (player,) = await seat_players(platform, 1)
+    round_ids = [uuid4().hex for _ in range(5)]
+    with frozen(services.stack.pid("rabbitmq")):
+        async with httpx.AsyncClient() as client:
+            for round_id in round_ids:
+                assert (await player.bet(client, round_id))["state"] == "settled"
+        waiting = await database.pool.fetchval(
+            "SELECT count(*) FROM outbox WHERE subject = ANY($1) AND published_at IS NULL", round_ids
+        )
+        assert waiting == len(round_ids)
+    async with httpx.AsyncClient() as client:
+        await assert_nothing_lost_or_doubled([player], database, temporal, client)

@@ -1,0 +1,125 @@
+"""What must never be written down: keys, tokens, seeds; and whose ids must not be in metrics."""
+
+import base64
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
+
+from security.seeds import SeedVault
+from tests.conftest import Services
+from tests.e2e.house import OVER_HALF, House, Player
+from tests.support.conditions import until
+
+
+@pytest.fixture(scope="module")
+async def noisy(house: House) -> Player:
+    """A player who did everything right once, and everything wrong that may be logged."""
+    operator = await house.new_operator()
+    player = await operator.open_session("a-player-with-a-name", balance=1_000, client_seed="a-clients-seed")
+    await player.played(round_id="spoken")
+    await player.bet(stake=50_000)
+    await player.expired().bet()
+    await player.call("POST", "/rounds", content=b"{" + player.token.encode())
+    await player.call("GET", f"/rounds/{player.token}")
+    await player.call("GET", "/rounds", params={"cursor": player.token, "token": player.token})
+    await player.with_token(operator.key).call("POST", "/rounds", json=player.wager())
+    await house.http.get(f"/{player.token}", headers={"x-token": player.token})
+    await operator.call("GET", f"/rounds/{operator.key}")
+    await operator.call("POST", "/sessions", json={operator.key: player.token})
+    return player
+
+
+@pytest.fixture(scope="module")
+async def seeds(house: House, noisy: Player) -> dict[str, bytes]:
+    """Every server seed of the run in the clear, by its id."""
+    vault = SeedVault(house.keyring)
+    rows = await house.database.pool.fetch(
+        "SELECT d.id, d.sealed_server_seed FROM seeds d JOIN sessions s ON s.seed_id = d.id"
+    )
+    found = {}
+    for row in rows:
+        # Tests straight on the ledger seal with keys of their own.
+        if row["sealed_server_seed"].split(".")[1] in house.keyring.seeds.keys:
+            found[row["id"]] = vault.open(row["id"], row["sealed_server_seed"])
+    assert found
+    return found
+
+
+async def test_no_log_holds_a_key_a_token_or_a_seed(
+    house: House, services: Services, noisy: Player, seeds: dict[str, bytes]
+) -> None:
+    logs = [path for path in services.stack.layout.logs.rglob("*") if path.is_file()]
+    assert {"ingress.log", "postgres.log"} <= {path.name for path in logs}, logs
+    hidden = [secret.encode() for secret in house.secrets]
+    # A key is given away by its second half too, and a token by its signature.
+    hidden += [re.split("[_.]", secret)[-1].encode() for secret in house.secrets if len(secret) > 40]
+    hidden += _every_form(seeds.values())
+    for path in logs:
+        _assert_absent(hidden, path.read_bytes(), path)
+
+
+async def test_no_history_holds_a_secret_or_a_name_in_the_clear(
+    house: House, noisy: Player, seeds: dict[str, bytes]
+) -> None:
+    raw = await until(lambda: _history_of(house, noisy.round_key("spoken").workflow_id))
+    assert raw is not None
+    assert noisy.round_key("spoken").workflow_id.encode() in raw, "ids are to be read; the rest is not"
+    hidden = [noisy.token.encode(), noisy.operator.key.encode(), *_every_form(seeds.values())]
+    hidden += [b"a-player-with-a-name", b"a-clients-seed", noisy.session_id.encode(), b"EUR"]
+    hidden += [f'"{name}"'.encode() for name in (*OVER_HALF, "stake", "roll", "win")]
+    _assert_absent(hidden, raw, "the history")
+
+
+async def test_metrics_are_there_and_name_nobody(
+    platform: dict[str, Any], house: House, noisy: Player
+) -> None:
+    rounds = await noisy.operator.rounds()
+    nobody = [noisy.player_id, noisy.session_id, noisy.operator.operator_id, noisy.token, noisy.operator.key]
+    nobody += [r["workflow_id"] for r in rounds] + [r["round_id"] for r in rounds]
+    async with httpx.AsyncClient() as http:
+        pages = {name: (await http.get(url)).text for name, url in platform["metrics_urls"].items()}
+    assert "croupier_bet_seconds" in pages["ingress"]
+    assert 'croupier_rounds_closed_total{game="dice",state="settled"}' in pages["ingress"]
+    for name, page in pages.items():
+        _assert_absent([text.encode() for text in nobody], page.encode(), name)
+
+
+async def test_the_database_keeps_only_hashes_of_keys_and_sealed_seeds(
+    house: House, noisy: Player, seeds: dict[str, bytes]
+) -> None:
+    for table in ("api_keys", "seeds", "sessions", "rounds", "outbox"):
+        rows = await house.database.pool.fetch(f"SELECT to_jsonb(t)::text AS text FROM {table} t")  # noqa: S608
+        assert rows
+        hidden = [noisy.operator.key.encode(), noisy.token.encode(), *_every_form(seeds.values())]
+        _assert_absent(hidden, "\n".join(row["text"] for row in rows).encode(), table)
+
+
+def _every_form(seeds: Iterable[bytes]) -> list[bytes]:
+    forms = []
+    for seed in seeds:
+        forms += [seed, seed.hex().encode(), base64.b64encode(seed), base64.urlsafe_b64encode(seed)]
+    return [form.rstrip(b"=") for form in forms]
+
+
+def _assert_absent(hidden: list[bytes], content: bytes, where: Path | str) -> None:
+    """Fails without showing the secret itself."""
+    found = sum(secret in content for secret in hidden)
+    assert found == 0, f"{found} secrets are in {where}"
+
+
+async def _history_of(house: House, workflow_id: str) -> bytes | None:
+    """The raw bytes of a closed round's history, as Temporal stores and shows them."""
+    request = GetWorkflowExecutionHistoryRequest(
+        namespace=house.temporal.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
+    )
+    response = await house.temporal.workflow_service.get_workflow_execution_history(request)
+    is_closed = any(
+        event.HasField("workflow_execution_completed_event_attributes") for event in response.history.events
+    )
+    return response.SerializeToString() if is_closed else None

@@ -1,0 +1,376 @@
+"""Each invariant notices what it is for, and nothing else does: a sound ledger is corrupted in one way at a
+time, past every trigger, in a transaction that is rolled back."""
+
+# ruff: noqa: S608 - the statements are put together from the constants of this file
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+
+from cli.invariants import audit, examine
+from contracts.rounds import Bet, RoundKey
+from contracts.views import ApiKeyView, RoundView, SessionView
+from security.keyring import Keyring
+from security.seeds import SeedVault, commitment, new_server_seed
+from storage import invariants, migrate, operators, outbox, players, rounds, sessions, statistics
+from storage.database import Database, open_database
+from storage.statistics import RoundFact
+from tests.conftest import Services
+
+OPERATOR: Final = "casino"
+CURRENCY: Final = "EUR"
+DICE_CHOICE: Final = {"direction": "over", "target": 4999}
+OVERDUE_AFTER_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """`broken` is the name of the invariant that must notice `sql`."""
+
+    broken: str
+    what: str
+    sql: str
+
+
+# The rows that corruptions aim at, by what they are.
+ALICE = "(SELECT id FROM players WHERE player_id = 'alice')"
+BOB = "(SELECT id FROM players WHERE player_id = 'bob')"
+ACCOUNT = f"(SELECT id FROM accounts WHERE player_key = {ALICE})"
+HOUSE = "(SELECT id FROM accounts WHERE kind = 'house')"
+WIN_EVENT = "(SELECT event_id FROM rounds WHERE round_id = 'won')"
+VOID_EVENT = "(SELECT event_id FROM rounds WHERE round_id = 'void')"
+WON_STAKE = "(SELECT id FROM transfers WHERE kind = 'stake' AND reference = 'won')"
+ADD_TO_BALANCE = f"UPDATE accounts SET balance = balance + (%d) WHERE id = {ACCOUNT}"
+
+
+def transfer(kind: str, reference: str, debit: str, credit: str, amount: int) -> str:
+    """A transfer that is sound in itself: its postings, its link of the chain, the balance."""
+    gained = amount if credit == ACCOUNT else -amount
+    return (
+        f"SELECT post_transfer({ALICE}, '{kind}', '{reference}', {debit}, {credit}, {amount}, 'EUR', 0);"
+        + ADD_TO_BALANCE % gained
+    )
+
+
+CORRUPTIONS: Final = (
+    Corruption(
+        "transfers-balance",
+        "a posting of another amount",
+        f"UPDATE postings SET amount = amount + 1 WHERE transfer_id = {WON_STAKE} AND account_id = {HOUSE}",
+    ),
+    Corruption(
+        "transfers-balance",
+        "a posting is missing",
+        f"DELETE FROM postings WHERE transfer_id = {WON_STAKE} AND account_id = {HOUSE}",
+    ),
+    Corruption(
+        "transfers-balance",
+        "postings of no transfer",
+        f"INSERT INTO postings VALUES (0, {HOUSE}, 5, 'EUR'), (0, 0, -5, 'EUR')",
+    ),
+    Corruption(
+        "transfers-balance",
+        "postings in another currency",
+        f"UPDATE postings SET currency = 'USD' WHERE transfer_id = {WON_STAKE}",
+    ),
+    Corruption("balances-are-postings", "a balance was raised", ADD_TO_BALANCE % 1),
+    Corruption(
+        "never-overdrawn",
+        "more is held than there is",
+        f"""ALTER TABLE accounts DROP CONSTRAINT never_overdrawn;
+            UPDATE rounds SET stake = 1000000000 WHERE round_id = 'open';
+            UPDATE accounts SET held = 1000000000 WHERE id = {ACCOUNT}""",
+    ),
+    Corruption(
+        "holds-are-open-stakes",
+        "a hold of no round",
+        f"UPDATE accounts SET held = held + 1 WHERE id = {ACCOUNT}",
+    ),
+    Corruption(
+        "no-hold-overdue",
+        "a round that stays open",
+        "UPDATE rounds SET created_at = now() - interval '1 hour' WHERE round_id = 'open'",
+    ),
+    Corruption(
+        "one-terminal", "a declined round took money", transfer("stake", "declined", ACCOUNT, HOUSE, 5)
+    ),
+    Corruption("one-terminal", "a void round paid", transfer("win", "void", HOUSE, ACCOUNT, 5)),
+    Corruption("one-terminal", "a lost round paid", transfer("win", "lost", HOUSE, ACCOUNT, 5)),
+    Corruption("one-terminal", "a stake of no round", transfer("stake", "ghost", ACCOUNT, HOUSE, 5)),
+    Corruption(
+        "rounds-are-complete",
+        "a settled round without its outcome",
+        "UPDATE rounds SET outcome = NULL WHERE round_id = 'won'",
+    ),
+    Corruption(
+        "rounds-are-complete",
+        "a state that nobody knows",
+        "UPDATE rounds SET state = 'lost' WHERE round_id = 'declined'",
+    ),
+    Corruption(
+        "one-event",
+        "an event of a declined round",
+        f"""UPDATE players SET sequence = sequence + 1 WHERE id = {ALICE};
+            INSERT INTO outbox (event_id, type, operator_id, player_key, game_id, subject, sequence, data,
+                                occurred_at, published_at)
+            SELECT gen_random_uuid(), 'round.settled', operator_id, id, 'dice', 'declined', sequence, '{{}}',
+                   now(), now() FROM players WHERE id = {ALICE}""",
+    ),
+    Corruption(
+        "one-event",
+        "a void round without its event",
+        f"""DELETE FROM inbox WHERE event_id = {VOID_EVENT};
+            UPDATE game_statistics SET voids = voids - 1;
+            DELETE FROM outbox WHERE event_id = {VOID_EVENT};
+            UPDATE players SET sequence = sequence - 1 WHERE id = {ALICE}""",
+    ),
+    Corruption(
+        "events-published",
+        "an event that never left",
+        f"""UPDATE outbox SET published_at = NULL, occurred_at = now() - interval '1 hour'
+            WHERE event_id = {WIN_EVENT}""",
+    ),
+    Corruption(
+        "events-applied",
+        "an event that the consumer lost",
+        f"""DELETE FROM inbox WHERE event_id = {WIN_EVENT};
+            UPDATE game_statistics SET rounds = rounds - 1, stake = stake - 100, win = win - 198;
+            UPDATE outbox SET published_at = now() - interval '1 hour' WHERE event_id = {WIN_EVENT}""",
+    ),
+    Corruption(
+        "no-invented-event",
+        "an event from nowhere",
+        "INSERT INTO inbox (consumer, event_id) VALUES ('statistics', gen_random_uuid())",
+    ),
+    Corruption(
+        "statistics-are-rounds", "an event counted twice", "UPDATE game_statistics SET win = win + 198"
+    ),
+    Corruption(
+        "statistics-are-rounds", "statistics that are gone", "DELETE FROM game_statistics WHERE rounds > 0"
+    ),
+    Corruption(
+        "sequences-gapless", "a gap", f"UPDATE players SET sequence = sequence + 1 WHERE id = {ALICE}"
+    ),
+    Corruption(
+        "sequences-gapless",
+        "a sequence that goes back",
+        f"""UPDATE outbox SET sequence = -sequence WHERE player_key = {ALICE} AND sequence <= 2;
+            UPDATE outbox SET sequence = 3 + sequence WHERE player_key = {ALICE} AND sequence < 0;
+            UPDATE rounds SET sequence = 3 - sequence WHERE player_key = {ALICE} AND sequence <= 2""",
+    ),
+    Corruption(
+        "nonces-used-once",
+        "a draw that was thrown away",
+        f"UPDATE seeds SET next_nonce = next_nonce + 1 WHERE player_key = {ALICE}",
+    ),
+    Corruption(
+        "nonces-used-once",
+        "a draw out of order",
+        "UPDATE rounds SET nonce = 99 WHERE round_id = 'won'",
+    ),
+    Corruption("guards-in-place", "a trigger is off", "ALTER TABLE rounds DISABLE TRIGGER final_is_final"),
+    Corruption("guards-in-place", "a trigger is gone", "DROP TRIGGER append_only ON postings"),
+    Corruption(
+        "chains-hold",
+        "a transfer was edited",
+        f"UPDATE transfers SET created_at = created_at + interval '1 second' WHERE id = {WON_STAKE}",
+    ),
+    Corruption(
+        "chains-hold",
+        "a head that is not the last transfer's",
+        f"UPDATE players SET chain_head = sha256('x') WHERE id = {ALICE}",
+    ),
+    Corruption(
+        "events-agree",
+        "an event with another win",
+        f"""UPDATE outbox SET data = jsonb_set(data, '{{win,amount}}', '1') WHERE event_id = {WIN_EVENT}""",
+    ),
+    Corruption(
+        "events-agree",
+        "an event of another game",
+        f"UPDATE outbox SET game_id = 'fruit-lines' WHERE event_id = {WIN_EVENT}",
+    ),
+    Corruption(
+        "rows-belong-together",
+        "a round of another player's session",
+        f"""UPDATE rounds SET session_id = (SELECT id FROM sessions WHERE player_key = {BOB})
+            WHERE round_id = 'declined'""",
+    ),
+    Corruption(
+        "rows-belong-together",
+        "a seed of another player",
+        f"UPDATE seeds SET player_key = {BOB} WHERE player_key = {ALICE}",
+    ),
+    Corruption(
+        "transfers-stay-home",
+        "a house of another operator",
+        f"UPDATE accounts SET operator_id = 'other' WHERE id = {HOUSE}",
+    ),
+    Corruption(
+        "secrets-sealed",
+        "a seed in the clear",
+        f"UPDATE seeds SET sealed_server_seed = '{'ab' * 32}' WHERE player_key = {ALICE}",
+    ),
+    Corruption("secrets-sealed", "an API key in the clear", "UPDATE api_keys SET secret_hash = 'crk_secret'"),
+)
+
+
+@pytest.fixture(scope="module")
+async def ledger(services: Services) -> AsyncIterator[Database]:
+    """A database of its own, with every kind of round in it and nothing wrong."""
+    server, name = services.stack.addresses.database_url, f"invariants_{secrets.token_hex(4)}"
+    await _execute(server, f"CREATE DATABASE {name}")
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    await asyncio.to_thread(migrate.upgrade, url)
+    database = await open_database(url, connections=2)
+    await _populate(database.pool)
+    yield database
+    await database.close()
+    await _execute(server, f"DROP DATABASE {name}")
+
+
+async def test_a_sound_ledger_passes(ledger: Database) -> None:
+    state = await audit(ledger, overdue_after_s=OVERDUE_AFTER_S)
+    assert [finding for finding in state.findings if not finding.holds] == []
+    assert state.sums == {CURRENCY: 0}
+    assert state.open_holds == 1
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda c: f"{c.broken}: {c.what}")
+async def test_a_corruption_is_named(ledger: Database, corruption: Corruption) -> None:
+    async with ledger.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await connection.execute("SET LOCAL session_replication_role = replica")
+            await connection.execute(corruption.sql)
+            state = await examine(connection, overdue_after_s=OVERDUE_AFTER_S)
+        finally:
+            await transaction.rollback()
+    broken = {finding.name: finding.examples for finding in state.findings if not finding.holds}
+    assert list(broken) == [corruption.broken], broken
+    assert broken[corruption.broken], "it gives an example"
+
+
+def test_every_invariant_has_a_corruption() -> None:
+    names = {invariant.name for invariant in invariants.INVARIANTS} | {"chains-hold"}
+    assert {corruption.broken for corruption in CORRUPTIONS} == names
+
+
+async def test_counts_all_and_shows_a_few(ledger: Database) -> None:
+    async with ledger.pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "INSERT INTO inbox (consumer, event_id) "
+            "SELECT 'statistics', gen_random_uuid() FROM generate_series(1, 50)"
+        )
+        found = await invariants.violations(connection, invariants.NO_INVENTED_EVENT, overdue_after_s=0)
+        await connection.execute("DELETE FROM inbox WHERE event_id NOT IN (SELECT event_id FROM outbox)")
+    assert found.count == 50
+    assert len(found.examples) == invariants.EXAMPLES
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _populate(pool: asyncpg.Pool) -> None:
+    """Alice has a round of each kind, the void one last among those with an event; Bob has a lost one."""
+    await operators.ensure_operator(pool, operator_id=OPERATOR, name="Casino")
+    await operators.ensure_operator(pool, operator_id="other", name="Other")
+    digest = hashlib.sha256(b"a key").hexdigest()
+    await operators.add_key(
+        pool, ApiKeyView(key_id="key", operator_id=OPERATOR, secret_hash=digest, scope="operator")
+    )
+    alice, bob = await _seat(pool, "alice"), await _seat(pool, "bob")
+    closed = [
+        await _settled(pool, _named(alice, "won"), win=198),
+        await _settled(pool, _named(alice, "lost"), win=0),
+        await _settled(pool, _named(bob, "lost"), win=0),
+    ]
+    await rounds.reserve(pool, _named(alice, "void"))
+    closed.append(await rounds.release(pool, _named(alice, "void"), "resolve-failed", "a test"))
+    await rounds.reserve(pool, replace(_named(alice, "declined"), stake=10**9))
+    await rounds.reserve(pool, _named(alice, "open"))
+    await outbox.mark_published(pool, [view.event_id for view in closed if view.event_id])
+    await statistics.apply(pool, [_fact(view) for view in closed])
+
+
+async def _seat(pool: asyncpg.Pool, player_id: str) -> Bet:
+    """A player with money and a session, as a bet without a round id."""
+    key, account = await sessions.ensure_account(
+        pool, operator_id=OPERATOR, player_id=player_id, currency=CURRENCY
+    )
+    seed, seed_id = new_server_seed(), f"seed-{player_id}"
+    session = SessionView(
+        session_id=f"session-{player_id}",
+        operator_id=OPERATOR,
+        player_id=player_id,
+        player_key=key,
+        account_id=account,
+        game_id="dice",
+        currency=CURRENCY,
+        mode="real",
+        server_seed_hash=commitment(seed),
+        client_seed="client",
+        next_nonce=0,
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+        ended_at=None,
+    )
+    sealed = SeedVault(Keyring.generate()).seal(seed_id, seed)
+    await sessions.open_session(pool, session, seed_id=seed_id, sealed_server_seed=sealed)
+    await players.deposit(
+        pool,
+        operator_id=OPERATOR,
+        player_key=key,
+        account_id=account,
+        transaction_id="d-1",
+        amount=100_000,
+        currency=CURRENCY,
+    )
+    return Bet(
+        key=RoundKey(operator_id=OPERATOR, player_key=key, round_id=""),
+        player_id=player_id,
+        account_id=account,
+        session_id=session.session_id,
+        game_id="dice",
+        game_version="1.0.0",
+        currency=CURRENCY,
+        stake=100,
+        mode="base",
+        choice=DICE_CHOICE,
+        request_id="request",
+    )
+
+
+def _named(seat: Bet, round_id: str) -> Bet:
+    return replace(seat, key=replace(seat.key, round_id=round_id))
+
+
+async def _settled(pool: asyncpg.Pool, bet: Bet, *, win: int) -> RoundView:
+    await rounds.reserve(pool, bet)
+    return await rounds.settle(pool, bet.key, {"roll": 7777 if win else 1}, win)
+
+
+def _fact(view: RoundView) -> RoundFact:
+    assert view.event_id is not None
+    return RoundFact(
+        event_id=view.event_id,
+        operator_id=view.key.operator_id,
+        game_id=view.game_id,
+        currency=view.currency,
+        settled=view.state == "settled",
+        stake=view.stake,
+        win=view.win,
+    )

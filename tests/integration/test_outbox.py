@@ -1,0 +1,117 @@
+"""Events that no workflow emits any more: the sweeper publishes them, and they take effect once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from events.publisher import Publisher
+from security.keyring import Keyring
+from security.signatures import Signer
+from storage import outbox, statistics
+from storage.database import Database
+from storage.statistics import RoundFact
+from tests.support.conditions import until
+from tests.support.ledger import Seat, take_seat
+from workers.relay import sweep
+
+
+@pytest.fixture
+async def publisher(amqp_url: str) -> AsyncIterator[Publisher]:
+    opened = Publisher(amqp_url, Signer(Keyring.generate().events))
+    opened.start()
+    yield opened
+    await opened.close()
+
+
+async def _settled(seat: Seat) -> str:
+    bet = seat.bet()
+    await seat.reserve(bet)
+    view = await seat.settle(bet, win=10)
+    assert view.event_id is not None
+    return view.event_id
+
+
+async def _published(database: Database, event_id: str) -> bool:
+    found = await outbox.find(database.pool, event_id)
+    assert found is not None
+    return found[1]
+
+
+async def test_the_sweeper_publishes_what_no_workflow_did(database: Database, publisher: Publisher) -> None:
+    seat = await take_seat(database, balance=1_000)
+    event_ids = [await _settled(seat) for _ in range(3)]
+    assert not any([await _published(database, event_id) for event_id in event_ids])
+
+    async def swept() -> bool:
+        return await sweep(database.pool, publisher, older_than_s=0) >= 3
+
+    await until(swept)
+    assert all([await _published(database, event_id) for event_id in event_ids])
+    assert await sweep(database.pool, publisher, older_than_s=0) == 0
+
+
+async def test_the_sweeper_leaves_rounds_that_are_still_emitting_alone(
+    database: Database, publisher: Publisher
+) -> None:
+    seat = await take_seat(database, balance=1_000)
+    event_id = await _settled(seat)
+    await sweep(database.pool, publisher, older_than_s=3_600)
+    assert not await _published(database, event_id)
+
+
+async def test_the_sweeper_marks_nothing_that_the_broker_did_not_confirm(database: Database) -> None:
+    seat = await take_seat(database, balance=1_000)
+    event_id = await _settled(seat)
+    nowhere = Publisher("amqp://guest:guest@127.0.0.1:9/", Signer(Keyring.generate().events))
+    nowhere.start()
+    assert await sweep(database.pool, nowhere, older_than_s=0) == 0
+    await nowhere.close()
+    assert not await _published(database, event_id)
+
+
+def _fact(operator_id: str, event_id: str, *, settled: bool = True) -> RoundFact:
+    return RoundFact(
+        event_id=event_id,
+        operator_id=operator_id,
+        game_id="dice",
+        currency="EUR",
+        settled=settled,
+        stake=100,
+        win=40,
+    )
+
+
+async def _statistics(database: Database, operator_id: str) -> dict[str, int]:
+    row = await database.pool.fetchrow(
+        "SELECT rounds, voids, stake, win FROM game_statistics WHERE operator_id = $1", operator_id
+    )
+    return dict(row)
+
+
+async def test_a_repeated_event_adds_nothing_to_the_statistics(database: Database) -> None:
+    operator_id = f"op-{uuid4().hex[:12]}"
+    one, other = uuid4().hex, uuid4().hex
+    facts = [_fact(operator_id, one), _fact(operator_id, one), _fact(operator_id, other, settled=False)]
+    assert await statistics.apply(database.pool, facts) == 2
+    assert await statistics.apply(database.pool, facts) == 0
+    assert await _statistics(database, operator_id) == {"rounds": 1, "voids": 1, "stake": 100, "win": 40}
+
+
+async def test_consumers_that_apply_the_same_events_at_once_count_them_once(database: Database) -> None:
+    operator_id = f"op-{uuid4().hex[:12]}"
+    facts = [_fact(operator_id, uuid4().hex) for _ in range(50)]
+    fresh = await asyncio.gather(*(statistics.apply(database.pool, facts[::order]) for order in (1, -1) * 5))
+    assert sum(fresh) == 50
+    assert (await _statistics(database, operator_id))["rounds"] == 50
+
+
+async def test_an_event_reads_the_same_however_often_it_is_loaded(database: Database) -> None:
+    seat = await take_seat(database, balance=1_000)
+    event_id = await _settled(seat)
+    first, second = [await outbox.find(database.pool, event_id) for _ in range(2)]
+    assert first == second
+    assert first is not None
+    assert datetime.fromisoformat(first[0].occurred_at).tzinfo is UTC

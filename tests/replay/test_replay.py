@@ -1,0 +1,98 @@
+"""Rounds that an earlier version began go on with this one: every recorded history replays."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import NondeterminismError
+
+from tests.replay.changed import NeverEmits, NeverReleases, ReleasesWhatItShouldSettle
+from tests.replay.fingerprints import HISTORIES, WHAT_TO_DO, commands, read, recorded
+from tests.replay.paths import PATHS
+from tests.workflow.server import IDENTITY
+from tests.workflow.stage import Stage
+from workflows.round import RoundWorkflow
+
+RECORDED = sorted(file.stem for file in HISTORIES.glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [SandboxedWorkflowRunner(), UnsandboxedWorkflowRunner()],
+    ids=["in-the-sandbox", "as-in-production"],
+)
+@pytest.mark.parametrize("name", RECORDED)
+async def test_a_recorded_history_replays(name: str, runner: WorkflowRunner) -> None:
+    with _explained(name):
+        await Replayer(workflows=[RoundWorkflow], workflow_runner=runner).replay_workflow(recorded(name))
+
+
+@pytest.mark.parametrize("name", PATHS)
+async def test_a_path_still_asks_for_the_commands_it_was_recorded_with(name: str, skipping: Client) -> None:
+    """Sees also what a replay does not: a path that leaves the recorded one or goes on beyond it."""
+    with _explained(name):
+        played = await PATHS[name](Stage(skipping, uuid4().hex[:8]))
+        assert commands(played.history) == read()[name]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_the_file_of_commands_tells_what_is_recorded(name: str) -> None:
+    assert commands(recorded(name)) == read()[name]
+
+
+def test_every_path_is_recorded_and_every_recording_belongs_to_a_path() -> None:
+    assert {name.split(".")[0] for name in RECORDED} == set(PATHS)
+    assert list(read()) == list(PATHS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        (ReleasesWhatItShouldSettle, "settled"),
+        (ReleasesWhatItShouldSettle, "patient_settle"),
+        (NeverEmits, "settled"),
+        (NeverEmits, "void_after_resolve_refused"),
+        (NeverReleases, "void_after_reserve_uncertain"),
+        (NeverReleases, "cancelled_during_resolve"),
+    ],
+)
+async def test_a_history_does_not_replay_on_a_workflow_that_was_changed(changed: type, name: str) -> None:
+    with pytest.raises(NondeterminismError):
+        await Replayer(workflows=[changed]).replay_workflow(recorded(name))
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recording_tells_nothing_of_the_machine_that_made_it(name: str) -> None:
+    text = (HISTORIES / f"{name}.json").read_text()
+    assert set(_values_of("identity", json.loads(text))) == {IDENTITY}
+    assert "stackTrace" not in text
+    assert socket.gethostname() not in text
+    assert not re.search(r'"[^"]*/(home|root|tmp|usr|work)/', text)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(WHAT_TO_DO.format(path=name.split(".")[0]))
+        raise
+
+
+def _values_of(key: str, part: Any) -> Iterator[Any]:
+    if isinstance(part, dict):
+        for name, value in part.items():
+            if name == key:
+                yield value
+            yield from _values_of(key, value)
+    elif isinstance(part, list):
+        for item in part:
+            yield from _values_of(key, item)

@@ -1,0 +1,181 @@
+"""BetDesk: who waits for what, against a Temporal and a ledger that do as they are told."""
+
+import asyncio
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from temporalio.client import Client
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from api import bets
+from api.bets import BetDesk, StartUncertain
+from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.views import RoundView
+from runtime.answers import WaitingRoom
+from runtime.services import Rounds
+
+BET = Bet(
+    key=RoundKey(operator_id="acme", player_key=7, round_id="r1"),
+    player_id="p-1",
+    account_id=8,
+    session_id="s-1",
+    game_id="dice",
+    game_version="1.0.0",
+    currency="EUR",
+    stake=100,
+    mode="base",
+    choice=None,
+    request_id="the-first",
+)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+SETTLED = RoundView(
+    **{field.name: getattr(BET, field.name) for field in dataclasses.fields(BET)},
+    state=RoundState.SETTLED,
+    outcome={},
+    win=0,
+    balance=900,
+    sequence=1,
+    event_id="e-1",
+    failure_code=None,
+    failure_detail=None,
+    seed_id="seed",
+    sealed_server_seed="sealed",
+    server_seed_hash="hash",
+    client_seed="seed",
+    nonce=0,
+    created_at=AT,
+    closed_at=AT,
+)
+PENDING = dataclasses.replace(SETTLED, state=RoundState.PENDING, balance=None, closed_at=None)
+
+
+class House:
+    """A Temporal client and a ledger in one. `stored` is what the ledger has; `start` is what starting a
+    round does; `ended` is set when its workflow has."""
+
+    def __init__(self, *, stored: RoundView | None = None) -> None:
+        self.stored = stored
+        self.start: Exception | None = None
+        self.ended = asyncio.Event()
+        self.waited_on_temporal = False
+
+    async def start_workflow(self, *_: object, **__: object) -> "House":
+        if self.start is not None:
+            raise self.start
+        return self
+
+    def get_workflow_handle(self, workflow_id: str, **_: object) -> "House":
+        assert workflow_id == BET.key.workflow_id
+        return self
+
+    async def result(self) -> None:
+        self.waited_on_temporal = True
+        await self.ended.wait()
+
+    async def find(self, key: RoundKey) -> RoundView | None:
+        assert key == BET.key
+        return self.stored
+
+    def desk(self, room: WaitingRoom, *, patience_s: float = 30.0) -> BetDesk:
+        return BetDesk(
+            cast(Client, self), cast(Rounds, self), room, task_queue="rounds", patience_s=patience_s
+        )
+
+
+def already_started() -> WorkflowAlreadyStartedError:
+    return WorkflowAlreadyStartedError(BET.key.workflow_id, "Round")
+
+
+@pytest.fixture
+def room() -> WaitingRoom:
+    return WaitingRoom()
+
+
+async def placing(desk: BetDesk, bet: Bet = BET) -> "asyncio.Task[bets.Answer]":
+    """A bet that has come as far as it can by itself."""
+    task = asyncio.create_task(desk.place(bet))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return task
+
+
+async def test_a_round_that_runs_here_is_answered_without_asking_anybody(room: WaitingRoom) -> None:
+    house = House()
+    answer = await placing(house.desk(room))
+    room.deliver(SETTLED)
+    assert await answer == bets.Answer(SETTLED, first=True)
+    assert not house.waited_on_temporal
+
+
+async def test_a_round_that_the_ledger_had_from_an_earlier_request_is_a_repeat(room: WaitingRoom) -> None:
+    answer = await placing(House().desk(room))
+    earlier = dataclasses.replace(SETTLED, request_id="long-ago")
+    room.deliver(earlier)
+    assert await answer == bets.Answer(earlier, first=False)
+
+
+async def test_a_repeat_of_a_settled_round_does_not_wait_for_its_emission(room: WaitingRoom) -> None:
+    house = House(stored=SETTLED)
+    house.start = already_started()
+    async with asyncio.timeout(bets.IN_PROCESS_PATIENCE_S / 2):
+        assert await house.desk(room).place(BET) == bets.Answer(SETTLED, first=False)
+    assert not house.waited_on_temporal
+
+
+async def test_another_bet_under_the_id_of_an_open_round_is_told_at_once(room: WaitingRoom) -> None:
+    house = House(stored=PENDING)
+    house.start = already_started()
+    other = dataclasses.replace(BET, stake=200)
+    async with asyncio.timeout(bets.IN_PROCESS_PATIENCE_S / 2):
+        assert await house.desk(room).place(other) == bets.Answer(PENDING, first=False)
+
+
+@pytest.mark.parametrize("stored", [None, PENDING], ids=["nothing is stored yet", "the stake is held"])
+async def test_a_repeat_of_an_open_round_waits_for_its_end(
+    room: WaitingRoom, stored: RoundView | None
+) -> None:
+    house = House(stored=stored)
+    house.start = already_started()
+    answer = await placing(house.desk(room))
+    assert not answer.done()
+    room.deliver(SETTLED)
+    assert await answer == bets.Answer(SETTLED, first=False)
+
+
+async def test_a_round_that_ends_elsewhere_is_read_when_temporal_says_so(
+    room: WaitingRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
+    house = House()
+    answer = asyncio.create_task(house.desk(room).place(BET))
+    house.stored = SETTLED
+    house.ended.set()
+    assert await answer == bets.Answer(SETTLED, first=True)
+    assert house.waited_on_temporal
+
+
+async def test_patience_ends_without_a_view(room: WaitingRoom) -> None:
+    assert await House().desk(room, patience_s=0.01).place(BET) == bets.Answer(None, first=True)
+
+
+async def test_a_start_that_nobody_confirmed_is_uncertain(room: WaitingRoom) -> None:
+    house = House()
+    house.start = RPCError("a text with an address in it", RPCStatusCode.UNAVAILABLE, b"")
+    with pytest.raises(StartUncertain) as uncertain:
+        await house.desk(room).place(BET)
+    assert str(uncertain.value) == "UNAVAILABLE"
+
+
+async def test_nobody_is_left_in_the_waiting_room(room: WaitingRoom) -> None:
+    house = House(stored=SETTLED)
+    await house.desk(room, patience_s=0.01).place(BET)
+    for start in (already_started(), RPCError("", RPCStatusCode.UNAVAILABLE, b"")):
+        house.start = start
+        await asyncio.gather(house.desk(room).place(BET), return_exceptions=True)
+    cancelled: asyncio.Task[Any] = await placing(House().desk(room))
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert not room._waiting

@@ -1,0 +1,199 @@
+"""Door: the body limit, admission, and an id on every answer, against small ASGI apps and no network."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Message, Receive, Scope, Send
+
+from api.door import ALWAYS_ADMITTED, BODY_LIMIT_BYTES, Door
+
+KIB = b" " * 1024
+
+
+async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:
+    body = await Request(scope, receive).body()
+    await PlainTextResponse(str(len(body)))(scope, receive, send)
+
+
+class Slow:
+    """Answers each request only when told to."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+        self.arrived = asyncio.Event()
+        self.finish = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] not in ALWAYS_ADMITTED:
+            self.entered += 1
+            self.arrived.set()
+            await self.finish.wait()
+        await PlainTextResponse("done")(scope, receive, send)
+
+
+@asynccontextmanager
+async def calling(app: Any) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
+        yield client
+
+
+async def through(app: Any, messages: Iterable[Message], *headers: tuple[bytes, bytes]) -> list[Message]:
+    """What `app` sends when it receives `messages`."""
+    sent: list[Message] = []
+    waiting = iter(messages)
+
+    async def receive() -> Message:
+        return next(waiting)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers,
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return sent
+
+
+def problem_of(sent: list[Message]) -> tuple[int, str]:
+    assert dict(sent[0]["headers"])[b"content-type"] == b"application/problem+json"
+    return sent[0]["status"], json.loads(sent[1]["body"])["code"]
+
+
+def parts(count: int) -> list[Message]:
+    return [{"type": "http.request", "body": KIB, "more_body": number < count - 1} for number in range(count)]
+
+
+async def test_a_body_of_exactly_the_limit_passes() -> None:
+    door = Door(echo_length, max_open_requests=1)
+    length = (b"content-length", str(BODY_LIMIT_BYTES).encode())
+    for headers in ((), (length,)):
+        sent = await through(door, parts(64), *headers)
+        assert (sent[0]["status"], sent[1]["body"]) == (200, str(BODY_LIMIT_BYTES).encode())
+
+
+async def test_a_body_that_grows_over_the_limit_is_refused_before_it_is_read_whole() -> None:
+    door = Door(echo_length, max_open_requests=1)
+    messages = iter(parts(1_000))
+    assert problem_of(await through(door, messages)) == (413, "too-large")
+    assert len(list(messages)) == 1_000 - 65
+
+
+async def test_a_body_that_is_declared_too_large_is_refused_unread() -> None:
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("the app must not be asked")
+
+    sent = await through(Door(never, max_open_requests=1), [], (b"content-length", b"65537"))
+    assert problem_of(sent) == (413, "too-large")
+
+
+@pytest.mark.parametrize("declared", [b"1", b"x", b"-1", b""])
+async def test_a_declared_length_does_not_help_a_body_that_is_too_large(declared: bytes) -> None:
+    door = Door(echo_length, max_open_requests=1)
+    assert problem_of(await through(door, parts(70), (b"content-length", declared))) == (413, "too-large")
+
+
+async def test_beyond_the_limit_requests_are_refused_at_once_and_taken_again_after() -> None:
+    slow = Slow()
+    async with calling(Door(slow, max_open_requests=3)) as client:
+        inside = [asyncio.create_task(client.get("/round")) for _ in range(3)]
+        async with asyncio.timeout(5):
+            while slow.entered < 3:
+                slow.arrived.clear()
+                await slow.arrived.wait()
+
+            refused = await client.get("/round")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert refused.headers["content-type"] == "application/problem+json"
+            assert (refused.json()["code"], refused.json()["retry_after"]) == ("overloaded", 1)
+            assert refused.json()["request_id"] == refused.headers["x-request-id"]
+            assert slow.entered == 3
+            for path in ALWAYS_ADMITTED:
+                assert (await client.get(path)).text == "done"
+
+            slow.finish.set()
+            assert [(await answer).status_code for answer in inside] == [200] * 3
+            assert (await client.get("/round")).text == "done"
+
+
+@pytest.mark.parametrize("path", ["/v1/game/rounds/jazz", "/healthz/", "/z", "/x/readyz", "/healthz%2Fz"])
+async def test_only_health_is_admitted_when_the_house_is_full(path: str) -> None:
+    async with calling(Door(Slow(), max_open_requests=0)) as client:
+        assert (await client.get(path)).status_code == 503
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RuntimeError("SELECT secret FROM vault")
+
+
+async def fails_half_way(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise RuntimeError("too late for a problem document")
+
+
+@pytest.mark.parametrize("app", [fails, fails_half_way, echo_length])
+async def test_a_request_that_ends_in_any_way_makes_room(app: Any) -> None:
+    door = Door(app, max_open_requests=1)
+    for _ in range(3):
+        await through(door, parts(70))
+    sent = await through(Door(echo_length, max_open_requests=1), parts(1))
+    assert sent[0]["status"] == 200
+    assert (await through(door, parts(1)))[0]["status"] != 503
+
+
+async def test_a_client_that_hangs_up_makes_room() -> None:
+    door = Door(echo_length, max_open_requests=1)
+    first_part = {"type": "http.request", "body": KIB, "more_body": True}
+    for _ in range(3):
+        await through(door, [first_part, {"type": "http.disconnect"}])
+    assert (await through(door, parts(1)))[0]["status"] == 200
+
+
+async def test_a_cancelled_request_makes_room() -> None:
+    slow = Slow()
+    door = Door(slow, max_open_requests=1)
+    request = asyncio.create_task(through(door, []))
+    await slow.arrived.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    slow.finish.set()
+    assert (await through(door, []))[0]["status"] == 200
+
+
+async def test_an_error_of_the_app_is_a_problem_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    sent = await through(Door(fails, max_open_requests=1), [])
+    assert problem_of(sent) == (500, "internal")
+    assert b"vault" not in sent[1]["body"]
+    assert json.loads(sent[1]["body"])["request_id"] in caplog.text, "the log has it, by the same id"
+    assert "vault" in caplog.text
+
+
+async def test_every_answer_has_one_id_and_no_two_the_same() -> None:
+    door = Door(echo_length, max_open_requests=1)
+    answers = [await through(door, parts(count)) for count in (1, 64, 65, 1)]
+    ids = [[value for name, value in sent[0]["headers"] if name == b"x-request-id"] for sent in answers]
+    assert all(len(found) == 1 for found in ids)
+    assert len({found[0] for found in ids}) == 4
+
+
+async def test_what_is_not_http_passes_untouched() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def silent(*_: object) -> Any:
+        raise AssertionError("nobody reads or writes here")
+
+    await Door(app, max_open_requests=0)({"type": "lifespan"}, silent, silent)
+    assert seen == ["lifespan"]

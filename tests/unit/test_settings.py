@@ -1,0 +1,105 @@
+"""Settings: where values come from; whatever is wrong is one line with the key and no secret."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from runtime.settings import PROJECT_ROOT, Settings, SettingsError, load, to_environment
+
+SECRET = "hunter2"
+
+
+def write(folder: Path, text: str) -> dict[str, str]:
+    """An environment that names a settings file with this text."""
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return {"CROUPIER_SETTINGS": str(path)}
+
+
+def problem_of(environment: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(environment)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert SECRET not in text
+    return text
+
+
+def test_defaults_live_below_the_project(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, ""))
+    assert settings.home == PROJECT_ROOT / ".local"
+    assert settings.keyring == settings.home / "keyring.json"
+    assert settings.http_port is None
+
+
+def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
+    environment = write(tmp_path, 'http_port = 8001\nlog_level = "debug"')
+    settings = load({**environment, "CROUPIER_HTTP_PORT": "8002"})
+    assert (settings.http_port, settings.log_level) == (8002, "debug")
+
+
+def test_an_empty_variable_counts_as_not_given(tmp_path: Path) -> None:
+    assert load({**write(tmp_path, ""), "CROUPIER_AMQP_URL": ""}).amqp_url is None
+
+
+def test_games_are_a_list_in_the_file_and_separated_by_commas_in_a_variable(tmp_path: Path) -> None:
+    assert load(write(tmp_path, 'games = ["a:B"]')).games == ("a:B",)
+    assert load({**write(tmp_path, ""), "CROUPIER_GAMES": "a:B, c.d:E"}).games == ("a:B", "c.d:E")
+
+
+def test_it_cannot_be_changed(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError):
+        load(write(tmp_path, "")).http_port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("http_prot = 1", "http_prot"),
+        ('http_port = "x"', "http_port"),
+        ("http_port = 0", "http_port"),
+        ("http_port = 65536", "http_port"),
+        ("http_port = ", "not valid TOML"),
+        ('log_level = "loud"', "log_level"),
+        ("games = 3", "games"),
+        ('games = ["no reference"]', "games"),
+        (f'amqp_url = "http://a:{SECRET}@h"', "amqp_url"),
+        (f'database_url = "mysql://a:{SECRET}@h/d"', "database_url"),
+        (f'database_url = "postgresql://a:{SECRET}@h:port/d"', "database_url"),
+        ('temporal_address = "nowhere"', "temporal_address"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_in_one_line(tmp_path: Path, text: str, named: str) -> None:
+    assert named in problem_of(write(tmp_path, text))
+
+
+def test_a_missing_file_that_was_named_is_a_problem(tmp_path: Path) -> None:
+    assert "absent.toml" in problem_of({"CROUPIER_SETTINGS": str(tmp_path / "absent.toml")})
+
+
+def test_what_is_wrong_in_a_variable_is_named_by_the_variable(tmp_path: Path) -> None:
+    assert "CROUPIER_HTTP_PORT" in problem_of({**write(tmp_path, ""), "CROUPIER_HTTP_PORT": "eighty"})
+
+
+def test_passwords_do_not_show(tmp_path: Path) -> None:
+    url = f"amqp://a:{SECRET}@h/"
+    settings = load({**write(tmp_path, ""), "CROUPIER_AMQP_URL": url})
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
+    assert settings.amqp_url is not None
+    assert settings.amqp_url.get_secret_value() == url
+
+
+def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
+    settings = Settings(
+        home=tmp_path, http_port=8003, database_url="postgresql://a:b@h/d", games=("a:B", "c:D")
+    )
+    assert load({**write(tmp_path, ""), **to_environment(settings)}) == settings
+
+
+def test_the_example_names_every_setting_and_nothing_else(tmp_path: Path) -> None:
+    example = (PROJECT_ROOT / "croupier.example.toml").read_text()
+    lines = re.findall(r"^# (\w+ = .+)$", example, flags=re.MULTILINE)
+    load(write(tmp_path, "\n".join(lines)))
+    assert {line.split(" = ")[0] for line in lines} == set(Settings.model_fields)

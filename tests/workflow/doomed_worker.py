@@ -1,0 +1,59 @@
+"""A round worker in a process of its own, which dies as by kill -9 in the middle of one step.
+
+It keeps its world and its faults in a file, written with every change, so that what it did before it
+died is known.
+"""
+
+import asyncio
+import pickle
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from tests.workflow.fake_steps import FakeSteps
+from tests.workflow.faults import Fault
+from tests.workflow.stage import STICKY_TIMEOUT
+from tests.workflow.world import World
+from workflows.round import RoundWorkflow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Legacy:
+    """What a worker leaves behind when it dies."""
+
+    world: World
+    faults: list[Fault]
+
+    def store(self, path: Path) -> None:
+        new = path.with_suffix(".new")
+        new.write_bytes(pickle.dumps(self))
+        new.replace(path)
+
+    @staticmethod
+    def load(path: Path) -> "Legacy":
+        legacy = pickle.loads(path.read_bytes())  # noqa: S301 - the test that reads it had it written
+        assert isinstance(legacy, Legacy)
+        return legacy
+
+
+async def main(address: str, task_queue: str, path: Path) -> None:
+    legacy = Legacy.load(path)
+    steps = FakeSteps(legacy.world, legacy.faults, changed=lambda: legacy.store(path))
+    client = await Client.connect(address)
+    await Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[RoundWorkflow],
+        activities=steps.activities,
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+    ).run()
+
+
+if __name__ == "__main__":
+    # What was stored as tests.workflow.doomed_worker.Legacy is not of the class __main__.Legacy.
+    from tests.workflow import doomed_worker
+
+    asyncio.run(doomed_worker.main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))

@@ -1,0 +1,85 @@
+"""The five steps of a round as fakes: they act on a World and suffer the faults that a test sets."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from contracts import steps
+from contracts.failures import LEDGER_CONFLICT
+from contracts.rounds import (
+    Bet,
+    EmitRequest,
+    ReleaseRequest,
+    Reservation,
+    Resolution,
+    ResolveRequest,
+    SettleRequest,
+    Terminal,
+)
+from tests.workflow.faults import PATIENT, SHORT, Fault
+from tests.workflow.world import NothingReserved, World
+
+T = TypeVar("T")
+
+
+class FakeSteps:
+    """`attempts` lists every attempt in the order it began: "settle" the short way, "patient settle" the
+    patient one. `changed` is called after each effect and before each fault strikes."""
+
+    def __init__(
+        self, world: World, faults: Sequence[Fault] = (), changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._world = world
+        self._faults = faults
+        self._changed = changed
+        self.attempts: list[str] = []
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        return [self.reserve, self.resolve, self.settle, self.release, self.emit]
+
+    @activity.defn(name=steps.RESERVE.name)
+    async def reserve(self, bet: Bet) -> Reservation:
+        return await self._take(steps.RESERVE.name, lambda: self._world.reserve(bet))
+
+    @activity.defn(name=steps.RESOLVE.name)
+    async def resolve(self, request: ResolveRequest) -> Resolution:
+        return await self._take(steps.RESOLVE.name, lambda: self._world.resolve(request))
+
+    @activity.defn(name=steps.SETTLE.name)
+    async def settle(self, request: SettleRequest) -> Terminal:
+        try:
+            return await self._take(steps.SETTLE.name, lambda: self._world.settle(request))
+        except NothingReserved:
+            raise ApplicationError("nothing reserved", type=LEDGER_CONFLICT, non_retryable=True) from None
+
+    @activity.defn(name=steps.RELEASE.name)
+    async def release(self, request: ReleaseRequest) -> Terminal:
+        return await self._take(steps.RELEASE.name, lambda: self._world.release(request))
+
+    @activity.defn(name=steps.EMIT.name)
+    async def emit(self, request: EmitRequest) -> bool:
+        return await self._take(steps.EMIT.name, lambda: self._world.emit(request))
+
+    async def _take(self, step: str, effect: Callable[[], T]) -> T:
+        way = SHORT if activity.info().is_local else PATIENT
+        self.attempts.append(step if way == SHORT else f"patient {step}")
+        fault = next((fault for fault in self._faults if fault.hits(step, way)), None)
+        if fault is None:
+            return self._effect(effect)
+        fault.struck += 1
+        self._changed()
+        if not fault.late:
+            await fault.strike()
+        result = self._effect(effect)
+        if fault.late:
+            await fault.strike()
+        fault.over.set()
+        return result
+
+    def _effect(self, effect: Callable[[], T]) -> T:
+        result = effect()
+        self._changed()
+        return result

@@ -1,0 +1,175 @@
+"""A stage for one round: the real workflow on a real Temporal server, with fake steps around it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowHistory,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.worker import Replayer, Worker
+
+from contracts.rounds import Bet, RoundClosed, RoundKey
+from contracts.steps import ROUND_WORKFLOW
+from tests.workflow.fake_steps import FakeSteps
+from tests.workflow.faults import Fault
+from tests.workflow.world import World
+from workflows.round import RoundWorkflow
+
+STAKE: Final = 100
+REQUEST_ID: Final = "request-1"
+# Long, so that a busy machine does not make a task run twice; tests that kill a worker take the short one.
+TASK_TIMEOUT: Final = timedelta(seconds=10)
+SHORT_TASK_TIMEOUT: Final = timedelta(seconds=2)
+# How long a task waits for a worker that remembers the workflow but is gone.
+STICKY_TIMEOUT: Final = timedelta(seconds=1)
+# Nothing here takes so long unless it is stuck.
+STUCK_S: Final = 30.0
+
+Handle = WorkflowHandle[object, RoundClosed]
+AnyFault = TypeVar("AnyFault", bound=Fault)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """A round that has ended: as its workflow answered, and as Temporal recorded it."""
+
+    status: WorkflowExecutionStatus
+    closed: RoundClosed | None
+    failure: BaseException | None
+    history: WorkflowHistory
+
+    @property
+    def event_types(self) -> list[str]:
+        return [_short(event) for event in self.history.events]
+
+    @property
+    def duration(self) -> timedelta:
+        """By the workflow's own clock, skipped time included."""
+        first, last = self.history.events[0], self.history.events[-1]
+        return last.event_time.ToDatetime() - first.event_time.ToDatetime()
+
+
+class Stage:
+    """Set faults, then `play`. Whatever the round does, its world must be whole in the end, its history
+    must replay, and every fault must have struck: `play` and `end` see to that."""
+
+    def __init__(
+        self, client: Client, round_id: str, *, stake: int = STAKE, task_timeout: timedelta = TASK_TIMEOUT
+    ) -> None:
+        self.task_timeout = task_timeout
+        self.client = client
+        self.task_queue = f"stage-{round_id}"
+        self.world = World()
+        self.faults: list[Fault] = []
+        self.steps = FakeSteps(self.world, self.faults)
+        self.bet = Bet(
+            key=RoundKey(operator_id="operator-1", player_key=1, round_id=round_id),
+            player_id="player-1",
+            account_id=1,
+            session_id="session-1",
+            game_id="reels",
+            game_version="1.0.0",
+            currency="EUR",
+            stake=stake,
+            mode="base",
+            choice=None,
+            request_id=REQUEST_ID,
+        )
+
+    @property
+    def attempts(self) -> list[str]:
+        return self.steps.attempts
+
+    def set(self, fault: AnyFault) -> AnyFault:
+        self.faults.append(fault)
+        return fault
+
+    def inherit(self, world: World, faults: list[Fault]) -> None:
+        """Goes on with what a worker of another process made of its copies."""
+        vars(self.world).update(vars(world))
+        self.faults[:] = faults
+
+    def worker(self, *, cached_workflows: int = 10) -> Worker:
+        """In the SDK's sandbox, which production leaves out: it catches what is not deterministic."""
+        return Worker(
+            self.client,
+            task_queue=self.task_queue,
+            workflows=[RoundWorkflow],
+            activities=self.steps.activities,
+            max_cached_workflows=cached_workflows,
+            sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        )
+
+    async def start(self, *, eager: bool = True) -> Handle:
+        """As the ingress starts it."""
+        handle: Handle = await self.client.start_workflow(
+            ROUND_WORKFLOW,
+            self.bet,
+            id=self.bet.key.workflow_id,
+            task_queue=self.task_queue,
+            result_type=RoundClosed,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            task_timeout=self.task_timeout,
+            request_eager_start=eager,
+        )
+        return handle
+
+    async def play(self, *, whole: bool = True) -> Played:
+        async with self.worker():
+            return await self.end(await self.start(), whole=whole)
+
+    async def end(self, handle: Handle, *, whole: bool = True) -> Played:
+        closed: RoundClosed | None = None
+        failure: BaseException | None = None
+        async with asyncio.timeout(STUCK_S):
+            try:
+                closed = await handle.result()
+            except WorkflowFailureError as error:
+                failure = error.cause
+            description = await handle.describe()
+            history = await handle.fetch_history()
+        assert description.status is not None
+        for fault in self.faults:
+            fault.assert_spent()
+        if whole:
+            self.world.assert_whole()
+        await Replayer(workflows=[RoundWorkflow]).replay_workflow(history)
+        return Played(status=description.status, closed=closed, failure=failure, history=history)
+
+    @asynccontextmanager
+    async def playing(self) -> AsyncIterator[Handle]:
+        """A round under way, for a test that does something to it before its `end`."""
+        async with self.worker():
+            yield await self.start()
+
+
+async def within(event: asyncio.Event) -> None:
+    """Waits for `event`; a test that is stuck says so."""
+    async with asyncio.timeout(STUCK_S):
+        await event.wait()
+
+
+async def heard(handle: Handle) -> None:
+    """Until the workflow has worked off the task that told it of its cancellation."""
+    requested = False
+    async with asyncio.timeout(STUCK_S):
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            requested |= event.HasField("workflow_execution_cancel_requested_event_attributes")
+            if requested and event.HasField("workflow_task_completed_event_attributes"):
+                return
+
+
+def _short(event: HistoryEvent) -> str:
+    return EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()

@@ -1,0 +1,124 @@
+"""RoundWorkflow when its worker goes in the middle of a step: another one brings the round to its end."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus
+
+from tests.workflow.doomed_worker import Legacy
+from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Kills
+from tests.workflow.journeys import QUICK_ATTEMPTS, STEPS, Journey, for_each_step, journey_through
+from tests.workflow.stage import SHORT_TASK_TIMEOUT, STUCK_S, Played, Stage, within
+
+PROJECT_ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
+async def test_a_worker_killed_in_a_short_step_is_replaced_and_nothing_is_done_twice(
+    new_stage: Callable[[], Stage], tmp_path: Path, late: bool
+) -> None:
+    async def killed(step: str) -> None:
+        stage = new_stage()
+        journey = journey_through(step, stage)
+        stage.task_timeout = SHORT_TASK_TIMEOUT
+        handle = await stage.start(eager=False)
+        await _kill(stage, Kills(step=step, way=SHORT, late=late), tmp_path / step)
+        closed = any(round_.state.final for round_ in stage.world.rounds.values())
+        async with stage.worker():
+            played = await stage.end(handle)
+        assert "workflow_task_timed_out" in played.event_types
+        # No workflow task had recorded a step yet, so the first is taken again; it knows how far things were.
+        assert stage.attempts == (["reserve", "emit"] if closed else list(journey.attempts))
+        _assert_ended(stage, played, journey)
+
+    await for_each_step(killed)
+
+
+async def test_a_worker_killed_in_a_patient_step_is_replaced_and_nothing_is_done_twice(
+    new_stage: Callable[[], Stage], tmp_path: Path
+) -> None:
+    async def killed(step: str) -> None:
+        stage = new_stage()
+        journey = journey_through(step, stage)
+        stage.set(Breaks(step=step, way=SHORT, times=QUICK_ATTEMPTS[step]))
+        stage.task_timeout = SHORT_TASK_TIMEOUT
+        handle = await stage.start(eager=False)
+        await _kill(stage, Kills(step=step, way=PATIENT, late=True), tmp_path / step)
+        async with stage.worker():
+            played = await stage.end(handle)
+        # What the dead one had recorded is not taken again; the step is, when its attempt has timed out.
+        assert stage.attempts == [f"patient {step}", *journey.after(step)]
+        _assert_ended(stage, played, journey)
+
+    await for_each_step(killed)
+
+
+async def test_a_worker_stopped_in_a_short_step_is_replaced_and_nothing_is_done_twice(
+    new_stage: Callable[[], Stage],
+) -> None:
+    async def stopped(step: str) -> None:
+        stage = new_stage()
+        journey = journey_through(step, stage)
+        hangs = stage.set(Hangs(step=step, way=SHORT))
+        async with stage.worker():
+            handle = await stage.start()
+            await within(hangs.reached)
+        async with stage.worker():
+            played = await stage.end(handle)
+        _assert_ended(stage, played, journey)
+
+    await for_each_step(stopped)
+
+
+async def test_a_worker_stopped_in_a_patient_step_is_replaced_and_nothing_is_done_twice(
+    new_stage: Callable[[], Stage],
+) -> None:
+    async def stopped(step: str) -> None:
+        stage = new_stage()
+        journey = journey_through(step, stage)
+        quick = QUICK_ATTEMPTS[step]
+        stage.set(Breaks(step=step, way=SHORT, times=quick))
+        hangs = stage.set(Hangs(step=step, way=PATIENT))
+        async with stage.worker():
+            handle = await stage.start()
+            await within(hangs.reached)
+        async with stage.worker():
+            played = await stage.end(handle)
+        assert stage.attempts == journey.troubled(step, [step] * quick + [f"patient {step}"] * 2)
+        _assert_ended(stage, played, journey)
+
+    await for_each_step(stopped)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_worker_that_remembers_no_round_between_its_tasks_plays_it_all_the_same(
+    stage: Stage, step: str
+) -> None:
+    journey = journey_through(step, stage)
+    stage.set(Breaks(step=step, times=QUICK_ATTEMPTS[step] + 2))
+    async with stage.worker(cached_workflows=0):
+        played = await stage.end(await stage.start())
+    _assert_ended(stage, played, journey)
+
+
+async def _kill(stage: Stage, fault: Kills, path: Path) -> None:
+    """Runs a worker of its own process until `fault` kills it, and takes over what it leaves behind."""
+    stage.set(fault)
+    Legacy(world=stage.world, faults=stage.faults).store(path)
+    address = stage.client.service_client.config.target_host
+    program = (sys.executable, "-m", "tests.workflow.doomed_worker", address, stage.task_queue, str(path))
+    process = await asyncio.create_subprocess_exec(*program, cwd=PROJECT_ROOT)
+    async with asyncio.timeout(STUCK_S):
+        assert await process.wait() == -signal.SIGKILL
+    legacy = Legacy.load(path)
+    stage.inherit(legacy.world, legacy.faults)
+
+
+def _assert_ended(stage: Stage, played: Played, journey: Journey) -> None:
+    assert stage.world.effects == list(journey.effects)
+    assert played.closed == journey.closed
+    assert played.status is WorkflowExecutionStatus.COMPLETED

@@ -1,0 +1,126 @@
+"""The world that fake steps act on: one player's ledger and the broker, keeping the real ones' promises."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from contracts.failures import INSUFFICIENT_FUNDS
+from contracts.rounds import (
+    Bet,
+    DrawReference,
+    EmitRequest,
+    ReleaseRequest,
+    Reservation,
+    Resolution,
+    ResolveRequest,
+    RoundKey,
+    RoundState,
+    SettleRequest,
+    Terminal,
+)
+
+OPENING_BALANCE: Final = 1_000
+WIN: Final = 250
+DRAW: Final = DrawReference(seed_id="seed-1", sealed_server_seed="sealed", client_seed="clover", nonce=7)
+
+
+class NothingReserved(Exception):
+    """A settle for a round that the ledger has never seen."""
+
+
+@dataclass(kw_only=True)
+class LedgerRound:
+    """A round as the ledger keeps it."""
+
+    bet: Bet
+    state: RoundState
+    win: int = 0
+    event_id: str | None = None
+    failure_code: str | None = None
+    failure_detail: str | None = None
+
+
+@dataclass(kw_only=True)
+class World:
+    """Every step may be repeated and answers from what it stored; the first terminal of a round wins.
+    `effects` lists what changed something, in order: a repeat that only answers leaves no trace there."""
+
+    balance: int = OPENING_BALANCE
+    held: int = 0
+    rounds: dict[RoundKey, LedgerRound] = field(default_factory=dict)
+    published: list[str] = field(default_factory=list)
+    effects: list[str] = field(default_factory=list)
+
+    def reserve(self, bet: Bet) -> Reservation:
+        round_ = self.rounds.get(bet.key)
+        if round_ is None:
+            round_ = self.rounds[bet.key] = LedgerRound(bet=bet, state=RoundState.PENDING)
+            if self.balance - self.held < bet.stake:
+                round_.state, round_.failure_code = RoundState.DECLINED, INSUFFICIENT_FUNDS
+                self.effects.append("decline")
+            else:
+                self.held += bet.stake
+                self.effects.append("reserve")
+        return Reservation(
+            state=round_.state,
+            draw=None if round_.state.final else DRAW,
+            failure_code=round_.failure_code,
+            event_id=round_.event_id,
+            request_id=round_.bet.request_id,
+        )
+
+    def resolve(self, request: ResolveRequest) -> Resolution:
+        assert request.draw == DRAW
+        return Resolution(outcome={"reels": [1, 2, 3]}, win=WIN)
+
+    def settle(self, request: SettleRequest) -> Terminal:
+        round_ = self.rounds.get(request.bet.key)
+        if round_ is None:
+            raise NothingReserved
+        if not round_.state.final:
+            self.held -= round_.bet.stake
+            self.balance += request.resolution.win - round_.bet.stake
+            round_.win = request.resolution.win
+            self._close(round_, RoundState.SETTLED)
+            self.effects.append("settle")
+        return _terminal(round_)
+
+    def release(self, request: ReleaseRequest) -> Terminal:
+        round_ = self.rounds.get(request.bet.key)
+        if round_ is None or not round_.state.final:
+            if round_ is None:  # a tombstone: the reserve that comes late finds it and holds nothing
+                round_ = self.rounds[request.bet.key] = LedgerRound(bet=request.bet, state=RoundState.VOID)
+            else:
+                self.held -= round_.bet.stake
+            round_.failure_code = request.failure_code
+            round_.failure_detail = request.failure_detail
+            self._close(round_, RoundState.VOID)
+            self.effects.append("release")
+        return _terminal(round_)
+
+    def emit(self, request: EmitRequest) -> bool:
+        assert request.event_id in {round_.event_id for round_ in self.rounds.values()}
+        if request.event_id in self.published:
+            return False
+        self.published.append(request.event_id)
+        self.effects.append("emit")
+        return True
+
+    def assert_whole(self) -> None:
+        """What money.md demands once a round has ended: nothing held, one terminal, one event, the sums."""
+        for round_ in self.rounds.values():
+            assert round_.state.final, f"the round was left {round_.state}"
+        assert self.held == 0, f"{self.held} stayed held"
+        assert self.effects.count("settle") + self.effects.count("release") <= len(self.rounds)
+        won = [r.win - r.bet.stake for r in self.rounds.values() if r.state is RoundState.SETTLED]
+        assert self.balance == OPENING_BALANCE + sum(won)
+        events = [r.event_id for r in self.rounds.values() if r.event_id is not None]
+        assert sorted(self.published) == sorted(events), "each terminal's event is published exactly once"
+
+    @staticmethod
+    def _close(round_: LedgerRound, state: RoundState) -> None:
+        round_.state = state
+        round_.event_id = f"{round_.bet.key.round_id}.{state}"
+
+
+def _terminal(round_: LedgerRound) -> Terminal:
+    return Terminal(state=round_.state, event_id=round_.event_id, failure_code=round_.failure_code)
