@@ -6,7 +6,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from contracts import steps
-from contracts.failures import ID_REUSED, LEDGER_CONFLICT, bounded
+from contracts.failures import ID_REUSED, LEDGER_CONFLICT, SESSION_EXPIRED, bounded
 from contracts.rounds import (
     Bet,
     DrawReference,
@@ -30,7 +30,14 @@ class WalletSteps:
 
     @activity.defn(name=steps.RESERVE.name)
     async def reserve(self, bet: Bet) -> Reservation:
-        view = await self._wallet.reserve(bet)
+        try:
+            view = await self._wallet.reserve(bet)
+        except WalletConflict:
+            # A genuine token of a session that this database does not know (it is another, or an older
+            # copy): no row could be stored, so the history alone says that the bet was declined.
+            return Reservation(
+                state=RoundState.DECLINED, failure_code=SESSION_EXPIRED, request_id=bet.request_id
+            )
         if not view.answers(bet):
             self._deliver(view)
             return Reservation(state=RoundState.DECLINED, failure_code=ID_REUSED, request_id=view.request_id)

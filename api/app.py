@@ -12,7 +12,15 @@ DESCRIPTION = "Casino game rounds as durable workflows. Amounts are integers in 
 
 def create_app(services: Services, readiness: ReadinessChecks, *, max_open_requests: int) -> Door:
     """The whole API as one ASGI application."""
-    app = FastAPI(title="Croupier", version="1", description=DESCRIPTION, redirect_slashes=False)
+    app = FastAPI(
+        title="Croupier",
+        version="1",
+        description=DESCRIPTION,
+        redirect_slashes=False,
+        # The pages that FastAPI makes load their scripts from a third party, into a page that is given keys.
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.services = services
     app.state.readiness = readiness
     for router in (open_routes.router, game_routes.router, operator_routes.router):

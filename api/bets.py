@@ -30,6 +30,15 @@ class StartUncertain(Exception):
     """Temporal did not say whether it took the round: asking for the round tells."""
 
 
+class NothingStored(Exception):
+    """The round's workflow has ended and left no record, so nothing has moved and nothing will. `code` is
+    the problem to answer with."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`view` is None while the round is pending. `first` tells the first answer from a repeat's."""
@@ -52,7 +61,7 @@ class BetDesk:
 
     async def place(self, bet: Bet) -> Answer:
         """The round that `bet` started, or the one that its id names already; the caller compares them.
-        Raises StartUncertain."""
+        Raises StartUncertain, NothingStored."""
         with self._waiting_room.expect(bet.key) as delivered:
             try:
                 handle = await self._start(bet)
@@ -124,7 +133,16 @@ class BetDesk:
             elsewhere.cancel()
 
     async def _read_after(self, handle: WorkflowHandle[object, RoundClosed], bet: Bet) -> RoundView | None:
-        """A cancelled or failed round has left its record too, so the row tells, not the result."""
-        with suppress(WorkflowFailureError, RPCError):
-            await handle.result()
-        return await self._rounds.find(bet.key)
+        """A cancelled or failed round has left its record too, so the row tells, not the result; unless
+        there is none (the bet named a session that is gone, or somebody terminated the round at once)."""
+        code: str | None = None
+        try:
+            code = (await handle.result()).failure_code
+        except WorkflowFailureError:
+            code = "round-closed"
+        except RPCError:
+            pass  # Temporal is away: the round is pending for all that anybody knows
+        view = await self._rounds.find(bet.key)
+        if view is None and code is not None:
+            raise NothingStored(code)
+        return view

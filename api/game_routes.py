@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from api.authentication import AnySession, Deps, LiveSession
-from api.bets import StartUncertain
+from api.bets import NothingStored, StartUncertain
 from api.models import PROBLEM_RESPONSES, BalanceOut, PlaceBet, RoundOut, RoundPage, SessionOut
 from api.problems import Problem
 from api.shapes import cursor, moment, money, position, round_body
@@ -90,6 +90,8 @@ async def place_bet(body: PlaceBet, claims: LiveSession, services: Deps, request
         answer = await services.bets.place(bet)
     except StartUncertain:
         raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {body.round_id}.") from None
+    except NothingStored as refused:
+        raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
     if answer.view is None or not answer.view.state.final:
         response = _pending(bet, answer.view)
     else:

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
 
 from api.authentication import Deps, Operator
 from api.game_routes import ID_PATTERN, REPLAYED
@@ -86,6 +87,12 @@ async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, servic
     )
     if done.result == "reused":
         raise Problem(failures.ID_REUSED, "This transaction id belongs to another deposit of the player.")
+    if done.result == "too-much":
+        raise Problem(
+            "limit-exceeded",
+            "No balance may exceed 2^53 - 1 minor units.",
+            balance=money(done.available, body.amount.currency),
+        )
     replayed = done.result == "replayed"
     answer = {
         "transaction_id": body.transaction_id,
@@ -120,6 +127,8 @@ async def rounds(
     player_id: Annotated[CallerId | None, Query()] = None,
     game_id: Annotated[CallerId | None, Query()] = None,
     state: Annotated[RoundState | None, Query()] = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="started at or after")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="started before")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
@@ -131,6 +140,8 @@ async def rounds(
         player_id=player_id,
         game_id=game_id,
         state=state,
+        since=since,
+        until=until,
     )
     return JSONResponse(
         {"items": [operator_round_body(view) for view in items], "next_cursor": cursor(following)}

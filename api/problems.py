@@ -1,5 +1,6 @@
 """Every problem the API answers with: RFC 9457 documents, and the one table of their HTTP statuses."""
 
+import logging
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -8,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from contracts import failures
+from runtime.services import DATABASE_AWAY
 
 # code -> (HTTP status, title). The codes are api.md's; clients switch on them, people read the titles.
 PROBLEMS: Final[dict[str, tuple[int, str]]] = {
@@ -44,6 +46,8 @@ _CODES_OF_STATUS: Final = {
 CONTENT_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:croupier:problem:"
 RETRY_AFTER_S: Final = 1
+
+log = logging.getLogger(__name__)
 
 
 class Problem(Exception):
@@ -86,6 +90,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+    for error in DATABASE_AWAY:
+        app.add_exception_handler(error, _answer_away)
     app.add_exception_handler(Exception, _answer_unexpected)
 
 
@@ -108,6 +114,11 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _CODES_OF_STATUS.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
     return _respond(request, Problem(code, headers=dict(error.headers or {})))
+
+
+async def _answer_away(request: Request, error: Exception) -> JSONResponse:
+    log.warning("request %s: the database is away: %s", request.state.request_id, type(error).__name__)
+    return _respond(request, Problem("overloaded", "A service that we need is away; try again soon."))
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -25,6 +25,9 @@ app = typer.Typer(
     epilog="Settings come from CROUPIER_* variables or croupier.toml; croupier.example.toml lists them all.",
 )
 
+round_app = typer.Typer(no_args_is_help=True, help="Look at single rounds.")
+app.add_typer(round_app, name="round")
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print only JSON on standard output; progress goes to standard error.")
 ]
@@ -96,6 +99,24 @@ def run_tests(
     from cli import quality
 
     sys.exit(quality.run(context.args, full=full))
+
+
+@round_app.command("show")
+def show_round(
+    round_id: Annotated[str, typer.Argument(help="The id that the game client chose.", show_default=False)],
+    player: Annotated[
+        str | None, typer.Option("--player", help="Whose round, when several players used the id.")
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option("--operator", help="Whose player, when several operators have one.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """One round on one time line: its states, money, steps and events, decrypted."""
+    from cli import rounds
+
+    wanted = rounds.Wanted(round_id=round_id, operator_id=operator, player_id=player)
+    sys.exit(rounds.show(_settings(), wanted, as_json=as_json))
 
 
 def _settings() -> Settings:

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from contracts.failures import bounded
 from contracts.rounds import RoundState
 from contracts.views import RoundView
 from storage.timeline import EventFact, RoundRecord, TransferFact
+
+RUNNING: Final = "running"  # a workflow's status while it has something left to do
 
 
 class Source(StrEnum):
@@ -64,7 +66,11 @@ class Timeline:
 
     def now(self) -> list[str]:
         """What is not finished; empty for a round of which everything is done."""
-        return [*_unfinished(self.record), *self.workflow.now]
+        lines = [*_unfinished(self.record), *self.workflow.now]
+        status = self.workflow.status
+        if not self.record.view.state.final and status not in (None, RUNNING):
+            lines.append(f"nothing brings the round to its end: its workflow is {status}")
+        return lines
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`. Amounts in minor units, times in RFC 3339, UTC."""
@@ -151,7 +157,8 @@ def choices_of(rounds: Iterable[RoundView]) -> Iterator[str]:
 
 
 def _head(view: RoundView, workflow: WorkflowStory) -> Iterator[str]:
-    yield f"round {view.key.round_id} of player {view.player_id}, operator {view.key.operator_id}: {view.state}"
+    whose = f"player {view.player_id}, operator {view.key.operator_id}"
+    yield f"round {view.key.round_id} of {whose}: {view.state}"
     yield from (f"  {label:<9} {text}" for label, text in _head_rows(view) if text)
     how = f"{workflow.status}, {workflow.events} events, {workflow.transitions} state transitions"
     yield f"  workflow  {workflow.workflow_id}" + (f": {how}" if workflow.status else "")

@@ -139,7 +139,7 @@ def _print_event(event: dict[str, Any], progress: Console, outcome: Outcome) -> 
 
 
 def _check(info: dict[str, Any], choices: Choices, progress: Console) -> bool:
-    from cli import check
+    from cli.check import run as check
 
     progress.print(f"playing {choices.rounds} rounds and checking every invariant")
     report = check.run(info, choices.rounds)
@@ -175,7 +175,7 @@ def _show(info: dict[str, Any], choices: Choices, progress: Console) -> None:
 def _rows(info: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "base_url" in info:
         yield "ingress", info["base_url"]
-        yield "API documentation", f"{info['base_url']}/docs"
+        yield "API description", f"{info['base_url']}/openapi.json"
     if "operator_key" in info:
         yield "operator", info["operator_id"]
         yield "operator key", info["operator_key"]

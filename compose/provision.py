@@ -9,6 +9,8 @@ import json
 import sys
 
 from runtime import provision, settings
+from runtime.settings import SettingsError
+from security.keyring import KeyringInvalid
 from storage import migrate
 
 
@@ -17,7 +19,10 @@ def main() -> None:
     chosen = settings.load()
     assert chosen.database_url is not None, "the stack hands over the database it has started"
     migrate.upgrade(chosen.database_url.get_secret_value())
-    made = provision.ensure(chosen)
+    try:
+        made = provision.ensure(chosen)
+    except (SettingsError, KeyringInvalid) as problem:
+        sys.exit(str(problem))
     sys.stdout.write(json.dumps({"operator_id": made.operator_id, "operator_key": made.operator_key}))
 
 

@@ -85,7 +85,8 @@ class BalanceView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepositView:
-    """`result` is deposited, replayed (an honest repeat) or reused (the id belongs to another deposit)."""
+    """`result` is deposited, replayed (an honest repeat), reused (the id belongs to another deposit) or
+    too-much (no client could show such a balance)."""
 
     result: str
     available: int

@@ -7,7 +7,7 @@ from typing import Final
 
 import aio_pika
 import pamqp.exceptions
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection, TimeoutType
 from aio_pika.exceptions import AMQPError
 
 from contracts.failures import bounded
@@ -35,6 +35,18 @@ _LINK_ERRORS: Final = (
 )
 
 
+class _Connection(aio_pika.Connection):
+    """Closes itself when it cannot be opened. Left to the garbage collector, the library would do that in
+    a coroutine which nobody awaits."""
+
+    async def connect(self, timeout: TimeoutType = None) -> None:  # noqa: ASYNC109 - the library's signature
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()
+            raise
+
+
 async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
     """A connection that does not mend itself: its owner notices the loss and connects again.
 
@@ -48,6 +60,7 @@ async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
                 timeout=CONNECT_SECONDS,
                 heartbeat=HEARTBEAT_SECONDS,
                 client_properties={"connection_name": name},
+                connection_class=_Connection,
             )
 
 

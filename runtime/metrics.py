@@ -1,4 +1,7 @@
-"""What this process counts and measures, in Prometheus's terms. Labels never carry an id of a player."""
+"""What the ingress counts and measures, in Prometheus's terms. Labels never carry an id of a player.
+
+The other programs define their own beside their work, so that no program shows a figure it does not have.
+"""
 
 from typing import Final
 
@@ -17,7 +20,3 @@ BET_SECONDS: Final = Histogram(
 )
 BETS_REFUSED: Final = Counter("croupier_bets_refused_total", "Bets refused at the door.", ["code"])
 OPEN_REQUESTS: Final = Gauge("croupier_open_requests", "Requests being served.")
-OUTBOX_WAITING: Final = Gauge("croupier_outbox_waiting", "Events that wait for the broker.")
-OUTBOX_AGE_SECONDS: Final = Gauge("croupier_outbox_age_seconds", "Age of the oldest waiting event.")
-EVENTS_SWEPT: Final = Counter("croupier_events_swept_total", "Events the sweeper had to publish.")
-EVENTS_APPLIED: Final = Counter("croupier_statistics_events_total", "Events seen by the consumer.", ["kind"])

@@ -12,10 +12,10 @@ import asyncpg
 
 from contracts.views import ApiKeyView
 from runtime.resources import connect_database
-from runtime.settings import Settings
+from runtime.settings import Settings, SettingsError
 from security.api_keys import ApiKeyInvalid, new_api_key, parse_api_key
 from security.keyring import Keyring
-from storage import operators
+from storage import operators, sessions
 
 DEMO_OPERATOR: Final = "demo"
 OPERATOR_FILE: Final = "operator.json"
@@ -31,17 +31,23 @@ class DemoOperator:
 
 
 def ensure(settings: Settings) -> DemoOperator:
-    """Makes the keyring and the demo operator when they are missing; changes nothing otherwise."""
-    if not settings.keyring.exists():
-        # Another process may be first; its keyring is then the one to use.
-        with contextlib.suppress(FileExistsError):
-            Keyring.generate().save(settings.keyring)
-    return asyncio.run(_ensure_operator(settings))
+    """Makes the keyring and the demo operator when they are missing; changes nothing otherwise. Raises
+    SettingsError when the keyring is gone that the database's seeds are sealed with."""
+    return asyncio.run(_ensure(settings))
 
 
-async def _ensure_operator(settings: Settings) -> DemoOperator:
+async def _ensure(settings: Settings) -> DemoOperator:
     database = await connect_database(settings, connections=1)
     try:
+        if not settings.keyring.exists():
+            if await sessions.any_seed(database.pool):
+                raise SettingsError(
+                    f"the keyring {settings.keyring} is missing, and the database has seeds that only it"
+                    " opens: bring it back, or begin anew with ./croupier reset"
+                )
+            # Another process may be first; its keyring is then the one to use.
+            with contextlib.suppress(FileExistsError):
+                Keyring.generate().save(settings.keyring)
         await operators.ensure_operator(database.pool, operator_id=DEMO_OPERATOR, name="Demo casino")
         path = settings.home / OPERATOR_FILE
         known = _read(path)

@@ -15,8 +15,10 @@ from security.api_keys import ApiKeyInvalid, parse_api_key
 from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
 from storage import history, operators, players, rounds, sessions
-from storage.database import Database
+from storage.database import AWAY, Database
 
+# What every call here may raise while the database is away: the same call may succeed later.
+DATABASE_AWAY: Final = AWAY
 # A revoked key is refused at the latest after this time.
 KEY_CACHE_S: Final = 10.0
 KEY_CACHE_LIMIT: Final = 1_000
@@ -148,14 +150,26 @@ class Rounds:
         round_id: str | None = None,
         game_id: str | None = None,
         state: RoundState | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> tuple[list[RoundView], int | None]:
+        """Newest first; a player whom the operator does not have has no rounds."""
+        player_key: int | None = None
+        if player_id is not None:
+            player_key = await players.find_player(
+                self._database.pool, operator_id=operator_id, player_id=player_id
+            )
+            if player_key is None:
+                return [], None
         return await history.page(
             self._database,
             operator_id=operator_id,
-            player_id=player_id,
+            player_key=player_key,
             round_id=round_id,
             game_id=game_id,
             state=state,
+            since=since,
+            until=until,
             before=before,
             limit=limit,
         )

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
 
     http_host: str = Field("127.0.0.1", description="The address the ingress listens on.")
     http_port: Port | None = Field(None, description="The ingress; a free one when not given.")
+    metrics_host: str = Field("127.0.0.1", description="The address the metrics listen on.")
     metrics_port: Port | None = Field(
         None, description="Prometheus metrics of the ingress; a free one when not given."
     )

@@ -1,5 +1,6 @@
 """Rounds as people and clients look them up: by id, and page by page from the newest."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Table, select
@@ -26,17 +27,17 @@ async def page(
     before: int | None,
     limit: int,
     player_key: int | None = None,
-    player_id: str | None = None,
     round_id: str | None = None,
     game_id: str | None = None,
     state: RoundState | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> tuple[list[RoundView], int | None]:
     """At most `limit` rounds of the operator that pass the filters, newest first, and where the next page
-    begins (None after the last one)."""
+    begins (None after the last one). Times are of the rounds' starts: from `since`, and before `until`."""
     columns = _ROUNDS.c
     wanted = {
         columns.player_key: player_key,
-        columns.player_id: player_id,
         columns.round_id: round_id,
         columns.game_id: game_id,
         columns.state: None if state is None else state.value,
@@ -45,6 +46,10 @@ async def page(
     filters += [column == value for column, value in wanted.items() if value is not None]
     if before is not None:
         filters.append(columns.id < before)
+    if since is not None:
+        filters.append(columns.created_at >= since)
+    if until is not None:
+        filters.append(columns.created_at < until)
     statement = _VIEW.where(*filters).order_by(columns.id.desc()).limit(limit + 1)
     async with database.session() as session:
         rows = (await session.execute(statement)).all()

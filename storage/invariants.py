@@ -268,7 +268,8 @@ GUARDS_IN_PLACE: Final = Invariant(
         FROM (VALUES ('transfers', 'append_only'), ('transfers', 'append_only_truncate'),
                      ('postings', 'append_only'), ('postings', 'append_only_truncate'),
                      ('rounds', 'final_is_final'), ('rounds', 'never_deleted'), ('rounds', 'never_truncated'),
-                     ('outbox', 'recorded_once'), ('outbox', 'never_deleted'), ('outbox', 'never_truncated')) g (relation, name)
+                     ('outbox', 'recorded_once'), ('outbox', 'never_deleted'),
+                     ('outbox', 'never_truncated')) g (relation, name)
         LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(g.relation) AND t.tgname = g.name
         WHERE t.oid IS NULL OR t.tgenabled NOT IN ('O', 'A')
     """,

@@ -66,6 +66,6 @@ def recorded_event(row: Mapping[str, Any]) -> RecordedEvent:
         game_id=row["game_id"],
         subject=row["subject"],
         sequence=row["sequence"],
-        occurred_at=row["occurred_at"].astimezone(UTC).isoformat(timespec="microseconds"),
+        occurred_at=f"{row['occurred_at'].astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         data=row["data"],
     )

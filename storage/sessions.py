@@ -50,6 +50,8 @@ OPEN_ROUND: Final = """
     WHERE player_key = $1 AND game_id = $2 AND state IN ('pending', 'awaiting_choice', 'settling')
 """
 
+ANY_SEED: Final = "SELECT EXISTS (SELECT 1 FROM seeds)"
+
 
 async def ensure_account(
     pool: asyncpg.Pool, *, operator_id: str, player_id: str, currency: str
@@ -106,3 +108,9 @@ async def open_round(pool: asyncpg.Pool, *, player_key: int, game_id: str) -> st
     """The id of the player's open round of the game, if there is one."""
     round_id: str | None = await pool.fetchval(OPEN_ROUND, player_key, game_id)
     return round_id
+
+
+async def any_seed(pool: asyncpg.Pool) -> bool:
+    """Whether any seed was ever sealed here."""
+    found: bool = await pool.fetchval(ANY_SEED)
+    return found

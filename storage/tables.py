@@ -163,7 +163,8 @@ class Round(SQLModel, table=True):
 
     __tablename__ = "rounds"
     __table_args__ = (
-        UniqueConstraint("player_key", "round_id"),
+        # The round id first, so that a round is found by its id alone too.
+        UniqueConstraint("round_id", "player_key"),
         UniqueConstraint("seed_id", "nonce"),
         Index(
             "one_open_round_per_player_and_game",

@@ -8,7 +8,9 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.rounds import RoundKey
 from contracts.views import RoundView
+from storage.rounds import FIND as ROUND
 from storage.rounds import round_view
 from storage.statistics import CONSUMER
 
@@ -16,7 +18,8 @@ from storage.statistics import CONSUMER
 # players and rounds lead straight to the row; without, every player of the operator is asked.
 FIND: Final = """
     SELECT v.* FROM players p JOIN round_view v ON v.player_key = p.id
-    WHERE v.round_id = $1 AND ($2::text IS NULL OR p.operator_id = $2) AND ($3::text IS NULL OR p.player_id = $3)
+    WHERE v.round_id = $1
+      AND ($2::text IS NULL OR p.operator_id = $2) AND ($3::text IS NULL OR p.player_id = $3)
     ORDER BY v.id LIMIT $4
 """
 # A deposit may have the round's id as its transaction id: it is no part of the round.
@@ -54,7 +57,8 @@ class TransferFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFact:
-    """The round's event: recorded with the round's end, confirmed by the broker, applied by the statistics."""
+    """The round's event: recorded with the round's end, confirmed by the broker, applied by the
+    statistics."""
 
     event_id: str
     type: str
@@ -81,12 +85,17 @@ async def find(
     return [round_view(row) for row in rows]
 
 
-async def record(pool: asyncpg.Pool, view: RoundView) -> RoundRecord:
-    """What is stored beside the round's row. A round that goes on meanwhile may show more than `view`."""
-    transfers = await pool.fetch(TRANSFERS, view.key.player_key, view.key.round_id)
-    event = None
-    if view.event_id is not None:
-        event = await pool.fetchrow(EVENT, UUID(view.event_id), CONSUMER)
+async def record(pool: asyncpg.Pool, key: RoundKey) -> RoundRecord:
+    """Everything about one round, which must be there, as of one moment."""
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        view = round_view(await connection.fetchrow(ROUND, key.player_key, key.round_id))
+        transfers = await connection.fetch(TRANSFERS, key.player_key, key.round_id)
+        event = None
+        if view.event_id is not None:
+            event = await connection.fetchrow(EVENT, UUID(view.event_id), CONSUMER)
     return RoundRecord(
         view=view,
         transfers=tuple(TransferFact(**dict(row)) for row in transfers),

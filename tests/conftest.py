@@ -1,6 +1,7 @@
 """The real services, started once for all tests that ask for them, on data of their own."""
 
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ async def services(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[
         print(f"the logs of the services are in {home / 'logs'}", file=sys.stderr)  # noqa: T201
     else:
         control.reset(settings)
+        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ class Wallet(Protocol):
     `settle` after a release answers the void round, `release` after a settle the settled one."""
 
     async def reserve(self, bet: Bet) -> RoundView:
-        """Holds `bet.stake`; or a declined round with its `failure_code`; or the round as it stands."""
+        """Holds `bet.stake`; or a declined round with its `failure_code`; or the round as it stands.
+        Raises WalletConflict for a player, an account or a session that is not there: nothing is stored."""
 
     async def settle(self, bet: Bet, resolution: Resolution) -> RoundView:
         """Takes the stake and pays the win. Raises WalletConflict when nothing was ever reserved."""

@@ -16,7 +16,10 @@ class LedgerWallet:
         self._pool = pool
 
     async def reserve(self, bet: Bet) -> RoundView:
-        return await rounds.reserve(self._pool, bet)
+        try:
+            return await rounds.reserve(self._pool, bet)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
 
     async def settle(self, bet: Bet, resolution: Resolution) -> RoundView:
         try:

@@ -51,4 +51,4 @@ async def _supervised(program: Program, loaded: Settings) -> None:
 def serve_metrics(loaded: Settings) -> None:
     """Opens the metrics port, last of all: that it answers means that the program is ready."""
     if loaded.metrics_port is not None:
-        start_http_server(loaded.metrics_port, addr="127.0.0.1")
+        start_http_server(loaded.metrics_port, addr=loaded.metrics_host)

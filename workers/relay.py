@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
+from prometheus_client import Counter, Gauge
 
 from contracts.events import RecordedEvent
 from events.broker import reason
 from events.publisher import BrokerUnavailable, Publisher, PublishUncertain, Unroutable
-from runtime import metrics
 from runtime.resources import open_resources
 from runtime.settings import Settings
 from storage import outbox
+from storage.database import AWAY
 from workers.lifecycle import run, serve_metrics
 
 # Younger events belong to rounds that are still emitting by themselves.
@@ -25,6 +26,11 @@ OLDER_THAN_S: Final = 10.0
 PAUSE_S: Final = 5.0
 BATCH: Final = 100
 PUBLISH_LIMIT_S: Final = 5.0
+
+OUTBOX_WAITING: Final = Gauge("croupier_outbox_waiting", "Events that wait for the broker.")
+OUTBOX_AGE_SECONDS: Final = Gauge("croupier_outbox_age_seconds", "Age of the oldest waiting event.")
+EVENTS_SWEPT: Final = Counter("croupier_events_swept_total", "Events the sweeper had to publish.")
+LAST_SWEEP: Final = Gauge("croupier_last_sweep_timestamp_seconds", "When a sweep last came to its end.")
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +42,7 @@ async def relay(settings: Settings, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 await sweep(resources.database.pool, resources.publisher)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except AWAY as error:
                 log.warning("the sweep failed and is repeated: %s", reason(error))
             await _pause(stop)
 
@@ -48,12 +54,13 @@ async def sweep(pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float
         confirmed = await _publish_all(publisher, events)
         await outbox.mark_published(pool, confirmed)
         swept += len(confirmed)
-        metrics.EVENTS_SWEPT.inc(len(confirmed))
+        EVENTS_SWEPT.inc(len(confirmed))
         if len(confirmed) < len(events):
             break  # the broker is not well: the next sweep tries again
     backlog = await outbox.backlog(pool)
-    metrics.OUTBOX_WAITING.set(backlog.waiting)
-    metrics.OUTBOX_AGE_SECONDS.set(backlog.age_s)
+    OUTBOX_WAITING.set(backlog.waiting)
+    OUTBOX_AGE_SECONDS.set(backlog.age_s)
+    LAST_SWEEP.set_to_current_time()
     if swept:
         log.warning("published %d events that no workflow had", swept)
     return swept

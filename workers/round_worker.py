@@ -21,6 +21,9 @@ from workflows.round import RoundWorkflow
 # Workflows kept in memory between tasks. A round on the fast path needs none; a patient one does.
 CACHED_WORKFLOWS: Final = 200
 CONCURRENT_STEPS: Final = 200
+# A patient round's next task waits this long for the worker that has it in memory, before any other takes
+# it: how long a killed worker can hold one back.
+STICKY_LIMIT: Final = timedelta(seconds=2)
 # On a clean shutdown, steps under way may finish for this long; the rest runs again elsewhere.
 GRACE: Final = timedelta(seconds=5)
 
@@ -45,6 +48,7 @@ def build(
         workflow_runner=UnsandboxedWorkflowRunner(),
         workflow_task_executor=ThreadPoolExecutor(max_workers=4, thread_name_prefix="workflow"),
         max_cached_workflows=CACHED_WORKFLOWS,
+        sticky_queue_schedule_to_start_timeout=STICKY_LIMIT,
         max_concurrent_workflow_tasks=CONCURRENT_STEPS,
         max_concurrent_local_activities=CONCURRENT_STEPS,
         max_concurrent_activities=CONCURRENT_STEPS,

@@ -2,33 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import asyncpg
+from prometheus_client import Counter
 
 from events import topology
 from events.catalogue import ROUND_SETTLED, RoundEvent
 from events.consumer import Consumer
-from runtime import metrics
 from runtime.resources import connect_database, required_secret
 from runtime.settings import Settings
 from security.keyring import Keyring
 from security.signatures import SignatureVerifier
 from storage import statistics
+from storage.database import AWAY
 from storage.statistics import RoundFact
 from workers.lifecycle import run, serve_metrics
 
-# A database that is away, restarting or too busy: waited out with the messages in hand.
-TRANSIENT = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
+EVENTS_APPLIED: Final = Counter("croupier_statistics_events_total", "Events seen by the consumer.", ["kind"])
 
 
 async def consume(settings: Settings, stop: asyncio.Event) -> None:
@@ -40,7 +31,7 @@ async def consume(settings: Settings, stop: asyncio.Event) -> None:
         queue=topology.STATISTICS,
         parse=RoundEvent.parse,
         handler=lambda events: _apply(database.pool, events),
-        transient=TRANSIENT,
+        transient=AWAY,  # waited out with the messages in hand
         verifier=SignatureVerifier(keyring.events.public_keys()),
     )
     try:
@@ -54,8 +45,8 @@ async def consume(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _apply(pool: asyncpg.Pool, events: Sequence[RoundEvent]) -> None:
     fresh = await statistics.apply(pool, [_fact(event) for event in events])
-    metrics.EVENTS_APPLIED.labels("fresh").inc(fresh)
-    metrics.EVENTS_APPLIED.labels("repeated").inc(len(events) - fresh)
+    EVENTS_APPLIED.labels("fresh").inc(fresh)
+    EVENTS_APPLIED.labels("repeated").inc(len(events) - fresh)
 
 
 def _fact(event: RoundEvent) -> RoundFact:

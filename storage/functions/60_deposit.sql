@@ -1,5 +1,6 @@
 -- deposit: money from the operator's cash desk to the player. The transaction id makes it happen once:
 -- a repeat answers `replayed` with what the first one left, another amount or currency answers `reused`.
+-- A balance beyond 2^53 - 1, which some JSON client would round, is refused: `too-much`.
 CREATE FUNCTION deposit(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_transaction_id text, p_amount bigint,
     p_currency text
@@ -16,6 +17,13 @@ BEGIN
         RETURN QUERY SELECT
             CASE WHEN t.amount = p_amount AND t.currency = p_currency THEN 'replayed' ELSE 'reused' END,
             t.available_after;
+        RETURN;
+    END IF;
+    SELECT balance - held INTO STRICT v_available FROM accounts
+    WHERE id = p_account_id AND player_key = p_player_key AND currency = p_currency
+      FOR NO KEY UPDATE;
+    IF v_available > 9007199254740991 - p_amount THEN
+        RETURN QUERY SELECT 'too-much'::text, v_available;
         RETURN;
     END IF;
     SELECT id INTO STRICT v_cash FROM accounts

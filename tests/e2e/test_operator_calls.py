@@ -157,3 +157,21 @@ async def balance_of(player: Player, currency: str = "EUR") -> dict[str, int]:
     assert response.status_code == 200
     assert {money["currency"] for money in response.json().values()} == {currency}
     return {name: money["amount"] for name, money in response.json().items()}
+
+
+async def test_no_deposit_makes_a_balance_that_some_json_client_would_round(operator: Operator) -> None:
+    player, largest = await operator.open_session(), 2**53 - 1
+    assert (await player.deposit(largest - 1)).status_code == 201
+    refused = checked_problem(await player.deposit(2), 403, "limit-exceeded")
+    assert refused["balance"]["amount"] == await player.balance() == largest - 1
+    assert (await player.deposit(1)).status_code == 201
+
+
+async def test_rounds_are_found_by_the_time_of_their_start(operator: Operator) -> None:
+    player = await operator.open_session(balance=1_000)
+    first, second = [await player.played(), await player.played()]
+    earlier = {"from": first["created_at"], "to": second["created_at"]}
+    assert [r["round_id"] for r in await operator.rounds(**earlier)] == [first["round_id"]]
+    later = {"from": second["created_at"]}
+    assert [r["round_id"] for r in await operator.rounds(**later)] == [second["round_id"]]
+    checked_problem(await operator.call("GET", "/rounds", params={"from": "yesterday"}), 422, "invalid")

@@ -1,8 +1,12 @@
 """What must never be written down: keys, tokens, seeds; and whose ids must not be in metrics."""
 
+import asyncio
 import base64
-import re
-from collections.abc import Iterable
+import dataclasses
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
+from runtime.settings import PROJECT_ROOT
 from security.seeds import SeedVault
 from tests.conftest import Services
 from tests.e2e.house import OVER_HALF, House, Player
@@ -19,6 +24,10 @@ from tests.support.conditions import until
 
 @pytest.fixture(scope="module")
 async def noisy(house: House) -> Player:
+    return await make_noise(house)
+
+
+async def make_noise(house: House) -> Player:
     """A player who did everything right once, and everything wrong that may be logged."""
     operator = await house.new_operator()
     player = await operator.open_session("a-player-with-a-name", balance=1_000, client_seed="a-clients-seed")
@@ -58,10 +67,28 @@ async def test_no_log_holds_a_key_a_token_or_a_seed(
     assert {"ingress.log", "postgres.log"} <= {path.name for path in logs}, logs
     hidden = [secret.encode() for secret in house.secrets]
     # A key is given away by its second half too, and a token by its signature.
-    hidden += [re.split("[_.]", secret)[-1].encode() for secret in house.secrets if len(secret) > 40]
+    hidden += [_secret_half(secret).encode() for secret in house.secrets]
     hidden += _every_form(seeds.values())
     for path in logs:
         _assert_absent(hidden, path.read_bytes(), path)
+
+
+async def test_not_even_a_debug_log_holds_them(
+    talkative: tuple[House, Path], noisy: Player, seeds: dict[str, bytes]
+) -> None:
+    """The stack of the tests logs warnings only; this ingress tells all it can."""
+    house, log = talkative
+    player = await make_noise(house)
+    seed = await house.database.pool.fetchrow(
+        "SELECT d.id, d.sealed_server_seed FROM seeds d JOIN sessions s ON s.seed_id = d.id WHERE s.id = $1",
+        player.session_id,
+    )
+    opened = SeedVault(house.keyring).open(seed["id"], seed["sealed_server_seed"])
+    said = log.read_bytes()
+    assert b"DEBUG" in said, "it is talkative indeed"
+    hidden = [player.token.encode(), player.operator.key.encode(), *_every_form([opened])]
+    hidden += [_secret_half(secret).encode() for secret in (player.token, player.operator.key)]
+    _assert_absent(hidden, said, log)
 
 
 async def test_no_history_holds_a_secret_or_a_name_in_the_clear(
@@ -98,6 +125,46 @@ async def test_the_database_keeps_only_hashes_of_keys_and_sealed_seeds(
         assert rows
         hidden = [noisy.operator.key.encode(), noisy.token.encode(), *_every_form(seeds.values())]
         _assert_absent(hidden, "\n".join(row["text"] for row in rows).encode(), table)
+
+
+@pytest.fixture(scope="module")
+async def talkative(
+    house: House, services: Services, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[House, Path]]:
+    """A second ingress beside the first, with its log at the finest level."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = {"CROUPIER_HTTP_PORT": str(port), "CROUPIER_LOG_LEVEL": "debug"}
+    log = tmp_path_factory.mktemp("talkative") / "ingress.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "workers.serve"),
+            env={**os.environ, **services.stack.environment(), **settings},
+            cwd=PROJECT_ROOT,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+            await until(lambda: _is_ready(http))
+            yield dataclasses.replace(house, http=http), log
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+async def _is_ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _secret_half(text: str) -> str:
+    """Of `crk_<id>_<secret>` or `<header>.<claims>.<signature>`: what nobody else may know."""
+    half = text.split("_", 2)[2] if text.startswith("crk_") else text.rpartition(".")[2]
+    assert len(half) > 40
+    return half
 
 
 def _every_form(seeds: Iterable[bytes]) -> list[bytes]:

@@ -124,3 +124,15 @@ async def _reads_on(player: Player, played: dict[str, Any], refused: str | None 
     assert (await player.call("GET", f"/rounds/{played['round_id']}")).json() == played
     seen = [r for r in await player.history() if r["round_id"] != refused]
     assert seen == [played]
+
+
+async def test_a_genuine_token_of_a_session_that_is_not_stored_is_refused_and_stakes_nothing(
+    operator: Operator,
+) -> None:
+    """The keyring was kept and the database is another one: the token is genuine, its session is nowhere."""
+    player = await operator.open_session(balance=1_000)
+    before = await operator.books()
+    stranger, round_id = player.with_claims(session_id=uuid4().hex), uuid4().hex
+    checked_problem(await stranger.bet(round_id), 401, "session-expired")
+    checked_problem(await stranger.bet(round_id), 401, "session-expired")
+    assert await operator.books() == before

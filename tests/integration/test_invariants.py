@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from cli.invariants import audit, examine
+from cli.check.invariants import audit, examine
 from contracts.rounds import Bet, RoundKey
 from contracts.views import ApiKeyView, RoundView, SessionView
 from security.keyring import Keyring

@@ -102,6 +102,12 @@ async def cancelled_during_release(stage: Stage) -> Played:
     return await _cancelled_during(stage, "release")
 
 
+async def cancelled_when_settled_before(stage: Stage) -> Played:
+    stage.world.reserve(stage.bet)
+    stage.world.settle(SettleRequest(bet=stage.bet, resolution=Resolution(outcome={}, win=0)))
+    return await _cancelled_during(stage, "emit")
+
+
 async def cancelled_too_late(stage: Stage) -> Played:
     hangs = stage.set(Hangs(step="emit", way=SHORT))
     async with stage.playing() as handle:
@@ -138,6 +144,7 @@ PATHS: Final[dict[str, Path]] = {
         cancelled_during_settle,
         cancelled_during_emit,
         cancelled_during_release,
+        cancelled_when_settled_before,
         cancelled_too_late,
         settle_refused,
     )

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api import bets
 from api.bets import BetDesk, StartUncertain
-from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
 from contracts.views import RoundView
 from runtime.answers import WaitingRoom
 from runtime.services import Rounds
@@ -71,9 +71,10 @@ class House:
         assert workflow_id == BET.key.workflow_id
         return self
 
-    async def result(self) -> None:
+    async def result(self) -> RoundClosed:
         self.waited_on_temporal = True
         await self.ended.wait()
+        return RoundClosed(state=RoundState.SETTLED)
 
     async def find(self, key: RoundKey) -> RoundView | None:
         assert key == BET.key

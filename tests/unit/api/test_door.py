@@ -126,7 +126,7 @@ async def test_beyond_the_limit_requests_are_refused_at_once_and_taken_again_aft
 
 @pytest.mark.parametrize("path", ["/v1/game/rounds/jazz", "/healthz/", "/z", "/x/readyz", "/healthz%2Fz"])
 async def test_only_health_is_admitted_when_the_house_is_full(path: str) -> None:
-    async with calling(Door(Slow(), max_open_requests=0)) as client:
+    async with calling(Door(echo_length, max_open_requests=0)) as client:
         assert (await client.get(path)).status_code == 503
         assert (await client.get("/healthz")).status_code == 200
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from api.shapes import round_body
-from cli.agreement import Agreement, Replayer, compare
-from cli.listening import EventLog, HeardEvent
-from cli.playing import Played, told
+from cli.check.agreement import Agreement, Replayer, compare
+from cli.check.listening import EventLog, HeardEvent
+from cli.check.playing import Played, told
 from contracts.rounds import RoundKey, RoundState
 from contracts.views import RoundView
 from games.checks import play_round

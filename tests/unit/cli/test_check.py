@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli import check, demonstration
+from cli import demonstration
+from cli.check import run as check
 from security.keyring import Keyring
 
 

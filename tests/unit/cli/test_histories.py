@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from cli import histories
-from cli.histories import Histories
+from cli.check import histories
+from cli.check.histories import Histories
 
 COMPLETED, FAILED = WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.FAILED
 

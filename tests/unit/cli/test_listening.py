@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cli.listening import EventLog
+from cli.check.listening import EventLog
 from contracts.events import RecordedEvent
 from events.catalogue import envelope
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from cli.casino import NoAnswer, PlayedRound, Refused
-from cli.playing import CHOICES, Played, Seat, outcome_digest, play_seat
+from cli.check.playing import CHOICES, Played, Seat, outcome_digest, play_seat
 from games.checks import check_wager
 from games.protocol import Wager
 from games.registry import Registry

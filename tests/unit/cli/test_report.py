@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from cli.report import EXAMPLES, Finding, GameSums, Report, Tally
+from cli.check.report import EXAMPLES, Finding, GameSums, Report, Tally
 
 HOLDS = Finding(code="I1", name="sums", title="the ledger sums to zero", count=0, examples=())
 BROKEN = Finding(

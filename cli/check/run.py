@@ -17,14 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from cli import agreement, histories, invariants, playing
-from cli.agreement import Agreement, Replayer
 from cli.casino import CasinoError, OperatorClient
-from cli.histories import Histories
-from cli.invariants import LedgerState
-from cli.listening import EventLog, listening
-from cli.playing import Played
-from cli.report import Finding, Report, Tally
+from cli.check import agreement, histories, invariants, playing
+from cli.check.agreement import Agreement, Replayer
+from cli.check.histories import Histories
+from cli.check.invariants import LedgerState
+from cli.check.listening import EventLog, listening
+from cli.check.playing import Played
+from cli.check.report import Finding, Report, Tally
 from contracts.failures import bounded
 from events.broker import LinkLost
 from games.registry import Registry

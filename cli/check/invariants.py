@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from cli.report import Finding, Tally
+from cli.check.report import Finding, Tally
 from storage import invariants
 from storage.database import Database
 from wallet.chain import Link, first_broken

@@ -6,9 +6,9 @@ from typing import Final
 
 import asyncpg
 
-from cli.listening import EventLog, HeardEvent
-from cli.playing import Played, Told, outcome_digest
-from cli.report import GameSums, Tally
+from cli.check.listening import EventLog, HeardEvent
+from cli.check.playing import Played, Told, outcome_digest
+from cli.check.report import GameSums, Tally
 from contracts.rounds import RoundState
 from contracts.views import RoundView
 from games.checks import play_round

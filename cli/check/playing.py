@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from cli.casino import CasinoError, Json, OperatorClient, PlayedRound, Player, Refused
-from cli.report import Tally
+from cli.check.report import Tally
 
 SEATS: Final = 8  # play at once
 CURRENCIES: Final = ("EUR", "USD")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractIncomingMessage
 
-from cli.report import Tally
+from cli.check.report import Tally
 from events.broker import CONNECT_SECONDS, close_quietly, connect, link_errors_as_one, open_channel
 from events.catalogue import ROUND_SETTLED, ROUND_VOID, EventInvalid, RoundEvent
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER

@@ -8,7 +8,7 @@ from typing import Final
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
-from cli.report import Tally
+from cli.check.report import Tally
 
 FAST_EVENTS: Final = 9
 FAST_TRANSITIONS: Final = 2

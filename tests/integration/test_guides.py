@@ -1,0 +1,152 @@
+"""What docs/events.md and docs/operations.md tell their readers to run does run."""
+
+import asyncio
+import base64
+import re
+import subprocess
+import sys
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import httpx
+import pytest
+from temporalio.client import Client
+
+from runtime.settings import PROJECT_ROOT
+from storage.database import Database
+from tests.conftest import Services
+from tests.support.clients import STAKE, seat_players
+from tests.support.conditions import until
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def example() -> dict[str, Any]:
+    (code,) = blocks("events.md", "python")
+    names: dict[str, Any] = {"__name__": "guide"}
+    exec(compile(code, "docs/events.md", "exec"), names)  # noqa: S102 - our own page
+    return names
+
+
+async def test_the_example_consumer_keeps_the_books_of_the_rounds_and_buries_what_is_not_ours(
+    platform: dict[str, Any],
+    services: Services,
+    database: Database,
+    amqp_url: str,
+    example: dict[str, Any],
+) -> None:
+    name = f"books-{uuid4().hex}"
+    await database.pool.execute(example["TABLES"])
+    keys = services.keyring.events.public_keys()
+    consuming = asyncio.create_task(
+        example["consume"](amqp_url, database.pool, keys, operator="demo", queue_name=name)
+    )
+    connection = await aio_pika.connect(amqp_url)
+    channel = await connection.channel()
+    try:
+        await _declared(amqp_url, f"{name}.dead")
+        await _declared(amqp_url, name)
+        (player,) = await seat_players(platform, 1)
+        async with httpx.AsyncClient() as client:
+            rounds = [await player.bet(client, uuid4().hex) for _ in range(3)]
+        player_id = await database.pool.fetchval(
+            "SELECT player_id FROM rounds WHERE round_id = $1", rounds[0]["round_id"]
+        )
+        expected = (3 * STAKE, sum(round_["win"]["amount"] for round_ in rounds))
+
+        async def books() -> bool:
+            row = await database.pool.fetchrow("SELECT * FROM books WHERE player_id = $1", player_id)
+            return row is not None and (row["stake"], row["win"]) == expected
+
+        await until(books)
+        await channel.default_exchange.publish(aio_pika.Message(b'{"id": "not ours"}'), name)
+        dead = await channel.get_queue(f"{name}.dead")
+        buried = await until(lambda: dead.get(fail=False, no_ack=True))
+        assert buried is not None
+        assert buried.body == b'{"id": "not ours"}'
+        assert await books()
+    finally:
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+        for queue in (name, f"{name}.dead"):
+            await channel.queue_delete(queue)
+        await connection.close()
+        await database.pool.execute("DROP TABLE books, books_inbox")
+
+
+async def _declared(amqp_url: str, queue: str) -> None:
+    """Asks until the queue is there, on a channel of its own: the broker closes one that asked in vain."""
+
+    async def there() -> bool:
+        async with await aio_pika.connect(amqp_url) as connection:
+            try:
+                await (await connection.channel()).get_queue(queue, ensure=True)
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                return False
+            return True
+
+    await until(there)
+
+
+async def test_the_example_applies_an_event_once(database: Database, example: dict[str, Any]) -> None:
+    event = {
+        "id": uuid4().hex,
+        "type": "round.settled",
+        "data": {
+            "player_id": "alice",
+            "stake": {"amount": 100, "currency": "EUR"},
+            "win": {"amount": 40, "currency": "EUR"},
+        },
+    }
+    await database.pool.execute(example["TABLES"])
+    try:
+        for _ in range(2):
+            await example["apply"](database.pool, event)
+        row = await database.pool.fetchrow("SELECT stake, win FROM books WHERE player_id = 'alice'")
+        assert tuple(row) == (100, 40)
+    finally:
+        await database.pool.execute("DROP TABLE books, books_inbox")
+
+
+def test_the_command_prints_the_public_keys(services: Services) -> None:
+    (command,) = blocks("events.md", "sh")
+    command = command.replace(".venv/bin/python", sys.executable)
+    command = command.replace(".local/keyring.json", str(services.settings.keyring))
+    done = subprocess.run(["sh", "-c", command], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
+    printed = dict(line.split() for line in done.stdout.splitlines())
+    keys = services.keyring.events.public_keys()
+    assert {name: base64.b64decode(text) for name, text in printed.items()} == {
+        name: key.public_bytes_raw() for name, key in keys.items()
+    }
+
+
+async def test_the_queries_for_stuck_rounds_are_understood(database: Database, temporal: Client) -> None:
+    statements = [
+        part for block in blocks("operations.md", "sql") for part in block.split(";") if part.strip()
+    ]
+    assert len(statements) == 3
+    for statement in statements:
+        await database.pool.fetch(statement)
+    filters = [
+        line
+        for block in blocks("operations.md", "text")
+        for line in block.splitlines()
+        if "WorkflowType" in line
+    ]
+    assert len(filters) == 2
+    for query in filters:
+        await temporal.count_workflows(query)
+
+
+async def test_every_metric_that_is_named_exists(platform: dict[str, Any]) -> None:
+    text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"\bcroupier_(?:rounds|bet|bets|open|outbox|events|statistics)_\w+", text))
+    async with httpx.AsyncClient() as client:
+        pages = "".join([(await client.get(url)).text for url in platform["metrics_urls"].values()])
+    assert len(names) > 8
+    assert {name for name in names if name not in pages} == set()
