@@ -50,17 +50,25 @@ class WalletSteps:
         try:
             view = await self._wallet.settle(request.bet, request.resolution)
         except WalletConflict as conflict:
-            raise ApplicationError(bounded(str(conflict)), type=LEDGER_CONFLICT, non_retryable=True) from None
+            raise _final(conflict) from None
         self._deliver(view)
         return _terminal(view)
 
     @activity.defn(name=steps.RELEASE.name)
     async def release(self, request: ReleaseRequest) -> Terminal:
-        view = await self._wallet.release(
-            request.bet, failure_code=request.failure_code, failure_detail=request.failure_detail
-        )
+        try:
+            view = await self._wallet.release(
+                request.bet, failure_code=request.failure_code, failure_detail=request.failure_detail
+            )
+        except WalletConflict as conflict:
+            raise _final(conflict) from None
         self._deliver(view)
         return _terminal(view)
+
+
+def _final(conflict: WalletConflict) -> ApplicationError:
+    """No retry can mend it, so the workflow fails, for a person to look at."""
+    return ApplicationError(bounded(str(conflict)), type=LEDGER_CONFLICT, non_retryable=True)
 
 
 def _reservation(view: RoundView) -> Reservation:

@@ -15,7 +15,7 @@ from api.strict_json import StrictRoute
 from contracts import failures
 from contracts.rounds import Bet, RoundKey, RoundState
 from contracts.sessions import SessionClaims
-from contracts.views import RoundView
+from contracts.views import RoundFilter, RoundView
 from games.checks import check_wager
 from games.protocol import Game, Wager, WagerRefused
 from games.registry import Registry, UnknownGame
@@ -119,7 +119,8 @@ async def rounds(
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
     """The player's own history, newest first."""
-    items, following = await services.rounds.page_of_player(claims, before=position(cursor_), limit=limit)
+    own = RoundFilter(operator_id=claims.operator_id, player_key=claims.player_key)
+    items, following = await services.rounds.page(own, before=position(cursor_), limit=limit)
     return JSONResponse({"items": [round_body(view) for view in items], "next_cursor": cursor(following)})
 
 

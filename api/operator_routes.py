@@ -22,10 +22,12 @@ from api.models import (
     SessionOpened,
 )
 from api.problems import Problem
+from api.services import Services
 from api.shapes import cursor, moment, money, operator_round_body, position
 from api.strict_json import StrictRoute
 from contracts import failures
 from contracts.rounds import RoundState
+from contracts.views import ApiKeyView, RoundFilter
 from games.registry import UnknownGame
 
 router = APIRouter(
@@ -133,16 +135,16 @@ async def rounds(
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
     """The operator's rounds, newest first."""
-    items, following = await services.rounds.page_of_operator(
-        operator.operator_id,
-        before=position(cursor_),
-        limit=limit,
-        player_id=player_id,
+    player_key = await _player_key(operator, player_id, services)
+    wanted = RoundFilter(
+        operator_id=operator.operator_id,
+        player_key=player_key,
         game_id=game_id,
         state=state,
         since=since,
         until=until,
     )
+    items, following = await services.rounds.page(wanted, before=position(cursor_), limit=limit)
     return JSONResponse(
         {"items": [operator_round_body(view) for view in items], "next_cursor": cursor(following)}
     )
@@ -156,11 +158,19 @@ async def round_(
     player_id: Annotated[CallerId | None, Query()] = None,
 ) -> JSONResponse:
     """One round. A round id is its player's own: where two players used the same one, say whose."""
-    found, _ = await services.rounds.page_of_operator(
-        operator.operator_id, limit=2, player_id=player_id, round_id=round_id
-    )
+    player_key = await _player_key(operator, player_id, services)
+    wanted = RoundFilter(operator_id=operator.operator_id, player_key=player_key, round_id=round_id)
+    found, _ = await services.rounds.page(wanted, limit=2)
     if not found:
         raise Problem("not-found", "There is no such round.")
     if len(found) > 1:
         raise Problem("invalid", "player_id: several players have a round of this id; say whose")
     return JSONResponse(operator_round_body(found[0]))
+
+
+async def _player_key(operator: ApiKeyView, player_id: str | None, services: Services) -> int | None:
+    """The key to filter by, None for any player. A player whom the operator does not have has no rounds,
+    and no key is that player's: 0."""
+    if player_id is None:
+        return None
+    return await services.players.find(operator_id=operator.operator_id, player_id=player_id) or 0

@@ -100,3 +100,17 @@ class ApiKeyView:
     operator_id: str
     secret_hash: str  # SHA-256, in hex
     scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundFilter:
+    """Which of an operator's rounds are wanted; None does not filter. Times are of the rounds' starts:
+    from `since`, and before `until`."""
+
+    operator_id: str
+    player_key: int | None = None
+    round_id: str | None = None
+    game_id: str | None = None
+    state: RoundState | None = None
+    since: datetime | None = None
+    until: datetime | None = None

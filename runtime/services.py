@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import asyncpg
 
-from contracts.rounds import RoundKey, RoundState
+from contracts.rounds import RoundKey
 from contracts.sessions import SessionClaims
-from contracts.views import ApiKeyView, BalanceView, DepositView, RoundView, SessionView
+from contracts.views import ApiKeyView, BalanceView, DepositView, RoundFilter, RoundView, SessionView
 from security.api_keys import ApiKeyInvalid, parse_api_key
 from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
@@ -91,12 +91,16 @@ class Players:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
+    async def find(self, *, operator_id: str, player_id: str) -> int | None:
+        """Our own key of the operator's player."""
+        return await players.find_player(self._pool, operator_id=operator_id, player_id=player_id)
+
     async def balance(self, *, player_key: int, currency: str) -> BalanceView | None:
         return await players.balance(self._pool, player_key=player_key, currency=currency)
 
     async def balance_of(self, *, operator_id: str, player_id: str, currency: str) -> BalanceView | None:
         """The same by the operator's own id of the player."""
-        key = await players.find_player(self._pool, operator_id=operator_id, player_id=player_id)
+        key = await self.find(operator_id=operator_id, player_id=player_id)
         return None if key is None else await self.balance(player_key=key, currency=currency)
 
     async def deposit(
@@ -129,50 +133,11 @@ class Rounds:
     async def open_round(self, *, player_key: int, game_id: str) -> str | None:
         return await sessions.open_round(self._database.pool, player_key=player_key, game_id=game_id)
 
-    async def page_of_player(
-        self, claims: SessionClaims, *, before: int | None, limit: int
+    async def page(
+        self, wanted: RoundFilter, *, before: int | None = None, limit: int
     ) -> tuple[list[RoundView], int | None]:
-        return await history.page(
-            self._database,
-            operator_id=claims.operator_id,
-            player_key=claims.player_key,
-            before=before,
-            limit=limit,
-        )
-
-    async def page_of_operator(
-        self,
-        operator_id: str,
-        *,
-        before: int | None = None,
-        limit: int,
-        player_id: str | None = None,
-        round_id: str | None = None,
-        game_id: str | None = None,
-        state: RoundState | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> tuple[list[RoundView], int | None]:
-        """Newest first; a player whom the operator does not have has no rounds."""
-        player_key: int | None = None
-        if player_id is not None:
-            player_key = await players.find_player(
-                self._database.pool, operator_id=operator_id, player_id=player_id
-            )
-            if player_key is None:
-                return [], None
-        return await history.page(
-            self._database,
-            operator_id=operator_id,
-            player_key=player_key,
-            round_id=round_id,
-            game_id=game_id,
-            state=state,
-            since=since,
-            until=until,
-            before=before,
-            limit=limit,
-        )
+        """At most `limit` rounds that pass the filter, newest first, and where the next page begins."""
+        return await history.page(self._database, wanted, before=before, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)

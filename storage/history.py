@@ -1,14 +1,12 @@
 """Rounds as people and clients look them up: by id, and page by page from the newest."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Table, select
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import SQLModel
 
-from contracts.rounds import RoundState
-from contracts.views import RoundView
+from contracts.views import RoundFilter, RoundView
 from storage.database import Database
 from storage.rounds import round_view
 from storage.tables import Round, Seed
@@ -21,39 +19,34 @@ _VIEW = select(
 
 
 async def page(
-    database: Database,
-    *,
-    operator_id: str,
-    before: int | None,
-    limit: int,
-    player_key: int | None = None,
-    round_id: str | None = None,
-    game_id: str | None = None,
-    state: RoundState | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    database: Database, wanted: RoundFilter, *, before: int | None, limit: int
 ) -> tuple[list[RoundView], int | None]:
-    """At most `limit` rounds of the operator that pass the filters, newest first, and where the next page
-    begins (None after the last one). Times are of the rounds' starts: from `since`, and before `until`."""
-    columns = _ROUNDS.c
-    wanted = {
-        columns.player_key: player_key,
-        columns.round_id: round_id,
-        columns.game_id: game_id,
-        columns.state: None if state is None else state.value,
-    }
-    filters: list[ColumnElement[bool]] = [columns.operator_id == operator_id]
-    filters += [column == value for column, value in wanted.items() if value is not None]
+    """At most `limit` rounds that pass the filter, newest first, and where the next page begins (None
+    after the last one)."""
+    conditions = _conditions(wanted)
     if before is not None:
-        filters.append(columns.id < before)
-    if since is not None:
-        filters.append(columns.created_at >= since)
-    if until is not None:
-        filters.append(columns.created_at < until)
-    statement = _VIEW.where(*filters).order_by(columns.id.desc()).limit(limit + 1)
+        conditions.append(_ROUNDS.c.id < before)
+    statement = _VIEW.where(*conditions).order_by(_ROUNDS.c.id.desc()).limit(limit + 1)
     async with database.session() as session:
         rows = (await session.execute(statement)).all()
     return _page(list(rows), limit)
+
+
+def _conditions(wanted: RoundFilter) -> list[ColumnElement[bool]]:
+    columns = _ROUNDS.c
+    conditions: list[ColumnElement[bool]] = [columns.operator_id == wanted.operator_id]
+    equal = {
+        columns.player_key: wanted.player_key,
+        columns.round_id: wanted.round_id,
+        columns.game_id: wanted.game_id,
+        columns.state: wanted.state and wanted.state.value,
+    }
+    conditions += [column == value for column, value in equal.items() if value is not None]
+    if wanted.since is not None:
+        conditions.append(columns.created_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(columns.created_at < wanted.until)
+    return conditions
 
 
 def _page(rows: list[Row[Any]], limit: int) -> tuple[list[RoundView], int | None]:

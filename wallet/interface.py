@@ -22,4 +22,5 @@ class Wallet(Protocol):
         """Takes the stake and pays the win. Raises WalletConflict when nothing was ever reserved."""
 
     async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
-        """Gives the stake back; what was never reserved can no longer be."""
+        """Gives the stake back; what was never reserved can no longer be. Raises WalletConflict for a
+        player, an account or a session that is not there."""

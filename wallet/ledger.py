@@ -28,4 +28,8 @@ class LedgerWallet:
             raise WalletConflict(str(missing)) from None
 
     async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
-        return await rounds.release(self._pool, bet, failure_code, failure_detail)
+        try:
+            return await rounds.release(self._pool, bet, failure_code, failure_detail)
+        except (asyncpg.NoDataFoundError, asyncpg.ForeignKeyViolationError) as missing:
+            # There is nobody to release for, so nothing was ever held.
+            raise WalletConflict(str(missing)) from None

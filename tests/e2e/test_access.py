@@ -169,8 +169,9 @@ async def test_another_operators_things_are_not_found_and_not_told(
         await operator.call("DELETE", f"/sessions/{theirs.session_id}"),
         await operator.call("GET", f"/players/{theirs.player_id}/balance?currency=EUR"),
     ):
-        checked_problem(response, 404, "not-found")
-        assert not any(secret in response.text for secret in private)
+        told = checked_problem(response, 404, "not-found")
+        del told["request_id"]  # random hex, which may hold any number's digits
+        assert not any(secret in str(told) for secret in private)
     listed = await operator.call("GET", "/rounds", params={"player_id": theirs.player_id})
     assert listed.json() == {"items": [], "next_cursor": None}
     assert await rival.books() == books

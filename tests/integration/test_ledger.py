@@ -2,17 +2,20 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from contracts.rounds import RoundState
+from contracts.rounds import Resolution, RoundState
 from storage import sessions
 from storage.database import Database
 from tests.support.conditions import until
 from tests.support.ledger import OUTCOME, take_seat, waiting_for_a_lock
 from wallet.chain import Link, first_broken
+from wallet.interface import WalletConflict
+from wallet.ledger import LedgerWallet
 
 
 async def test_a_settled_round_moves_stake_and_win(database: Database) -> None:
@@ -348,3 +351,18 @@ async def test_the_event_holds_what_the_round_holds(database: Database) -> None:
     assert event["data"]["win"] == {"amount": 70, "currency": "EUR"}
     assert event["data"]["balance"] == {"amount": view.balance, "currency": "EUR"}
     assert view.outcome == OUTCOME
+
+
+@pytest.mark.parametrize("missing", [{"session_id": "nowhere"}, {"account_id": 2**40}])
+async def test_a_bet_of_nobody_is_a_conflict_and_not_retried_for_ever(
+    database: Database, missing: dict[str, Any]
+) -> None:
+    seat, wallet = await take_seat(database, balance=1_000), LedgerWallet(database.pool)
+    bet = seat.bet(**missing)
+    with pytest.raises(WalletConflict):
+        await wallet.reserve(bet)
+    with pytest.raises(WalletConflict):
+        await wallet.release(bet, failure_code="reserve-uncertain", failure_detail="")
+    with pytest.raises(WalletConflict):
+        await wallet.settle(bet, Resolution(outcome=OUTCOME, win=0))
+    assert await seat.money() == (1_000, 0)
