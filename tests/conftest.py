@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from temporalio.client import Client
 
@@ -17,6 +18,10 @@ from runtime.settings import PROJECT_ROOT, Settings
 from runtime.temporal import connect
 from security.keyring import Keyring
 from storage.database import Database, open_database
+
+# A slow moment of the machine is no counterexample.
+hypothesis.settings.register_profile("croupier", deadline=None)
+hypothesis.settings.load_profile("croupier")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
