@@ -18,6 +18,10 @@ PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 # One scheduler thread and rarer garbage collection leave more of a small machine to the rounds themselves.
 RUNTIME = {"GOMAXPROCS": "1", "GOGC": "400"}
 
+# The one shard of this server would read its queue of due work at most twenty times a second, and every
+# task that is not started eagerly (a patient round's, a saga's) would wait for that tick of 50 ms.
+DYNAMIC = ("history.transferProcessorMaxPollRPS=2000",)
+
 
 class EmbeddedTemporal:
     """Temporal on loopback. Its address is known before it runs."""
@@ -57,6 +61,8 @@ class EmbeddedTemporal:
         argv += ["--log-level", "warn"]
         for pragma in PRAGMAS:
             argv += ["--sqlite-pragma", pragma]
+        for setting in DYNAMIC:
+            argv += ["--dynamic-config-value", setting]
         # The CLI would otherwise read or write the settings of the person's own Temporal in their home.
         own = {"HOME": str(self._folder), "PATH": "/usr/bin:/bin", "TEMPORAL_DISABLE_CONFIG_FILE": "true"}
         return Command(
