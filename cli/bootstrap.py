@@ -19,7 +19,6 @@ from pathlib import Path
 
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 STAMP = "croupier.stamp"
-TEST_STAMP = "croupier-test.stamp"
 HOW_TO_GET_PIP = "install it with: apt-get install python3-venv (or python3.X-venv for a Python of your own)"
 
 
@@ -67,13 +66,27 @@ def build(root: Path) -> None:
 
 def add_test_tools(root: Path) -> None:
     """Install the tools of `croupier test` into the environment, unless this very lock is there already. They
-    are a second layer so that the first `up` does not wait for a download nearly half as large again.
+    are a second layer so that the first `up` does not wait for a download nearly half as large again. Tests
+    and types cover the benchmark too, so its tools come along.
     """
-    lock, stamp = root / "requirements-test.lock", root / ".venv" / TEST_STAMP
+    add_layer(root, "test")
+    add_layer(root, "bench")
+
+
+def add_bench_tools(root: Path) -> None:
+    """Install the tools of `croupier bench`: histograms, plots and the libraries of its peers."""
+    add_layer(root, "bench")
+
+
+def add_layer(root: Path, layer: str) -> None:
+    """Install `requirements-{layer}.lock` on top of the environment, unless this very lock is there
+    already.
+    """
+    lock, stamp = root / f"requirements-{layer}.lock", root / ".venv" / f"croupier-{layer}.stamp"
     with one_at_a_time(root / ".local" / "bootstrap.lock"):
         if stamp.is_file() and stamp.read_text() == lock.read_text():
             return
-        say("installing the test tools of requirements-test.lock (once)")
+        say(f"installing the tools of {lock.name} (once)")
         has_pip = list((root / ".venv").glob("lib/python3*/site-packages/pip"))
         install(root / ".venv", lock, [] if has_pip else [str(borrowed_pip(root))])
         write_atomically(stamp, lock.read_text())

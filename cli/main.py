@@ -5,6 +5,7 @@ needs it.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,9 @@ app = typer.Typer(
 
 round_app = typer.Typer(no_args_is_help=True, help="Look at single rounds.")
 app.add_typer(round_app, name="round")
+
+bench_app = typer.Typer(invoke_without_command=True)
+app.add_typer(bench_app, name="bench")
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print only JSON on standard output; progress goes to standard error.")
@@ -99,6 +103,28 @@ def run_tests(
     from cli import quality
 
     sys.exit(quality.run(context.args, full=full))
+
+
+@bench_app.callback()
+def bench(
+    context: typer.Context,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write it all to this file.")] = None,
+    plots: Annotated[Path | None, typer.Option("--plots", help="Also draw SVG plots in this folder.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Short cells: a look, no proof.")] = False,
+    variants: Annotated[
+        str, typer.Option("--variants", help="Names separated by commas; all when not given.")
+    ] = "",
+    blocks: Annotated[int | None, typer.Option("--blocks", min=1, help="Blocks of each variant.")] = None,
+) -> None:
+    """Measure Croupier beside its peers on services of its own. Exits 0 when all that is required is met."""
+    if context.invoked_subcommand is not None:
+        return
+    from cli import bench as command
+
+    names = tuple(name.strip() for name in variants.split(",") if name.strip())
+    chosen_blocks = blocks or (2 if quick else 5)
+    choices = command.Choices(names, chosen_blocks, quick, json_file, plots)
+    sys.exit(command.run(_settings(), choices))
 
 
 @round_app.command("show")

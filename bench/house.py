@@ -1,0 +1,161 @@
+"""The services, the programs and the players of one run: every variant is up during the whole of it.
+
+A variant that was started for its block would bring cold pools and cold code into each block, and the
+starts would take a quarter of the time. Idle programs cost memory, and a little CPU for their polls: that
+is measured while nobody plays and reported, and it is the same for all, since all are up in every block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from bench.costs import LOAD, PROGRAM, Meter
+from bench.loader import Loader
+from bench.variants import Variant
+from compose import control, process
+from compose.layout import FREE_PORTS, is_free
+from compose.problems import Died
+from compose.programs import OwnProgram
+from compose.service import wait_until_ready
+from compose.stack import Operator, Stack
+from runtime.settings import Settings
+
+CURRENCY: Final = "EUR"
+DEPOSIT: Final = 1_000_000_000  # minor units: no run can lose it
+TIMEOUT_S: Final = 30.0
+PEER_START_S: Final = 360.0  # the first time, one of them downloads its server
+SERVICES: Final = ("temporal", "postgres", "rabbitmq")
+OUTSIDE_SERVICES: Final = ("database_url", "amqp_url", "temporal_address")
+BACKGROUND: Final = ("relay", "statistics")
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class House:
+    """Everything is up. `tokens` are the players' session tokens, which are secrets."""
+
+    stack: Stack
+    urls: dict[str, str]
+    pids: dict[str, int]
+    tokens: tuple[str, ...]
+    loader: Loader
+
+    def meter(self, variant: str) -> Meter:
+        """CPU by family while this variant plays."""
+        return self._meter([self.pids[variant]])
+
+    def meter_of_all(self) -> Meter:
+        """CPU by family, with the programs of all variants as one."""
+        return self._meter(list(self.pids.values()))
+
+    def _meter(self, programs: list[int]) -> Meter:
+        named = {name: self.stack.pid(name) for name in self.stack.names()}
+        roots: dict[str, list[int]] = {name: [named[name]] for name in SERVICES if name in named}
+        roots["background"] = [named[name] for name in BACKGROUND if name in named]
+        return Meter({**roots, PROGRAM: programs, LOAD: [self.loader.pid]})
+
+
+def bench_settings(settings: Settings) -> Settings:
+    """The same settings with a home and services of the benchmark's own, so that every run begins with an
+    empty database and nobody's data is touched. Fewer log lines, as in production.
+    """
+    chosen_by_the_stack = (name for name in Settings.model_fields if name.endswith("_port"))
+    own: dict[str, Any] = dict.fromkeys((*chosen_by_the_stack, *OUTSIDE_SERVICES), None)
+    own |= {"home": settings.home / "bench", "keyring": Path("keyring.json")}
+    own |= {"http_host": "127.0.0.1", "metrics_host": "127.0.0.1", "log_level": "warning"}
+    return Settings(**{**dict(settings), **own})
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, variants: Sequence[Variant], *, players: int, tell: Tell
+) -> AsyncIterator[House]:
+    """Start everything on empty data; leaving the block stops it. Raises StackProblem."""
+    if settings.home.exists():
+        control.reset(settings)
+    async with AsyncExitStack() as closing:
+        stack = await closing.enter_async_context(Stack(settings))
+        tell("starting PostgreSQL, RabbitMQ and Temporal")
+        operator = await stack.start_services(provision=True)
+        assert operator is not None, "it was asked to provision"
+        tell("starting croupier")
+        await stack.start_programs()
+        base_url = str(stack.info(operator)["base_url"])
+        urls, pids = {"croupier": base_url}, {"croupier": stack.pid("ingress")}
+        for variant in variants:
+            if variant.peer is not None:
+                tell(f"starting {variant.name}")
+                running, urls[variant.name] = await _start_peer(stack, variant, closing)
+                pids[variant.name] = running.pid
+        tell(f"seating {players} players")
+        tokens = await _seat(base_url, operator, players)
+        loader = await closing.enter_async_context(Loader())
+        yield House(stack, urls, pids, tokens, loader)
+
+
+async def _start_peer(stack: Stack, variant: Variant, closing: AsyncExitStack) -> tuple[process.Process, str]:
+    assert variant.peer is not None
+    environment = stack.environment()
+    environment["CROUPIER_HTTP_PORT"] = str(port := _free_port())
+    environment["CROUPIER_METRICS_PORT"] = str(_free_port())
+    url = f"http://127.0.0.1:{port}"
+    program = OwnProgram(
+        name=f"peer-{variant.name}",
+        module=variant.peer.module,
+        ready_url=f"{url}{variant.ready_path}",
+        settings=environment,
+        start_seconds=PEER_START_S,
+    )
+    running = await process.start(program.command(), stack.layout)
+    closing.push_async_callback(running.stop)
+    await _ready_or_dead(program, running, stack)
+    return running, url
+
+
+async def _ready_or_dead(program: OwnProgram, running: process.Process, stack: Stack) -> None:
+    """Raises Died with the last lines of its log, or Unavailable when it takes too long."""
+    probing = wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
+    ready, ended = asyncio.ensure_future(probing), asyncio.ensure_future(running.wait())
+    try:
+        await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise Died(program.name, ended.result(), process.tail(stack.layout.log_of(program.name)))
+        ready.result()
+    finally:
+        ready.cancel()
+        ended.cancel()
+
+
+def _free_port() -> int:
+    while not is_free(port := random.choice(FREE_PORTS)):  # noqa: S311
+        pass
+    return port
+
+
+async def _seat(base_url: str, operator: Operator, players: int) -> tuple[str, ...]:
+    """Players with money and a session at dice each. Returns their tokens."""
+    headers = {"Authorization": f"Bearer {operator.operator_key}"}
+    async with httpx.AsyncClient(
+        base_url=base_url, headers=headers, timeout=TIMEOUT_S, trust_env=False
+    ) as http:
+        return tuple([await _seat_one(http, f"bench-{number}") for number in range(players)])
+
+
+async def _seat_one(http: httpx.AsyncClient, player_id: str) -> str:
+    money = {"amount": DEPOSIT, "currency": CURRENCY}
+    deposit = {"transaction_id": f"deposit-{player_id}", "amount": money}
+    answer = await http.post(f"/v1/operator/players/{player_id}/deposits", json=deposit)
+    answer.raise_for_status()
+    session = {"player_id": player_id, "game_id": "dice", "currency": CURRENCY}
+    answer = await http.post("/v1/operator/sessions", json=session)
+    answer.raise_for_status()
+    return str(answer.json()["token"])

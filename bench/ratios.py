@@ -1,0 +1,106 @@
+"""Block-wise ratios and the targets they are held against. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from bench.blocks import CLOSED, Measured
+from bench.variants import PRODUCT
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a ratio must reach: at most the limits where lower is better (latency), else at least."""
+
+    metric: str  # "p50_ms" or "rounds_per_s"
+    connections: int
+    against: str
+    required: float | None
+    stretch: float | None
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.metric == "p50_ms"
+
+    @property
+    def title(self) -> str:
+        what = "p50" if self.metric == "p50_ms" else "rounds/s"
+        return f"{what} at {self.connections}, against {self.against}"
+
+    def reached(self, value: float, limit: float | None) -> bool | None:
+        """None when nothing is asked for."""
+        if limit is None:
+            return None
+        return value <= limit if self.lower_is_better else value >= limit
+
+
+TARGETS: Final = (
+    Target("p50_ms", 1, "saga", 0.20, 0.12),
+    Target("rounds_per_s", 16, "saga", 2.5, 4.0),
+    Target("rounds_per_s", 16, "dbos", 1.2, 2.0),
+    Target("p50_ms", 1, "dbos", 1.0, 0.6),
+    Target("rounds_per_s", 16, "restate", None, 1.0),
+    Target("p50_ms", 1, "restate", 1.5, 1.0),
+    Target("rounds_per_s", 16, "floor", 0.55, 0.8),
+    Target("rounds_per_s", 16, "direct", None, None),
+    Target("p50_ms", 1, "direct", None, None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The product's value over the other's, block by block. `by_block` is empty when a side is missing."""
+
+    target: Target
+    by_block: tuple[float, ...]
+
+    @property
+    def median(self) -> float | None:
+        return median(self.by_block) if self.by_block else None
+
+    @property
+    def lowest(self) -> float | None:
+        return min(self.by_block, default=None)
+
+    @property
+    def highest(self) -> float | None:
+        return max(self.by_block, default=None)
+
+    @property
+    def required_met(self) -> bool | None:
+        return None if self.median is None else self.target.reached(self.median, self.target.required)
+
+    @property
+    def stretch_met(self) -> bool | None:
+        return None if self.median is None else self.target.reached(self.median, self.target.stretch)
+
+
+def ratio(target: Target, measured: Sequence[Measured]) -> Ratio:
+    """Blocks where either side has no value, or the other's is zero, are left out."""
+    ours, theirs = _by_block(target, PRODUCT, measured), _by_block(target, target.against, measured)
+    both = sorted(block for block in ours if theirs.get(block))
+    return Ratio(target, tuple(ours[block] / theirs[block] for block in both))
+
+
+def ratios(measured: Sequence[Measured], targets: Sequence[Target] = TARGETS) -> list[Ratio]:
+    """The targets whose opponent took part."""
+    present = {each.cell.variant for each in measured}
+    return [ratio(target, measured) for target in targets if target.against in present]
+
+
+def all_met(found: Sequence[Ratio]) -> bool:
+    """Whether nothing that is required was missed; what was not measured is not met."""
+    return all(each.required_met for each in found if each.target.required is not None)
+
+
+def _by_block(target: Target, variant: str, measured: Sequence[Measured]) -> dict[int, float]:
+    wanted = (CLOSED, target.connections, variant)
+    found = {}
+    for each in measured:
+        value = each.p50_ms if target.metric == "p50_ms" else each.rounds_per_s
+        if (each.cell.loop, each.cell.connections, each.cell.variant) == wanted and value is not None:
+            found[each.cell.block] = value
+    return found
