@@ -41,7 +41,7 @@ class TestPeers:
         self, services: Services, platform: dict[str, Any], database: Database, full: bool
     ) -> None:
         if not full:
-            pytest.skip("downloads the Restate server, 100 MB that only the benchmark needs: --full")
+            pytest.skip("downloads the Restate server, 200 MB that only the benchmark needs: --full")
         if shutil.which("npm") is None:
             pytest.skip("the Restate server comes as a package for npm, which is not installed")
         for needed in ("restate", "hypercorn"):

@@ -120,7 +120,7 @@ class Stage:
             task_queue=self.task_queue,
             result_type=RoundClosed,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             task_timeout=self.task_timeout,
             request_eager_start=eager,
         )
