@@ -1,6 +1,8 @@
 """The step that tells the world: publish a recorded event, wait for the confirm, mark it."""
 
-from typing import Protocol
+import asyncio
+import logging
+from typing import Final, Protocol
 
 import asyncpg
 from temporalio import activity
@@ -11,10 +13,15 @@ from contracts.events import RecordedEvent
 from contracts.failures import LEDGER_CONFLICT
 from contracts.rounds import EmitRequest
 from storage import outbox
+from storage.database import AWAY
 
-# Well inside the short way's limit, so that a silent broker is told from a slow database.
-SHORT_PUBLISH_LIMIT_S = 0.7
-PATIENT_PUBLISH_LIMIT_S = 4.0
+# Well inside the limit of a round that is played in one go, so that a silent broker does not outlast it.
+SHORT_PUBLISH_LIMIT_S: Final = 0.7
+PATIENT_PUBLISH_LIMIT_S: Final = 4.0
+# Confirmed events of this long are marked with one statement.
+MARKING_PAUSE_S: Final = 0.05
+
+log = logging.getLogger(__name__)
 
 
 class Publishes(Protocol):
@@ -27,6 +34,7 @@ class EventSteps:
     def __init__(self, pool: asyncpg.Pool, publisher: Publishes) -> None:
         self._pool = pool
         self._publisher = publisher
+        self._marks = _Marks(pool)
 
     @activity.defn(name=steps.EMIT.name)
     async def emit(self, request: EmitRequest) -> bool:
@@ -39,7 +47,52 @@ class EventSteps:
         event, published = found
         if published:
             return False
-        limit_s = SHORT_PUBLISH_LIMIT_S if activity.info().is_local else PATIENT_PUBLISH_LIMIT_S
-        await self._publisher.publish(event, timeout_seconds=limit_s)
-        await outbox.mark_published(self._pool, [event.event_id])
+        await self._publish(event, PATIENT_PUBLISH_LIMIT_S)
         return True
+
+    async def emit_now(self, event: RecordedEvent) -> None:
+        """Publishes an event that was recorded a moment ago, within SHORT_PUBLISH_LIMIT_S seconds. Raises
+        what the publisher raises."""
+        await self._publish(event, SHORT_PUBLISH_LIMIT_S)
+
+    async def close(self) -> None:
+        """Marks what is confirmed. Call when no step runs any more."""
+        await self._marks.close()
+
+    async def _publish(self, event: RecordedEvent, limit_s: float) -> None:
+        await self._publisher.publish(event, timeout_seconds=limit_s)
+        self._marks.add(event.event_id)
+
+
+class _Marks:
+    """Marks confirmed events in the outbox, many with one statement, since no round waits for its mark. One
+    that is lost costs another publish by the relay, which consumers know by its id."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._confirmed: list[str] = []
+        self._marking: asyncio.Task[None] | None = None
+
+    def add(self, event_id: str) -> None:
+        self._confirmed.append(event_id)
+        if self._marking is None:
+            self._marking = asyncio.create_task(self._mark_all())
+
+    async def close(self) -> None:
+        if self._marking is not None:
+            await self._marking
+
+    async def _mark_all(self) -> None:
+        try:
+            while self._confirmed:
+                await asyncio.sleep(MARKING_PAUSE_S)
+                event_ids, self._confirmed = self._confirmed, []
+                await self._mark(event_ids)
+        finally:
+            self._marking = None
+
+    async def _mark(self, event_ids: list[str]) -> None:
+        try:
+            await outbox.mark_published(self._pool, event_ids)
+        except AWAY as error:
+            log.warning("%d events are out and not marked: %s", len(event_ids), type(error).__name__)

@@ -6,6 +6,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from contracts import steps
+from contracts.events import RecordedEvent
 from contracts.failures import ID_REUSED, LEDGER_CONFLICT, SESSION_EXPIRED, bounded
 from contracts.rounds import (
     Bet,
@@ -47,12 +48,17 @@ class WalletSteps:
 
     @activity.defn(name=steps.SETTLE.name)
     async def settle(self, request: SettleRequest) -> Terminal:
+        terminal, _ = await self.settle_with_event(request)
+        return terminal
+
+    async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
+        """The terminal, and its event when this very call closed the round."""
         try:
-            view = await self._wallet.settle(request.bet, request.resolution)
+            settled = await self._wallet.settle(request.bet, request.resolution)
         except WalletConflict as conflict:
             raise _final(conflict) from None
-        self._deliver(view)
-        return _terminal(view)
+        self._deliver(settled.view)
+        return _terminal(settled.view), settled.event
 
     @activity.defn(name=steps.RELEASE.name)
     async def release(self, request: ReleaseRequest) -> Terminal:

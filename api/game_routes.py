@@ -87,7 +87,8 @@ async def place_bet(body: PlaceBet, claims: LiveSession, services: Deps, request
     _check(game, body)
     bet = _bet(body, claims, game, request.state.request_id)
     try:
-        answer = await services.bets.place(bet)
+        with metrics.STAGE_SECONDS.labels("place").time():
+            answer = await services.bets.place(bet)
     except StartUncertain:
         raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {body.round_id}.") from None
     except NothingStored as refused:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -26,12 +26,12 @@ from temporalio.exceptions import ApplicationError, FailureError, TimeoutError
 
 from cli.timeline import Entry, Source, WorkflowStory, compact, money, one_line
 from contracts import steps
-from contracts.rounds import Bet, Reservation, Resolution, RoundClosed, Terminal
+from contracts.rounds import Bet, Played, Reservation, Resolution, RoundClosed, Terminal
 
 LOCAL_ACTIVITY: Final = "core_local_activity"
 _RESULT_TYPES: Final[dict[str, type]] = {
     step.name: step.result_type
-    for step in (steps.RESERVE, steps.RESOLVE, steps.SETTLE, steps.RELEASE, steps.EMIT)
+    for step in (steps.RESERVE, steps.RESOLVE, steps.SETTLE, steps.RELEASE, steps.EMIT, steps.PLAY)
 }
 # A workflow task is how Temporal runs the workflow's code; only its failures say something about the round.
 _SILENT: Final = frozenset(
@@ -62,6 +62,12 @@ async def story(client: Client, workflow_id: str, *, ui: str | None) -> Workflow
     )
 
 
+class _Unreadable(str):
+    """Why a payload's value is not there."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class HistoryReader:
     """Reads one history from its first event to its last."""
@@ -75,19 +81,18 @@ class HistoryReader:
     async def entries(self, events: Iterable[HistoryEvent]) -> AsyncIterator[Entry]:
         for event in events:
             if event.event_type not in _SILENT:
-                entry = await self._entry(event)
-                if entry is not None:
+                for entry in await self._entries(event):
                     yield entry
 
-    async def _entry(self, event: HistoryEvent) -> Entry | None:
+    async def _entries(self, event: HistoryEvent) -> tuple[Entry, ...]:
         kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").lower()
         attributes = getattr(event, event.WhichOneof("attributes") or "", None)
         read: Callable[[HistoryEvent, Any], Any] | None = getattr(self, f"_{kind}", None)
         if read is None:
             # What later releases add to a round is at least named.
-            return Entry(_time(event.event_time), Source.WORKFLOW, kind.replace("_", " "))
-        entry: Entry | None = await read(event, attributes)
-        return entry
+            return (Entry(_time(event.event_time), Source.WORKFLOW, kind.replace("_", " ")),)
+        found: Entry | tuple[Entry, ...] | None = await read(event, attributes)
+        return found if isinstance(found, tuple) else () if found is None else (found,)
 
     # The workflow
 
@@ -149,9 +154,9 @@ class HistoryReader:
     async def _timer_canceled(self, event: HistoryEvent, timer: Any) -> Entry:
         return _workflow(event, f"timer {timer.timer_id} cancelled")
 
-    # Steps, the short way: the marker of a local activity names its step in the clear
+    # All steps in one go: the marker of a local activity names it in the clear
 
-    async def _marker_recorded(self, event: HistoryEvent, marker: Any) -> Entry:
+    async def _marker_recorded(self, event: HistoryEvent, marker: Any) -> Entry | tuple[Entry, ...]:
         facts = _marker_facts(marker)
         if marker.marker_name != LOCAL_ACTIVITY or facts is None:
             return _workflow(event, f"marker {one_line(marker.marker_name)}")
@@ -160,11 +165,12 @@ class HistoryReader:
         began = _seconds_and_nanos(facts.get("original_schedule_time"))
         took = self._took(began, _seconds_and_nanos(facts.get("complete_time")))
         how = f", attempt {attempts}" if attempts != 1 else f" in {took}" if took else ""
+        at = began or _time(event.event_time)
         if marker.HasField("failure"):
-            what = f"{step} failed{how}: {await self._failure(marker.failure)}"
-        else:
-            what = f"{step}{how}: {await self._result(step, marker.details['result'])}"
-        return Entry(began or _time(event.event_time), Source.STEP, what)
+            return Entry(at, Source.STEP, f"{step} failed{how}: {await self._failure(marker.failure)}")
+        played = await self._value(marker.details["result"].payloads, _RESULT_TYPES.get(step))
+        whole = Entry(at, Source.STEP, f"{step}{how}: {_in_short(played)}")
+        return (whole, *_steps_of(played, at)) if isinstance(played, Played) else whole
 
     def _took(self, began: datetime | None, complete: datetime | None) -> str | None:
         """How long a local activity ran. Its `complete_time` is in the workflow's time: what that was when
@@ -223,12 +229,16 @@ class HistoryReader:
         return await self._one(result.payloads, _RESULT_TYPES.get(step), _in_short)
 
     async def _one(self, payloads: Iterable[Payload], type_: type | None, say: Callable[[Any], str]) -> str:
+        value = await self._value(payloads, type_)
+        return str(value) if isinstance(value, _Unreadable) else say(value)
+
+    async def _value(self, payloads: Iterable[Payload], type_: type | None) -> Any:
         hints = None if type_ is None else [type_]
         try:
             values = await self.converter.decode(list(payloads), hints)
         except Exception as error:  # noqa: BLE001 - an unknown key, a changed byte, a type that has changed
-            return one_line(f"cannot be read ({type(error).__name__}: {error})")
-        return say(values[0]) if values else "nothing"
+            return _Unreadable(one_line(f"cannot be read ({type(error).__name__}: {error})"))
+        return values[0] if values else _Unreadable("nothing")
 
     async def _failure(self, failure: Failure) -> str:
         return await failure_text(self.converter, failure)
@@ -288,14 +298,34 @@ def _in_short(result: object) -> str:
             return _reservation(result)
         case Resolution():
             return f"win {result.win}, outcome {compact(result.outcome)}"
+        case Played():
+            return _played(result)
         case Terminal():
             return _ended(result.state, result.failure_code) + (
                 f", event {result.event_id}" if result.event_id else ""
             )
+        case _Unreadable():
+            return str(result)
         case bool():
             return "the broker has confirmed the event" if result else "the event was out already"
         case _:
             return one_line(str(result))
+
+
+def _played(played: Played) -> str:
+    ended = _ended(played.state, played.failure_code)
+    if played.unconfirmed_event_id is None:
+        return ended
+    return f"{ended}, event {played.unconfirmed_event_id} not confirmed yet"
+
+
+def _steps_of(played: Played, began: datetime) -> tuple[Entry, ...]:
+    """The steps inside the one go, one after the other from its beginning."""
+    entries, at = [], began
+    for step, took_us in played.took_us.items():
+        entries.append(Entry(at, Source.STEP, f"{step} in {took_us / 1000:.1f} ms"))
+        at += timedelta(microseconds=took_us)
+    return tuple(entries)
 
 
 def _reservation(reservation: Reservation) -> str:

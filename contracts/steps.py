@@ -6,6 +6,7 @@ from typing import Final, Generic, TypeVar
 from contracts.rounds import (
     Bet,
     EmitRequest,
+    Played,
     ReleaseRequest,
     Reservation,
     Resolution,
@@ -32,6 +33,8 @@ RESOLVE: Final = Step("resolve", ResolveRequest, Resolution)
 SETTLE: Final = Step("settle", SettleRequest, Terminal)
 RELEASE: Final = Step("release", ReleaseRequest, Terminal)
 EMIT: Final = Step("emit", EmitRequest, bool)
+# reserve, resolve, settle and emit in one go: what a round is when nothing is slow or broken.
+PLAY: Final = Step("play", Bet, Played)
 
 # The workflow's name, as histories show it and as the ingress starts it.
 ROUND_WORKFLOW: Final = "Round"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from contracts.events import RecordedEvent
 from contracts.rounds import Bet, RoundKey, RoundState
 
 
@@ -49,6 +50,15 @@ class RoundView:
             and self.stake == bet.stake
             and self.choice == bet.choice
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a settle found or made. `event` is the round's event when this very call closed the round; of
+    one that was closed before, nobody here knows whether its event is out."""
+
+    view: RoundView
+    event: RecordedEvent | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,5 +18,13 @@ BET_SECONDS: Final = Histogram(
     ["answer"],
     buckets=LATENCY_BUCKETS_S,
 )
+STAGE_SECONDS: Final = Histogram(
+    "croupier_stage_seconds",
+    "Where a round's time goes: `place` is from the bet's start to its answer; `start` is Temporal's reply, "
+    "`reserve`, `resolve`, `settle` and `emit` are the steps themselves. `emit` comes after the answer.",
+    ["stage"],
+    buckets=(0.0005, 0.001, 0.002, 0.005, *LATENCY_BUCKETS_S[1:]),
+)
 BETS_REFUSED: Final = Counter("croupier_bets_refused_total", "Bets refused at the door.", ["code"])
 OPEN_REQUESTS: Final = Gauge("croupier_open_requests", "Requests being served.")
+OPEN_BETS: Final = Gauge("croupier_open_bets", "Bets being served.")

@@ -66,6 +66,11 @@ def recorded_event(row: Mapping[str, Any]) -> RecordedEvent:
         game_id=row["game_id"],
         subject=row["subject"],
         sequence=row["sequence"],
-        occurred_at=f"{row['occurred_at'].astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+        occurred_at=occurred_at(row["occurred_at"]),
         data=row["data"],
     )
+
+
+def occurred_at(moment: datetime) -> str:
+    """A moment as events carry it: RFC 3339 in UTC, with microseconds."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

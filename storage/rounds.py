@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import asyncpg
 
+from contracts.events import RecordedEvent
 from contracts.rounds import Bet, RoundKey, RoundState
-from contracts.views import RoundView
+from contracts.views import RoundView, Settlement
+from storage.outbox import occurred_at
 
 RESERVE: Final = "SELECT * FROM reserve_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-SETTLE: Final = "SELECT * FROM settle_round($1, $2, $3, $4)"
+SETTLE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, $3, $4)"
 RELEASE: Final = (
     "SELECT * FROM release_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 )
@@ -24,10 +26,12 @@ async def reserve(pool: asyncpg.Pool, bet: Bet) -> RoundView:
     return round_view(await pool.fetchrow(RESERVE, *_bet_arguments(bet)))
 
 
-async def settle(pool: asyncpg.Pool, key: RoundKey, outcome: dict[str, Any], win: int) -> RoundView:
+async def settle(pool: asyncpg.Pool, key: RoundKey, outcome: dict[str, Any], win: int) -> Settlement:
     """Closes the round as settled, or answers how it was closed before. Raises
     asyncpg.NoDataFoundError when there is no such round."""
-    return round_view(await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win))
+    row = await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win)
+    view, data = round_view(row), row["event_data"]
+    return Settlement(view=view, event=None if data is None else _event(view, data))
 
 
 async def release(pool: asyncpg.Pool, bet: Bet, failure_code: str, failure_detail: str) -> RoundView:
@@ -48,6 +52,23 @@ def round_view(row: Mapping[str, Any]) -> RoundView:
         state=RoundState(row["state"]),
         event_id=None if row["event_id"] is None else str(row["event_id"]),
         **{name: row[name] for name in _PLAIN_COLUMNS},
+    )
+
+
+def _event(view: RoundView, data: str) -> RecordedEvent:
+    """The event of a round that has just closed, as its outbox row has it."""
+    assert view.event_id is not None
+    assert view.sequence is not None
+    assert view.closed_at is not None
+    return RecordedEvent(
+        event_id=view.event_id,
+        type=f"round.{view.state}",
+        operator_id=view.key.operator_id,
+        game_id=view.game_id,
+        subject=view.key.round_id,
+        sequence=view.sequence,
+        occurred_at=occurred_at(view.closed_at),
+        data=data,
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from contracts.rounds import Bet, Resolution
-from contracts.views import RoundView
+from contracts.views import RoundView, Settlement
 
 
 class WalletConflict(Exception):
@@ -18,7 +18,7 @@ class Wallet(Protocol):
         """Holds `bet.stake`; or a declined round with its `failure_code`; or the round as it stands.
         Raises WalletConflict for a player, an account or a session that is not there: nothing is stored."""
 
-    async def settle(self, bet: Bet, resolution: Resolution) -> RoundView:
+    async def settle(self, bet: Bet, resolution: Resolution) -> Settlement:
         """Takes the stake and pays the win. Raises WalletConflict when nothing was ever reserved."""
 
     async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:

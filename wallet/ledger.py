@@ -3,7 +3,7 @@
 import asyncpg
 
 from contracts.rounds import Bet, Resolution
-from contracts.views import RoundView
+from contracts.views import RoundView, Settlement
 from storage import rounds
 from wallet.interface import WalletConflict
 
@@ -21,7 +21,7 @@ class LedgerWallet:
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
 
-    async def settle(self, bet: Bet, resolution: Resolution) -> RoundView:
+    async def settle(self, bet: Bet, resolution: Resolution) -> Settlement:
         try:
             return await rounds.settle(self._pool, bet.key, resolution.outcome, resolution.win)
         except asyncpg.NoDataFoundError as missing:

@@ -1,7 +1,8 @@
 """The Temporal worker that runs rounds: the workflow and its steps on one task queue."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -10,9 +11,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.events import EventSteps
 from activities.games import GameSteps
+from activities.play import PlayStep
 from activities.wallet import WalletSteps
 from contracts.views import RoundView
 from games.registry import Registry
+from runtime import metrics
 from runtime.resources import Resources
 from security.seeds import SeedVault
 from wallet.ledger import LedgerWallet
@@ -28,10 +31,11 @@ STICKY_LIMIT: Final = timedelta(seconds=2)
 GRACE: Final = timedelta(seconds=5)
 
 
-def build(
+@asynccontextmanager
+async def running(
     client: Client, resources: Resources, registry: Registry, deliver: Callable[[RoundView], None]
-) -> Worker:
-    """A worker that is ready to run. `deliver` hears of every round that closes in this process.
+) -> AsyncIterator[Worker]:
+    """A worker that runs. `deliver` hears of every round that closes in this process.
 
     Workflows run outside the SDK's sandbox: an import contract keeps I/O out of them and replays of
     recorded histories keep them deterministic, while the sandbox would cost almost half again the CPU of
@@ -40,11 +44,12 @@ def build(
     wallet = WalletSteps(LedgerWallet(resources.database.pool), deliver)
     games = GameSteps(registry, SeedVault(resources.keyring))
     events = EventSteps(resources.database.pool, resources.publisher)
-    return Worker(
+    play = PlayStep(wallet, games, events, _observe)
+    worker = Worker(
         client,
         task_queue=resources.settings.task_queue,
         workflows=[RoundWorkflow],
-        activities=[wallet.reserve, games.resolve, wallet.settle, wallet.release, events.emit],
+        activities=[play.play, wallet.reserve, games.resolve, wallet.settle, wallet.release, events.emit],
         workflow_runner=UnsandboxedWorkflowRunner(),
         workflow_task_executor=ThreadPoolExecutor(max_workers=4, thread_name_prefix="workflow"),
         max_cached_workflows=CACHED_WORKFLOWS,
@@ -54,3 +59,12 @@ def build(
         max_concurrent_activities=CONCURRENT_STEPS,
         graceful_shutdown_timeout=GRACE,
     )
+    try:
+        async with worker:
+            yield worker
+    finally:
+        await events.close()
+
+
+def _observe(step: str, took_us: int) -> None:
+    metrics.STAGE_SECONDS.labels(step).observe(took_us / 1_000_000)

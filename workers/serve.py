@@ -38,10 +38,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with open_resources(settings) as resources:
         client = await connect_temporal(settings, resources.keyring)
         listener = _listen(settings)
-        async with round_worker.build(client, resources, registry, deliver):
+        async with round_worker.running(client, resources, registry, deliver):
             services = _services(settings, resources, client, registry, waiting_room, _address(listener))
             app = create_app(
-                services, _readiness(resources, client), max_open_requests=settings.max_open_requests
+                services,
+                _readiness(resources, client),
+                max_open_requests=settings.max_open_requests,
+                max_open_bets=settings.max_open_bets,
+                max_running_bets=settings.max_running_bets,
             )
             await _serve_http(app, listener, settings, stop)
 

@@ -1,4 +1,6 @@
-"""One round: reserve, resolve, settle, emit; and release when a step before settle fails."""
+"""One round: reserve, resolve, settle, emit, in one go; step by step when that does not come off; and
+release when a step before settle fails for good.
+"""
 
 import asyncio
 
@@ -11,6 +13,7 @@ from contracts.rounds import (
     Bet,
     DrawReference,
     EmitRequest,
+    Played,
     ReleaseRequest,
     Reservation,
     Resolution,
@@ -30,12 +33,37 @@ class RoundWorkflow:
     """Guarantees that a reserved stake reaches exactly one terminal, settled or void, and that the
     terminal's event reaches the broker, whatever process dies on the way.
 
-    Every step is repeatable: it answers from what it stored. A cancellation voids the round as long as
-    settle has not begun; after that the round goes on to its end, for a result is never taken back.
+    Every step is repeatable: it answers from what it stored. So a round whose one go failed anywhere is
+    simply begun again step by step. A cancellation voids the round as long as nothing is settled; after
+    that the round goes on to its end, for a result is never taken back.
     """
 
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
+        try:
+            played = await self._in_one_go(bet)
+        except (FailureError, asyncio.CancelledError) as failure:
+            if is_cancelled_exception(failure):
+                return await self._void(bet, ROUND_CANCELLED, failure)
+            return await self._step_by_step(bet)
+        return await uninterrupted(self._emit_if_unconfirmed(played))
+
+    async def _in_one_go(self, bet: Bet) -> Played:
+        played: Played = await workflow.execute_local_activity(
+            steps.PLAY.name,
+            bet,
+            result_type=steps.PLAY.result_type,
+            schedule_to_close_timeout=policies.IN_ONE_GO_LIMIT,
+            retry_policy=policies.ONE_ATTEMPT,
+        )
+        return played
+
+    async def _emit_if_unconfirmed(self, played: Played) -> RoundClosed:
+        if played.unconfirmed_event_id is not None:
+            await take(steps.EMIT, EmitRequest(event_id=played.unconfirmed_event_id), policies.EMIT)
+        return RoundClosed(state=played.state, failure_code=played.failure_code, request_id=played.request_id)
+
+    async def _step_by_step(self, bet: Bet) -> RoundClosed:
         try:
             reservation = await take(steps.RESERVE, bet, policies.RESERVE)
         except (FailureError, asyncio.CancelledError) as failure:

@@ -1,13 +1,11 @@
-"""How a round takes a step: the short way first, the patient way when that did not do."""
+"""How a round takes a step when it could not be played in one go: as an activity of its own."""
 
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
-from contracts.failures import NON_RETRYABLE
 from contracts.steps import Request, Result, Step
 from workflows.policies import StepPolicy
 
@@ -15,24 +13,9 @@ T = TypeVar("T")
 
 
 async def take(step: Step[Request, Result], request: Request, policy: StepPolicy) -> Result:
-    """Runs `step` as a local activity and, if that ends in anything but an answer or a final refusal,
-    again as a regular one: steps answer a repeat with what they stored. Raises FailureError when the step
-    refused for good, when its patience ended, or when the workflow was cancelled."""
-    result: Result
-    try:
-        result = await workflow.execute_local_activity(
-            step.name,
-            request,
-            result_type=step.result_type,
-            schedule_to_close_timeout=policy.short_limit,
-            retry_policy=policy.short_retry,
-        )
-    except FailureError as failure:
-        if is_cancelled_exception(failure) or _is_final(failure):
-            raise
-    else:
-        return result
-    result = await workflow.execute_activity(
+    """Runs `step` until it answers: a step answers a repeat with what it stored. Raises FailureError when
+    it refused for good, when its patience ended, or when the workflow was cancelled."""
+    result: Result = await workflow.execute_activity(
         step.name,
         request,
         result_type=step.result_type,
@@ -54,9 +37,3 @@ async def uninterrupted(step: Coroutine[Any, Any, T]) -> T:
             if task.cancelled():
                 raise
     return task.result()
-
-
-def _is_final(failure: FailureError) -> bool:
-    # A failed local activity raises what the step raised, bare; a regular one wraps it in ActivityError.
-    cause = failure.cause if isinstance(failure, ActivityError) else failure
-    return isinstance(cause, ApplicationError) and (cause.non_retryable or cause.type in NON_RETRYABLE)

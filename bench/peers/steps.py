@@ -83,7 +83,7 @@ class Steps:
         return Resolution(outcome=step.outcome, win=step.win)
 
     async def settle(self, bet: Bet, resolution: Resolution) -> Closed:
-        return _closed(await self._wallet.settle(bet, resolution))
+        return _closed((await self._wallet.settle(bet, resolution)).view)
 
     async def release(self, bet: Bet, reason: str) -> Closed:
         """The compensation, when resolve has failed for good."""

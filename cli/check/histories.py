@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from cli.check.report import Tally
 
-FAST_EVENTS: Final = 9
+FAST_EVENTS: Final = 6
 FAST_TRANSITIONS: Final = 2
 VISIBILITY_LIMIT_S: Final = 20.0
 PAUSE_S: Final = 0.1
@@ -33,7 +33,7 @@ class Histories:
     )
     costs: Tally = field(
         default_factory=lambda: Tally(
-            "cost", "fast-path-taken", "most rounds take at most 9 history events and 2 state transitions"
+            "cost", "fast-path-taken", "most rounds take at most 6 history events and 2 state transitions"
         )
     )
     secrecy: Tally = field(

@@ -90,7 +90,7 @@ class Report:
     events_out_of_order: int
     workflows: int
     workflows_failed: int | None
-    fast_rounds: int  # rounds that took the 9 events and 2 state transitions of the fast path
+    fast_rounds: int  # rounds that took the 6 events and 2 state transitions of the fast path
     outcomes_replayed: int
     findings: tuple[Finding, ...]
 
@@ -186,7 +186,7 @@ class Report:
             (
                 "workflows failed",
                 f"{failed} of {self.workflows:,};"
-                f" {self.fast_rounds:,} took the fast path of 9 events and 2 state transitions",
+                f" {self.fast_rounds:,} took the fast path of 6 events and 2 state transitions",
             ),
             ("outcomes replayed", f"{self.outcomes_replayed:,} from their seeds"),
         ]

@@ -60,9 +60,10 @@ CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS 
                 ELSE jsonb_build_object('failure', jsonb_build_object('code', r.failure_code)) END
 $$;
 
--- Puts a closed round's event into the outbox, in the transaction that closed it.
-CREATE FUNCTION record_event(r rounds) RETURNS void LANGUAGE sql AS $$
+-- Puts a closed round's event into the outbox, in the transaction that closed it. Returns the event's data.
+CREATE FUNCTION record_event(r rounds) RETURNS text LANGUAGE sql AS $$
     INSERT INTO outbox (event_id, type, operator_id, player_key, game_id, subject, sequence, data, occurred_at)
     VALUES (r.event_id, 'round.' || r.state, r.operator_id, r.player_key, r.game_id, r.round_id, r.sequence,
             round_event_data(r), r.closed_at)
+    RETURNING data::text
 $$;

@@ -1,10 +1,12 @@
 -- settle: one transaction that fixes the outcome, moves stake and win, takes the player's next sequence
 -- and records the event. The first terminal wins: a round that is closed already is answered as it stands.
+-- event_data is null then, for it is not known here whether that event is out.
 CREATE FUNCTION settle_round(
     p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint
-) RETURNS SETOF round_view LANGUAGE plpgsql AS $$
+) RETURNS TABLE (closed round_view, event_data text) LANGUAGE plpgsql AS $$
 DECLARE
     r rounds;
+    v_event_data text;
     v_house bigint;
     v_available bigint;
 BEGIN
@@ -32,7 +34,7 @@ BEGIN
         UPDATE rounds SET state = 'settled', outcome = p_outcome, win = p_win, balance = v_available,
             sequence = r.sequence, event_id = gen_random_uuid(), closed_at = clock_timestamp()
         WHERE id = r.id RETURNING * INTO r;
-        PERFORM record_event(r);
+        v_event_data := record_event(r);
     END IF;
-    RETURN QUERY SELECT * FROM round_view v WHERE v.id = r.id;
+    RETURN QUERY SELECT v, v_event_data FROM round_view v WHERE v.id = r.id;
 END $$;

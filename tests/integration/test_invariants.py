@@ -360,7 +360,7 @@ def _named(seat: Bet, round_id: str) -> Bet:
 
 async def _settled(pool: asyncpg.Pool, bet: Bet, *, win: int) -> RoundView:
     await rounds.reserve(pool, bet)
-    return await rounds.settle(pool, bet.key, {"roll": 7777 if win else 1}, win)
+    return (await rounds.settle(pool, bet.key, {"roll": 7777 if win else 1}, win)).view
 
 
 def _fact(view: RoundView) -> RoundFact:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from activities.events import EventSteps
 from events.publisher import Publisher
 from security.keyring import Keyring
 from security.signatures import Signer
@@ -51,6 +53,58 @@ async def test_the_sweeper_publishes_what_no_workflow_did(database: Database, pu
     await until(swept)
     assert all([await _published(database, event_id) for event_id in event_ids])
     assert await sweep(database.pool, publisher, older_than_s=0) == 0
+
+
+async def _emitted(steps: EventSteps, database: Database, event_id: str) -> None:
+    found = await outbox.find(database.pool, event_id)
+    assert found is not None
+    await steps.emit_now(found[0])
+
+
+async def test_confirmed_events_are_marked_together_and_none_is_left_when_the_steps_close(
+    database: Database, publisher: Publisher
+) -> None:
+    steps = EventSteps(database.pool, publisher)
+    seat = await take_seat(database, balance=1_000)
+    event_ids = [await _settled(seat) for _ in range(5)]
+    await until(lambda: _connected(publisher))
+    await asyncio.gather(*(_emitted(steps, database, event_id) for event_id in event_ids))
+    assert not any([await _published(database, event_id) for event_id in event_ids])
+    await steps.close()
+    assert all([await _published(database, event_id) for event_id in event_ids])
+
+
+async def test_events_confirmed_while_others_are_being_marked_are_marked_too(
+    database: Database, publisher: Publisher
+) -> None:
+    steps = EventSteps(database.pool, publisher)
+    seat = await take_seat(database, balance=1_000)
+    first, second = await _settled(seat), await _settled(seat)
+    await until(lambda: _connected(publisher))
+    async with locked_row(database, first):
+        await _emitted(steps, database, first)
+        await until(lambda: _a_statement_waits(database))
+        await _emitted(steps, database, second)
+    await steps.close()
+    assert await _published(database, first)
+    assert await _published(database, second)
+
+
+async def _connected(publisher: Publisher) -> bool:
+    return publisher.connected
+
+
+async def _a_statement_waits(database: Database) -> bool:
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return bool(await database.pool.fetchval(waits))
+
+
+@asynccontextmanager
+async def locked_row(database: Database, event_id: str) -> AsyncIterator[None]:
+    """Nobody else can mark the event while the block runs."""
+    async with database.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT 1 FROM outbox WHERE event_id = $1 FOR UPDATE", UUID(event_id))
+        yield
 
 
 async def test_the_sweeper_leaves_rounds_that_are_still_emitting_alone(

@@ -4,11 +4,28 @@ from temporalio import workflow
 
 from contracts import steps
 from contracts.failures import ROUND_CANCELLED
-from contracts.rounds import Bet, ReleaseRequest, Resolution, RoundClosed, RoundState, Terminal
+from contracts.rounds import Bet, Played, ReleaseRequest, Resolution, RoundClosed, RoundState, Terminal
 from contracts.steps import ROUND_WORKFLOW
 from workflows import policies
 from workflows.round import RoundWorkflow
 from workflows.steps import take
+
+
+@workflow.defn(name=ROUND_WORKFLOW)
+class SkipsTheOneGo(RoundWorkflow):
+    @workflow.run
+    async def run(self, bet: Bet) -> RoundClosed:
+        return await self._step_by_step(bet)
+
+
+@workflow.defn(name=ROUND_WORKFLOW)
+class TriesTheOneGoTwice(RoundWorkflow):
+    @workflow.run
+    async def run(self, bet: Bet) -> RoundClosed:
+        return await super().run(bet)
+
+    async def _step_by_step(self, bet: Bet) -> RoundClosed:
+        return await self._emit_if_unconfirmed(await self._in_one_go(bet))
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
@@ -27,6 +44,9 @@ class NeverEmits(RoundWorkflow):
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
         return await super().run(bet)
+
+    async def _emit_if_unconfirmed(self, played: Played) -> RoundClosed:
+        return RoundClosed(state=played.state, request_id=played.request_id)
 
     async def _emit(self, bet: Bet, terminal: Terminal) -> RoundClosed:
         return RoundClosed(state=terminal.state, request_id=bet.request_id)

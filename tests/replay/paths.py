@@ -5,110 +5,122 @@ from typing import Final
 
 from contracts.rounds import Resolution, SettleRequest
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Refuses
-from tests.workflow.stage import Played, Stage, heard, within
+from tests.workflow.stage import Ended, Stage, heard, within
 
-Path = Callable[[Stage], Awaitable[Played]]
-
-# Enough for the short way and a first patient attempt to fail.
-ONCE_TOO_OFTEN: Final = 3
+Path = Callable[[Stage], Awaitable[Ended]]
 
 
-async def settled(stage: Stage) -> Played:
+async def settled(stage: Stage) -> Ended:
     return await stage.play()
 
 
-async def declined(stage: Stage) -> Played:
+async def declined(stage: Stage) -> Ended:
     stage.world.balance = 0
     return await stage.play(whole=False)
 
 
-async def settled_before(stage: Stage) -> Played:
+async def settled_before(stage: Stage) -> Ended:
     stage.world.reserve(stage.bet)
     stage.world.settle(SettleRequest(bet=stage.bet, resolution=Resolution(outcome={}, win=0)))
     return await stage.play()
 
 
-async def patient_reserve(stage: Stage) -> Played:
-    return await _patient(stage, "reserve")
+async def unconfirmed(stage: Stage) -> Ended:
+    stage.set(Breaks(step="emit", way=SHORT))
+    return await stage.play()
 
 
-async def patient_resolve(stage: Stage) -> Played:
-    return await _patient(stage, "resolve")
+async def step_by_step(stage: Stage) -> Ended:
+    _leave_the_one_go(stage)
+    return await stage.play()
 
 
-async def patient_settle(stage: Stage) -> Played:
-    return await _patient(stage, "settle")
+async def step_by_step_with_repeats(stage: Stage) -> Ended:
+    _leave_the_one_go(stage)
+    for step in ("reserve", "resolve", "settle", "emit"):
+        stage.set(Breaks(step=step, way=PATIENT, times=2))
+    return await stage.play()
 
 
-async def patient_emit(stage: Stage) -> Played:
-    return await _patient(stage, "emit")
+async def declined_step_by_step(stage: Stage) -> Ended:
+    _leave_the_one_go(stage)
+    return await declined(stage)
 
 
-async def slow_settle(stage: Stage) -> Played:
+async def settled_unheard(stage: Stage) -> Ended:
+    stage.set(Breaks(step="settle", way=SHORT, late=True))
+    return await stage.play()
+
+
+async def slow_settle(stage: Stage) -> Ended:
     stage.set(Hangs(step="settle", way=SHORT))
     return await stage.play()
 
 
-async def void_after_reserve_refused(stage: Stage) -> Played:
-    stage.set(Refuses(step="reserve"))
+async def slow_emit(stage: Stage) -> Ended:
+    stage.set(Hangs(step="emit", way=SHORT))
     return await stage.play()
 
 
-async def void_after_reserve_uncertain(stage: Stage) -> Played:
+async def void_after_reserve_refused(stage: Stage) -> Ended:
+    stage.set(Refuses(step="reserve", times=2))
+    return await stage.play()
+
+
+async def void_after_reserve_uncertain(stage: Stage) -> Ended:
     stage.set(Breaks(step="reserve", times=None))
     return await stage.play()
 
 
-async def void_after_resolve_refused(stage: Stage) -> Played:
-    stage.set(Refuses(step="resolve"))
+async def void_after_resolve_refused(stage: Stage) -> Ended:
+    stage.set(Refuses(step="resolve", times=2))
     return await stage.play()
 
 
-async def void_after_resolve_given_up(stage: Stage) -> Played:
+async def void_after_resolve_given_up(stage: Stage) -> Ended:
     stage.set(Breaks(step="resolve", times=None))
     return await stage.play()
 
 
-async def void_with_patient_release(stage: Stage) -> Played:
-    stage.set(Refuses(step="resolve"))
-    return await _patient(stage, "release")
-
-
-async def cancelled_before_it_began(stage: Stage) -> Played:
+async def cancelled_before_it_began(stage: Stage) -> Ended:
     handle = await stage.start(eager=False)
     await handle.cancel()
     async with stage.worker():
         return await stage.end(handle)
 
 
-async def cancelled_during_reserve(stage: Stage) -> Played:
+async def cancelled_during_reserve(stage: Stage) -> Ended:
     return await _cancelled_during(stage, "reserve")
 
 
-async def cancelled_during_resolve(stage: Stage) -> Played:
+async def cancelled_during_resolve(stage: Stage) -> Ended:
     return await _cancelled_during(stage, "resolve")
 
 
-async def cancelled_during_settle(stage: Stage) -> Played:
+async def cancelled_during_settle(stage: Stage) -> Ended:
     return await _cancelled_during(stage, "settle")
 
 
-async def cancelled_during_emit(stage: Stage) -> Played:
+async def cancelled_during_emit(stage: Stage) -> Ended:
     return await _cancelled_during(stage, "emit")
 
 
-async def cancelled_during_release(stage: Stage) -> Played:
-    stage.set(Refuses(step="resolve"))
+async def cancelled_during_release(stage: Stage) -> Ended:
+    stage.set(Refuses(step="resolve", way=PATIENT))
     return await _cancelled_during(stage, "release")
 
 
-async def cancelled_when_settled_before(stage: Stage) -> Played:
-    stage.world.reserve(stage.bet)
-    stage.world.settle(SettleRequest(bet=stage.bet, resolution=Resolution(outcome={}, win=0)))
-    return await _cancelled_during(stage, "emit")
+async def cancelled_when_settled_unheard(stage: Stage) -> Ended:
+    stage.set(Breaks(step="settle", way=SHORT, late=True))
+    return await _cancelled_at(stage, "emit")
 
 
-async def cancelled_too_late(stage: Stage) -> Played:
+async def cancelled_when_unconfirmed(stage: Stage) -> Ended:
+    stage.set(Breaks(step="emit", way=SHORT))
+    return await _cancelled_at(stage, "emit")
+
+
+async def cancelled_too_late(stage: Stage) -> Ended:
     hangs = stage.set(Hangs(step="emit", way=SHORT))
     async with stage.playing() as handle:
         await within(hangs.reached)
@@ -117,8 +129,8 @@ async def cancelled_too_late(stage: Stage) -> Played:
         return await stage.end(handle)
 
 
-async def settle_refused(stage: Stage) -> Played:
-    stage.set(Refuses(step="settle"))
+async def settle_refused(stage: Stage) -> Ended:
+    stage.set(Refuses(step="settle", times=2))
     return await stage.play(whole=False)
 
 
@@ -128,37 +140,42 @@ PATHS: Final[dict[str, Path]] = {
         settled,
         declined,
         settled_before,
-        patient_reserve,
-        patient_resolve,
-        patient_settle,
-        patient_emit,
+        unconfirmed,
+        step_by_step,
+        step_by_step_with_repeats,
+        declined_step_by_step,
+        settled_unheard,
         slow_settle,
+        slow_emit,
         void_after_reserve_refused,
         void_after_reserve_uncertain,
         void_after_resolve_refused,
         void_after_resolve_given_up,
-        void_with_patient_release,
         cancelled_before_it_began,
         cancelled_during_reserve,
         cancelled_during_resolve,
         cancelled_during_settle,
         cancelled_during_emit,
         cancelled_during_release,
-        cancelled_when_settled_before,
+        cancelled_when_settled_unheard,
+        cancelled_when_unconfirmed,
         cancelled_too_late,
         settle_refused,
     )
 }
 
 
-async def _patient(stage: Stage, step: str) -> Played:
-    stage.set(Breaks(step=step, times=ONCE_TOO_OFTEN))
-    return await stage.play()
+def _leave_the_one_go(stage: Stage) -> None:
+    stage.set(Breaks(step="reserve", way=SHORT))
 
 
-async def _cancelled_during(stage: Stage, step: str) -> Played:
-    """While its patient attempt is under way, so that the workflow hears of it there and then."""
-    stage.set(Breaks(step=step, way=SHORT, times=None))
+async def _cancelled_during(stage: Stage, step: str) -> Ended:
+    _leave_the_one_go(stage)
+    return await _cancelled_at(stage, step)
+
+
+async def _cancelled_at(stage: Stage, step: str) -> Ended:
+    """While `step` is under way as an activity, so that the workflow hears of it there and then."""
     hangs = stage.set(Hangs(step=step, way=PATIENT))
     async with stage.playing() as handle:
         await within(hangs.reached)

@@ -28,12 +28,12 @@ AT_ONCE = asyncio.Semaphore(3)
 
 async def record(client: Client, name: str) -> list[str]:
     async with AT_ONCE:
-        played = await PATHS[name](Stage(client, name.replace("_", "-")))
-    retold = {"workflow_task_timed_out"} & set(played.event_types)
+        ended = await PATHS[name](Stage(client, name.replace("_", "-")))
+    retold = {"workflow_task_timed_out"} & set(ended.event_types)
     assert not retold, f"{name}: a workflow task took too long, so this is not the path; record it again"
-    history = _without_private(json.loads(played.history.to_json()))
+    history = _without_private(json.loads(ended.history.to_json()))
     (fingerprints.HISTORIES / f"{name}.json").write_text(json.dumps(history, indent=1) + "\n")
-    print(f"recorded {name}: {len(played.history.events)} events")  # noqa: T201 - a command's output
+    print(f"recorded {name}: {len(ended.history.events)} events")  # noqa: T201 - a command's output
     return fingerprints.commands(fingerprints.recorded(name))
 
 

@@ -14,10 +14,16 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunne
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.changed import NeverEmits, NeverReleases, ReleasesWhatItShouldSettle
+from tests.replay.changed import (
+    NeverEmits,
+    NeverReleases,
+    ReleasesWhatItShouldSettle,
+    SkipsTheOneGo,
+    TriesTheOneGoTwice,
+)
 from tests.replay.fingerprints import HISTORIES, WHAT_TO_DO, commands, read, recorded
 from tests.replay.paths import PATHS
-from tests.workflow.server import IDENTITY
+from tests.workflow.server import IDENTITY, PLAIN
 from tests.workflow.stage import Stage
 from workflows.round import RoundWorkflow
 
@@ -32,15 +38,16 @@ RECORDED = sorted(file.stem for file in HISTORIES.glob("*.json"))
 @pytest.mark.parametrize("name", RECORDED)
 async def test_a_recorded_history_replays(name: str, runner: WorkflowRunner) -> None:
     with _explained(name):
-        await Replayer(workflows=[RoundWorkflow], workflow_runner=runner).replay_workflow(recorded(name))
+        replayer = Replayer(workflows=[RoundWorkflow], workflow_runner=runner, data_converter=PLAIN)
+        await replayer.replay_workflow(recorded(name))
 
 
 @pytest.mark.parametrize("name", PATHS)
 async def test_a_path_still_asks_for_the_commands_it_was_recorded_with(name: str, skipping: Client) -> None:
     """Sees also what a replay does not: a path that leaves the recorded one or goes on beyond it."""
     with _explained(name):
-        played = await PATHS[name](Stage(skipping, uuid4().hex[:8]))
-        assert commands(played.history) == read()[name]
+        ended = await PATHS[name](Stage(skipping, uuid4().hex[:8]))
+        assert commands(ended.history) == read()[name]
 
 
 @pytest.mark.parametrize("name", PATHS)
@@ -56,17 +63,23 @@ def test_every_path_is_recorded_and_every_recording_belongs_to_a_path() -> None:
 @pytest.mark.parametrize(
     ("changed", "name"),
     [
-        (ReleasesWhatItShouldSettle, "settled"),
-        (ReleasesWhatItShouldSettle, "patient_settle"),
-        (NeverEmits, "settled"),
+        (SkipsTheOneGo, "settled"),
+        (SkipsTheOneGo, "step_by_step"),
+        (TriesTheOneGoTwice, "step_by_step"),
+        (TriesTheOneGoTwice, "slow_settle"),
+        (ReleasesWhatItShouldSettle, "step_by_step"),
+        (ReleasesWhatItShouldSettle, "slow_settle"),
+        (NeverEmits, "unconfirmed"),
+        (NeverEmits, "step_by_step"),
         (NeverEmits, "void_after_resolve_refused"),
         (NeverReleases, "void_after_reserve_uncertain"),
+        (NeverReleases, "cancelled_before_it_began"),
         (NeverReleases, "cancelled_during_resolve"),
     ],
 )
 async def test_a_history_does_not_replay_on_a_workflow_that_was_changed(changed: type, name: str) -> None:
     with pytest.raises(NondeterminismError):
-        await Replayer(workflows=[changed]).replay_workflow(recorded(name))
+        await Replayer(workflows=[changed], data_converter=PLAIN).replay_workflow(recorded(name))
 
 
 @pytest.mark.parametrize("name", RECORDED)

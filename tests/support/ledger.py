@@ -59,7 +59,7 @@ class Seat:
         return await rounds.reserve(self.database.pool, bet)
 
     async def settle(self, bet: Bet, win: int) -> RoundView:
-        return await rounds.settle(self.database.pool, bet.key, OUTCOME, win)
+        return (await rounds.settle(self.database.pool, bet.key, OUTCOME, win)).view
 
     async def release(self, bet: Bet) -> RoundView:
         return await rounds.release(self.database.pool, bet, "resolve-failed", "for a test")

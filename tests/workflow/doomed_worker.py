@@ -15,6 +15,7 @@ from temporalio.worker import Worker
 
 from tests.workflow.fake_steps import FakeSteps
 from tests.workflow.faults import Fault
+from tests.workflow.server import PLAIN
 from tests.workflow.stage import STICKY_TIMEOUT
 from tests.workflow.world import World
 from workflows.round import RoundWorkflow
@@ -42,7 +43,7 @@ class Legacy:
 async def main(address: str, task_queue: str, path: Path) -> None:
     legacy = Legacy.load(path)
     steps = FakeSteps(legacy.world, legacy.faults, changed=lambda: legacy.store(path))
-    client = await Client.connect(address)
+    client = await Client.connect(address, data_converter=PLAIN)
     await Worker(
         client,
         task_queue=task_queue,

@@ -1,4 +1,6 @@
-"""The five steps of a round as fakes: they act on a World and suffer the faults that a test sets."""
+"""The steps of a round as fakes: they act on a World and suffer the faults that a test sets. The one go is
+production's own, with the fakes as its wallet, its games and its events.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -6,7 +8,9 @@ from typing import Any, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.play import PlayStep
 from contracts import steps
+from contracts.events import RecordedEvent
 from contracts.failures import LEDGER_CONFLICT
 from contracts.rounds import (
     Bet,
@@ -25,8 +29,9 @@ T = TypeVar("T")
 
 
 class FakeSteps:
-    """`attempts` lists every attempt in the order it began: "settle" the short way, "patient settle" the
-    patient one. `changed` is called after each effect and before each fault strikes."""
+    """`attempts` lists every attempt in the order it began: "settle" within the one go, "patient settle" as
+    an activity of its own. `observed` lists what the one go said that it took: step and microseconds.
+    `changed` is called after each effect and before each fault strikes."""
 
     def __init__(
         self, world: World, faults: Sequence[Fault] = (), changed: Callable[[], None] = lambda: None
@@ -35,10 +40,12 @@ class FakeSteps:
         self._faults = faults
         self._changed = changed
         self.attempts: list[str] = []
+        self.observed: list[tuple[str, int]] = []
+        self._one_go = PlayStep(self, self, self, lambda *step: self.observed.append(step))
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
-        return [self.reserve, self.resolve, self.settle, self.release, self.emit]
+        return [self._one_go.play, self.reserve, self.resolve, self.settle, self.release, self.emit]
 
     @activity.defn(name=steps.RESERVE.name)
     async def reserve(self, bet: Bet) -> Reservation:
@@ -50,6 +57,10 @@ class FakeSteps:
 
     @activity.defn(name=steps.SETTLE.name)
     async def settle(self, request: SettleRequest) -> Terminal:
+        terminal, _ = await self.settle_with_event(request)
+        return terminal
+
+    async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
         try:
             return await self._take(steps.SETTLE.name, lambda: self._world.settle(request))
         except NothingReserved:
@@ -62,6 +73,9 @@ class FakeSteps:
     @activity.defn(name=steps.EMIT.name)
     async def emit(self, request: EmitRequest) -> bool:
         return await self._take(steps.EMIT.name, lambda: self._world.emit(request))
+
+    async def emit_now(self, event: RecordedEvent) -> None:
+        await self._take(steps.EMIT.name, lambda: self._world.publish(event))
 
     async def _take(self, step: str, effect: Callable[[], T]) -> T:
         way = SHORT if activity.info().is_local else PATIENT

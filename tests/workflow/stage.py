@@ -19,10 +19,11 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import Replayer, Worker
 
-from contracts.rounds import Bet, RoundClosed, RoundKey
+from contracts.rounds import Bet, Played, RoundClosed, RoundKey
 from contracts.steps import ROUND_WORKFLOW
 from tests.workflow.fake_steps import FakeSteps
 from tests.workflow.faults import Fault
+from tests.workflow.server import PLAIN
 from tests.workflow.world import World
 from workflows.round import RoundWorkflow
 
@@ -30,7 +31,7 @@ STAKE: Final = 100
 REQUEST_ID: Final = "request-1"
 # Long, so that a busy machine does not make a task run twice; tests that kill a worker take the short one.
 TASK_TIMEOUT: Final = timedelta(seconds=10)
-SHORT_TASK_TIMEOUT: Final = timedelta(seconds=2)
+SHORT_TASK_TIMEOUT: Final = timedelta(seconds=3)
 # How long a task waits for a worker that remembers the workflow but is gone.
 STICKY_TIMEOUT: Final = timedelta(seconds=1)
 # Nothing here takes so long unless it is stuck.
@@ -41,7 +42,7 @@ AnyFault = TypeVar("AnyFault", bound=Fault)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Played:
+class Ended:
     """A round that has ended: as its workflow answered, and as Temporal recorded it."""
 
     status: WorkflowExecutionStatus
@@ -58,6 +59,18 @@ class Played:
         """By the workflow's own clock, skipped time included."""
         first, last = self.history.events[0], self.history.events[-1]
         return last.event_time.ToDatetime() - first.event_time.ToDatetime()
+
+    @property
+    def one_goes(self) -> list[Played | None]:
+        """What each one go that the history knows of answered; None for one that failed."""
+        markers = [e.marker_recorded_event_attributes for e in self.history.events if _is_marker(e)]
+        convert = PLAIN.payload_converter.from_payloads
+        return [
+            convert(list(marker.details["result"].payloads), [Played])[0]
+            if not marker.HasField("failure")
+            else None
+            for marker in markers
+        ]
 
 
 class Stage:
@@ -126,11 +139,11 @@ class Stage:
         )
         return handle
 
-    async def play(self, *, whole: bool = True) -> Played:
+    async def play(self, *, whole: bool = True) -> Ended:
         async with self.worker():
             return await self.end(await self.start(), whole=whole)
 
-    async def end(self, handle: Handle, *, whole: bool = True) -> Played:
+    async def end(self, handle: Handle, *, whole: bool = True) -> Ended:
         closed: RoundClosed | None = None
         failure: BaseException | None = None
         async with asyncio.timeout(STUCK_S):
@@ -145,8 +158,8 @@ class Stage:
             fault.assert_spent()
         if whole:
             self.world.assert_whole()
-        await Replayer(workflows=[RoundWorkflow]).replay_workflow(history)
-        return Played(status=description.status, closed=closed, failure=failure, history=history)
+        await Replayer(workflows=[RoundWorkflow], data_converter=PLAIN).replay_workflow(history)
+        return Ended(status=description.status, closed=closed, failure=failure, history=history)
 
     @asynccontextmanager
     async def playing(self) -> AsyncIterator[Handle]:
@@ -169,6 +182,10 @@ async def heard(handle: Handle) -> None:
             requested |= event.HasField("workflow_execution_cancel_requested_event_attributes")
             if requested and event.HasField("workflow_task_completed_event_attributes"):
                 return
+
+
+def _is_marker(event: HistoryEvent) -> bool:
+    return event.HasField("marker_recorded_event_attributes")
 
 
 def _short(event: HistoryEvent) -> str:

@@ -1,74 +1,107 @@
 """RoundWorkflow when it is cancelled: before settle the round is void, from settle on it goes to its end."""
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import CancelledError
 
 from contracts.failures import RESOLVE_FAILED, ROUND_CANCELLED
-from contracts.rounds import Resolution, RoundState, SettleRequest
+from contracts.rounds import ReleaseRequest, Resolution, RoundState, SettleRequest
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs
-from tests.workflow.journeys import PAID, QUICK_ATTEMPTS, SETTLED, journey_through
-from tests.workflow.stage import Played, Stage, heard, within
+from tests.workflow.journeys import ONE_GO, PAID, SETTLED, step_by_step_through
+from tests.workflow.stage import Ended, Stage, heard, within
 from tests.workflow.world import OPENING_BALANCE
+
+late_or_not = pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
 
 
 @pytest.mark.parametrize("step", ["reserve", "resolve"])
-@pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
+@late_or_not
 async def test_a_round_cancelled_before_settle_gives_the_stake_back_and_ends_cancelled(
     stage: Stage, step: str, late: bool
 ) -> None:
-    stage.set(Breaks(step=step, way=SHORT, times=2))
+    step_by_step_through(step, stage)
     hangs = stage.set(Hangs(step=step, way=PATIENT, late=late))
     async with stage.playing() as handle:
         await within(hangs.reached)
         await handle.cancel()
-        played = await stage.end(handle)
+        ended = await stage.end(handle)
     reserved = step == "resolve" or late
     assert stage.world.effects == ["reserve"] * reserved + ["release", "emit"]
-    assert stage.attempts[-2:] == ["release", "emit"]
-    _assert_cancelled(stage, played)
+    assert stage.attempts[-2:] == ["patient release", "patient emit"]
+    _assert_cancelled(stage, ended)
 
 
 async def test_a_cancelled_reserve_that_comes_late_holds_nothing(stage: Stage) -> None:
-    stage.set(Breaks(step="reserve", way=SHORT, times=2))
+    step_by_step_through("reserve", stage)
     late = stage.set(Hangs(step="reserve", way=PATIENT, deaf=True))
     async with stage.playing() as handle:
         await within(late.reached)
         await handle.cancel()
-        played = await stage.end(handle)
+        ended = await stage.end(handle)
         late.go.set()
         await within(late.over)
     assert stage.world.effects == ["release", "emit"]
     stage.world.assert_whole()
-    _assert_cancelled(stage, played)
+    _assert_cancelled(stage, ended)
+
+
+@pytest.mark.parametrize("step", ["reserve", "resolve", "settle"])
+async def test_a_one_go_that_comes_back_after_its_round_was_cancelled_holds_and_pays_nothing(
+    stage: Stage, step: str
+) -> None:
+    late = stage.set(Hangs(step=step, way=SHORT, deaf=True))
+    hangs = stage.set(Hangs(step="reserve", way=PATIENT))
+    async with stage.playing() as handle:
+        await within(hangs.reached)
+        await handle.cancel()
+        ended = await stage.end(handle)
+        late.go.set()
+        await within(late.over)
+    assert stage.world.effects == ["reserve"] * (step != "reserve") + ["release", "emit"]
+    stage.world.assert_whole()
+    _assert_cancelled(stage, ended)
 
 
 @pytest.mark.parametrize("step", ["settle", "release", "emit"])
-@pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
+@late_or_not
 async def test_a_round_cancelled_from_settle_on_or_while_it_is_voided_goes_to_its_end(
     stage: Stage, step: str, late: bool
 ) -> None:
-    journey = journey_through(step, stage)
-    quick = QUICK_ATTEMPTS[step]
-    stage.set(Breaks(step=step, way=SHORT, times=quick))
+    journey = step_by_step_through(step, stage)
     hangs = stage.set(Hangs(step=step, way=PATIENT, late=late))
     async with stage.playing() as handle:
         await within(hangs.reached)
         await handle.cancel()
         await heard(handle)
         hangs.go.set()
-        played = await stage.end(handle)
-    assert stage.attempts == journey.troubled(step, [step] * quick + [f"patient {step}"])
+        ended = await stage.end(handle)
+    assert stage.attempts == list(journey.attempts)
     assert stage.world.effects == list(journey.effects)
-    assert played.closed == journey.closed
-    assert played.status is WorkflowExecutionStatus.COMPLETED
+    assert ended.closed == journey.closed
+    assert ended.status is WorkflowExecutionStatus.COMPLETED
 
 
-@pytest.mark.parametrize("step", ["reserve", "resolve", "settle", "emit"])
-async def test_a_cancellation_that_the_fast_path_outran_finds_the_round_settled(
-    stage: Stage, step: str
+@late_or_not
+async def test_a_round_cancelled_when_only_its_event_is_left_goes_to_its_end(
+    stage: Stage, late: bool
 ) -> None:
-    """Temporal tells of a cancellation only with the next workflow task. The fast path has none: it plays
+    stage.set(Breaks(step="emit", way=SHORT))
+    hangs = stage.set(Hangs(step="emit", way=PATIENT, late=late))
+    async with stage.playing() as handle:
+        await within(hangs.reached)
+        await handle.cancel()
+        await heard(handle)
+        hangs.go.set()
+        ended = await stage.end(handle)
+    assert stage.attempts == [*ONE_GO, "patient emit"]
+    assert stage.world.effects == list(PAID.effects)
+    assert ended.closed == SETTLED
+    assert ended.status is WorkflowExecutionStatus.COMPLETED
+
+
+@pytest.mark.parametrize("step", ONE_GO)
+async def test_a_cancellation_that_the_one_go_outran_finds_the_round_settled(stage: Stage, step: str) -> None:
+    """Temporal tells of a cancellation only with the next workflow task. A round in one go has none: it plays
     to its end, then Temporal rejects that task for what it did not know, and the round is run again with
     the cancellation at its start. So release is asked for, and the ledger's answer stands: settled."""
     hangs = stage.set(Hangs(step=step, way=SHORT))
@@ -76,74 +109,113 @@ async def test_a_cancellation_that_the_fast_path_outran_finds_the_round_settled(
         await within(hangs.reached)
         await handle.cancel()
         hangs.go.set()
-        played = await stage.end(handle)
-    assert "workflow_task_failed" in played.event_types
-    assert stage.attempts == [*PAID.attempts, "release", "emit"]
+        ended = await stage.end(handle)
+    assert "workflow_task_failed" in ended.event_types
+    assert stage.attempts == [*ONE_GO, "patient release", "patient emit"]
     assert stage.world.effects == list(PAID.effects)
-    assert played.closed == SETTLED
-    assert played.status is WorkflowExecutionStatus.COMPLETED
+    assert ended.closed == SETTLED
+    assert ended.status is WorkflowExecutionStatus.COMPLETED
+
+
+async def test_a_cancellation_that_a_refusal_outran_finds_the_round_declined(skipping: Client) -> None:
+    stage = Stage(skipping, "refused-before-cancelled", stake=OPENING_BALANCE + 1)
+    hangs = stage.set(Hangs(step="reserve", way=SHORT))
+    async with stage.playing() as handle:
+        await within(hangs.reached)
+        await handle.cancel()
+        hangs.go.set()
+        ended = await stage.end(handle)
+    assert stage.attempts == ["reserve", "patient release"]
+    assert stage.world.effects == ["decline"]
+    assert ended.closed is not None
+    assert ended.closed.state is RoundState.DECLINED
+    assert ended.status is WorkflowExecutionStatus.COMPLETED
 
 
 async def test_a_cancellation_that_a_release_outran_finds_the_round_void_for_its_first_reason(
     stage: Stage,
 ) -> None:
-    journey = journey_through("release", stage)
-    hangs = stage.set(Hangs(step="release", way=SHORT))
+    step_by_step_through("reserve", stage)
+    hangs = stage.set(Hangs(step="reserve", way=PATIENT, late=True))
     async with stage.playing() as handle:
         await within(hangs.reached)
+        stage.world.release(
+            ReleaseRequest(bet=stage.bet, failure_code=RESOLVE_FAILED, failure_detail="by another worker")
+        )
         await handle.cancel()
-        hangs.go.set()
-        played = await stage.end(handle)
-    assert stage.attempts == [*journey.attempts, "release", "emit"]
-    assert stage.world.effects == list(journey.effects)
+        ended = await stage.end(handle)
+    assert stage.attempts == ["reserve", "patient reserve", "patient release", "patient emit"]
+    assert stage.world.effects == ["reserve", "release", "emit"]
     assert stage.world.rounds[stage.bet.key].failure_code == RESOLVE_FAILED
-    assert played.status is WorkflowExecutionStatus.CANCELED
+    assert ended.status is WorkflowExecutionStatus.CANCELED
 
 
-@pytest.mark.parametrize("step", ["reserve", "resolve"])
-async def test_a_cancellation_during_a_short_step_is_heard_when_the_step_turns_patient(
-    stage: Stage, step: str
+@pytest.mark.parametrize(
+    ("step", "late"),
+    [("reserve", False), ("reserve", True), ("resolve", False), ("resolve", True), ("settle", False)],
+)
+async def test_a_cancellation_during_a_one_go_that_ends_before_settle_took_effect_voids_the_round(
+    stage: Stage, step: str, late: bool
 ) -> None:
-    short = stage.set(Hangs(step=step, way=SHORT))
-    async with stage.playing() as handle:
-        await within(short.reached)
-        await handle.cancel()
-        played = await stage.end(handle)
-    # The patient reserve may or may not have begun when the cancellation overtook it.
+    """It is heard when the round turns to go step by step."""
+    ended = await _cancelled_during_one_go(stage, Hangs(step=step, way=SHORT, late=late))
+    # Reserve as an activity of its own may or may not have begun when the cancellation overtook it.
     assert [effect for effect in stage.world.effects if effect != "reserve"] == ["release", "emit"]
-    _assert_cancelled(stage, played)
+    assert stage.attempts[-2:] == ["patient release", "patient emit"]
+    _assert_cancelled(stage, ended)
+
+
+@pytest.mark.parametrize(("step", "late"), [("settle", True), ("emit", False), ("emit", True)])
+async def test_a_cancellation_during_a_one_go_that_had_settled_finds_the_round_settled(
+    stage: Stage, step: str, late: bool
+) -> None:
+    ended = await _cancelled_during_one_go(stage, Hangs(step=step, way=SHORT, late=late))
+    assert stage.world.effects == list(PAID.effects)
+    assert ended.closed == SETTLED
+    assert ended.status is WorkflowExecutionStatus.COMPLETED
 
 
 async def test_a_round_cancelled_before_any_worker_saw_it_is_void_and_never_reserved(stage: Stage) -> None:
     handle = await stage.start(eager=False)
     await handle.cancel()
     async with stage.worker():
-        played = await stage.end(handle)
-    assert stage.attempts == ["release", "emit"]
+        ended = await stage.end(handle)
+    assert stage.attempts == ["patient release", "patient emit"]
     assert stage.world.effects == ["release", "emit"]
-    _assert_cancelled(stage, played)
+    _assert_cancelled(stage, ended)
 
 
+@pytest.mark.parametrize("way", [SHORT, PATIENT])
 async def test_a_round_that_was_settled_before_is_emitted_though_its_repeat_be_cancelled(
-    stage: Stage,
+    stage: Stage, way: str
 ) -> None:
     stage.world.reserve(stage.bet)
     stage.world.settle(SettleRequest(bet=stage.bet, resolution=Resolution(outcome={}, win=0)))
-    stage.set(Breaks(step="emit", way=SHORT))
+    if way == PATIENT:
+        stage.set(Breaks(step="reserve", way=SHORT))
     hangs = stage.set(Hangs(step="emit", way=PATIENT))
     async with stage.playing() as handle:
         await within(hangs.reached)
         await handle.cancel()
         await heard(handle)
         hangs.go.set()
-        played = await stage.end(handle)
-    assert played.closed == SETTLED
+        ended = await stage.end(handle)
+    assert ended.closed == SETTLED
     assert stage.world.effects == ["reserve", "settle", "emit"]
 
 
-def _assert_cancelled(stage: Stage, played: Played) -> None:
-    assert played.status is WorkflowExecutionStatus.CANCELED
-    assert isinstance(played.failure, CancelledError)
+async def _cancelled_during_one_go(stage: Stage, hangs: Hangs) -> Ended:
+    """The one go hangs to its limit, so it has not outrun the cancellation."""
+    stage.set(hangs)
+    async with stage.playing() as handle:
+        await within(hangs.reached)
+        await handle.cancel()
+        return await stage.end(handle)
+
+
+def _assert_cancelled(stage: Stage, ended: Ended) -> None:
+    assert ended.status is WorkflowExecutionStatus.CANCELED
+    assert isinstance(ended.failure, CancelledError)
     round_ = stage.world.rounds[stage.bet.key]
     assert (round_.state, round_.failure_code) == (RoundState.VOID, ROUND_CANCELLED)
     assert stage.world.balance == OPENING_BALANCE

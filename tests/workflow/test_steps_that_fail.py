@@ -1,4 +1,8 @@
-"""RoundWorkflow when a step fails: once, for long, for good, or longer than there is patience."""
+"""RoundWorkflow when a step fails: once, for long, for good, or longer than there is patience.
+
+What fails within the one go costs that one go, and the round is begun again step by step; so only an
+activity of its own may refuse a round for good.
+"""
 
 from datetime import timedelta
 
@@ -15,64 +19,97 @@ from contracts.failures import (
 )
 from contracts.rounds import RoundClosed, RoundState
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Meddles, Refuses
-from tests.workflow.journeys import QUICK_ATTEMPTS, STEPS, journey_through
+from tests.workflow.journeys import (
+    ONE_GO,
+    PAID,
+    STEP_BY_STEP,
+    STEPS,
+    one_go_breaking_at,
+    step_by_step_through,
+)
 from tests.workflow.stage import REQUEST_ID, Stage
 from tests.workflow.world import OPENING_BALANCE
 from workflows import policies
 
 late_or_not = pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
-either_way = pytest.mark.parametrize("way", [SHORT, PATIENT])
+# For what an activity does last: whether the one go had come as far, or had been left at its beginning.
+either_way = pytest.mark.parametrize("way", [SHORT, PATIENT], ids=["also-in-one-go", "only-step-by-step"])
 
 
-@pytest.mark.parametrize("step", ["reserve", "resolve", "settle", "release"])
+@pytest.mark.parametrize("step", ONE_GO)
 @late_or_not
-async def test_a_step_that_fails_once_is_mended_by_its_quick_repeat(
+async def test_a_step_that_breaks_within_the_one_go_costs_only_that_one_go(
     stage: Stage, step: str, late: bool
 ) -> None:
-    journey = journey_through(step, stage)
-    stage.set(Breaks(step=step, late=late))
-    played = await stage.play()
-    assert stage.attempts == journey.troubled(step, [step, step])
+    journey = one_go_breaking_at(step, late=late)
+    stage.set(Breaks(step=step, way=SHORT, late=late))
+    ended = await stage.play()
+    assert stage.attempts == list(journey.attempts)
     assert stage.world.effects == list(journey.effects)
-    assert played.closed == journey.closed
-    assert "activity_task_scheduled" not in played.event_types
+    assert ended.closed == journey.closed
+    assert ended.status is WorkflowExecutionStatus.COMPLETED
 
 
-@late_or_not
-async def test_an_emit_that_fails_once_goes_on_the_patient_way(stage: Stage, late: bool) -> None:
-    journey = journey_through("emit", stage)
-    stage.set(Breaks(step="emit", late=late))
-    played = await stage.play()
-    assert stage.attempts == journey.troubled("emit", ["emit", "patient emit"])
+@pytest.mark.parametrize("step", ONE_GO)
+async def test_a_step_that_refuses_within_the_one_go_is_asked_again_before_the_round_is_given_up(
+    stage: Stage, step: str
+) -> None:
+    journey = one_go_breaking_at(step, late=False)
+    stage.set(Refuses(step=step, way=SHORT))
+    ended = await stage.play()
+    assert stage.attempts == list(journey.attempts)
     assert stage.world.effects == list(journey.effects)
-    assert played.closed == journey.closed
+    assert ended.closed == journey.closed
 
 
 @pytest.mark.parametrize("step", STEPS)
 @late_or_not
-async def test_a_step_that_fails_for_long_is_mended_on_the_patient_way(
+async def test_a_step_that_fails_for_long_is_mended_by_its_repeats(
     stage: Stage, step: str, late: bool
 ) -> None:
-    quick, patient = QUICK_ATTEMPTS[step], 4
-    journey = journey_through(step, stage)
-    stage.set(Breaks(step=step, late=late, times=quick + patient))
-    played = await stage.play()
-    assert stage.attempts == journey.troubled(step, [step] * quick + [f"patient {step}"] * (patient + 1))
+    journey = step_by_step_through(step, stage)
+    stage.set(Breaks(step=step, way=PATIENT, late=late, times=5))
+    ended = await stage.play()
+    assert stage.attempts == journey.troubled(step, 5)
     assert stage.world.effects == list(journey.effects)
-    assert played.closed == journey.closed
-    assert played.status is WorkflowExecutionStatus.COMPLETED
+    assert ended.closed == journey.closed
+    assert ended.status is WorkflowExecutionStatus.COMPLETED
+
+
+@pytest.mark.parametrize("step", ONE_GO)
+@late_or_not
+async def test_a_step_that_fails_for_long_from_the_one_go_on_is_mended_by_its_repeats(
+    stage: Stage, step: str, late: bool
+) -> None:
+    journey = one_go_breaking_at(step, late=late)
+    # A settle whose answer was lost is not asked again: reserve tells that the round is closed.
+    repeats = 0 if step == "settle" and late else 4
+    stage.set(Breaks(step=step, late=late, times=1 + repeats))
+    ended = await stage.play()
+    assert stage.attempts == (journey.troubled(step, repeats) if repeats else list(journey.attempts))
+    assert stage.world.effects == list(journey.effects)
+    assert ended.closed == journey.closed
 
 
 @pytest.mark.parametrize("step", ["settle", "release", "emit"])
 async def test_a_step_that_may_not_be_given_up_is_repeated_beyond_any_patience(
     stage: Stage, step: str
 ) -> None:
-    journey = journey_through(step, stage)
-    stage.set(Breaks(step=step, times=QUICK_ATTEMPTS[step] + 24))
-    played = await stage.play()
+    journey = step_by_step_through(step, stage)
+    stage.set(Breaks(step=step, way=PATIENT, times=25))
+    ended = await stage.play()
     assert stage.world.effects == list(journey.effects)
-    assert played.closed == journey.closed
-    assert played.duration > timedelta(minutes=2)
+    assert ended.closed == journey.closed
+    assert ended.duration > timedelta(minutes=2)
+
+
+async def test_an_emit_that_the_one_go_left_is_repeated_beyond_any_patience(stage: Stage) -> None:
+    stage.set(Breaks(step="emit", times=26))
+    ended = await stage.play()
+    assert stage.attempts == [*ONE_GO, *["patient emit"] * 26]
+    assert stage.world.effects == list(PAID.effects)
+    assert ended.closed == PAID.closed
+    assert ended.duration > timedelta(minutes=2)
 
 
 @pytest.mark.parametrize(
@@ -88,11 +125,11 @@ async def test_a_step_before_settle_is_given_up_when_its_patience_ends_and_the_s
 ) -> None:
     assert patience is not None
     fault = stage.set(Breaks(step=step, late=late, times=None))
-    played = await stage.play()
+    ended = await stage.play()
     assert fault.struck > 5
-    assert patience / 2 < played.duration <= patience + timedelta(seconds=5)
-    assert played.closed == RoundClosed(state=RoundState.VOID, failure_code=code, request_id=REQUEST_ID)
-    assert stage.attempts[-2:] == ["release", "emit"]
+    assert patience / 2 < ended.duration <= patience + timedelta(seconds=5)
+    assert ended.closed == RoundClosed(state=RoundState.VOID, failure_code=code, request_id=REQUEST_ID)
+    assert stage.attempts[-2:] == ["patient release", "patient emit"]
     reserved = step == "resolve" or late
     assert stage.world.effects == ["reserve"] * reserved + ["release", "emit"]
     assert stage.world.balance == OPENING_BALANCE
@@ -108,18 +145,17 @@ async def test_a_step_before_settle_is_given_up_when_its_patience_ends_and_the_s
 async def test_a_step_before_settle_that_refuses_for_good_voids_the_round_at_once(
     stage: Stage, step: str, code: str, way: str
 ) -> None:
-    brought = _bring_to(stage, step, way)
-    stage.set(Refuses(step=step, way=way, type=GAME_ERROR))
-    played = await stage.play()
-    before = ["reserve"] if step == "resolve" else []
-    assert stage.attempts == [*before, *brought, "release", "emit"]
-    assert stage.world.effects == [*before, "release", "emit"]
-    assert played.closed == RoundClosed(state=RoundState.VOID, failure_code=code, request_id=REQUEST_ID)
+    before = _bring_to(stage, step, way)
+    stage.set(Refuses(step=step, way=PATIENT, type=GAME_ERROR))
+    ended = await stage.play()
+    assert stage.attempts == [*before, f"patient {step}", "patient release", "patient emit"]
+    assert stage.world.effects == ["reserve"] * (step == "resolve") + ["release", "emit"]
+    assert ended.closed == RoundClosed(state=RoundState.VOID, failure_code=code, request_id=REQUEST_ID)
     assert stage.world.rounds[stage.bet.key].failure_detail == "GameError: it contradicts what is stored"
 
 
 async def test_an_error_text_is_bounded_before_it_reaches_the_ledger(stage: Stage) -> None:
-    stage.set(Refuses(step="resolve", type=GAME_ERROR, message="long " * 1_000))
+    stage.set(Refuses(step="resolve", times=2, type=GAME_ERROR, message="long " * 1_000))
     await stage.play()
     detail = stage.world.rounds[stage.bet.key].failure_detail
     assert detail is not None
@@ -131,69 +167,84 @@ async def test_an_error_text_is_bounded_before_it_reaches_the_ledger(stage: Stag
 async def test_a_settle_that_refuses_for_good_fails_loudly_and_is_not_followed_by_a_release(
     stage: Stage, way: str
 ) -> None:
-    brought = _bring_to(stage, "settle", way)
-    stage.set(Refuses(step="settle", way=way))
-    played = await stage.play(whole=False)
-    assert stage.attempts == ["reserve", "resolve", *brought]
+    before = _bring_to(stage, "settle", way)
+    stage.set(Refuses(step="settle", way=PATIENT))
+    ended = await stage.play(whole=False)
+    assert stage.attempts == [*before, "patient settle"]
     assert stage.world.effects == ["reserve"]
-    assert played.status is WorkflowExecutionStatus.FAILED
-    assert _type_of(played.failure) == LEDGER_CONFLICT
+    assert ended.status is WorkflowExecutionStatus.FAILED
+    assert _type_of(ended.failure) == LEDGER_CONFLICT
 
 
 async def test_a_settle_of_what_was_never_reserved_fails_loudly_and_moves_nothing(stage: Stage) -> None:
-    def forget() -> None:
-        stage.world.rounds.clear()
-        stage.world.held = 0
-
-    stage.set(Meddles(step="settle", act=forget))
-    played = await stage.play()
-    assert stage.attempts == ["reserve", "resolve", "settle"]
-    assert played.status is WorkflowExecutionStatus.FAILED
-    assert _type_of(played.failure) == LEDGER_CONFLICT
+    _bring_to(stage, "settle", PATIENT)
+    stage.set(Meddles(step="settle", way=PATIENT, act=lambda: _forget(stage)))
+    ended = await stage.play()
+    assert stage.attempts[-1] == "patient settle"
+    assert ended.status is WorkflowExecutionStatus.FAILED
+    assert _type_of(ended.failure) == LEDGER_CONFLICT
     assert stage.world.balance == OPENING_BALANCE
+
+
+async def test_a_settle_within_the_one_go_of_what_was_never_reserved_is_begun_again_with_reserve(
+    stage: Stage,
+) -> None:
+    stage.set(Meddles(step="settle", way=SHORT, act=lambda: _forget(stage)))
+    ended = await stage.play()
+    assert stage.attempts == ["reserve", "resolve", "settle", *STEP_BY_STEP]
+    assert stage.world.effects == ["reserve", *PAID.effects]
+    assert ended.closed == PAID.closed
 
 
 @either_way
 async def test_a_release_that_refuses_for_good_fails_loudly(stage: Stage, way: str) -> None:
-    stage.set(Refuses(step="resolve"))
-    brought = _bring_to(stage, "release", way)
-    stage.set(Refuses(step="release", way=way))
-    played = await stage.play(whole=False)
-    assert stage.attempts == ["reserve", "resolve", *brought]
+    before = _bring_to(stage, "resolve", way)
+    stage.set(Refuses(step="resolve", way=PATIENT))
+    stage.set(Refuses(step="release"))
+    ended = await stage.play(whole=False)
+    assert stage.attempts == [*before, "patient resolve", "patient release"]
     assert stage.world.effects == ["reserve"]
-    assert played.status is WorkflowExecutionStatus.FAILED
+    assert ended.status is WorkflowExecutionStatus.FAILED
 
 
 @either_way
 async def test_an_emit_that_refuses_for_good_fails_loudly_and_takes_nothing_back(
     stage: Stage, way: str
 ) -> None:
-    brought = _bring_to(stage, "emit", way)
-    stage.set(Refuses(step="emit", way=way))
-    played = await stage.play(whole=False)
-    assert stage.attempts == ["reserve", "resolve", "settle", *brought]
+    before = _bring_to(stage, "emit", way)
+    stage.set(Refuses(step="emit", way=PATIENT))
+    ended = await stage.play(whole=False)
+    assert stage.attempts == [*before, "patient emit"]
     assert stage.world.effects == ["reserve", "settle"]
     assert stage.world.held == 0
-    assert played.status is WorkflowExecutionStatus.FAILED
+    assert ended.status is WorkflowExecutionStatus.FAILED
 
 
 async def test_a_release_after_an_uncertain_reserve_is_as_patient_as_any(stage: Stage) -> None:
     stage.set(Breaks(step="reserve", late=True, times=None))
     stage.set(Breaks(step="release", times=6))
     stage.set(Breaks(step="emit", times=3))
-    played = await stage.play()
+    ended = await stage.play()
     assert stage.world.effects == ["reserve", "release", "emit"]
-    assert played.closed == RoundClosed(
+    assert ended.closed == RoundClosed(
         state=RoundState.VOID, failure_code=RESERVE_UNCERTAIN, request_id=REQUEST_ID
     )
 
 
 def _bring_to(stage: Stage, step: str, way: str) -> list[str]:
-    """Makes the short way fail if the patient one is wanted; the attempts up to the one on `way`."""
+    """Makes the one go refuse `step` (SHORT), or break at once (PATIENT); the attempts before the one of
+    `step` as an activity of its own."""
     if way == SHORT:
-        return [step]
-    stage.set(Breaks(step=step, way=SHORT, times=QUICK_ATTEMPTS[step]))
-    return [step] * QUICK_ATTEMPTS[step] + [f"patient {step}"]
+        stage.set(Refuses(step=step, way=SHORT))
+        journey = one_go_breaking_at(step, late=False)
+    else:
+        journey = step_by_step_through(step, stage)
+    return list(journey.attempts[: journey.attempts.index(f"patient {step}")])
+
+
+def _forget(stage: Stage) -> None:
+    stage.world.rounds.clear()
+    stage.world.held = 0
 
 
 def _type_of(failure: BaseException | None) -> str | None:

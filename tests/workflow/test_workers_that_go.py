@@ -11,85 +11,91 @@ from temporalio.client import WorkflowExecutionStatus
 
 from tests.workflow.doomed_worker import Legacy
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Kills
-from tests.workflow.journeys import QUICK_ATTEMPTS, STEPS, Journey, for_each_step, journey_through
-from tests.workflow.stage import SHORT_TASK_TIMEOUT, STUCK_S, Played, Stage, within
+from tests.workflow.journeys import (
+    ONE_GO,
+    PAID,
+    STEPS,
+    Journey,
+    for_each_step,
+    one_go_failing_at,
+    step_by_step_through,
+)
+from tests.workflow.stage import SHORT_TASK_TIMEOUT, STUCK_S, Ended, Stage, within
 
 PROJECT_ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
-async def test_a_worker_killed_in_a_short_step_is_replaced_and_nothing_is_done_twice(
+async def test_a_worker_killed_in_the_one_go_is_replaced_and_nothing_is_done_twice(
     new_stage: Callable[[], Stage], tmp_path: Path, late: bool
 ) -> None:
     async def killed(step: str) -> None:
         stage = new_stage()
-        journey = journey_through(step, stage)
         stage.task_timeout = SHORT_TASK_TIMEOUT
         handle = await stage.start(eager=False)
         await _kill(stage, Kills(step=step, way=SHORT, late=late), tmp_path / step)
         closed = any(round_.state.final for round_ in stage.world.rounds.values())
         async with stage.worker():
-            played = await stage.end(handle)
-        assert "workflow_task_timed_out" in played.event_types
-        # No workflow task had recorded a step yet, so the first is taken again; it knows how far things were.
-        assert stage.attempts == (["reserve", "emit"] if closed else list(journey.attempts))
-        _assert_ended(stage, played, journey)
+            ended = await stage.end(handle)
+        assert "workflow_task_timed_out" in ended.event_types
+        # Nothing was recorded yet, so the one go is taken again; its reserve knows how far things were.
+        assert stage.attempts == (["reserve", "patient emit"] if closed else list(ONE_GO))
+        _assert_ended(stage, ended, PAID)
 
-    await for_each_step(killed)
+    await for_each_step(killed, ONE_GO)
 
 
-async def test_a_worker_killed_in_a_patient_step_is_replaced_and_nothing_is_done_twice(
+async def test_a_worker_killed_in_an_activity_is_replaced_and_nothing_is_done_twice(
     new_stage: Callable[[], Stage], tmp_path: Path
 ) -> None:
     async def killed(step: str) -> None:
         stage = new_stage()
-        journey = journey_through(step, stage)
-        stage.set(Breaks(step=step, way=SHORT, times=QUICK_ATTEMPTS[step]))
+        journey = step_by_step_through(step, stage)
         stage.task_timeout = SHORT_TASK_TIMEOUT
         handle = await stage.start(eager=False)
         await _kill(stage, Kills(step=step, way=PATIENT, late=True), tmp_path / step)
         async with stage.worker():
-            played = await stage.end(handle)
+            ended = await stage.end(handle)
         # What the dead one had recorded is not taken again; the step is, when its attempt has timed out.
         assert stage.attempts == [f"patient {step}", *journey.after(step)]
-        _assert_ended(stage, played, journey)
+        _assert_ended(stage, ended, journey)
 
     await for_each_step(killed)
 
 
-async def test_a_worker_stopped_in_a_short_step_is_replaced_and_nothing_is_done_twice(
+async def test_a_worker_stopped_in_the_one_go_is_replaced_and_nothing_is_done_twice(
     new_stage: Callable[[], Stage],
 ) -> None:
     async def stopped(step: str) -> None:
         stage = new_stage()
-        journey = journey_through(step, stage)
         hangs = stage.set(Hangs(step=step, way=SHORT))
         async with stage.worker():
             handle = await stage.start()
             await within(hangs.reached)
         async with stage.worker():
-            played = await stage.end(handle)
-        _assert_ended(stage, played, journey)
+            ended = await stage.end(handle)
+        # A worker that stops lets the one go run to its limit, and cancels nothing.
+        journey = one_go_failing_at(step, late=False)
+        assert stage.attempts == list(journey.attempts)
+        _assert_ended(stage, ended, journey)
 
-    await for_each_step(stopped)
+    await for_each_step(stopped, ONE_GO)
 
 
-async def test_a_worker_stopped_in_a_patient_step_is_replaced_and_nothing_is_done_twice(
+async def test_a_worker_stopped_in_an_activity_is_replaced_and_nothing_is_done_twice(
     new_stage: Callable[[], Stage],
 ) -> None:
     async def stopped(step: str) -> None:
         stage = new_stage()
-        journey = journey_through(step, stage)
-        quick = QUICK_ATTEMPTS[step]
-        stage.set(Breaks(step=step, way=SHORT, times=quick))
+        journey = step_by_step_through(step, stage)
         hangs = stage.set(Hangs(step=step, way=PATIENT))
         async with stage.worker():
             handle = await stage.start()
             await within(hangs.reached)
         async with stage.worker():
-            played = await stage.end(handle)
-        assert stage.attempts == journey.troubled(step, [step] * quick + [f"patient {step}"] * 2)
-        _assert_ended(stage, played, journey)
+            ended = await stage.end(handle)
+        assert stage.attempts == journey.troubled(step, 1)
+        _assert_ended(stage, ended, journey)
 
     await for_each_step(stopped)
 
@@ -98,11 +104,11 @@ async def test_a_worker_stopped_in_a_patient_step_is_replaced_and_nothing_is_don
 async def test_a_worker_that_remembers_no_round_between_its_tasks_plays_it_all_the_same(
     stage: Stage, step: str
 ) -> None:
-    journey = journey_through(step, stage)
-    stage.set(Breaks(step=step, times=QUICK_ATTEMPTS[step] + 2))
+    journey = step_by_step_through(step, stage)
+    stage.set(Breaks(step=step, way=PATIENT, times=2))
     async with stage.worker(cached_workflows=0):
-        played = await stage.end(await stage.start())
-    _assert_ended(stage, played, journey)
+        ended = await stage.end(await stage.start())
+    _assert_ended(stage, ended, journey)
 
 
 async def _kill(stage: Stage, fault: Kills, path: Path) -> None:
@@ -118,7 +124,7 @@ async def _kill(stage: Stage, fault: Kills, path: Path) -> None:
     stage.inherit(legacy.world, legacy.faults)
 
 
-def _assert_ended(stage: Stage, played: Played, journey: Journey) -> None:
+def _assert_ended(stage: Stage, ended: Ended, journey: Journey) -> None:
     assert stage.world.effects == list(journey.effects)
-    assert played.closed == journey.closed
-    assert played.status is WorkflowExecutionStatus.COMPLETED
+    assert ended.closed == journey.closed
+    assert ended.status is WorkflowExecutionStatus.COMPLETED

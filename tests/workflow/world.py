@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from contracts.events import RecordedEvent
 from contracts.failures import INSUFFICIENT_FUNDS
 from contracts.rounds import (
     Bet,
@@ -34,9 +35,13 @@ class LedgerRound:
     bet: Bet
     state: RoundState
     win: int = 0
-    event_id: str | None = None
+    event: RecordedEvent | None = None
     failure_code: str | None = None
     failure_detail: str | None = None
+
+    @property
+    def event_id(self) -> str | None:
+        return self.event.event_id if self.event else None
 
 
 @dataclass(kw_only=True)
@@ -72,17 +77,19 @@ class World:
         assert request.draw == DRAW
         return Resolution(outcome={"reels": [1, 2, 3]}, win=WIN)
 
-    def settle(self, request: SettleRequest) -> Terminal:
+    def settle(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
+        """The terminal, and its event when this very call closed the round."""
         round_ = self.rounds.get(request.bet.key)
         if round_ is None:
             raise NothingReserved
-        if not round_.state.final:
-            self.held -= round_.bet.stake
-            self.balance += request.resolution.win - round_.bet.stake
-            round_.win = request.resolution.win
-            self._close(round_, RoundState.SETTLED)
-            self.effects.append("settle")
-        return _terminal(round_)
+        if round_.state.final:
+            return _terminal(round_), None
+        self.held -= round_.bet.stake
+        self.balance += request.resolution.win - round_.bet.stake
+        round_.win = request.resolution.win
+        self._close(round_, RoundState.SETTLED)
+        self.effects.append("settle")
+        return _terminal(round_), round_.event
 
     def release(self, request: ReleaseRequest) -> Terminal:
         round_ = self.rounds.get(request.bet.key)
@@ -98,12 +105,20 @@ class World:
         return _terminal(round_)
 
     def emit(self, request: EmitRequest) -> bool:
-        assert request.event_id in {round_.event_id for round_ in self.rounds.values()}
+        """True when this call published the event, False when it had been before."""
+        events = [r.event for r in self.rounds.values() if r.event and r.event_id == request.event_id]
+        assert events, f"no event {request.event_id} is recorded"
         if request.event_id in self.published:
             return False
-        self.published.append(request.event_id)
-        self.effects.append("emit")
+        self.publish(*events)
         return True
+
+    def publish(self, event: RecordedEvent) -> None:
+        """Publishes though it be published already, as `emit_now` does: consumers apply an event once."""
+        assert event in [round_.event for round_ in self.rounds.values()]
+        if event.event_id not in self.published:
+            self.published.append(event.event_id)
+            self.effects.append("emit")
 
     def assert_whole(self) -> None:
         """What money.md demands once a round has ended: nothing held, one terminal, one event, the sums."""
@@ -119,7 +134,16 @@ class World:
     @staticmethod
     def _close(round_: LedgerRound, state: RoundState) -> None:
         round_.state = state
-        round_.event_id = f"{round_.bet.key.round_id}.{state}"
+        round_.event = RecordedEvent(
+            event_id=f"{round_.bet.key.round_id}.{state}",
+            type=f"round.{state}",
+            operator_id=round_.bet.key.operator_id,
+            game_id=round_.bet.game_id,
+            subject=round_.bet.key.round_id,
+            sequence=1,
+            occurred_at="2026-01-01T00:00:00Z",
+            data="{}",
+        )
 
 
 def _terminal(round_: LedgerRound) -> Terminal:

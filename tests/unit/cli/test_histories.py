@@ -47,7 +47,7 @@ async def examined(temporal: Any) -> tuple[Histories, list[str]]:
 
 
 async def test_completed_fast_and_opaque_workflows_are_in_order() -> None:
-    temporal = FakeTemporal(("demo:7:a", COMPLETED, 9, 2), ("demo:7:b", COMPLETED, 9, 2))
+    temporal = FakeTemporal(("demo:7:a", COMPLETED, 6, 2), ("demo:7:b", COMPLETED, 6, 2))
     found, broken = await examined(temporal)
     assert broken == []
     assert (found.seen, found.failed, found.fast) == (2, 0, 2)
@@ -56,10 +56,10 @@ async def test_completed_fast_and_opaque_workflows_are_in_order() -> None:
 @pytest.mark.parametrize(
     "listed",
     [
-        (("demo:7:a", COMPLETED, 9, 2),),
-        (("demo:7:a", COMPLETED, 9, 2), ("demo:7:b", FAILED, 9, 2)),
-        (("demo:7:a", COMPLETED, 9, 2), ("demo:7:b", COMPLETED, 9, 2), ("demo:7:c", COMPLETED, 9, 2)),
-        (("demo:7:a", COMPLETED, 9, 2), ("demo:7:b", COMPLETED, 9, 2), ("demo:7:b", COMPLETED, 9, 2)),
+        (("demo:7:a", COMPLETED, 6, 2),),
+        (("demo:7:a", COMPLETED, 6, 2), ("demo:7:b", FAILED, 6, 2)),
+        (("demo:7:a", COMPLETED, 6, 2), ("demo:7:b", COMPLETED, 6, 2), ("demo:7:c", COMPLETED, 6, 2)),
+        (("demo:7:a", COMPLETED, 6, 2), ("demo:7:b", COMPLETED, 6, 2), ("demo:7:b", COMPLETED, 6, 2)),
     ],
     ids=["missing", "failed", "of no round", "twice"],
 )
@@ -69,7 +69,7 @@ async def test_a_round_without_exactly_one_completed_workflow_is_named(listed: A
 
 
 async def test_one_patient_round_is_in_order_and_many_are_not() -> None:
-    one = FakeTemporal(("demo:7:a", COMPLETED, 9, 2), ("demo:7:b", COMPLETED, 15, 4))
+    one = FakeTemporal(("demo:7:a", COMPLETED, 6, 2), ("demo:7:b", COMPLETED, 15, 4))
     assert (await examined(one))[1] == []
     both = FakeTemporal(("demo:7:a", COMPLETED, 15, 4), ("demo:7:b", COMPLETED, 15, 4))
     assert (await examined(both))[1] == ["fast-path-taken"]
@@ -77,7 +77,7 @@ async def test_one_patient_round_is_in_order_and_many_are_not() -> None:
 
 @pytest.mark.parametrize("stored", [b"..the seed..", b'{"client_seed":'], ids=["a secret", "a field's name"])
 async def test_a_readable_history_is_named_and_the_secret_not_repeated(stored: bytes) -> None:
-    temporal = FakeTemporal(("demo:7:a", COMPLETED, 9, 2), ("demo:7:b", COMPLETED, 9, 2), stored=stored)
+    temporal = FakeTemporal(("demo:7:a", COMPLETED, 6, 2), ("demo:7:b", COMPLETED, 6, 2), stored=stored)
     found, broken = await examined(temporal)
     assert broken == ["histories-opaque"]
     assert "the seed" not in " ".join(found.secrecy.examples)

@@ -1,0 +1,103 @@
+"""A round in one go: reserve, resolve, settle, emit, one after the other in this process.
+
+Steps of one workflow task are recorded together when that task completes, whether they were one local
+activity or four: a crash before it runs all of them again, and each answers from what it stored. So four
+would buy no durability, and each costs a way into the workflow and back.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from temporalio import activity
+
+from contracts import steps
+from contracts.events import RecordedEvent
+from contracts.rounds import (
+    Bet,
+    Played,
+    Reservation,
+    Resolution,
+    ResolveRequest,
+    SettleRequest,
+    Terminal,
+)
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+class _Wallet(Protocol):
+    async def reserve(self, bet: Bet) -> Reservation: ...
+    async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]: ...
+
+
+class _Games(Protocol):
+    async def resolve(self, request: ResolveRequest) -> Resolution: ...
+
+
+class _Events(Protocol):
+    async def emit_now(self, event: RecordedEvent) -> None: ...
+
+
+class PlayStep:
+    """`observe` hears of every step that was taken, by name, and how many microseconds it took."""
+
+    def __init__(
+        self, wallet: _Wallet, games: _Games, events: _Events, observe: Callable[[str, int], None]
+    ) -> None:
+        self._wallet, self._games, self._events, self._observe = wallet, games, events, observe
+
+    @activity.defn(name=steps.PLAY.name)
+    async def play(self, bet: Bet) -> Played:
+        """Raises what a step up to settle raises: the workflow then takes the round step by step."""
+        watch = _Stopwatch(self._observe)
+        reservation = await watch.time(steps.RESERVE.name, self._wallet.reserve(bet))
+        if reservation.draw is None:
+            return _closed_before(reservation, watch.took_us)
+        request = ResolveRequest(bet=bet, draw=reservation.draw)
+        resolution = await watch.time(steps.RESOLVE.name, self._games.resolve(request))
+        settle = self._wallet.settle_with_event(SettleRequest(bet=bet, resolution=resolution))
+        terminal, event = await watch.time(steps.SETTLE.name, settle)
+        confirmed = event is not None and await watch.time(steps.EMIT.name, self._emit(event))
+        return Played(
+            state=terminal.state,
+            took_us=watch.took_us,
+            failure_code=terminal.failure_code,
+            request_id=bet.request_id,
+            unconfirmed_event_id=None if confirmed else terminal.event_id,
+        )
+
+    async def _emit(self, event: RecordedEvent) -> bool:
+        try:
+            await self._events.emit_now(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the round is settled and emit goes on
+            log.info("event %s goes the patient way: %s", event.event_id, type(error).__name__)
+            return False
+        return True
+
+
+class _Stopwatch:
+    def __init__(self, observe: Callable[[str, int], None]) -> None:
+        self._observe = observe
+        self.took_us: dict[str, int] = {}
+
+    async def time(self, step: str, taking: Awaitable[T]) -> T:
+        since = time.perf_counter_ns()
+        result = await taking
+        took_us = self.took_us[step] = (time.perf_counter_ns() - since) // 1_000
+        self._observe(step, took_us)
+        return result
+
+
+def _closed_before(reservation: Reservation, took_us: dict[str, int]) -> Played:
+    """The round was refused, or had come to its end before (its earlier workflow is forgotten)."""
+    return Played(
+        state=reservation.state,
+        took_us=took_us,
+        failure_code=reservation.failure_code,
+        request_id=reservation.request_id,
+        unconfirmed_event_id=reservation.event_id,
+    )

@@ -1,0 +1,124 @@
+"""The one go that most rounds are: tried once, bounded, and telling truly what it did."""
+
+import asyncio
+
+import pytest
+from temporalio.client import Client
+
+from contracts.rounds import Played, Resolution, RoundState, SettleRequest
+from tests.workflow.faults import SHORT, Breaks, Hangs, Meddles
+from tests.workflow.journeys import ONE_GO, SETTLED, STEP_BY_STEP
+from tests.workflow.stage import REQUEST_ID, Ended, Stage, within
+from tests.workflow.world import OPENING_BALANCE, WIN
+from workflows import policies
+
+
+@pytest.mark.parametrize("step", ONE_GO)
+async def test_it_is_tried_once_however_it_fails(stage: Stage, step: str) -> None:
+    fault = stage.set(Breaks(step=step, way=SHORT, times=None))
+    ended = await stage.play()
+    assert fault.struck == 1
+    assert [attempt for attempt in stage.attempts if not attempt.startswith("patient")] == [
+        *ONE_GO[: ONE_GO.index(step) + 1]
+    ]
+    assert len(ended.one_goes) == 1
+    assert ended.closed == SETTLED
+
+
+async def test_an_emit_that_hangs_to_its_limit_leaves_the_round_to_be_emitted_step_by_step(
+    stage: Stage,
+) -> None:
+    stage.set(Hangs(step="emit", way=SHORT))
+    ended = await stage.play()
+    assert ended.one_goes == [None]
+    assert ended.duration >= policies.IN_ONE_GO_LIMIT
+    assert stage.attempts == [*ONE_GO, "patient reserve", "patient emit"]
+    assert stage.world.effects == ["reserve", "settle", "emit"]
+    assert ended.closed == SETTLED
+
+
+async def test_an_emit_that_hangs_after_the_broker_had_the_event_does_not_double_it(stage: Stage) -> None:
+    stage.set(Hangs(step="emit", way=SHORT, late=True))
+    ended = await stage.play()
+    assert stage.attempts == [*ONE_GO, "patient reserve", "patient emit"]
+    assert stage.world.effects == ["reserve", "settle", "emit"]
+    assert ended.closed == SETTLED
+
+
+async def test_a_settled_round_names_all_its_steps(stage: Stage) -> None:
+    played = _played(await stage.play())
+    assert (played.state, played.request_id) == (RoundState.SETTLED, REQUEST_ID)
+    assert played.unconfirmed_event_id is None
+    _assert_steps(stage, played, list(ONE_GO))
+
+
+async def test_each_step_is_named_with_the_time_that_it_took(stage: Stage) -> None:
+    hangs = stage.set(Hangs(step="resolve", way=SHORT))
+    async with stage.playing() as handle:
+        await within(hangs.reached)
+        await asyncio.sleep(0.3)
+        hangs.go.set()
+        played = _played(await stage.end(handle))
+    assert 300_000 <= played.took_us["resolve"] < policies.IN_ONE_GO_LIMIT.total_seconds() * 1e6
+    assert all(took_us < 300_000 for step, took_us in played.took_us.items() if step != "resolve")
+
+
+async def test_an_emit_that_broke_is_named_too_and_its_event_is_handed_on(stage: Stage) -> None:
+    stage.set(Breaks(step="emit", way=SHORT))
+    played = _played(await stage.play())
+    assert played.unconfirmed_event_id == stage.world.rounds[stage.bet.key].event_id
+    _assert_steps(stage, played, list(ONE_GO))
+    assert stage.attempts == [*ONE_GO, "patient emit"]
+
+
+async def test_a_declined_round_names_reserve_alone(skipping: Client) -> None:
+    stage = Stage(skipping, "declined-in-one-go", stake=OPENING_BALANCE + 1)
+    played = _played(await stage.play())
+    assert (played.state, played.unconfirmed_event_id) == (RoundState.DECLINED, None)
+    _assert_steps(stage, played, ["reserve"])
+
+
+async def test_a_round_that_was_settled_before_names_reserve_alone_and_its_event_is_handed_on(
+    stage: Stage,
+) -> None:
+    stage.world.reserve(stage.bet)
+    _settle(stage)
+    played = _played(await stage.play())
+    assert played.unconfirmed_event_id == stage.world.rounds[stage.bet.key].event_id
+    _assert_steps(stage, played, ["reserve"])
+
+
+async def test_a_settle_that_found_the_round_closed_hands_no_event_to_emit_and_names_none(
+    stage: Stage,
+) -> None:
+    stage.set(Meddles(step="settle", way=SHORT, act=lambda: _settle(stage)))
+    played = _played(await stage.play())
+    assert played.unconfirmed_event_id == stage.world.rounds[stage.bet.key].event_id
+    _assert_steps(stage, played, ["reserve", "resolve", "settle"])
+    assert stage.attempts == ["reserve", "resolve", "settle", "patient emit"]
+    assert stage.world.effects == ["reserve", "settle", "emit"]
+
+
+@pytest.mark.parametrize("step", ["reserve", "resolve", "settle"])
+async def test_what_was_taken_before_it_failed_is_observed(stage: Stage, step: str) -> None:
+    stage.set(Breaks(step=step, way=SHORT))
+    ended = await stage.play()
+    assert [name for name, _ in stage.steps.observed] == list(ONE_GO[: ONE_GO.index(step)])
+    assert stage.attempts[-4:] == list(STEP_BY_STEP)
+    assert ended.one_goes == [None]
+
+
+def _played(ended: Ended) -> Played:
+    (played,) = ended.one_goes
+    assert played is not None
+    return played
+
+
+def _assert_steps(stage: Stage, played: Played, steps: list[str]) -> None:
+    """Recorded and observed alike, in their order."""
+    assert list(played.took_us) == steps
+    assert list(played.took_us.items()) == stage.steps.observed
+
+
+def _settle(stage: Stage) -> None:
+    stage.world.settle(SettleRequest(bet=stage.bet, resolution=Resolution(outcome={}, win=WIN)))
