@@ -10,7 +10,14 @@ from api.services import Services
 DESCRIPTION = "Casino game rounds as durable workflows. Amounts are integers in minor units."
 
 
-def create_app(services: Services, readiness: ReadinessChecks, *, max_open_requests: int) -> Door:
+def create_app(
+    services: Services,
+    readiness: ReadinessChecks,
+    *,
+    max_open_requests: int,
+    max_open_bets: int,
+    max_running_bets: int,
+) -> Door:
     """The whole API as one ASGI application."""
     app = FastAPI(
         title="Croupier",
@@ -26,4 +33,9 @@ def create_app(services: Services, readiness: ReadinessChecks, *, max_open_reque
     for router in (open_routes.router, game_routes.router, operator_routes.router):
         app.include_router(router)
     problems.install(app)
-    return Door(app, max_open_requests=max_open_requests)
+    return Door(
+        app,
+        max_open_requests=max_open_requests,
+        max_open_bets=max_open_bets,
+        max_running_bets=max_running_bets,
+    )

@@ -64,8 +64,10 @@ class Problem(Exception):
         self.members = members
 
 
-def document(problem: Problem, request_id: str) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """The status, headers and body of a problem."""
+def document(
+    problem: Problem, request_id: str, *, retry_after_s: int = RETRY_AFTER_S
+) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """The status, headers and body of a problem. `retry_after_s`, in whole seconds, is told with a 503."""
     status, title = PROBLEMS[problem.code]
     body = {
         "type": TYPE_PREFIX + problem.code,
@@ -78,8 +80,8 @@ def document(problem: Problem, request_id: str) -> tuple[int, dict[str, str], di
     }
     headers = dict(problem.headers)
     if status == 503:
-        body["retry_after"] = RETRY_AFTER_S
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        body["retry_after"] = retry_after_s
+        headers["Retry-After"] = str(retry_after_s)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return status, headers, body

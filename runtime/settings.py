@@ -74,6 +74,14 @@ class Settings(BaseSettings):
     max_open_requests: int = Field(
         512, ge=1, description="Beyond it, the ingress answers 503 and Retry-After."
     )
+    max_open_bets: int = Field(
+        100,
+        ge=1,
+        description="Bets among them; beyond it, the ingress answers further bets with 503 and Retry-After.",
+    )
+    max_running_bets: int = Field(
+        24, ge=1, description="Open bets that are worked on at once; the others wait for their turn."
+    )
     session_lifetime_s: int = Field(12 * 3600, ge=60, description="How long a session's token may bet.")
     game_client_url: str | None = Field(
         None, description="Where launch URLs point; the ingress when not given."

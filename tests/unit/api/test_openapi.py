@@ -24,7 +24,8 @@ def routes() -> list[APIRoute]:
 
 @pytest.fixture(scope="module")
 async def described() -> dict[str, Any]:
-    door = create_app(None, {}, max_open_requests=1)  # type: ignore[arg-type]  # no request reaches a service
+    limits = {"max_open_requests": 1, "max_open_bets": 1, "max_running_bets": 1}
+    door = create_app(None, {}, **limits)  # type: ignore[arg-type]  # no request reaches a service
     async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://api") as client:
         document: dict[str, Any] = (await client.get("/openapi.json")).json()
     return document
