@@ -25,8 +25,9 @@ async def page(
     after the last one)."""
     conditions = _conditions(wanted)
     if before is not None:
-        conditions.append(_ROUNDS.c.id < before)
-    statement = _VIEW.where(*conditions).order_by(_ROUNDS.c.id.desc()).limit(limit + 1)
+        conditions.append(-_ROUNDS.c.id > -before)
+    # As the indexes of operators and players have it, and the primary key has not: see storage.tables.
+    statement = _VIEW.where(*conditions).order_by(-_ROUNDS.c.id).limit(limit + 1)
     async with database.session() as session:
         rows = (await session.execute(statement)).all()
     return _page(list(rows), limit)

@@ -173,8 +173,18 @@ class Round(SQLModel, table=True):
             unique=True,
             postgresql_where=text(f"state IN {OPEN_STATES}"),
         ),
-        Index("rounds_of_operator", "operator_id", "id"),
-        Index("rounds_of_player", "player_key", "id"),
+        # Newest first. Of -id, since the primary key gives the order of id as well, and a planner that takes
+        # it walks over everybody's later rounds to find those of an operator that has been quiet.
+        Index("rounds_of_operator", "operator_id", text("(- id)")),
+        Index("rounds_of_player", "player_key", text("(- id)")),
+        # Few among the many that settle, which this index costs nothing.
+        Index(
+            "rounds_without_settlement",
+            "operator_id",
+            "state",
+            text("(- id)"),
+            postgresql_where=text("state IN ('declined', 'void')"),
+        ),
         CheckConstraint("stake > 0 AND win >= 0", name="amounts_in_range"),
     )
     id: int = _key()

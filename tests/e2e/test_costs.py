@@ -1,43 +1,125 @@
-"""What a round costs, where it can be counted: history events, state transitions, memory."""
+"""What a round costs, where it can be counted: history events, state transitions, statements, memory."""
 
-from typing import Any
-from uuid import uuid4
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
 
-import httpx
 import psutil
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
-from contracts.rounds import RoundKey
+from storage import outbox, rounds
 from storage.database import Database
 from tests.conftest import Services
+from tests.e2e.house import Operator, Player
 from tests.support.clients import answered, playing, seat_players
 from tests.support.conditions import until
+from tests.support.statements import statements_logged
 
+# At most, for each round.
+HISTORY_EVENTS: Final = 6
+STATE_TRANSITIONS: Final = 2
+# Exactly, for each round: every statement that the ingress executes, its worker's included.
+SETTLED_ROUND: Final = (rounds.RESERVE, rounds.SETTLE, outbox.MARK)
+DECLINED_ROUND: Final = (rounds.RESERVE,)
+REPEATED_BET: Final = (rounds.FIND,)
+
+ROUNDS: Final = 20
+STAKE: Final = 100
 MEMORY_LIMIT_BYTES = 250 * 1024 * 1024
 # The allocator's own unsteadiness; a round that left 1 KiB behind would show as 10 MiB after 10,000.
 GROWTH_LIMIT_BYTES = 15 * 1024 * 1024
 
 
 async def test_a_settled_round_costs_two_transitions_and_nine_events(
-    platform: dict[str, Any], database: Database, temporal: Client
+    operator: Operator, temporal: Client
 ) -> None:
-    (player,) = await seat_players(platform, 1)
-    round_id = uuid4().hex
-    async with httpx.AsyncClient() as client:
-        await player.bet(client, round_id)
-    row = await database.pool.fetchrow(
-        "SELECT operator_id, player_key FROM rounds WHERE round_id = $1", round_id
+    player = await operator.open_session(balance=ROUNDS * STAKE)
+    for _ in range(ROUNDS):
+        settled = await player.played()
+        closed = await _closed(temporal, player, settled["round_id"])
+        assert closed.history_length <= HISTORY_EVENTS
+        assert _transitions(closed) <= STATE_TRANSITIONS
+
+
+async def test_a_declined_round_and_a_repeat_cost_no_more(operator: Operator, temporal: Client) -> None:
+    player = await operator.open_session(balance=0)
+    declined = player.wager()
+    assert (await player.bet(**declined)).status_code == 402
+    first = await _closed(temporal, player, declined["round_id"])
+    assert first.history_length <= HISTORY_EVENTS
+    assert _transitions(first) <= STATE_TRANSITIONS
+    assert (await player.bet(**declined)).status_code == 402
+    again = await _closed(temporal, player, declined["round_id"])
+    assert (again.run_id, again.history_length, _transitions(again)) == (
+        first.run_id,
+        first.history_length,
+        _transitions(first),
     )
-    key = RoundKey(operator_id=row["operator_id"], player_key=row["player_key"], round_id=round_id)
-    handle: WorkflowHandle[Any, Any] = temporal.get_workflow_handle(key.workflow_id)
+
+
+async def test_rounds_cost_these_statements_and_no_other(
+    operator: Operator, services: Services, database: Database
+) -> None:
+    """What the background programs execute, batch by batch, is not a round's and is left out."""
+    rich = await operator.open_session(balance=(ROUNDS + 1) * STAKE)
+    poor = await operator.open_session(balance=0)
+    # One bet at a time takes the same connection each time, and the first one has the driver look up types.
+    await _settle_all(rich, [rich.wager()], database)
+    async with statements_logged(services.stack, database) as log:
+        settled = [rich.wager() for _ in range(ROUNDS)]
+        await _settle_all(rich, settled, database)
+        assert log.executed_by("ingress") == _for_each_round(SETTLED_ROUND)
+
+        log.forget()
+        assert await _statuses(rich, settled) == {200}
+        assert log.executed_by("ingress") == _for_each_round(REPEATED_BET)
+
+        log.forget()
+        declined = [poor.wager() for _ in range(ROUNDS)]
+        assert await _statuses(poor, declined) == {402}
+        assert log.executed_by("ingress") == _for_each_round(DECLINED_ROUND)
+
+        log.forget()
+        assert await _statuses(poor, declined) == {402}
+        assert log.executed_by("ingress") == _for_each_round(REPEATED_BET)
+
+
+async def _closed(temporal: Client, player: Player, round_id: str) -> WorkflowExecutionDescription:
+    handle = temporal.get_workflow_handle(player.round_key(round_id).workflow_id)
 
     async def completed() -> bool:
         return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
 
     await until(completed)
-    description = await handle.describe()
-    assert description.history_length == 9
-    assert description.raw_description.workflow_execution_info.state_transition_count == 2
+    return await handle.describe()
+
+
+def _transitions(closed: WorkflowExecutionDescription) -> int:
+    count: int = closed.raw_description.workflow_execution_info.state_transition_count
+    return count
+
+
+async def _settle_all(player: Player, wagers: list[dict[str, Any]], database: Database) -> None:
+    """One after the other, each to the last of what it does in the database: the mark of its event."""
+
+    async def nothing_waits() -> bool:
+        return not await database.pool.fetchval(
+            "SELECT EXISTS (SELECT FROM outbox WHERE player_key = $1 AND published_at IS NULL)",
+            player.claims.player_key,
+        )
+
+    for wager in wagers:
+        assert await _statuses(player, [wager]) == {201}
+        await until(nothing_waits)
+
+
+async def _statuses(player: Player, wagers: list[dict[str, Any]]) -> set[int]:
+    """What the bets, placed one after the other, were answered with."""
+    return {(await player.bet(**wager)).status_code for wager in wagers}
+
+
+def _for_each_round(statements: Sequence[str]) -> Counter[str]:
+    return Counter({statement: ROUNDS * times for statement, times in Counter(statements).items()})
 
 
 async def test_the_ingress_stays_within_its_memory(

@@ -1,0 +1,306 @@
+"""No query grows: what PostgreSQL reads for a round, or for a look at one, is the same after many rounds as
+after few. Counted by the server itself, row by row, inside the ledger's functions too."""
+
+import asyncio
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import make_url, text
+
+from bench.earlier import load_earlier_rounds, player_ids
+from contracts.rounds import Bet, RoundState
+from contracts.views import RoundFilter
+from storage import history, operators, outbox, players, rounds, sessions, statistics, timeline
+from storage.database import Database, open_database
+from storage.migrate import upgrade
+from storage.statistics import RoundFact
+from tests.conftest import Services
+from tests.support.ledger import Seat, take_seat
+
+# Players and rounds of each: at the operator whose first player is measured, and later at another one.
+FEW: Final = ((3, 50), (5, 10))
+MANY: Final = ((25, 200), (600, 25))
+OTHER: Final = "other"
+OPERATOR: Final = "measured"
+PAGE: Final = 20
+# A plan may look up the seed of each round of a page, or keep the seed it found; and planning itself looks at
+# the ends of an index. A walk over earlier rounds, be it of one player, reads far more.
+ALLOWANCE: Final = 50
+# What is added to by every round. On the others' few rows a scan may be the cheapest way.
+GROWING: Final = {"rounds", "transfers", "postings", "outbox", "inbox"}
+
+FLUSH: Final = "SELECT pg_stat_force_next_flush()"
+ROWS_READ: Final = """
+    SELECT relname AS relation, seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_user_tables
+    UNION ALL SELECT indexrelname, idx_tup_read FROM pg_stat_user_indexes
+"""
+SCANS: Final = "SELECT relname AS relation, seq_scan AS scans FROM pg_stat_user_tables"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Work:
+    """Rows that were read by table and by index, and the tables that were read from end to end."""
+
+    rows: Counter[str]
+    scanned: frozenset[str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class House:
+    """A database with earlier rounds, and a player in it who has many of them."""
+
+    seat: Seat
+    earlier: Bet  # one of the player's first rounds, and won
+    middle: int  # where a page in the middle of the player's rounds begins
+    event_id: str  # of that round
+
+    @property
+    def database(self) -> Database:
+        return self.seat.database
+
+    async def work_of(self, operation: "Operation") -> Work:
+        """What the second run reads: the first one fills the caches of the server and of the driver."""
+        await operation(self)
+        rows, scans = await self._counters()
+        await operation(self)
+        rows_after, scans_after = await self._counters()
+        return Work(rows_after - rows, frozenset(scans_after - scans))
+
+    async def _counters(self) -> tuple[Counter[str], Counter[str]]:
+        """Both connections that the operations use report first what they have counted."""
+        async with self.database.session() as session:
+            await (await session.connection()).execute(text(FLUSH))
+        pool = self.database.pool
+        await pool.execute(FLUSH)
+        rows, scans = await pool.fetch(ROWS_READ), await pool.fetch(SCANS)
+        return (
+            Counter({row["relation"]: row["rows"] for row in rows}),
+            Counter({row["relation"]: row["scans"] for row in scans}),
+        )
+
+
+Operation = Callable[[House], Awaitable[object]]
+
+
+@pytest.fixture(scope="module")
+async def few(services: Services, database: Database) -> AsyncIterator[House]:
+    """With the plans of a large database, so that what is read can be compared row by row: where a table has
+    but a few rows, to scan it would be the cheapest way."""
+    house = await _house(services, database, FEW, settings="enable_seqscan = off")
+    yield house
+    await house.database.close()
+
+
+@pytest.fixture(scope="module")
+async def many(services: Services, database: Database) -> AsyncIterator[House]:
+    house = await _house(services, database, MANY, settings="enable_seqscan = on")
+    yield house
+    await house.database.close()
+
+
+async def _house(
+    services: Services, database: Database, sizes: tuple[tuple[int, int], tuple[int, int]], *, settings: str
+) -> House:
+    """Each on a database of its own."""
+    name = f"scratch_{uuid4().hex}"
+    await database.pool.execute(f'CREATE DATABASE "{name}"')
+    await database.pool.execute(f'ALTER DATABASE "{name}" SET {settings}')
+    address = make_url(services.stack.addresses.database_url).set(database=name)
+    url = address.render_as_string(hide_password=False)
+    await asyncio.to_thread(upgrade, url)
+    own = await open_database(url, connections=1)
+    async with own.pool.acquire() as connection:
+        for operator_id, (count, rounds_each) in zip((OPERATOR, OTHER), sizes, strict=True):
+            await connection.execute(operators.ENSURE_OPERATOR, operator_id, "a test's")
+            await load_earlier_rounds(
+                connection, operator_id=operator_id, players=count, rounds_each=rounds_each
+            )
+    return await _with_a_player(own)
+
+
+async def _with_a_player(database: Database) -> House:
+    seat = await take_seat(database, operator_id=OPERATOR, player_id=player_ids(1)[0])
+    void = seat.bet()
+    await seat.reserve(void)
+    await seat.release(void)
+    own = await database.pool.fetch(
+        "SELECT id, round_id, event_id, win FROM rounds WHERE player_key = $1 ORDER BY id",
+        seat.session.player_key,
+    )
+    won = next(row for row in own if row["win"] > 0)
+    return House(
+        seat=seat,
+        earlier=seat.bet(won["round_id"]),
+        middle=own[len(own) // 2]["id"],
+        event_id=str(won["event_id"]),
+    )
+
+
+async def settled_round(house: House) -> None:
+    bet = house.seat.bet()
+    await house.seat.reserve(bet)
+    await house.seat.settle(bet, 198)
+
+
+async def void_round(house: House) -> None:
+    bet = house.seat.bet()
+    await house.seat.reserve(bet)
+    await house.seat.release(bet)
+
+
+async def declined_round(house: House) -> None:
+    declined = await house.seat.reserve(house.seat.bet(stake=1_000_000_000))
+    assert declined.state is RoundState.DECLINED
+
+
+async def repeated_reserve(house: House) -> None:
+    assert (await house.seat.reserve(house.earlier)).state is RoundState.SETTLED
+
+
+async def repeated_settle(house: House) -> None:
+    await house.seat.settle(house.earlier, 0)
+
+
+async def a_round(house: House) -> None:
+    assert await rounds.find(house.database.pool, house.earlier.key) is not None
+
+
+async def first_page(house: House) -> None:
+    await _page(house, house.seat.session.player_key, before=None)
+
+
+async def page_in_the_middle(house: House) -> None:
+    await _page(house, house.seat.session.player_key, before=house.middle)
+
+
+async def operators_first_page(house: House) -> None:
+    await _page(house, None, before=None)
+
+
+async def operators_page_in_the_middle(house: House) -> None:
+    await _page(house, None, before=house.middle)
+
+
+async def _page(house: House, player_key: int | None, *, before: int | None) -> None:
+    wanted = RoundFilter(operator_id=OPERATOR, player_key=player_key)
+    found, following = await history.page(house.database, wanted, before=before, limit=PAGE)
+    assert (len(found), following is None) == (PAGE, False)
+
+
+async def operators_search_by_round(house: House) -> None:
+    wanted = RoundFilter(operator_id=OPERATOR, round_id=house.earlier.key.round_id)
+    found, _ = await history.page(house.database, wanted, before=None, limit=2)
+    assert len(found) == 1
+
+
+async def operators_search_by_state(house: House) -> None:
+    wanted = RoundFilter(operator_id=OPERATOR, state=RoundState.VOID)
+    found, _ = await history.page(house.database, wanted, before=None, limit=PAGE)
+    assert found
+
+
+async def timeline_of_a_round(house: House) -> None:
+    pool, round_id = house.database.pool, house.earlier.key.round_id
+    (found,) = await timeline.find(pool, round_id, operator_id=OPERATOR, player_id=None, limit=2)
+    await timeline.record(pool, found.key)
+
+
+async def balance(house: House) -> None:
+    await house.seat.money()
+
+
+async def deposit(house: House) -> None:
+    await house.seat.deposit(100)
+
+
+async def session(house: House) -> None:
+    """What GET /v1/game/session reads."""
+    pool, own = house.database.pool, house.seat.session
+    await sessions.find_session(pool, session_id=own.session_id, operator_id=OPERATOR)
+    await house.seat.money()
+    await sessions.open_round(pool, player_key=own.player_key, game_id=own.game_id)
+
+
+async def new_session(house: House) -> None:
+    await take_seat(house.database, operator_id=OPERATOR, player_id=house.seat.session.player_id)
+
+
+async def find_event(house: House) -> None:
+    assert await outbox.find(house.database.pool, house.event_id) is not None
+
+
+async def sweep(house: House) -> None:
+    """What the relay reads when one event waits, and marks."""
+    await settled_round(house)
+    waiting = await outbox.waiting(house.database.pool, older_than_s=0, limit=100)
+    await outbox.mark_published(house.database.pool, [event.event_id for event in waiting])
+    assert (await outbox.backlog(house.database.pool)).waiting == 0
+
+
+async def statistics_write(house: House) -> None:
+    fresh = await statistics.apply(house.database.pool, [_fact(str(uuid4())), _fact(house.event_id)])
+    assert fresh == 1
+
+
+def _fact(event_id: str) -> RoundFact:
+    return RoundFact(
+        event_id=event_id,
+        operator_id=OPERATOR,
+        game_id="dice",
+        currency="EUR",
+        settled=True,
+        stake=100,
+        win=0,
+    )
+
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *(settled_round, void_round, declined_round, repeated_reserve, repeated_settle),
+    *(a_round, first_page, page_in_the_middle),
+    *(operators_first_page, operators_page_in_the_middle),
+    *(operators_search_by_round, operators_search_by_state, timeline_of_a_round),
+    *(balance, deposit, session, new_session),
+    *(find_event, sweep, statistics_write),
+)
+
+
+# SQLModel would rather have its own way to execute a statement.
+@pytest.mark.filterwarnings(r"ignore:[\s\S]*You probably want to use:DeprecationWarning")
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
+async def test_reads_no_more_after_many_rounds(operation: Operation, few: House, many: House) -> None:
+    before, after = await few.work_of(operation), await many.work_of(operation)
+    assert after.rows.total() <= before.rows.total() + ALLOWANCE, {"few": before.rows, "many": after.rows}
+    assert not after.scanned & GROWING
+
+
+# The health of a new installation is asked once at the start, and the first row answers it.
+ONE_ROW: Final = {sessions.ANY_SEED}
+STATEMENTS: Final = {
+    f"{module.__name__}.{name}": value
+    for module in (operators, outbox, players, rounds, sessions, statistics, timeline)
+    for name, value in vars(module).items()
+    if re.match("[A-Z]", name) and isinstance(value, str) and " " in value and value not in ONE_ROW
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_no_statement_is_planned_as_a_scan_of_what_grows(name: str, many: House) -> None:
+    """The generic plan, whatever the arguments."""
+    statement = STATEMENTS[name]
+    parameters = len(set(re.findall(r"\$\d+", statement)))
+    nulls = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
+    async with many.database.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE planned AS {statement}")
+        try:
+            plan = await connection.fetch(f"EXPLAIN EXECUTE planned{nulls}")
+        finally:
+            await connection.execute("DEALLOCATE planned")
+    lines = [row["QUERY PLAN"] for row in plan]
+    scanned = {found[1] for line in lines if (found := re.search(r"Seq Scan on (\w+)", line))}
+    assert not scanned & GROWING, "\n".join(lines)
