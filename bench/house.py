@@ -51,17 +51,18 @@ class House:
 
     def meter(self, variant: str) -> Meter:
         """CPU by family while this variant plays."""
-        return self._meter([self.pids[variant]])
+        return Meter(self.roots([self.pids[variant]]))
 
     def meter_of_all(self) -> Meter:
         """CPU by family, with the programs of all variants as one."""
-        return self._meter(list(self.pids.values()))
+        return Meter(self.roots(list(self.pids.values())))
 
-    def _meter(self, programs: list[int]) -> Meter:
+    def roots(self, programs: list[int]) -> dict[str, list[int]]:
+        """The first processes of each family, with these as the programs."""
         named = {name: self.stack.pid(name) for name in self.stack.names()}
         roots: dict[str, list[int]] = {name: [named[name]] for name in SERVICES if name in named}
         roots["background"] = [named[name] for name in BACKGROUND if name in named]
-        return Meter({**roots, PROGRAM: programs, LOAD: [self.loader.pid]})
+        return {**roots, PROGRAM: programs, LOAD: [self.loader.pid]}
 
 
 def bench_settings(settings: Settings) -> Settings:
@@ -105,8 +106,8 @@ async def open_house(
 async def _start_peer(stack: Stack, variant: Variant, closing: AsyncExitStack) -> tuple[process.Process, str]:
     assert variant.peer is not None
     environment = stack.environment()
-    environment["CROUPIER_HTTP_PORT"] = str(port := _free_port())
-    environment["CROUPIER_METRICS_PORT"] = str(_free_port())
+    environment["CROUPIER_HTTP_PORT"] = str(port := free_port())
+    environment["CROUPIER_METRICS_PORT"] = str(free_port())
     url = f"http://127.0.0.1:{port}"
     program = OwnProgram(
         name=f"peer-{variant.name}",
@@ -115,14 +116,20 @@ async def _start_peer(stack: Stack, variant: Variant, closing: AsyncExitStack) -
         settings=environment,
         start_seconds=PEER_START_S,
     )
+    return await start_program(stack, program, closing), url
+
+
+async def start_program(stack: Stack, program: OwnProgram, closing: AsyncExitStack) -> process.Process:
+    """Start a program beside those of the stack and wait until it is ready; `closing` stops it. Raises Died
+    with the last lines of its log, or Unavailable when it takes too long.
+    """
     running = await process.start(program.command(), stack.layout)
     closing.push_async_callback(running.stop)
     await _ready_or_dead(program, running, stack)
-    return running, url
+    return running
 
 
 async def _ready_or_dead(program: OwnProgram, running: process.Process, stack: Stack) -> None:
-    """Raises Died with the last lines of its log, or Unavailable when it takes too long."""
     probing = wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
     ready, ended = asyncio.ensure_future(probing), asyncio.ensure_future(running.wait())
     try:
@@ -135,7 +142,8 @@ async def _ready_or_dead(program: OwnProgram, running: process.Process, stack: S
         ended.cancel()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
     while not is_free(port := random.choice(FREE_PORTS)):  # noqa: S311
         pass
     return port

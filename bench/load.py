@@ -25,6 +25,7 @@ from bench.wire import BODY_KEPT_BYTES, Answers, Request, address, cut, is_settl
 
 PROBLEMS_KEPT: Final = 5
 PAUSE_AFTER_FAILURE_S: Final = 0.05
+REFUSED: Final = 503
 
 
 Mark = Callable[[str], None]
@@ -35,7 +36,8 @@ class Job:
     """`requests` has one entry for each connection, which is one player. With `rate` (rounds/s) the loop is
     open. What begins within the first `warm_up_s` is played and not recorded, with no pause before what is
     measured, so that the measured `seconds` begin with everybody under way. `drain_s`: how long answers are
-    waited for afterwards.
+    waited for afterwards. In a `flood` refusals are expected: 503 with Retry-After counts by itself, and the
+    ids of all settled rounds are handed back.
     """
 
     url: str
@@ -45,6 +47,7 @@ class Job:
     rate: float | None = None
     warm_up_s: float = 0.0
     drain_s: float = 15.0
+    flood: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,7 +55,8 @@ class Outcome:
     """What a job gave. `rounds` began within the measured time and were answered with success, whenever that
     was; `in_time` were answered within it, whenever they began. `unanswered` were due and never answered;
     they are in the histogram with the time they had waited. `cpu_s` is this process's own CPU within the
-    time.
+    time. Of a flood, `refused` and `refusals` (a histogram) are of the refusals, and `settled_ids` has every
+    round that was answered as settled, in the warm-up too.
     """
 
     rounds: int = 0
@@ -62,6 +66,9 @@ class Outcome:
     cpu_s: float = 0.0
     histogram: str = ""
     problems: list[str] = field(default_factory=list)
+    refused: int = 0
+    refusals: str = ""
+    settled_ids: list[str] = field(default_factory=list)
 
 
 def job_of(line: str | bytes) -> Job:
@@ -78,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._answers = Answers(self._answered)
         self._transport: asyncio.Transport | None = None
         self.since: float | None = None  # from when the round under way counts
+        self.round_id = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
@@ -96,7 +104,7 @@ class Connection(asyncio.Protocol):
     def send(self, since: float, round_id: bytes) -> None:
         assert self._transport is not None, "who is free is connected"
         assert self.since is None, "one round at a time"
-        self.since = since
+        self.since, self.round_id = since, round_id
         self._transport.write(round_id.join(self._parts))
 
     def close(self) -> None:
@@ -106,7 +114,10 @@ class Connection(asyncio.Protocol):
     def _answered(self, status: int, body: bytes) -> None:
         since, self.since = self.since, None
         assert since is not None, "an answer belongs to a request"
-        self._run.answered(self, since, status, body)
+        if status == REFUSED and self._answers.retry_after and self._run.is_flood:
+            self._run.refused(self, since)
+        else:
+            self._run.answered(self, since, status, body)
 
 
 class Run:
@@ -116,7 +127,7 @@ class Run:
         self._job, self._mark, self._clock = job, mark, time.perf_counter
         self._loop = asyncio.get_running_loop()
         self._ids = round_ids(job.prefix)
-        self._latencies = Latencies()
+        self._latencies, self._refusals = Latencies(), Latencies()
         self._outcome = Outcome()
         self._free: deque[Connection] = deque()
         self._connections: set[Connection] = set()
@@ -127,6 +138,10 @@ class Run:
         self._ending = False
         self._done = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_flood(self) -> bool:
+        return self._job.flood
 
     async def play(self) -> Outcome:
         """Connect everybody first, then play, then wait for what is under way."""
@@ -147,6 +162,7 @@ class Run:
         self._ending = True
         self._close()
         self._outcome.histogram = self._latencies.text()
+        self._outcome.refusals = self._refusals.text()
         return self._outcome
 
     def _begins(self) -> None:
@@ -202,6 +218,8 @@ class Run:
             if since >= self._begin:
                 self._latencies.record(now - since)
                 self._outcome.rounds += 1
+            if self.is_flood:
+                self._outcome.settled_ids.append(connection.round_id.decode("ascii"))
             self._outcome.in_time += self._begin <= now <= self._end
             self._back(connection)
             return
@@ -209,6 +227,15 @@ class Run:
         self.note(f"{status} {body[:BODY_KEPT_BYTES].decode(errors='replace')}")
         # A pause, so that a target that refuses everything is not measured by how fast it refuses.
         self._loop.call_later(PAUSE_AFTER_FAILURE_S, self._back, connection)
+
+    def refused(self, connection: Connection, since: float) -> None:
+        """A refusal arrived in a flood; its player is free at once, for another round is due already."""
+        if self._ending:
+            return
+        if since >= self._begin:
+            self._refusals.record(self._clock() - since)
+            self._outcome.refused += 1
+        self._back(connection)
 
     def _back(self, connection: Connection) -> None:
         if connection in self._connections and not self._ending:

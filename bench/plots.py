@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bench.blocks import CONCURRENCIES
 from bench.costs import FAMILIES
 from bench.latency import Latencies
+from bench.overload import TIMES_CAPACITY
 from bench.report import Report, Summary
 
 PERCENTS: Final = (0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9)
 PRODUCT_COLOUR: Final = "#c0392b"
+REFUSED_COLOUR: Final = "#2c6fbb"
 WIDTH_IN, HEIGHT_IN = 8.0, 4.2
+
+T = TypeVar("T")
+Maker = Callable[[Any, T], None]  # draws what was found on matplotlib's axes
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
     """Write all plots into `folder`. Returns their paths."""
+    makers: dict[str, Maker[Report]] = {"rounds": _rounds, "latency": _latency, "tail": _tail, "cpu": _cpu}
+    if report.overload is not None:
+        makers["overload"] = _overload
+    return save_all(makers, report, folder)
+
+
+def save_all(makers: Mapping[str, Maker[T]], found: T, folder: Path) -> list[Path]:
+    """Each maker's plot of what was found, under the maker's name. Returns their paths."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "croupier"  # the same picture is the same file
     folder.mkdir(parents=True, exist_ok=True)
-    makers = {"rounds": _rounds, "latency": _latency, "tail": _tail, "cpu": _cpu}
-    return [_save(maker, report, folder / f"{name}.svg") for name, maker in makers.items()]
+    return [_save(maker, found, folder / f"{name}.svg") for name, maker in makers.items()]
 
 
-def _save(maker: Any, report: Report, path: Path) -> Path:
+def _save(maker: Maker[T], found: T, path: Path) -> Path:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), layout="constrained")
-    maker(figure.subplots(), report)
+    maker(figure.subplots(), found)
     figure.savefig(path, format="svg", metadata={"Date": None})
     return path
 
@@ -70,13 +82,34 @@ def _tail(axes: Any, report: Report) -> None:
             for each in report.results.measured
             if each.cell.variant == name and each.cell.loop == "open"
         ]
-        latencies = Latencies.of(texts)
-        if latencies.count:
-            heights = [latencies.percentile_ms(percent) for percent in PERCENTS]
-            axes.plot(range(len(PERCENTS)), heights, marker="o", markersize=3, label=name, **_colour(name))
+        _percentiles(axes, texts, label=name, **_colour(name))
+    axes.set_title("open loop at 60% of each one's own capacity, from the moment a round was due")
+    _percentile_axes(axes)
+
+
+def _overload(axes: Any, report: Report) -> None:
+    """Latency by percentile in the flood, of what was played and of what was refused."""
+    found = report.overload
+    assert found is not None, "it is drawn only when it was measured"
+    played, refused = f"played ({found.admitted})", f"503, Retry-After ({found.refused})"
+    _percentiles(axes, [found.admitted_histogram], label=played, color=PRODUCT_COLOUR)
+    _percentiles(axes, [found.refused_histogram], label=refused, color=REFUSED_COLOUR)
+    if found.capacity_p99_ms is not None:
+        axes.axhline(found.capacity_p99_ms, linestyle="--", color="grey", label="p99 at capacity")
+    axes.set_title(f"croupier with {found.rate:.0f} rounds/s due, {TIMES_CAPACITY} times its capacity")
+    _percentile_axes(axes)
+
+
+def _percentiles(axes: Any, texts: Sequence[str], **style: Any) -> None:
+    latencies = Latencies.of(texts)
+    if latencies.count:
+        heights = [latencies.percentile_ms(percent) for percent in PERCENTS]
+        axes.plot(range(len(PERCENTS)), heights, marker="o", markersize=3, **style)
+
+
+def _percentile_axes(axes: Any) -> None:
     axes.set_xticks(range(len(PERCENTS)), [f"{percent:g}" for percent in PERCENTS])
     axes.set(yscale="log", xlabel="percentile", ylabel="ms (log)")
-    axes.set_title("open loop at 60% of each one's own capacity, from the moment a round was due")
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
 

@@ -1,4 +1,4 @@
-"""Block-wise ratios and the targets they are held against. Pure."""
+"""Block-wise ratios, what is measured once, and the targets they are held against. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from statistics import median
 from typing import Final
 
 from bench.blocks import CLOSED, Measured
+from bench.overload import Overload
 from bench.variants import PRODUCT
 
 
@@ -37,6 +38,23 @@ class Target:
         return value <= limit if self.lower_is_better else value >= limit
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a value of the product alone, measured once, must not exceed."""
+
+    title: str
+    required: float
+    stretch: float | None = None
+
+    @property
+    def lower_is_better(self) -> bool:
+        return True
+
+    def reached(self, value: float, limit: float | None) -> bool | None:
+        """None when nothing is asked for."""
+        return None if limit is None else value <= limit
+
+
 TARGETS: Final = (
     Target("p50_ms", 1, "saga", 0.20, 0.12),
     Target("rounds_per_s", 16, "saga", 2.5, 4.0),
@@ -48,13 +66,19 @@ TARGETS: Final = (
     Target("rounds_per_s", 16, "direct", None, None),
     Target("p50_ms", 1, "direct", None, None),
 )
+OVERLOAD_P99: Final = Limit("overload: p99 of admitted rounds, against capacity", 3.0, 2.0)
+OVERLOAD_REFUSALS: Final = Limit("overload: p99 of refusals, ms", 50.0)
+OVERLOAD_LOST: Final = Limit("overload: rounds lost or answered otherwise", 0.0)
+OVERLOAD_RECOVERY: Final = Limit("overload: seconds until p50 is normal again", 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The product's value over the other's, block by block. `by_block` is empty when a side is missing."""
+    """The product's value over the other's, block by block, or its one value for a Limit. `by_block` is empty
+    when a side is missing.
+    """
 
-    target: Target
+    target: Target | Limit
     by_block: tuple[float, ...]
 
     @property
@@ -89,6 +113,17 @@ def ratios(measured: Sequence[Measured], targets: Sequence[Target] = TARGETS) ->
     """The targets whose opponent took part."""
     present = {each.cell.variant for each in measured}
     return [ratio(target, measured) for target in targets if target.against in present]
+
+
+def overload_rows(overload: Overload) -> list[Ratio]:
+    """The overload's values beside their limits."""
+    values = (
+        (OVERLOAD_P99, overload.p99_over_capacity),
+        (OVERLOAD_REFUSALS, overload.refused_ms(99)),
+        (OVERLOAD_LOST, float(overload.lost)),
+        (OVERLOAD_RECOVERY, overload.recovered_s),
+    )
+    return [Ratio(limit, () if value is None else (value,)) for limit, value in values]
 
 
 def all_met(found: Sequence[Ratio]) -> bool:

@@ -15,11 +15,13 @@ from rich.table import Table
 from bench.blocks import Measured, Results
 from bench.costs import FAMILIES, Structure
 from bench.latency import Latencies
-from bench.ratios import Ratio, ratios
+from bench.overload import FLOOD_PLAYERS, TIMES_CAPACITY, Overload
+from bench.ratios import Ratio, overload_rows, ratios
 
 CPU_LOOP: Final = "closed"
 CPU_CONNECTIONS: Final = 16
 MS_PER_S: Final = 1_000
+OVERLOAD_PERCENTS: Final = (50, 95, 99, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,15 @@ class Report:
     results: Results
     summaries: tuple[Summary, ...]
     ratios: tuple[Ratio, ...]
+    overload: Overload | None
     seconds: float
 
 
-def report_of(results: Results, *, seconds: float) -> Report:
+def report_of(results: Results, overload: Overload | None = None, *, seconds: float) -> Report:
     """`seconds`: how long the whole run took."""
     summaries = tuple(summaries_of(results.measured))
-    return Report(machine(), results, summaries, tuple(ratios(results.measured)), seconds)
+    rows = (*ratios(results.measured), *(overload_rows(overload) if overload else ()))
+    return Report(machine(), results, summaries, rows, overload, seconds)
 
 
 def summaries_of(measured: Sequence[Measured]) -> list[Summary]:
@@ -109,20 +113,31 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "machine": report.machine,
         "seconds": round(report.seconds, 1),
-        "ratios": [_ratio_json(ratio) for ratio in report.ratios],
+        "ratios": [ratio_json(ratio) for ratio in report.ratios],
         "summaries": [asdict(summary) for summary in report.summaries],
         "structures": {
             name: asdict(found) if found else None for name, found in report.results.structures.items()
         },
         "idle_cpu": report.results.idle_cpu,
+        "overload": _overload_json(report.overload) if report.overload else None,
         "cells": [{**asdict(each.cell), **_without_cell(each)} for each in report.results.measured],
     }
 
 
-def _ratio_json(ratio: Ratio) -> dict[str, Any]:
+def ratio_json(ratio: Ratio) -> dict[str, Any]:
+    """A ratio with what follows from its blocks."""
     found = {"median": ratio.median, "min": ratio.lowest, "max": ratio.highest}
     met = {"required_met": ratio.required_met, "stretch_met": ratio.stretch_met}
     return {"title": ratio.target.title, **asdict(ratio.target), **found, **met, "by_block": ratio.by_block}
+
+
+def _overload_json(overload: Overload) -> dict[str, Any]:
+    percentiles = {
+        f"{kind}_p{percent}_ms": of(percent)
+        for kind, of in (("admitted", overload.admitted_ms), ("refused", overload.refused_ms))
+        for percent in OVERLOAD_PERCENTS
+    }
+    return {**asdict(overload), **percentiles, "lost": overload.lost}
 
 
 def _without_cell(measured: Measured) -> dict[str, Any]:
@@ -131,7 +146,8 @@ def _without_cell(measured: Measured) -> dict[str, Any]:
 
 def tables(report: Report) -> list[Table]:
     """For a terminal."""
-    return [speed_table(report.summaries), cost_table(report), ratio_table(report.ratios)]
+    overload = [overload_table(report.overload)] if report.overload else []
+    return [speed_table(report.summaries), cost_table(report), *overload, ratio_table(report.ratios)]
 
 
 def speed_table(summaries: Sequence[Summary]) -> Table:
@@ -146,7 +162,7 @@ def speed_table(summaries: Sequence[Summary]) -> Table:
         "failed",
         "load CPU ms",
     )
-    table = _table("speed", headings, left=2)
+    table = empty_table("speed", headings, left=2)
     last = ""
     for each in summaries:
         loop = f"{each.loop} {each.connections}"
@@ -169,7 +185,7 @@ def speed_table(summaries: Sequence[Summary]) -> Table:
 def cost_table(report: Report) -> Table:
     """CPU at 16 connections, and what Temporal keeps."""
     families = [family for family in FAMILIES if family != "load"]
-    table = _table(
+    table = empty_table(
         f"one round at {CPU_CONNECTIONS}: CPU ms by family, and what Temporal records",
         ("variant", *families, "all", "events", "transitions"),
         left=1,
@@ -191,9 +207,28 @@ def cost_table(report: Report) -> Table:
     return table
 
 
+def overload_table(found: Overload) -> Table:
+    """What was answered in the flood, by kind of answer."""
+    title = (
+        f"overload: {found.rate:.0f} rounds/s due, {TIMES_CAPACITY} times capacity, {FLOOD_PLAYERS} players"
+    )
+    table = empty_table(title, ("answer", "count", "p50 ms", "p95 ms", "p99 ms", "highest"), left=1)
+    admitted = (found.admitted_ms(percent) for percent in OVERLOAD_PERCENTS)
+    refused = (found.refused_ms(percent) for percent in OVERLOAD_PERCENTS)
+    table.add_row("played", str(found.admitted), *(number(value) for value in admitted))
+    table.add_row("503, Retry-After", str(found.refused), *(number(value) for value in refused))
+    table.add_row("anything else", str(found.failures + found.unanswered), "", "", "", "")
+    at_capacity, load = number(found.capacity_p99_ms), f"{found.load_cpu * 100:.0f} %"
+    table.caption = (
+        f"at capacity {found.capacity_per_s:.1f} rounds/s, p99 {at_capacity} ms; in the flood "
+        f"{found.admitted_per_s:.1f} rounds/s; the load generator took {load} of a core"
+    )
+    return table
+
+
 def ratio_table(found: Sequence[Ratio]) -> Table:
     headings = ("croupier's", "median", "min", "max", "required", "", "stretch", "")
-    table = _table("ratios, block by block", headings, left=1)
+    table = empty_table("ratios, block by block; overload, once", headings, left=1)
     for each in found:
         sign = "<=" if each.target.lower_is_better else ">="
         required, stretch = each.target.required, each.target.stretch
@@ -226,7 +261,8 @@ def _counts(structure: Structure | None) -> tuple[str, str]:
     )
 
 
-def _table(title: str, headings: Sequence[str], *, left: int) -> Table:
+def empty_table(title: str, headings: Sequence[str], *, left: int) -> Table:
+    """Columns without rows: the first `left` are aligned to the left, the others to the right."""
     table = Table(title=title, title_justify="left")
     for position, heading in enumerate(headings):
         table.add_column(heading, justify="left" if position < left else "right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""One whole run: the house, the blocks, the report."""
+"""One whole run: the house, the blocks, the overload, the report."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from temporalio.client import Client
 
+from bench import overload
 from bench.blocks import CONCURRENCIES, OPEN_CONNECTIONS, QUICK, Runner, Timing, plan
 from bench.house import bench_settings, open_house
 from bench.report import Report, report_of
-from bench.variants import Variant, chosen, known
+from bench.variants import PRODUCT, Variant, chosen, known
 from compose import control
 from runtime.settings import Settings
 
@@ -28,27 +29,42 @@ class Wanted:
     def timing(self) -> Timing:
         return QUICK if self.quick else Timing()
 
+    @property
+    def with_overload(self) -> bool:
+        """Whether the product is one of those asked for, and not only there to be compared with."""
+        return not self.variants or PRODUCT in self.variants
+
+    @property
+    def spans(self) -> overload.Spans:
+        return overload.QUICK_SPANS if self.quick else overload.Spans()
+
     def chosen(self) -> list[Variant]:
         """Raises UnknownVariant."""
         return chosen(self.variants, known())
 
 
 def steps(wanted: Wanted) -> int:
-    """How often `tell` is called, for a progress bar: the house, then warm-up, one round, idle, cells."""
+    """How often `tell` is called, for a progress bar: the house, then warm-up, one round, idle, cells,
+    overload.
+    """
     names = [variant.name for variant in wanted.chosen()]
     house = 3 + sum(variant.peer is not None for variant in wanted.chosen())
-    return house + 2 * len(names) + 1 + len(plan(names, blocks=wanted.blocks, timing=wanted.timing))
+    blocks = 2 * len(names) + 1 + len(plan(names, blocks=wanted.blocks, timing=wanted.timing))
+    return house + blocks + (overload.STEPS if wanted.with_overload else 0)
 
 
 async def run(settings: Settings, wanted: Wanted, tell: Callable[[str], None]) -> Report:
     """`tell` hears what comes next. Raises UnknownVariant, StackProblem, LoadFailed."""
     began = time.monotonic()
     variants = wanted.chosen()
-    players = max(*CONCURRENCIES, OPEN_CONNECTIONS)
+    players = max(*CONCURRENCIES, OPEN_CONNECTIONS, overload.FLOOD_PLAYERS if wanted.with_overload else 0)
     own = bench_settings(settings)
     async with open_house(own, variants, players=players, tell=tell) as house:
         addresses = house.stack.addresses
         temporal = await Client.connect(addresses.temporal_address, namespace=addresses.temporal_namespace)
         results = await Runner(house, variants, wanted.timing, tell).run(wanted.blocks, temporal)
+        flooded = None
+        if wanted.with_overload:
+            flooded = await overload.measure(house, known()[PRODUCT], wanted.spans, tell)
     control.reset(own)  # after a failure it stays, for its logs
-    return report_of(results, seconds=time.monotonic() - began)
+    return report_of(results, flooded, seconds=time.monotonic() - began)

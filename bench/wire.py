@@ -66,11 +66,14 @@ def address(url: str) -> tuple[str, int]:
 
 
 class Answers:
-    """Cuts a stream of bytes into answers and hands each to `on_answer(status, body)`."""
+    """Cuts a stream of bytes into answers and hands each to `on_answer(status, body)`. During that call
+    `retry_after` says whether the answer has the header of this name.
+    """
 
     def __init__(self, on_answer: Callable[[int, bytes], None]) -> None:
         self._on_answer = on_answer
         self._body = b""
+        self.retry_after = False
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -81,6 +84,10 @@ class Answers:
 
     def on_message_begin(self) -> None:
         self._body = b""
+        self.retry_after = False
+
+    def on_header(self, name: bytes, _: bytes) -> None:
+        self.retry_after = self.retry_after or name.lower() == b"retry-after"
 
     def on_body(self, body: bytes) -> None:
         self._body += body

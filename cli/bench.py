@@ -40,15 +40,27 @@ def run(settings: Settings, choices: Choices) -> int:
     """Measure and show. Returns 0 when everything required is met, 1 when something is not, 2 when the run
     could not be made. A quick run is a look and no proof: it returns 0 in both cases.
     """
+    return with_tools(lambda: _measure(settings, choices))
+
+
+def with_tools(measure: Callable[[], int]) -> int:
+    """Install what benchmarks need, then measure. Returns what that returns, or 2 or 130 when it did not come
+    to an end.
+    """
     try:
         bootstrap.add_bench_tools(PROJECT_ROOT)
     except bootstrap.BootstrapError as problem:
         bootstrap.say(str(problem))
         return FAILED
     try:
-        return _measure(settings, choices)
+        return measure()
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def on_standard_output() -> Console:
+    """Where the tables go."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
 
 
 def _measure(settings: Settings, choices: Choices) -> int:
@@ -59,7 +71,7 @@ def _measure(settings: Settings, choices: Choices) -> int:
 
     wanted = benchmark.Wanted(choices.variants, choices.blocks, choices.quick)
     try:
-        with _progress(benchmark.steps(wanted)) as tell:
+        with progress_bar(benchmark.steps(wanted)) as tell:
             report = asyncio.run(benchmark.run(settings, wanted, tell))
     except (UnknownVariant, StackProblem, LoadFailed) as problem:
         bootstrap.say(str(problem))
@@ -73,7 +85,7 @@ def _show(report: object, choices: Choices) -> None:
     from bench import report as reports
 
     assert isinstance(report, reports.Report)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_IN_FILES)
+    console = on_standard_output()
     for table in reports.tables(report):
         console.print(table)
     for summary in report.summaries:
@@ -89,7 +101,7 @@ def _show(report: object, choices: Choices) -> None:
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[Callable[[str], None]]:
+def progress_bar(steps: int) -> Iterator[Callable[[str], None]]:
     """A bar on a terminal, one line for each step elsewhere. The bar moves when the next step begins."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:

@@ -127,6 +127,31 @@ def bench(
     sys.exit(command.run(_settings(), choices))
 
 
+@bench_app.command()
+def growth(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write it all to this file.")] = None,
+    plots: Annotated[Path | None, typer.Option("--plots", help="Also draw SVG plots in this folder.")] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option("--rounds", min=1, help="Earlier rounds to load; 1,000,000, or 20,000 with --quick."),
+    ] = None,
+    memory_rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--memory-rounds",
+            min=1,
+            help="Rounds to play while memory is read; 50,000 (some ten minutes), or 1,000 with --quick.",
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Short cells: a look, no proof.")] = False,
+) -> None:
+    """Cost as the work grows: earlier rounds, players, sockets, memory; and one round by stage."""
+    from cli import bench_growth as command
+
+    choices = command.Choices(rounds, memory_rounds, quick, json_file, plots)
+    sys.exit(command.run(_settings(), choices))
+
+
 @round_app.command("show")
 def show_round(
     round_id: Annotated[str, typer.Argument(help="The id that the game client chose.", show_default=False)],

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from bench.wire import Request
 
 SETTLED = b'HTTP/1.1 201 Created\r\nContent-Length: 19\r\n\r\n{"state":"settled"}'
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
+REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 4\r\n\r\nfull"
 REQUEST = Request("/v1/game/rounds", {}, {"round_id": "{round_id}"})
 
 Handle = Callable[[int], Awaitable[bytes]]
@@ -46,7 +48,7 @@ async def serving(handle: Handle) -> AsyncIterator[str]:
         server.close()
 
 
-def job(url: str, *, players: int = 4, seconds: float = 0.3, **more: float) -> Job:
+def job(url: str, *, players: int = 4, seconds: float = 0.3, **more: Any) -> Job:
     return Job(url=url, requests=[REQUEST] * players, prefix="t-", seconds=seconds, **more)
 
 
@@ -90,6 +92,30 @@ async def test_a_refusal_is_a_failure_and_is_quoted() -> None:
     assert outcome.rounds == 0
     assert 1 <= outcome.failures < 10
     assert outcome.problems[0] == "503 busy"
+
+
+async def test_in_a_flood_refusals_count_by_themselves_and_only_with_retry_after() -> None:
+    async def admit_some(number: int) -> bytes:
+        return BUSY if number == 10 else await settled(number) if number % 3 == 0 else REFUSED
+
+    async with serving(admit_some) as url:
+        outcome = await play(job(url, rate=200.0, flood=True))
+    assert outcome.failures == 1
+    assert outcome.problems == ["503 busy"]
+    assert (outcome.rounds, outcome.refused) == (20, 39)
+    assert Latencies.of([outcome.histogram]).count == 20
+    assert Latencies.of([outcome.refusals]).count == 39
+    assert len(set(outcome.settled_ids)) == 20
+
+
+async def test_outside_a_flood_a_refusal_is_a_failure_with_retry_after_too() -> None:
+    async def refuse(_: int) -> bytes:
+        return REFUSED
+
+    async with serving(refuse) as url:
+        outcome = await play(job(url, players=1))
+    assert outcome.failures >= 1
+    assert (outcome.refused, outcome.settled_ids) == (0, [])
 
 
 async def test_a_lost_connection_is_a_failure_and_its_player_comes_back() -> None:

@@ -63,6 +63,14 @@ def test_answers_are_found_however_the_bytes_arrive(size: int) -> None:
     assert found == [(201, b'{"state":"settled"}'), (503, b"no,not"), (201, b'{"state":"settled"}')]
 
 
+def test_an_answer_says_whether_it_has_retry_after() -> None:
+    found: list[bool] = []
+    answers = Answers(lambda status, body: found.append(answers.retry_after))
+    refusal = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+    answers.feed(ANSWER + refusal + ANSWER)
+    assert found == [False, True, False]
+
+
 def test_what_is_no_http_is_said_to_be_none() -> None:
     with pytest.raises(httptools.HttpParserError):
         Answers(lambda status, body: None).feed(b"220 mail.example ESMTP\r\n")
