@@ -1,0 +1,136 @@
+"""The breaker opens, pauses and tries; the bulkhead has room for so many and no more."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from wallet.breaker import Breaker, Bulkhead, WalletAway, WalletBusy
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def breaker(time: Time) -> Breaker:
+    return Breaker(unknowns=3, pause_s=10, now_s=time)
+
+
+def passes(breaker: Breaker) -> bool:
+    try:
+        with breaker.passage():
+            return True
+    except WalletAway:
+        return False
+
+
+def calls(breaker: Breaker, *outcomes: bool) -> None:
+    for certain in outcomes:
+        with breaker.passage():
+            breaker.record(certain=certain)
+
+
+def test_it_opens_after_so_many_unknown_outcomes_in_a_row(breaker: Breaker) -> None:
+    calls(breaker, False, False, True, False, False)
+    assert passes(breaker)
+    calls(breaker, False)
+    assert not passes(breaker)
+
+
+def test_after_the_pause_one_call_tries_and_closes_it(breaker: Breaker, time: Time) -> None:
+    calls(breaker, False, False, False)
+    time.now_s += 9.9
+    assert not passes(breaker)
+    time.now_s += 0.1
+    with breaker.passage():
+        assert not passes(breaker)
+        breaker.record(certain=True)
+    calls(breaker, False, False)
+    assert passes(breaker)
+
+
+def test_a_trial_that_fails_opens_it_again(breaker: Breaker, time: Time) -> None:
+    calls(breaker, False, False, False)
+    time.now_s += 10
+    calls(breaker, False)
+    assert not passes(breaker)
+    time.now_s += 10
+    assert passes(breaker)
+
+
+def test_a_trial_that_is_cancelled_leaves_its_place_to_the_next(breaker: Breaker, time: Time) -> None:
+    calls(breaker, False, False, False)
+    time.now_s += 10
+    with contextlib.suppress(asyncio.CancelledError), breaker.passage():
+        raise asyncio.CancelledError
+    calls(breaker, True)
+    assert passes(breaker)
+
+
+def test_calls_that_end_late_count_too(breaker: Breaker, time: Time) -> None:
+    with breaker.passage(), breaker.passage():
+        calls(breaker, False, False, False)
+        time.now_s += 9
+        breaker.record(certain=False)
+        time.now_s += 9
+        assert not passes(breaker)
+        breaker.record(certain=True)
+    assert passes(breaker)
+
+
+async def test_who_finds_no_place_waits_and_is_then_refused() -> None:
+    bulkhead = Bulkhead(places=2, wait_s=0.05)
+    async with bulkhead.place(), bulkhead.place():
+        with pytest.raises(WalletBusy):
+            async with bulkhead.place():
+                pass
+    async with bulkhead.place(), bulkhead.place():
+        pass
+
+
+async def test_a_place_that_comes_free_in_time_is_taken() -> None:
+    bulkhead = Bulkhead(places=1, wait_s=5)
+
+    async def hold() -> None:
+        async with bulkhead.place():
+            await asyncio.sleep(0.02)
+
+    await asyncio.gather(*(hold() for _ in range(3)))
+
+
+async def test_places_come_back_from_calls_that_are_cancelled() -> None:
+    bulkhead = Bulkhead(places=1, wait_s=5)
+
+    async def hold() -> None:
+        async with bulkhead.place():
+            await asyncio.sleep(60)
+
+    holding, waiting = asyncio.create_task(hold()), asyncio.create_task(hold())
+    await asyncio.sleep(0.01)
+    for task in (waiting, holding):
+        task.cancel()
+    await asyncio.gather(holding, waiting, return_exceptions=True)
+    async with bulkhead.place():
+        pass
+
+
+async def test_closing_waits_for_the_calls_under_way() -> None:
+    bulkhead = Bulkhead(places=2, wait_s=0.02)
+    async with bulkhead.place():
+        closing = asyncio.create_task(bulkhead.close())
+        await asyncio.sleep(0.01)
+        assert not closing.done()
+    await closing
+    with pytest.raises(WalletBusy):
+        async with bulkhead.place():
+            pass

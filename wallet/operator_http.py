@@ -1,0 +1,257 @@
+"""Operators' wallets over HTTP: each call signed, bounded, guarded, and answered whatever the wallet does.
+
+Each operator has a client of its own, with its own connections, places and breaker, so that a wallet which is
+dead or hostile costs nobody but itself.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Protocol
+from uuid import uuid4
+
+import httpcore
+import httpx
+
+from contracts.wallet import WalletAnswer, WalletRefusal, WalletRequest, WalletVerdict
+from security.standard_webhooks import SharedSecret, WebhookKey, signed_headers
+from wallet.addresses import AddressRefused, GuardedBackend, Resolve, check_url
+from wallet.amounts import NotExpressible
+from wallet.breaker import Breaker, Bulkhead, NotAsked
+from wallet.codec import Message, decode, encode, unknown
+from wallet.dialect import Dialect, Limits
+from wallet.transport import BodyRefused, GuardedTransport, read_bounded
+
+
+class Clock(Protocol):
+    """`now_s` is seconds since 1970, for signatures; `monotonic_s` never goes back, for pauses."""
+
+    def now_s(self) -> float: ...
+
+    def monotonic_s(self) -> float: ...
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now_s(self) -> float:
+        return time.time()
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorWalletConfig:
+    """Where an operator's wallet is and how it is spoken to. `secrets` are of the form `whsec_...`; several
+    sign while one is rotated. `limits` replace the dialect's. `local` lets the wallet be on this machine or
+    network, and speak without TLS. Raises ValueError, which quotes neither the URL nor a secret."""
+
+    operator_id: str
+    url: str
+    dialect: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    limits: Limits | None = None
+    local: bool = False
+
+    def __post_init__(self) -> None:
+        check_url(self.url, local=self.local)
+        for secret in self.secrets:
+            SharedSecret.parse(secret)
+
+
+class OperatorWalletClient:
+    """One operator's wallet. `keys` sign, those of them whose versions the dialect's wallet checks; raises
+    ValueError when there is none."""
+
+    def __init__(
+        self,
+        config: OperatorWalletConfig,
+        dialect: Dialect,
+        keys: Sequence[WebhookKey],
+        clock: Clock,
+        *,
+        tls: ssl.SSLContext,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._keys = [key for key in keys if key.version in dialect.signatures]
+        if not self._keys:
+            raise ValueError("no key signs in a way that this wallet checks")
+        self._url = str(check_url(config.url, local=config.local)).rstrip("/")
+        self._dialect = dialect
+        self._clock = clock
+        self._limits = limits = config.limits or dialect.limits
+        self._bulkhead = Bulkhead(places=limits.calls, wait_s=limits.wait_s)
+        self._breaker = Breaker(unknowns=limits.unknowns, pause_s=limits.pause_s, now_s=clock.monotonic_s)
+        self._http = _http_client(
+            GuardedTransport(
+                GuardedBackend(local=config.local, resolve=resolve), connections=limits.calls, tls=tls
+            ),
+            dialect,
+            limits,
+        )
+
+    async def call(self, request: WalletRequest) -> WalletAnswer:
+        """Asks the wallet once. Nothing that the wallet or the network does raises; ValueError is for a
+        request that lacks what its call needs."""
+        try:
+            message = encode(request, self._dialect)
+        except NotExpressible as reason:
+            return _not_expressible(reason)
+        try:
+            async with self._bulkhead.place():
+                with self._breaker.passage():
+                    answer = await self._ask(request, message)
+                    self._breaker.record(certain=answer.verdict is not WalletVerdict.UNKNOWN)
+                    return answer
+        except NotAsked as reason:
+            return unknown(reason.code, str(reason), sent=False)
+
+    async def aclose(self) -> None:
+        """Waits for the calls under way; later ones find no place."""
+        await self._bulkhead.close()
+        await self._http.aclose()
+
+    async def _ask(self, request: WalletRequest, message: Message) -> WalletAnswer:
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(self._limits.total_s):
+                status, body = await self._exchange(message, progress)
+        except Exception as problem:  # noqa: BLE001 - whatever a wallet provokes, its outcome is unknown
+            code, why = _what_happened(problem)
+            return unknown(code, why, sent=progress.sent)
+        return decode(status, body, request, self._dialect)
+
+    async def _exchange(self, message: Message, progress: "_Progress") -> tuple[int, bytes]:
+        headers = signed_headers(
+            self._keys,
+            message_id=message.message_id or str(uuid4()),
+            timestamp=int(self._clock.now_s()),
+            body=message.body,
+        )
+        async with self._http.stream(
+            "POST",
+            f"{self._url}{message.path}",
+            content=message.body,
+            headers=headers,
+            extensions={"trace": progress.trace},
+        ) as answer:
+            # A status that means nothing needs no body, and may come with one that never ends.
+            if answer.status_code not in self._dialect.meanings:
+                return answer.status_code, b""
+            return answer.status_code, await read_bounded(answer)
+
+
+class OperatorWallets:
+    """The clients of all operators, each made when it is first needed. `house_keys` sign for every operator
+    whose dialect takes them, beside the operator's own secrets."""
+
+    def __init__(
+        self,
+        dialects: Mapping[str, Dialect],
+        *,
+        house_keys: Sequence[WebhookKey] = (),
+        clock: Clock | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._dialects = dialects
+        self._house_keys = house_keys
+        self._clock = clock or SystemClock()
+        self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._clients: dict[str, tuple[OperatorWalletConfig, OperatorWalletClient]] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def call(self, config: OperatorWalletConfig, request: WalletRequest) -> WalletAnswer:
+        """As OperatorWalletClient.call. Raises ValueError also for a config that names no dialect, or has no
+        key that its dialect takes."""
+        return await self._client(config).call(request)
+
+    async def aclose(self) -> None:
+        """Closes every client when its calls have ended."""
+        for _, client in self._clients.values():
+            self._retire(client)
+        self._clients.clear()
+        await asyncio.gather(*self._retiring)
+
+    def _client(self, config: OperatorWalletConfig) -> OperatorWalletClient:
+        known, client = self._clients.get(config.operator_id, (None, None))
+        if client is not None and known == config:
+            return client
+        made = self._make(config)
+        if client is not None:
+            self._retire(client)
+        self._clients[config.operator_id] = (config, made)
+        return made
+
+    def _make(self, config: OperatorWalletConfig) -> OperatorWalletClient:
+        dialect = self._dialects.get(config.dialect)
+        if dialect is None:
+            raise ValueError("no dialect has this name")
+        secrets = [SharedSecret.parse(secret) for secret in config.secrets]
+        return OperatorWalletClient(
+            config, dialect, [*secrets, *self._house_keys], self._clock, tls=self._tls
+        )
+
+    def _retire(self, client: OperatorWalletClient) -> None:
+        task = asyncio.create_task(client.aclose())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+
+class _Progress:
+    """Whether anything of the request may have left."""
+
+    def __init__(self) -> None:
+        self.sent = False
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Called by httpcore at each step of an exchange."""
+        if event == "http11.send_request_headers.started":
+            self.sent = True
+
+
+def _http_client(transport: GuardedTransport, dialect: Dialect, limits: Limits) -> httpx.AsyncClient:
+    """It follows no redirect, keeps no cookie and takes nothing from the environment."""
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s),
+        headers={
+            **dialect.headers,
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": "croupier",
+        },
+    )
+
+
+def _not_expressible(reason: NotExpressible) -> WalletAnswer:
+    """We refuse what the wallet could not even be told."""
+    return WalletAnswer(
+        verdict=WalletVerdict.REFUSED, code=WalletRefusal.INVALID, detail=str(reason), sent=False
+    )
+
+
+def _what_happened(problem: Exception) -> tuple[str, str]:
+    """The code and the text of an exchange that gave no answer."""
+    match problem:
+        case BodyRefused():
+            return problem.code, str(problem)
+        case AddressRefused():
+            return "address-refused", str(problem)
+        case TimeoutError() | httpcore.TimeoutException():
+            return "timeout", "no answer in time"
+        case httpcore.ConnectError(args=(ssl.SSLError() as cause,)):
+            return "tls", f"no trusted connection: {cause}"
+        case httpcore.ConnectError():
+            return "not-reached", f"no connection: {problem}"
+        case httpcore.NetworkError() | httpcore.RemoteProtocolError() | httpx.RemoteProtocolError():
+            return "connection-lost", f"the connection ended or made no sense: {problem}"
+        case _:
+            return "unexpected", type(problem).__name__
