@@ -21,6 +21,7 @@ from contracts.rounds import (
     Reservation,
     Resolution,
     ResolveRequest,
+    RoundState,
     SettleRequest,
     Terminal,
 )
@@ -62,8 +63,10 @@ class PlayStep:
         reservation = await watch.time(steps.RESERVE.name, self._wallet.reserve(bet))
         if reservation.draw is None:
             return _closed_before(reservation, watch.took_us)
-        request = ResolveRequest(bet=bet, draw=reservation.draw)
-        resolution = await watch.time(steps.RESOLVE.name, self._games.resolve(request))
+        resolution = None
+        if reservation.state is not RoundState.SETTLING:  # else the result is on record already
+            request = ResolveRequest(bet=bet, draw=reservation.draw)
+            resolution = await watch.time(steps.RESOLVE.name, self._games.resolve(request))
         settle = self._wallet.settle_with_event(SettleRequest(bet=bet, resolution=resolution))
         terminal, event = await watch.time(steps.SETTLE.name, settle)
         await asyncio.sleep(ANSWER_FIRST_S)

@@ -1,13 +1,22 @@
-"""The steps that move money: reserve, settle, release. Each is one call of the wallet and one commit."""
+"""The steps that move money: reserve, settle, release. Each is one call of the wallet and may be repeated."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from contracts import steps
 from contracts.events import RecordedEvent
-from contracts.failures import ID_REUSED, LEDGER_CONFLICT, SESSION_EXPIRED, bounded
+from contracts.failures import (
+    ID_REUSED,
+    LEDGER_CONFLICT,
+    SESSION_EXPIRED,
+    WALLET_PENDING,
+    WALLET_UNCERTAIN,
+    bounded,
+)
 from contracts.rounds import (
     Bet,
     DrawReference,
@@ -18,7 +27,11 @@ from contracts.rounds import (
     Terminal,
 )
 from contracts.views import RoundView
-from wallet.interface import Wallet, WalletConflict
+from wallet.interface import Wallet, WalletConflict, WalletPending, WalletUncertain
+
+# How long operators' wallets may take altogether while a round is played in one go: the rest of
+# policies.IN_ONE_GO_LIMIT is left to record what came of it.
+IN_ONE_GO_S: Final = 1.5
 
 
 class WalletSteps:
@@ -32,7 +45,13 @@ class WalletSteps:
     @activity.defn(name=steps.RESERVE.name)
     async def reserve(self, bet: Bet) -> Reservation:
         try:
-            view = await self._wallet.reserve(bet)
+            view = await self._wallet.reserve(bet, within_s=_within_s())
+        except WalletUncertain as uncertain:
+            # From the one go the workflow asks once more; as a step of its own it is final, and the round is
+            # released.
+            raise ApplicationError(
+                bounded(str(uncertain)), type=WALLET_UNCERTAIN, non_retryable=True
+            ) from None
         except WalletConflict:
             # A genuine token of a session that this database does not know (it is another, or an older
             # copy): no row could be stored, so the history alone says that the bet was declined.
@@ -54,9 +73,11 @@ class WalletSteps:
     async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
         """The terminal, and its event when this very call closed the round."""
         try:
-            settled = await self._wallet.settle(request.bet, request.resolution)
+            settled = await self._wallet.settle(request.bet, request.resolution, within_s=_within_s())
         except WalletConflict as conflict:
             raise _final(conflict) from None
+        except WalletPending as pending:
+            raise self._pending(pending) from None
         self._deliver(settled.view)
         return _terminal(settled.view), settled.event
 
@@ -68,8 +89,25 @@ class WalletSteps:
             )
         except WalletConflict as conflict:
             raise _final(conflict) from None
+        except WalletPending as pending:
+            raise self._pending(pending) from None
         self._deliver(view)
         return _terminal(view)
+
+    def _pending(self, pending: WalletPending) -> ApplicationError:
+        """The step is repeated without end; whoever waits for the round hears once how it stands."""
+        if pending.view is not None and activity.info().attempt == 1:
+            self._deliver(pending.view)
+        return ApplicationError(bounded(str(pending)), type=WALLET_PENDING)
+
+
+def _within_s() -> float | None:
+    """What is left of the time for operators' wallets in a round's one go; None for a step of its own."""
+    info = activity.info()
+    if not info.is_local:
+        return None
+    left_s = IN_ONE_GO_S - (datetime.now(UTC) - info.started_time).total_seconds()
+    return max(left_s, 0)
 
 
 def _final(conflict: WalletConflict) -> ApplicationError:

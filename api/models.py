@@ -3,14 +3,23 @@
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.problems import CONTENT_TYPE
+from contracts.currencies import exponent
 
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
 # Ids that callers choose: they are idempotency keys, parts of workflow ids and words of routing keys.
 CallerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}$")]
+
+
+def _known(currency: str) -> str:
+    """Without an exponent nobody could say what an amount is worth. Raises UnknownCurrency, a ValueError."""
+    exponent(currency)
+    return currency
+
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}$"), AfterValidator(_known)]
 GameId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 # 2**53 - 1: the largest integer that every JSON client reads exactly.
 Amount = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
@@ -36,6 +45,11 @@ class OpenSession(_Request):
 
 
 class Deposit(_Request):
+    transaction_id: CallerId
+    amount: MoneyIn
+
+
+class Withdrawal(_Request):
     transaction_id: CallerId
     amount: MoneyIn
 
@@ -151,6 +165,29 @@ class OperatorBalance(BaseModel):
 class Deposited(BaseModel):
     transaction_id: str
     balance: Money
+
+
+class Withdrawn(BaseModel):
+    transaction_id: str
+    balance: Money
+
+
+class StatementItem(BaseModel):
+    """`amount` is negative when it left the player; `balance` is what was available right after.
+    `reference` is the round's id for a stake or a win, the transaction id otherwise. `position` counts the
+    player's postings in all currencies: 1, 2, 3, ..."""
+
+    position: int
+    kind: str
+    reference: str
+    amount: Money
+    balance: Money
+    at: datetime
+
+
+class StatementPage(BaseModel):
+    items: list[StatementItem]
+    next_cursor: str | None
 
 
 class ProblemOut(BaseModel):

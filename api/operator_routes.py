@@ -1,4 +1,5 @@
-"""The operator's calls: sessions, deposits, balances and the history of its rounds."""
+"""The operator's calls: sessions, deposits and withdrawals, balances, statements and the history of its
+rounds."""
 
 from typing import Annotated
 from urllib.parse import urlencode
@@ -20,14 +21,18 @@ from api.models import (
     OperatorRound,
     OperatorRoundPage,
     SessionOpened,
+    StatementPage,
+    Withdrawal,
+    Withdrawn,
 )
 from api.problems import Problem
 from api.services import Services
-from api.shapes import cursor, moment, money, operator_round_body, position
+from api.shapes import cursor, moment, money, operator_round_body, position, statement_item
 from api.strict_json import StrictRoute
 from contracts import failures
+from contracts.movements import StatementFilter, WithdrawalView
 from contracts.rounds import RoundState
-from contracts.views import ApiKeyView, RoundFilter
+from contracts.views import ApiKeyView, DepositView, RoundFilter
 from games.registry import UnknownGame
 
 router = APIRouter(
@@ -79,7 +84,8 @@ async def end_session(
 
 @router.post("/players/{player_id}/deposits", tags=["Wallet API"], status_code=201, response_model=Deposited)
 async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, services: Deps) -> JSONResponse:
-    """Credits the player, once per transaction id."""
+    """Credits the player, once per transaction id. An id names one deposit or one withdrawal of the player,
+    for ever: what was used for the one is refused for the other."""
     done = await services.players.deposit(
         operator_id=operator.operator_id,
         player_id=player_id,
@@ -88,13 +94,48 @@ async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, servic
         currency=body.amount.currency,
     )
     if done.result == "reused":
-        raise Problem(failures.ID_REUSED, "This transaction id belongs to another deposit of the player.")
+        raise Problem(
+            failures.ID_REUSED, "This transaction id belongs to another deposit or withdrawal of the player."
+        )
     if done.result == "too-much":
         raise Problem(
             "limit-exceeded",
             "No balance may exceed 2^53 - 1 minor units.",
             balance=money(done.available, body.amount.currency),
         )
+    return _moved(body, done)
+
+
+@router.post(
+    "/players/{player_id}/withdrawals", tags=["Wallet API"], status_code=201, response_model=Withdrawn
+)
+async def withdraw(player_id: PlayerId, body: Withdrawal, operator: Operator, services: Deps) -> JSONResponse:
+    """Pays out to the player, once per transaction id, and never out of what open rounds hold. An id names
+    one deposit or one withdrawal of the player, for ever. A refusal is not remembered: the same withdrawal
+    may come again when the balance covers it."""
+    done = await services.players.withdraw(
+        operator_id=operator.operator_id,
+        player_id=player_id,
+        transaction_id=body.transaction_id,
+        amount=body.amount.amount,
+        currency=body.amount.currency,
+    )
+    if done is None:
+        raise Problem("not-found", "There is no such player; the first session or deposit makes one.")
+    if done.result == "reused":
+        raise Problem(
+            failures.ID_REUSED, "This transaction id belongs to another deposit or withdrawal of the player."
+        )
+    if done.result == failures.INSUFFICIENT_FUNDS:
+        raise Problem(
+            failures.INSUFFICIENT_FUNDS,
+            "The available balance does not cover the withdrawal.",
+            balance=money(done.available, body.amount.currency),
+        )
+    return _moved(body, done)
+
+
+def _moved(body: Deposit | Withdrawal, done: DepositView | WithdrawalView) -> JSONResponse:
     replayed = done.result == "replayed"
     answer = {
         "transaction_id": body.transaction_id,
@@ -119,6 +160,28 @@ async def balance(
             "held": money(found.held, currency),
             "total": money(found.balance, currency),
         }
+    )
+
+
+@router.get("/players/{player_id}/statement", tags=["Wallet API"], response_model=StatementPage)
+async def statement(
+    player_id: PlayerId,
+    operator: Operator,
+    services: Deps,
+    currency: Annotated[Currency | None, Query(description="one wallet; all when not given")] = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="at or after")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="before")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
+) -> JSONResponse:
+    """The postings on the player's accounts, newest first."""
+    player_key = await services.players.find(operator_id=operator.operator_id, player_id=player_id)
+    if player_key is None:
+        raise Problem("not-found", "There is no such player; the first session or deposit makes one.")
+    wanted = StatementFilter(player_key=player_key, currency=currency, since=since, until=until)
+    entries, following = await services.players.statement(wanted, before=position(cursor_), limit=limit)
+    return JSONResponse(
+        {"items": [statement_item(entry) for entry in entries], "next_cursor": cursor(following)}
     )
 
 

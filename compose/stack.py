@@ -18,6 +18,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, Self
 
 from compose import probes, process
@@ -39,9 +40,12 @@ GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui")
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the services are. The URLs hold passwords, so they stay out of the printed form."""
+    """Where the services are. The URLs hold passwords, so they stay out of the printed form. `database_url`
+    is the owner's, who makes the tables; `application_database_url` is what our programs connect with. An
+    outside database may have one for both."""
 
     database_url: str
+    application_database_url: str
     amqp_url: str
     temporal_address: str
     temporal_namespace: str
@@ -151,7 +155,10 @@ class Stack:
         self._addresses = _addresses(settings, postgres, rabbitmq, temporal)
 
         async def database() -> Operator | None:
-            await (self._run(postgres) if postgres else self._outside_database().check())
+            if postgres:
+                await self._run(postgres)
+            else:
+                await all_or_first_problem(*(role.check() for role in self._outside_database()))
             return await self.provision() if provision else None
 
         async def broker() -> None:
@@ -168,11 +175,15 @@ class Stack:
         await self._run(rabbitmq.port_mapper())
         await self._run(rabbitmq)
 
-    def _outside_database(self) -> OutsideService:
-        url = self.addresses.database_url
-        return OutsideService(
-            "PostgreSQL", "CROUPIER_DATABASE_URL", lambda: probes.postgres(url), place_of(url)
-        )
+    def _outside_database(self) -> list[OutsideService]:
+        """As each of the roles that are set reaches it."""
+        urls = {"CROUPIER_DATABASE_URL": self.addresses.application_database_url}
+        if self.settings.owner_database_url:
+            urls["CROUPIER_OWNER_DATABASE_URL"] = self.addresses.database_url
+        return [
+            OutsideService("PostgreSQL", variable, partial(probes.postgres, url), place_of(url))
+            for variable, url in urls.items()
+        ]
 
     def _outside_broker(self) -> OutsideService:
         url = self.addresses.amqp_url
@@ -215,8 +226,8 @@ class Stack:
 
     def programs(self) -> tuple[OwnProgram, ...]:
         """In the order of their start; the ingress is last so that it is the first to stop."""
-        ingress = self.environment("http", "metrics")
-        statistics, relay = self.environment("statistics_metrics"), self.environment("relay_metrics")
+        ingress = self._as_application("http", "metrics")
+        statistics, relay = self._as_application("statistics_metrics"), self._as_application("relay_metrics")
         return (
             OwnProgram(
                 name="statistics",
@@ -233,9 +244,18 @@ class Stack:
             ),
         )
 
+    def _as_application(self, *ports: str) -> dict[str, str]:
+        """The same for a program that only plays: it gets no address with which it could alter what is
+        written. Empty counts as not given, and hides what this process may have in its environment.
+        """
+        return self.environment(*ports) | {
+            "CROUPIER_DATABASE_URL": self.addresses.application_database_url,
+            "CROUPIER_OWNER_DATABASE_URL": "",
+        }
+
     def environment(self, *ports: str) -> dict[str, str]:
-        """The settings of one of our own programs, as variables: the services' addresses, and its ports by
-        name.
+        """The settings of a program that makes tables, as variables: the services' addresses with the
+        database's of its owner, and its ports by name.
         """
         assert self._memory is not None, "open comes first"
         variables = to_environment(self.settings)
@@ -382,7 +402,10 @@ def _addresses(
         return str(value.get_secret_value())
 
     return Addresses(
-        database_url=postgres.url if postgres else given(settings.database_url),
+        database_url=postgres.url
+        if postgres
+        else given(settings.owner_database_url or settings.database_url),
+        application_database_url=postgres.application_url if postgres else given(settings.database_url),
         amqp_url=rabbitmq.url if rabbitmq else given(settings.amqp_url),
         temporal_address=temporal.address if temporal else str(settings.temporal_address),
         temporal_namespace=settings.temporal_namespace,

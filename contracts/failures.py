@@ -9,16 +9,24 @@ SESSION_EXPIRED: Final = "session-expired"
 PLAYER_BLOCKED: Final = "player-blocked"
 GAME_DISABLED: Final = "game-disabled"
 ID_REUSED: Final = "id-reused"
+CURRENCY_MISMATCH: Final = "currency-mismatch"
+WALLET_FAILED: Final = "wallet-failed"
 
 # A round whose stake was (or may have been) held and is given back ends `void` with one of these.
 RESERVE_UNCERTAIN: Final = "reserve-uncertain"
 RESOLVE_FAILED: Final = "resolve-failed"
 ROUND_CANCELLED: Final = "round-cancelled"
+# The operator's wallet refused the win of a recorded result, for it had rolled the bet back.
+ROLLED_BACK: Final = "rolled-back"
 
 # Error types that no retry can mend: the activity raises them non-retryable.
 GAME_ERROR: Final = "GameError"
 LEDGER_CONFLICT: Final = "LedgerConflict"
-NON_RETRYABLE: Final = (GAME_ERROR, LEDGER_CONFLICT)
+WALLET_UNCERTAIN: Final = "WalletUncertain"
+NON_RETRYABLE: Final = (GAME_ERROR, LEDGER_CONFLICT, WALLET_UNCERTAIN)
+
+# An operator's wallet has not taken a win or a rollback yet: it is told again, without end.
+WALLET_PENDING: Final = "WalletPending"
 
 # Error text is cut to this length before it becomes a payload, a row or a log line.
 DETAIL_LIMIT: Final = 300

@@ -70,7 +70,7 @@ class Reservation:
     """What `reserve` found or made: a held stake, a refusal, or a round that already reached its end."""
 
     state: RoundState
-    draw: DrawReference | None = None  # set exactly when the state is pending
+    draw: DrawReference | None = None  # set exactly when the state is not final
     failure_code: str | None = None
     event_id: str | None = None  # of a round that was already final
     request_id: str | None = None  # of the request that made the round
@@ -92,8 +92,10 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettleRequest:
+    """`resolution` is None for a round that is `settling`: its result is on record already."""
+
     bet: Bet
-    resolution: Resolution
+    resolution: Resolution | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,8 @@ class ReleaseRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
     """How the ledger closed the round. The first terminal wins, so a settle may answer `void` and a
-    release `settled`; the answer is what stands."""
+    release `settled`; the answer is what stands. A release may answer `settling` too: the result was
+    recorded first, so the round goes on to be settled."""
 
     state: RoundState
     event_id: str | None

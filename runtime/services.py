@@ -8,13 +8,14 @@ from uuid import uuid4
 
 import asyncpg
 
+from contracts.movements import StatementEntry, StatementFilter, WithdrawalView
 from contracts.rounds import RoundKey
 from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView, BalanceView, DepositView, RoundFilter, RoundView, SessionView
 from security.api_keys import ApiKeyInvalid, parse_api_key
 from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
-from storage import history, operators, players, rounds, sessions
+from storage import history, operators, players, rounds, sessions, statement
 from storage.database import AWAY, Database
 
 # What every call here may raise while the database is away: the same call may succeed later.
@@ -86,7 +87,7 @@ def _claims(session: SessionView, expires_at: int) -> SessionClaims:
 
 
 class Players:
-    """Balances and deposits."""
+    """Balances, deposits, withdrawals and statements."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -119,6 +120,28 @@ class Players:
             amount=amount,
             currency=currency,
         )
+
+    async def withdraw(
+        self, *, operator_id: str, player_id: str, transaction_id: str, amount: int, currency: str
+    ) -> WithdrawalView | None:
+        """Once per transaction id; None when there is no such player."""
+        player_key = await self.find(operator_id=operator_id, player_id=player_id)
+        if player_key is None:
+            return None
+        return await players.withdraw(
+            self._pool,
+            operator_id=operator_id,
+            player_key=player_key,
+            transaction_id=transaction_id,
+            amount=amount,
+            currency=currency,
+        )
+
+    async def statement(
+        self, wanted: StatementFilter, *, before: int | None, limit: int
+    ) -> tuple[list[StatementEntry], int | None]:
+        """At most `limit` entries, newest first, and where the next page begins."""
+        return await statement.page(self._pool, wanted, before=before, limit=limit)
 
 
 class Rounds:

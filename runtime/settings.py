@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="An outside PostgreSQL: postgresql://user:password@host/db"
     )
+    owner_database_url: SecretStr | None = Field(
+        None,
+        description="Its owner, who makes the tables, when our programs shall connect as another role.",
+    )
     amqp_url: SecretStr | None = Field(
         None, description="An outside RabbitMQ: amqp://user:password@host:port/vhost"
     )
@@ -109,7 +113,7 @@ class Settings(BaseSettings):
                 raise ValueError("each game is written module:attribute")
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "owner_database_url")
     @classmethod
     def _database_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
         return _with_scheme(value, "postgresql")

@@ -90,12 +90,19 @@ HOLDS_ARE_OPEN_STAKES: Final = Invariant(
 NO_HOLD_OVERDUE: Final = Invariant(
     code="I2",
     name="no-hold-overdue",
-    title="no stake is held for longer than a round may take",
+    title="no stake is held, or asked of an operator's wallet, for longer than a round may take",
     broken="""
         SELECT format('round %s of player %s', round_id, player_key) AS subject,
                format('%s since %s', state, created_at) AS detail
         FROM rounds, overdue
         WHERE state IN ('pending', 'awaiting_choice', 'settling') AND created_at < overdue.moment
+        UNION ALL
+        SELECT format('round %s of player %s', b.round_id, b.player_key),
+               format('asked of the wallet since %s, %s', b.asked_at,
+                      CASE WHEN b.releasing THEN 'being released' ELSE 'no answer' END)
+        FROM overdue, wallet_bets b
+        LEFT JOIN rounds r ON r.player_key = b.player_key AND r.round_id = b.round_id
+        WHERE b.resolved_at IS NULL AND r.id IS NULL AND b.asked_at < overdue.moment
     """,
 )
 ONE_TERMINAL: Final = Invariant(
@@ -134,23 +141,84 @@ ONE_TERMINAL: Final = Invariant(
         END
     """,
 )
+WALLETS_ARE_SQUARE: Final = Invariant(
+    code="I3",
+    name="wallets-are-square",
+    title="what an operator's wallet paid in for a round, the round's end gave back: the win, or the stake",
+    broken="""
+        WITH moved AS (
+            SELECT t.player_key, t.reference,
+                   sum(t.amount) FILTER (WHERE t.kind = 'collected' AND debited.kind = 'wallet') AS collected,
+                   sum(t.amount) FILTER (WHERE t.kind = 'paid' AND credited.kind = 'wallet') AS paid,
+                   sum(t.amount) FILTER (WHERE t.kind = 'returned' AND credited.kind = 'wallet') AS returned,
+                   min(own.account) AS lowest, max(own.account) AS highest
+            FROM transfers t
+            LEFT JOIN accounts credited ON credited.id = t.credit_account
+            LEFT JOIN accounts debited ON debited.id = t.debit_account
+            CROSS JOIN LATERAL (SELECT CASE t.kind WHEN 'collected' THEN t.credit_account
+                                                   ELSE t.debit_account END AS account) own
+            WHERE t.kind IN ('collected', 'paid', 'returned')
+            GROUP BY t.player_key, t.reference
+        ), asked AS (
+            SELECT b.*, r.id, r.state, r.account_id, r.stake AS staked, r.win, r.seed_id
+            FROM wallet_bets b
+            LEFT JOIN rounds r ON r.player_key = b.player_key AND r.round_id = b.round_id
+        )
+        SELECT format('round %s of player %s', coalesce(a.round_id, m.reference),
+                      coalesce(a.player_key, m.player_key)) AS subject,
+               format('%s, stake %s, win %s; collected %s, paid %s, returned %s',
+                      coalesce(a.state, 'no round'), a.stake, a.win, coalesce(m.collected, 0),
+                      coalesce(m.paid, 0), coalesce(m.returned, 0)) AS detail
+        FROM asked a FULL JOIN moved m ON m.player_key = a.player_key AND m.reference = a.round_id
+        WHERE a.round_id IS NULL
+           OR a.staked <> a.stake
+           OR m.lowest <> a.account_id OR m.highest <> a.account_id
+           OR (coalesce(m.collected, 0), coalesce(m.paid, 0), coalesce(m.returned, 0)) IS DISTINCT FROM (
+                CASE WHEN a.seed_id IS NULL THEN 0 ELSE a.stake END,
+                CASE WHEN a.state = 'settled' THEN a.win ELSE 0 END,
+                CASE WHEN a.state = 'void' AND a.seed_id IS NOT NULL THEN a.stake ELSE 0 END)
+    """,
+)
+WALLET_BETS_ARE_RESOLVED: Final = Invariant(
+    code="I3",
+    name="wallet-bets-are-resolved",
+    title="a bet at an operator's wallet is resolved exactly when its round has ended",
+    broken="""
+        SELECT format('round %s of player %s', b.round_id, b.player_key) AS subject,
+               format('%s, %s', CASE WHEN b.resolved_at IS NULL THEN 'open' ELSE 'resolved' END,
+                      coalesce(r.state, 'no round')) AS detail
+        FROM wallet_bets b
+        LEFT JOIN rounds r ON r.player_key = b.player_key AND r.round_id = b.round_id
+        WHERE (b.resolved_at IS NOT NULL) <> coalesce(r.state IN ('settled', 'declined', 'void'), false)
+           OR (b.releasing AND r.state IN ('settling', 'settled', 'declined'))
+    """,
+)
 ROUNDS_ARE_COMPLETE: Final = Invariant(
     code="I3",
     name="rounds-are-complete",
     title="each round has what its state asks for, and nothing else",
+    # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
+    # had rolled its bet back all the same. What the wallet did not tell with a refusal, nobody knows.
     broken="""
-        SELECT format('round %s of player %s', round_id, player_key) AS subject, 'state ' || state AS detail
-        FROM rounds
+        SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,
+               'state ' || state AS detail
+        FROM rounds r
+        LEFT JOIN wallet_bets b ON b.player_key = r.player_key AND b.round_id = r.round_id
+        LEFT JOIN operator_wallets w ON w.operator_id = r.operator_id
         WHERE NOT coalesce(CASE state
-            WHEN 'settled' THEN outcome IS NOT NULL AND balance IS NOT NULL AND sequence IS NOT NULL
+            WHEN 'settled' THEN outcome IS NOT NULL AND r.balance IS NOT NULL AND sequence IS NOT NULL
                 AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NULL
                 AND seed_id IS NOT NULL AND nonce IS NOT NULL
-            WHEN 'void' THEN outcome IS NULL AND win = 0 AND balance IS NOT NULL AND sequence IS NOT NULL
+            WHEN 'void' THEN (outcome IS NULL OR (b.round_id IS NOT NULL AND failure_code = 'rolled-back'))
+                AND win = 0 AND r.balance IS NOT NULL AND sequence IS NOT NULL
                 AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
-            WHEN 'declined' THEN outcome IS NULL AND win = 0 AND balance IS NOT NULL AND sequence IS NULL
+            WHEN 'declined' THEN outcome IS NULL AND win = 0 AND sequence IS NULL
+                AND (r.balance IS NOT NULL OR b.round_id IS NOT NULL OR w.operator_id IS NOT NULL)
                 AND event_id IS NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
                 AND seed_id IS NULL
-            ELSE state IN ('pending', 'awaiting_choice', 'settling') AND outcome IS NULL AND win = 0
+            WHEN 'settling' THEN outcome IS NOT NULL AND b.round_id IS NOT NULL
+                AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
+            ELSE state IN ('pending', 'awaiting_choice') AND outcome IS NULL AND win = 0
                 AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
         END, false)
     """,
@@ -268,6 +336,9 @@ GUARDS_IN_PLACE: Final = Invariant(
         FROM (VALUES ('transfers', 'append_only'), ('transfers', 'append_only_truncate'),
                      ('postings', 'append_only'), ('postings', 'append_only_truncate'),
                      ('rounds', 'final_is_final'), ('rounds', 'never_deleted'), ('rounds', 'never_truncated'),
+                     ('rounds', 'result_is_final'), ('wallet_bets', 'only_forward'),
+                     ('wallet_bets', 'never_deleted'), ('wallet_bets', 'never_truncated'),
+                     ('wallet_attempts', 'append_only'), ('wallet_attempts', 'append_only_truncate'),
                      ('outbox', 'recorded_once'), ('outbox', 'never_deleted'),
                      ('outbox', 'never_truncated')) g (relation, name)
         LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(g.relation) AND t.tgname = g.name
@@ -336,13 +407,16 @@ TRANSFERS_STAY_HOME: Final = Invariant(
 SECRETS_SEALED: Final = Invariant(
     code="I9",
     name="secrets-sealed",
-    title="server seeds are sealed and API keys are hashed",
+    title="server seeds and wallets' secrets are sealed, API keys are hashed",
     broken="""
         SELECT 'seed ' || id AS subject, 'is not sealed, or its commitment is no SHA-256' AS detail FROM seeds
         WHERE sealed_server_seed !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]{60,}$'
            OR server_seed_hash !~ '^[0-9a-f]{64}$'
         UNION ALL
         SELECT 'API key ' || id, 'its hash is no SHA-256' FROM api_keys WHERE secret_hash !~ '^[0-9a-f]{64}$'
+        UNION ALL
+        SELECT 'wallet of ' || operator_id, 'its secrets are not sealed' FROM operator_wallets
+        WHERE sealed_secrets !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_=-]{40,}$'
     """,
 )
 
@@ -353,6 +427,8 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     HOLDS_ARE_OPEN_STAKES,
     NO_HOLD_OVERDUE,
     ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
     ROUNDS_ARE_COMPLETE,
     ONE_EVENT,
     EVENTS_PUBLISHED,
@@ -385,6 +461,10 @@ UNDER_WAY: Final = """
     SELECT
         (SELECT count(*) FROM rounds WHERE state IN ('pending', 'awaiting_choice', 'settling')
             AND (player_key = ANY($1) OR created_at < $2))
+        + (SELECT count(*) FROM wallet_bets b WHERE resolved_at IS NULL
+            AND (player_key = ANY($1) OR asked_at < $2)
+            AND NOT EXISTS (SELECT FROM rounds r
+                            WHERE r.player_key = b.player_key AND r.round_id = b.round_id))
         + (SELECT count(*) FROM outbox WHERE published_at IS NULL
             AND (player_key = ANY($1) OR occurred_at < $2))
         + (SELECT count(*) FROM outbox o WHERE o.player_key = ANY($1) AND NOT EXISTS (

@@ -1,14 +1,16 @@
-"""A player's money outside of rounds: balances and deposits."""
+"""A player's money outside of rounds: balances, deposits and withdrawals."""
 
 from typing import Final
 
 import asyncpg
 
+from contracts.movements import WithdrawalView
 from contracts.views import BalanceView, DepositView
 
 BALANCE: Final = "SELECT currency, balance, held FROM accounts WHERE player_key = $1 AND currency = $2"
 FIND_PLAYER: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = $2"
 DEPOSIT: Final = "SELECT result, available FROM deposit($1, $2, $3, $4, $5, $6)"
+WITHDRAW: Final = "SELECT result, available FROM withdraw($1, $2, $3, $4, $5)"
 
 
 async def balance(pool: asyncpg.Pool, *, player_key: int, currency: str) -> BalanceView | None:
@@ -35,3 +37,18 @@ async def deposit(
     """Moves `amount` (minor units) from the operator's cash desk to the player, once per transaction id."""
     row = await pool.fetchrow(DEPOSIT, operator_id, player_key, account_id, transaction_id, amount, currency)
     return DepositView(**dict(row))
+
+
+async def withdraw(
+    pool: asyncpg.Pool,
+    *,
+    operator_id: str,
+    player_key: int,
+    transaction_id: str,
+    amount: int,
+    currency: str,
+) -> WithdrawalView:
+    """Moves `amount` (minor units) from the player to the operator's cash desk, once per transaction id, and
+    never out of what open rounds hold."""
+    row = await pool.fetchrow(WITHDRAW, operator_id, player_key, transaction_id, amount, currency)
+    return WithdrawalView(**dict(row))

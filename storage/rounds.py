@@ -23,20 +23,18 @@ FIND: Final = "SELECT * FROM round_view WHERE player_key = $1 AND round_id = $2"
 
 async def reserve(pool: asyncpg.Pool, bet: Bet) -> RoundView:
     """Holds the stake, or records why not, or answers what is stored under the round's id."""
-    return round_view(await pool.fetchrow(RESERVE, *_bet_arguments(bet)))
+    return round_view(await pool.fetchrow(RESERVE, *bet_arguments(bet)))
 
 
 async def settle(pool: asyncpg.Pool, key: RoundKey, outcome: dict[str, Any], win: int) -> Settlement:
     """Closes the round as settled, or answers how it was closed before. Raises
     asyncpg.NoDataFoundError when there is no such round."""
-    row = await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win)
-    view, data = round_view(row), row["event_data"]
-    return Settlement(view=view, event=None if data is None else _event(view, data))
+    return settlement(await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win))
 
 
 async def release(pool: asyncpg.Pool, bet: Bet, failure_code: str, failure_detail: str) -> RoundView:
     """Closes the round as void and gives its stake back, or answers how it was closed before."""
-    row = await pool.fetchrow(RELEASE, *_bet_arguments(bet), failure_code, failure_detail)
+    row = await pool.fetchrow(RELEASE, *bet_arguments(bet), failure_code, failure_detail)
     return round_view(row)
 
 
@@ -53,6 +51,12 @@ def round_view(row: Mapping[str, Any]) -> RoundView:
         event_id=None if row["event_id"] is None else str(row["event_id"]),
         **{name: row[name] for name in _PLAIN_COLUMNS},
     )
+
+
+def settlement(row: Mapping[str, Any]) -> Settlement:
+    """A row of the view `round_view` and the `event_data` of the round that this very call closed."""
+    view, data = round_view(row), row["event_data"]
+    return Settlement(view=view, event=None if data is None else _event(view, data))
 
 
 def _event(view: RoundView, data: str) -> RecordedEvent:
@@ -77,7 +81,8 @@ _PLAIN_COLUMNS: Final = tuple(
 )
 
 
-def _bet_arguments(bet: Bet) -> tuple[Any, ...]:
+def bet_arguments(bet: Bet) -> tuple[Any, ...]:
+    """A bet as the first arguments of every function that may make its round."""
     return (
         bet.key.operator_id,
         bet.key.player_key,

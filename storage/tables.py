@@ -93,7 +93,8 @@ class Player(SQLModel, table=True):
 
 class Account(SQLModel, table=True):
     """A side of the double entry. Players' accounts keep a running balance and the part of it that is
-    held; the house's and the cash desk's keep none, or every round would queue on their rows."""
+    held; the house's, the cash desk's and the operator's wallet's keep none, or every round would queue on
+    their rows."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -106,7 +107,7 @@ class Account(SQLModel, table=True):
             unique=True,
             postgresql_where=text("player_key IS NULL"),
         ),
-        CheckConstraint("kind IN ('player', 'house', 'cash')", name="account_kind"),
+        CheckConstraint("kind IN ('player', 'house', 'cash', 'wallet')", name="account_kind"),
         CheckConstraint("(kind = 'player') = (player_key IS NOT NULL)", name="player_account_has_player"),
         CheckConstraint("(kind = 'player') = (balance IS NOT NULL)", name="player_account_has_balance"),
         CheckConstraint("held >= 0 AND (balance IS NULL OR balance >= held)", name="never_overdrawn"),
@@ -222,9 +223,22 @@ class Transfer(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("player_key", "kind", "reference", "step"),
         UniqueConstraint("player_key", "position"),
+        # A transaction id names one deposit or one withdrawal of the player, for ever.
+        Index(
+            "one_movement_per_transaction_id",
+            "player_key",
+            "reference",
+            unique=True,
+            postgresql_where=text("kind IN ('deposit', 'withdrawal')"),
+        ),
+        # A statement's page, of one currency and between any two moments.
+        Index("transfers_of_wallet", "player_key", "currency", "created_at", "position"),
         CheckConstraint("amount > 0", name="transfer_moves_something"),
         CheckConstraint("debit_account <> credit_account", name="transfer_has_two_sides"),
-        CheckConstraint("kind IN ('stake', 'win', 'deposit', 'withdrawal')", name="transfer_kind"),
+        CheckConstraint(
+            "kind IN ('stake', 'win', 'deposit', 'withdrawal', 'collected', 'paid', 'returned')",
+            name="transfer_kind",
+        ),
     )
     id: int = _key()
     player_key: int = _reference("players.id")
@@ -301,3 +315,73 @@ class GameStatistics(SQLModel, table=True):
     voids: int = _amount("0")
     stake: int = _amount("0")
     win: int = _amount("0")
+
+
+class OperatorWallet(SQLModel, table=True):
+    """Where the wallet is that keeps the money of an operator's players; an operator without a row has none,
+    and its players' money is in our ledger. The secrets are sealed, bound to the operator. Limits that are
+    null are the dialect's; times in milliseconds."""
+
+    __tablename__ = "operator_wallets"
+    operator_id: str = Field(primary_key=True, foreign_key="operators.id")
+    url: str
+    dialect: str
+    sealed_secrets: str
+    local: bool = Field(sa_column_kwargs={"server_default": text("false")})
+    connect_ms: int | None = None
+    read_ms: int | None = None
+    total_ms: int | None = None
+    calls: int | None = None  # at once
+    updated_at: datetime = _now()
+
+
+class WalletBet(SQLModel, table=True):
+    """A stake that an operator's wallet was, or is about to be, asked for. `releasing` says that the round is
+    on its way to void, `resolved_at` that it has ended."""
+
+    __tablename__ = "wallet_bets"
+    __table_args__ = (
+        # The round exists only once the wallet has taken the stake, so that its own index comes too late.
+        Index(
+            "one_wallet_bet_per_player_and_game",
+            "player_key",
+            "game_id",
+            unique=True,
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+    )
+    player_key: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("players.id"), primary_key=True, nullable=False)
+    )
+    round_id: str = Field(primary_key=True)
+    game_id: str
+    stake: int = _amount()
+    currency: str
+    transaction_id: str  # of the bet
+    asks: int = _amount("1")  # how often the wallet was, or was about to be, asked
+    balance: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))  # after the bet
+    releasing: bool = Field(sa_column_kwargs={"server_default": text("false")})
+    asked_at: datetime = _now()
+    resolved_at: datetime | None = _time()
+
+
+class WalletAttempt(SQLModel, table=True):
+    """What one call of an operator's wallet came to, as contracts.wallet names it. Append-only."""
+
+    __tablename__ = "wallet_attempts"
+    __table_args__ = (Index("wallet_attempts_of_round", "player_key", "round_id"),)
+    id: int = _key()
+    player_key: int = _reference("players.id")
+    round_id: str
+    call: str
+    transaction_id: str
+    amount: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    verdict: str
+    code: str | None = None
+    balance: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    wallet_transaction_id: str | None = None
+    duplicate: bool
+    sent: bool
+    took_us: int = _amount()
+    detail: str
+    created_at: datetime = _now()

@@ -29,7 +29,9 @@ TRANSFERS: Final = """
     FROM transfers t
     LEFT JOIN accounts debited ON debited.id = t.debit_account
     LEFT JOIN accounts credited ON credited.id = t.credit_account
-    WHERE t.player_key = $1 AND t.kind IN ('stake', 'win') AND t.reference = $2 ORDER BY t.position
+    WHERE t.player_key = $1 AND t.kind IN ('stake', 'win', 'collected', 'paid', 'returned')
+      AND t.reference = $2
+    ORDER BY t.position
 """
 EVENT: Final = """
     SELECT o.event_id::text, o.type, o.sequence, o.occurred_at, o.published_at, i.applied_at
@@ -40,8 +42,9 @@ EVENT: Final = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferFact:
-    """An amount (minor units) that went from one account to another. The kinds are `player`, `house` or
-    `cash`, and None for an account that is missing; `position` is the link in the player's hash chain."""
+    """An amount (minor units) that went from one account to another. The kinds are `player`, `house`,
+    `cash` or `wallet`, and None for an account that is missing; `position` is the link in the player's hash
+    chain."""
 
     kind: str
     amount: int

@@ -15,13 +15,18 @@ class LedgerWallet:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def reserve(self, bet: Bet) -> RoundView:
+    async def reserve(self, bet: Bet, *, within_s: float | None = None) -> RoundView:
         try:
             return await rounds.reserve(self._pool, bet)
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
 
-    async def settle(self, bet: Bet, resolution: Resolution) -> Settlement:
+    async def settle(
+        self, bet: Bet, resolution: Resolution | None, *, within_s: float | None = None
+    ) -> Settlement:
+        if resolution is None:
+            # Our ledger never keeps a result apart from its round's end.
+            raise WalletConflict("the round has no result on record")
         try:
             return await rounds.settle(self._pool, bet.key, resolution.outcome, resolution.win)
         except asyncpg.NoDataFoundError as missing:

@@ -17,7 +17,11 @@ from games.registry import Registry
 from runtime import metrics
 from runtime.resources import Resources
 from security.seeds import SeedVault
+from wallet import dialect
+from wallet.directory import WalletDirectory, WalletVault
 from wallet.ledger import LedgerWallet
+from wallet.operator_http import OperatorWallets
+from wallet.router import WalletRouter
 from workflows.round import RoundWorkflow
 
 # Workflows kept in memory between tasks. A round on the fast path needs none; a patient one does.
@@ -44,9 +48,11 @@ async def running(
     took 7% of a lone round's latency. What is given up is the watch over workflow code that never returns;
     this workflow only awaits its steps, and the tests run it with that watch.
     """
-    wallet = WalletSteps(LedgerWallet(resources.database.pool), deliver)
+    pool, dialects = resources.database.pool, dialect.load()
+    directory = WalletDirectory(pool, WalletVault(resources.keyring), dialects, OperatorWallets(dialects))
+    wallet = WalletSteps(WalletRouter(LedgerWallet(pool), directory.wallets), deliver)
     games = GameSteps(registry, SeedVault(resources.keyring))
-    events = EventSteps(resources.database.pool, resources.publisher)
+    events = EventSteps(pool, resources.publisher)
     play = PlayStep(wallet, games, events, _observe)
     worker = Worker(
         client,
@@ -63,7 +69,7 @@ async def running(
         graceful_shutdown_timeout=GRACE,
     )
     try:
-        async with worker:
+        async with directory.kept_fresh(), worker:
             yield worker
     finally:
         await events.close()

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from typing import Final
 
 import uvicorn
 from temporalio.client import Client
@@ -25,6 +26,9 @@ from security.tokens import TokenIssuer, TokenVerifier
 from workers import round_worker
 from workers.lifecycle import run, serve_metrics
 
+# A player thinks for longer than the 5 s that uvicorn would keep an idle connection for.
+KEEP_ALIVE_S: Final = 75
+
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serves until `stop`: then takes no new requests, answers those it has, and lets the worker finish."""
@@ -32,7 +36,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     waiting_room = WaitingRoom()
 
     def deliver(view: RoundView) -> None:
-        metrics.ROUNDS_CLOSED.labels(view.game_id, view.state.value).inc()
+        if view.state.final:
+            metrics.ROUNDS_CLOSED.labels(view.game_id, view.state.value).inc()
         waiting_room.deliver(view)
 
     async with open_resources(settings) as resources:
@@ -59,6 +64,7 @@ async def _serve_http(app: object, listener: socket.socket, settings: Settings, 
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=15,
     )
     server = _Server(config)

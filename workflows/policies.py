@@ -41,7 +41,7 @@ ONE_ATTEMPT: Final = RetryPolicy(maximum_attempts=1)
 # Nothing is decided before reserve is certain, so it is given up while the player still looks on;
 # release then makes sure that no stake stays held.
 RESERVE: Final = StepPolicy(
-    attempt_limit=timedelta(seconds=5),
+    attempt_limit=timedelta(seconds=10),  # longer than any operator's wallet may take
     retry=_growing(first_s=0.1, longest_s=2),
     patience=timedelta(seconds=30),
 )
@@ -56,14 +56,14 @@ RESOLVE: Final = StepPolicy(
 # From here on the round has an outcome, and an outcome is always paid: without end.
 SETTLE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),
-    retry=_growing(first_s=0.1, longest_s=10),
+    retry=_growing(first_s=0.1, longest_s=30),
     patience=None,
 )
 
 # A held stake is always given back: without end.
 RELEASE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),
-    retry=_growing(first_s=0.1, longest_s=10),
+    retry=_growing(first_s=0.1, longest_s=30),
     patience=None,
 )
 

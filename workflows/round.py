@@ -71,6 +71,8 @@ class RoundWorkflow:
             return await self._void(bet, RESERVE_UNCERTAIN, failure)
         if reservation.draw is None:
             return await uninterrupted(self._already_closed(reservation))
+        if reservation.state is RoundState.SETTLING:
+            return await uninterrupted(self._settle_and_emit(bet, None))
 
         try:
             resolution = await self._resolve(bet, reservation.draw)
@@ -82,7 +84,8 @@ class RoundWorkflow:
     async def _resolve(self, bet: Bet, draw: DrawReference) -> Resolution:
         return await take(steps.RESOLVE, ResolveRequest(bet=bet, draw=draw), policies.RESOLVE)
 
-    async def _settle_and_emit(self, bet: Bet, resolution: Resolution) -> RoundClosed:
+    async def _settle_and_emit(self, bet: Bet, resolution: Resolution | None) -> RoundClosed:
+        """`resolution` is None when the result is on record already."""
         request = SettleRequest(bet=bet, resolution=resolution)
         terminal = await take(steps.SETTLE, request, policies.SETTLE)
         return await self._emit(bet, terminal)
@@ -101,6 +104,9 @@ class RoundWorkflow:
 
     async def _release_and_emit(self, request: ReleaseRequest) -> RoundClosed:
         terminal = await take(steps.RELEASE, request, policies.RELEASE)
+        if terminal.state is RoundState.SETTLING:
+            # The result was recorded first, and a result is never taken back.
+            return await self._settle_and_emit(request.bet, None)
         return await self._emit(request.bet, terminal)
 
     async def _emit(self, bet: Bet, terminal: Terminal) -> RoundClosed:

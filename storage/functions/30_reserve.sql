@@ -31,7 +31,17 @@ BEGIN
     WHERE id = p_session_id AND player_key = p_player_key AND account_id = p_account_id;
     SELECT round_id INTO v_open_round FROM rounds
     WHERE player_key = p_player_key AND game_id = p_game_id
-      AND state IN ('pending', 'awaiting_choice', 'settling');
+      AND state IN ('pending', 'awaiting_choice', 'settling')
+    UNION ALL
+    SELECT round_id FROM wallet_bets
+    WHERE player_key = p_player_key AND resolved_at IS NULL
+      AND (game_id = p_game_id OR round_id = p_round_id)
+    LIMIT 1;
+    IF v_open_round = p_round_id THEN
+        -- A worker that has not heard yet that the operator has a wallet must not answer for it.
+        RAISE EXCEPTION 'round % of player % is asked of the operator''s wallet', p_round_id, p_player_key
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
 
     v_refusal := CASE
         WHEN v_blocked THEN 'player-blocked'

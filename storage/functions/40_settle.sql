@@ -1,13 +1,22 @@
 -- settle: one transaction that fixes the outcome, moves stake and win, takes the player's next sequence
 -- and records the event. The first terminal wins: a round that is closed already is answered as it stands.
 -- event_data is null then, for it is not known here whether that event is out.
+--
+-- A round whose money an operator's wallet keeps is settled the same way, with p_wallet_paid, once its result is
+-- recorded and the wallet has taken the win: outcome and win are those on record, the win leaves the mirror for
+-- the wallet, and the balance is the wallet's. Without p_wallet_paid such a round is refused, and with it any
+-- other: a worker that knows the operator's wallet and one that does not could otherwise both close it.
 CREATE FUNCTION settle_round(
-    p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint
+    p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint,
+    p_wallet_paid boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL
 ) RETURNS TABLE (closed round_view, event_data text) LANGUAGE plpgsql AS $$
 DECLARE
     r rounds;
+    b wallet_bets;
     v_event_data text;
     v_house bigint;
+    v_win bigint := p_win;
+    v_paid bigint := 0;
     v_available bigint;
 BEGIN
     PERFORM 1 FROM players WHERE id = p_player_key FOR NO KEY UPDATE;
@@ -18,20 +27,40 @@ BEGIN
     END IF;
 
     IF r.state NOT IN ('settled', 'declined', 'void') THEN
+        SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+        IF FOUND <> p_wallet_paid OR (p_wallet_paid AND r.state <> 'settling') THEN
+            RAISE EXCEPTION 'round % of player % (%) is not settled this way', p_round_id, p_player_key, r.state
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        IF p_wallet_paid THEN
+            v_win := r.win;
+            v_paid := r.win;
+            p_outcome := r.outcome;
+        END IF;
+
         SELECT id INTO STRICT v_house FROM accounts
         WHERE operator_id = r.operator_id AND kind = 'house' AND currency = r.currency AND player_key IS NULL;
-        UPDATE accounts SET held = held - r.stake, balance = balance - r.stake + p_win
+        UPDATE accounts SET held = held - r.stake, balance = balance - r.stake + v_win - v_paid
         WHERE id = r.account_id RETURNING balance - held INTO STRICT v_available;
 
         PERFORM post_transfer(p_player_key, 'stake', p_round_id, r.account_id, v_house, r.stake, r.currency,
-                              v_available - p_win);
-        IF p_win > 0 THEN
-            PERFORM post_transfer(p_player_key, 'win', p_round_id, v_house, r.account_id, p_win, r.currency,
-                                  v_available);
+                              v_available + v_paid - v_win);
+        IF v_win > 0 THEN
+            PERFORM post_transfer(p_player_key, 'win', p_round_id, v_house, r.account_id, v_win, r.currency,
+                                  v_available + v_paid);
+        END IF;
+        IF v_paid > 0 THEN
+            PERFORM post_transfer(p_player_key, 'paid', p_round_id, r.account_id,
+                                  wallet_account(r.operator_id, r.currency), v_paid, r.currency, v_available);
+        END IF;
+        IF p_wallet_paid THEN
+            UPDATE wallet_bets SET resolved_at = clock_timestamp()
+            WHERE player_key = p_player_key AND round_id = p_round_id;
+            v_available := coalesce(p_wallet_balance, b.balance + v_win, v_available);
         END IF;
 
         UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO r.sequence;
-        UPDATE rounds SET state = 'settled', outcome = p_outcome, win = p_win, balance = v_available,
+        UPDATE rounds SET state = 'settled', outcome = p_outcome, win = v_win, balance = v_available,
             sequence = r.sequence, event_id = gen_random_uuid(), closed_at = clock_timestamp()
         WHERE id = r.id RETURNING * INTO r;
         v_event_data := record_event(r);

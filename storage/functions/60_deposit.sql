@@ -1,6 +1,7 @@
 -- deposit: money from the operator's cash desk to the player. The transaction id makes it happen once:
--- a repeat answers `replayed` with what the first one left, another amount or currency answers `reused`.
--- A balance beyond 2^53 - 1, which some JSON client would round, is refused: `too-much`.
+-- a repeat answers `replayed` with what the first one left, another amount or currency answers `reused`, and
+-- so does the id of a withdrawal. A balance beyond 2^53 - 1, which some JSON client would round, is refused:
+-- `too-much`.
 CREATE FUNCTION deposit(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_transaction_id text, p_amount bigint,
     p_currency text
@@ -12,10 +13,11 @@ DECLARE
 BEGIN
     PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
     SELECT * INTO t FROM transfers
-    WHERE player_key = p_player_key AND kind = 'deposit' AND reference = p_transaction_id AND step = 0;
+    WHERE player_key = p_player_key AND reference = p_transaction_id AND kind IN ('deposit', 'withdrawal');
     IF FOUND THEN
         RETURN QUERY SELECT
-            CASE WHEN t.amount = p_amount AND t.currency = p_currency THEN 'replayed' ELSE 'reused' END,
+            CASE WHEN (t.kind, t.amount, t.currency) = ('deposit', p_amount, p_currency)
+                 THEN 'replayed' ELSE 'reused' END,
             t.available_after;
         RETURN;
     END IF;

@@ -16,11 +16,21 @@ import pytest
 from sqlalchemy import make_url
 
 from cli.check.invariants import audit, examine
-from contracts.rounds import Bet, RoundKey
+from contracts.rounds import Bet, Resolution, RoundKey
 from contracts.views import ApiKeyView, RoundView, SessionView
 from security.keyring import Keyring
 from security.seeds import SeedVault, commitment, new_server_seed
-from storage import invariants, migrate, operators, outbox, players, rounds, sessions, statistics
+from storage import (
+    invariants,
+    migrate,
+    operator_wallets,
+    operators,
+    outbox,
+    players,
+    rounds,
+    sessions,
+    statistics,
+)
 from storage.database import Database, open_database
 from storage.statistics import RoundFact
 from tests.conftest import Services
@@ -45,6 +55,7 @@ ALICE = "(SELECT id FROM players WHERE player_id = 'alice')"
 BOB = "(SELECT id FROM players WHERE player_id = 'bob')"
 ACCOUNT = f"(SELECT id FROM accounts WHERE player_key = {ALICE})"
 HOUSE = "(SELECT id FROM accounts WHERE kind = 'house')"
+WALLET = "(SELECT id FROM accounts WHERE kind = 'wallet')"
 WIN_EVENT = "(SELECT event_id FROM rounds WHERE round_id = 'won')"
 VOID_EVENT = "(SELECT event_id FROM rounds WHERE round_id = 'void')"
 WON_STAKE = "(SELECT id FROM transfers WHERE kind = 'stake' AND reference = 'won')"
@@ -101,6 +112,36 @@ CORRUPTIONS: Final = (
     ),
     Corruption(
         "one-terminal", "a declined round took money", transfer("stake", "declined", ACCOUNT, HOUSE, 5)
+    ),
+    Corruption(
+        "no-hold-overdue",
+        "a stake that was asked for and never answered",
+        f"""INSERT INTO wallet_bets (player_key, round_id, game_id, stake, currency, transaction_id, asked_at)
+            VALUES ({ALICE}, 'asked', 'fruit-lines', 100, 'EUR', 't', now() - interval '1 hour')""",
+    ),
+    Corruption(
+        "wallets-are-square",
+        "a wallet paid in for no bet",
+        transfer("collected", "ghost", WALLET, ACCOUNT, 5),
+    ),
+    Corruption(
+        "wallets-are-square", "a wallet got a stake back", transfer("returned", "taken", ACCOUNT, WALLET, 100)
+    ),
+    Corruption("wallets-are-square", "a wallet got a win", transfer("paid", "returned", ACCOUNT, WALLET, 5)),
+    Corruption(
+        "wallets-are-square",
+        "a bet of another amount",
+        "UPDATE wallet_bets SET stake = stake + 1 WHERE round_id = 'refused'",
+    ),
+    Corruption(
+        "wallet-bets-are-resolved",
+        "a bet whose round has ended",
+        "UPDATE wallet_bets SET resolved_at = NULL WHERE round_id = 'taken'",
+    ),
+    Corruption(
+        "wallet-bets-are-resolved",
+        "a settled round that was released",
+        "UPDATE wallet_bets SET releasing = true WHERE round_id = 'taken'",
     ),
     Corruption("one-terminal", "a void round paid", transfer("win", "void", HOUSE, ACCOUNT, 5)),
     Corruption("one-terminal", "a lost round paid", transfer("win", "lost", HOUSE, ACCOUNT, 5)),
@@ -219,6 +260,11 @@ CORRUPTIONS: Final = (
         "a seed in the clear",
         f"UPDATE seeds SET sealed_server_seed = '{'ab' * 32}' WHERE player_key = {ALICE}",
     ),
+    Corruption(
+        "secrets-sealed",
+        "a wallet's secret in the clear",
+        "INSERT INTO operator_wallets VALUES ('other', 'https://w.example', 'croupier', 'whsec_c2VjcmV0')",
+    ),
     Corruption("secrets-sealed", "an API key in the clear", "UPDATE api_keys SET secret_hash = 'crk_secret'"),
 )
 
@@ -286,7 +332,8 @@ async def _execute(url: str, statement: str) -> None:
 
 
 async def _populate(pool: asyncpg.Pool) -> None:
-    """Alice has a round of each kind, the void one last among those with an event; Bob has a lost one."""
+    """Alice has a round of each kind, in our ledger and at a wallet, the void one of ours last among those
+    with an event; Bob has a lost one."""
     await operators.ensure_operator(pool, operator_id=OPERATOR, name="Casino")
     await operators.ensure_operator(pool, operator_id="other", name="Other")
     digest = hashlib.sha256(b"a key").hexdigest()
@@ -299,6 +346,7 @@ async def _populate(pool: asyncpg.Pool) -> None:
         await _settled(pool, _named(alice, "lost"), win=0),
         await _settled(pool, _named(bob, "lost"), win=0),
     ]
+    closed += await _at_a_wallet(pool, alice)
     await rounds.reserve(pool, _named(alice, "void"))
     closed.append(await rounds.release(pool, _named(alice, "void"), "resolve-failed", "a test"))
     await rounds.reserve(pool, replace(_named(alice, "declined"), stake=10**9))
@@ -352,6 +400,26 @@ async def _seat(pool: asyncpg.Pool, player_id: str) -> Bet:
         choice=DICE_CHOICE,
         request_id="request",
     )
+
+
+async def _at_a_wallet(pool: asyncpg.Pool, seat: Bet) -> list[RoundView]:
+    """A settled round and a void one, in the order of the player's events; and one that was refused."""
+    taken, returned, refused = (_named(seat, name) for name in ("taken", "returned", "refused"))
+    for bet in (taken, returned):
+        await operator_wallets.begin_bet(pool, bet, f"bet-{bet.key.round_id}")
+        await operator_wallets.accept_bet(pool, bet, balance=900)
+        if bet is taken:
+            await operator_wallets.record_result(pool, bet.key, Resolution(outcome={"roll": 7777}, win=198))
+            settled = await operator_wallets.close(pool, bet.key, balance=1_098)
+        else:
+            why = {"failure_code": "resolve-failed", "failure_detail": "a test"}
+            await operator_wallets.begin_release(pool, bet, **why)
+            void = await operator_wallets.release(pool, bet, **why, balance=1_000)
+    await operator_wallets.begin_bet(pool, refused, "bet-refused")
+    await operator_wallets.decline_bet(
+        pool, refused, failure_code="wallet-failed", failure_detail=None, balance=1_000
+    )
+    return [settled.view, void]
 
 
 def _named(seat: Bet, round_id: str) -> Bet:

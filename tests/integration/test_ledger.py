@@ -329,14 +329,20 @@ async def test_the_chain_of_hashes_holds_and_a_superusers_change_breaks_it(datab
         links = [Link(**{name: row[name] for name in fields}) for row in await seat.transfers()]
         return first_broken(links, length=head["chain_length"], head=head["chain_head"])
 
+    async def change_by(amount: int) -> None:
+        async with database.pool.acquire() as connection, connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")
+            await connection.execute(
+                "UPDATE transfers SET amount = amount + $2 WHERE player_key = $1 AND position = 3",
+                seat.session.player_key,
+                amount,
+            )
+
     assert await broken() is None
-    async with database.pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL session_replication_role = replica")
-        await connection.execute(
-            "UPDATE transfers SET amount = amount + 1 WHERE player_key = $1 AND position = 3",
-            seat.session.player_key,
-        )
+    await change_by(1)
     assert await broken() == 3
+    await change_by(-1)
+    assert await broken() is None
 
 
 async def test_the_event_holds_what_the_round_holds(database: Database) -> None:

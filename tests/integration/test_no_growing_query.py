@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
@@ -13,9 +14,10 @@ import pytest
 from sqlalchemy import make_url, text
 
 from bench.earlier import load_earlier_rounds, player_ids
+from contracts.movements import StatementFilter
 from contracts.rounds import Bet, RoundState
 from contracts.views import RoundFilter
-from storage import history, operators, outbox, players, rounds, sessions, statistics, timeline
+from storage import history, operators, outbox, players, rounds, sessions, statement, statistics, timeline
 from storage.database import Database, open_database
 from storage.migrate import upgrade
 from storage.statistics import RoundFact
@@ -57,6 +59,8 @@ class House:
     seat: Seat
     earlier: Bet  # one of the player's first rounds, and won
     middle: int  # where a page in the middle of the player's rounds begins
+    position: int  # the same of the player's transfers
+    moment: datetime  # and when that transfer was made
     event_id: str  # of that round
 
     @property
@@ -133,10 +137,14 @@ async def _with_a_player(database: Database) -> House:
         seat.session.player_key,
     )
     won = next(row for row in own if row["win"] > 0)
+    moved = await seat.transfers()
+    entry = moved[len(moved) // 2]
     return House(
         seat=seat,
         earlier=seat.bet(won["round_id"]),
         middle=own[len(own) // 2]["id"],
+        position=entry["position"],
+        moment=entry["created_at"],
         event_id=str(won["event_id"]),
     )
 
@@ -218,6 +226,36 @@ async def deposit(house: House) -> None:
     await house.seat.deposit(100)
 
 
+async def withdrawal(house: House) -> None:
+    assert (await house.seat.withdraw(1))[0] == "withdrawn"
+
+
+async def statement_first_page(house: House) -> None:
+    await _statement(house, before=None)
+
+
+async def statement_page_in_the_middle(house: House) -> None:
+    await _statement(house, before=house.position)
+
+
+async def statement_of_a_moment(house: House) -> None:
+    """In the middle of everything the player has: what is before and after it is not read."""
+    await _statement(house, before=None, since=house.moment - timedelta(minutes=5), until=house.moment)
+
+
+async def statement_of_a_quiet_wallet(house: House) -> None:
+    wanted = StatementFilter(player_key=house.seat.session.player_key, currency="USD")
+    assert await statement.page(house.database.pool, wanted, before=None, limit=PAGE) == ([], None)
+
+
+async def _statement(
+    house: House, *, before: int | None, since: datetime | None = None, until: datetime | None = None
+) -> None:
+    wanted = StatementFilter(player_key=house.seat.session.player_key, since=since, until=until)
+    found, following = await statement.page(house.database.pool, wanted, before=before, limit=PAGE)
+    assert (len(found), following is None) == (PAGE, False)
+
+
 async def session(house: House) -> None:
     """What GET /v1/game/session reads."""
     pool, own = house.database.pool, house.seat.session
@@ -264,7 +302,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *(a_round, first_page, page_in_the_middle),
     *(operators_first_page, operators_page_in_the_middle),
     *(operators_search_by_round, operators_search_by_state, timeline_of_a_round),
-    *(balance, deposit, session, new_session),
+    *(balance, deposit, withdrawal, session, new_session),
+    *(statement_first_page, statement_page_in_the_middle, statement_of_a_moment, statement_of_a_quiet_wallet),
     *(find_event, sweep, statistics_write),
 )
 
@@ -282,7 +321,7 @@ async def test_reads_no_more_after_many_rounds(operation: Operation, few: House,
 ONE_ROW: Final = {sessions.ANY_SEED}
 STATEMENTS: Final = {
     f"{module.__name__}.{name}": value
-    for module in (operators, outbox, players, rounds, sessions, statistics, timeline)
+    for module in (operators, outbox, players, rounds, sessions, statement, statistics, timeline)
     for name, value in vars(module).items()
     if re.match("[A-Z]", name) and isinstance(value, str) and " " in value and value not in ONE_ROW
 }

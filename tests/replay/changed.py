@@ -34,7 +34,7 @@ class ReleasesWhatItShouldSettle(RoundWorkflow):
     async def run(self, bet: Bet) -> RoundClosed:
         return await super().run(bet)
 
-    async def _settle_and_emit(self, bet: Bet, resolution: Resolution) -> RoundClosed:
+    async def _settle_and_emit(self, bet: Bet, resolution: Resolution | None) -> RoundClosed:
         request = ReleaseRequest(bet=bet, failure_code=ROUND_CANCELLED, failure_detail="")
         return await self._emit(bet, await take(steps.RELEASE, request, policies.RELEASE))
 

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from contracts.rounds import Resolution, SettleRequest
-from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Refuses
+from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Meddles, Refuses
 from tests.workflow.stage import Ended, Stage, heard, within
+from tests.workflow.world import WIN
 
 Path = Callable[[Stage], Awaitable[Ended]]
 
@@ -59,6 +60,20 @@ async def slow_settle(stage: Stage) -> Ended:
 
 async def slow_emit(stage: Stage) -> Ended:
     stage.set(Hangs(step="emit", way=SHORT))
+    return await stage.play()
+
+
+async def settled_from_the_record(stage: Stage) -> Ended:
+    """At an operator's wallet: the result is on record, and only the wallet has not taken the win."""
+    _leave_the_one_go(stage)
+    stage.set(Meddles(step="reserve", way=PATIENT, act=lambda: _on_record(stage)))
+    return await stage.play()
+
+
+async def released_when_on_record(stage: Stage) -> Ended:
+    _leave_the_one_go(stage)
+    stage.set(Refuses(step="resolve", way=PATIENT))
+    stage.set(Meddles(step="release", act=lambda: stage.world.record(stage.bet, WIN)))
     return await stage.play()
 
 
@@ -147,6 +162,8 @@ PATHS: Final[dict[str, Path]] = {
         settled_unheard,
         slow_settle,
         slow_emit,
+        settled_from_the_record,
+        released_when_on_record,
         void_after_reserve_refused,
         void_after_reserve_uncertain,
         void_after_resolve_refused,
@@ -167,6 +184,11 @@ PATHS: Final[dict[str, Path]] = {
 
 def _leave_the_one_go(stage: Stage) -> None:
     stage.set(Breaks(step="reserve", way=SHORT))
+
+
+def _on_record(stage: Stage) -> None:
+    stage.world.reserve(stage.bet)
+    stage.world.record(stage.bet, WIN)
 
 
 async def _cancelled_during(stage: Stage, step: str) -> Ended:

@@ -76,6 +76,17 @@ class Seat:
         )
         return done.result, done.available
 
+    async def withdraw(self, amount: int, transaction_id: str | None = None) -> tuple[str, int]:
+        done = await players.withdraw(
+            self.database.pool,
+            operator_id=self.session.operator_id,
+            player_key=self.session.player_key,
+            transaction_id=transaction_id or uuid4().hex,
+            amount=amount,
+            currency=self.session.currency,
+        )
+        return done.result, done.available
+
     async def transfers(self) -> list[asyncpg.Record]:
         """The player's transfers in the order of the chain."""
         return list(

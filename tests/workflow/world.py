@@ -84,15 +84,25 @@ class World:
             raise NothingReserved
         if round_.state.final:
             return _terminal(round_), None
+        if round_.state is not RoundState.SETTLING:
+            assert request.resolution is not None, "nothing is on record"
+            round_.win = request.resolution.win
         self.held -= round_.bet.stake
-        self.balance += request.resolution.win - round_.bet.stake
-        round_.win = request.resolution.win
+        self.balance += round_.win - round_.bet.stake
         self._close(round_, RoundState.SETTLED)
         self.effects.append("settle")
         return _terminal(round_), round_.event
 
+    def record(self, bet: Bet, win: int) -> None:
+        """As a settle does at an operator's wallet that does not take the win: the result is on record."""
+        round_ = self.rounds[bet.key]
+        round_.state, round_.win = RoundState.SETTLING, win
+        self.effects.append("record")
+
     def release(self, request: ReleaseRequest) -> Terminal:
         round_ = self.rounds.get(request.bet.key)
+        if round_ is not None and round_.state is RoundState.SETTLING:
+            return _terminal(round_)
         if round_ is None or not round_.state.final:
             if round_ is None:  # a tombstone: the reserve that comes late finds it and holds nothing
                 round_ = self.rounds[request.bet.key] = LedgerRound(bet=request.bet, state=RoundState.VOID)

@@ -1,0 +1,1 @@
+"""`croupier certify`: the certification cases that concern a wallet, asked of any wallet from outside."""

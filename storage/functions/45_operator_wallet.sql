@@ -1,0 +1,360 @@
+-- Rounds whose money an operator's own wallet keeps: what is decided here before the wallet is asked, and what is
+-- recorded here when it has answered. No function waits for a wallet; each is one transaction.
+--
+-- wallet_bets has a row for a bet from before the wallet is first asked for it, so no money can have moved there
+-- that we do not know of. When the wallet has taken the stake, our ledger mirrors it: `collected` from the wallet
+-- to the player, and from there the round looks like any other. The mirror is emptied again when the round ends,
+-- by `paid` (the win) or by `returned` (the stake of a void round).
+--
+-- The interleavings that must not hurt:
+-- * A win and a rollback of one round both on their way to the wallet. The decision between them is made here,
+--   under the player's lock, before either is sent: record_wallet_result refuses a round that is being released,
+--   begin_wallet_release answers one whose result is recorded as it stands.
+-- * The wallet takes a bet while its round is released. The release has marked the bet, so accept_wallet_bet
+--   makes no round of it, and the rollback that follows the mark gives the money back.
+-- * Two attempts of one bet, of which the wallet takes one and refuses the other. A refusal is final only when
+--   the bet was asked for once: decline_wallet_bet counts, and answers `uncertain` otherwise.
+-- * A worker that does not know yet that the operator has a wallet meets one that does: the ledger's own
+--   reserve, settle and release refuse a round that has a wallet bet, and the functions here hand a round that
+--   has none to the ledger's.
+
+DROP FUNCTION IF EXISTS wallet_account CASCADE;
+DROP FUNCTION IF EXISTS refuse_change_of_result CASCADE;
+DROP FUNCTION IF EXISTS refuse_change_of_wallet_bet CASCADE;
+DROP FUNCTION IF EXISTS store_declined_wallet_bet CASCADE;
+DROP FUNCTION IF EXISTS begin_wallet_bet CASCADE;
+DROP FUNCTION IF EXISTS accept_wallet_bet CASCADE;
+DROP FUNCTION IF EXISTS decline_wallet_bet CASCADE;
+DROP FUNCTION IF EXISTS record_wallet_result CASCADE;
+DROP FUNCTION IF EXISTS begin_wallet_release CASCADE;
+DROP FUNCTION IF EXISTS record_wallet_attempt CASCADE;
+DROP FUNCTION IF EXISTS set_operator_wallet CASCADE;
+
+-- A result that is recorded never changes; only a round that the wallet had rolled back pays nothing for it.
+CREATE FUNCTION refuse_change_of_result() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the result of round % of player % is recorded', OLD.round_id, OLD.player_key
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER result_is_final BEFORE UPDATE ON rounds
+    FOR EACH ROW WHEN (OLD.state = 'settling' AND (
+        NEW.state NOT IN ('settling', 'settled', 'void') OR NEW.outcome IS DISTINCT FROM OLD.outcome
+        OR NEW.win <> CASE NEW.state WHEN 'void' THEN 0 ELSE OLD.win END))
+    EXECUTE FUNCTION refuse_change_of_result();
+
+-- A wallet bet only goes forward: its answer is stored once, a release is never taken back, and once its round
+-- has ended it stays as it is.
+CREATE FUNCTION refuse_change_of_wallet_bet() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the wallet bet of round % of player % cannot change so', OLD.round_id, OLD.player_key
+        USING ERRCODE = 'restrict_violation';
+END $$;
+
+CREATE TRIGGER only_forward BEFORE UPDATE ON wallet_bets
+    FOR EACH ROW WHEN (OLD.resolved_at IS NOT NULL OR OLD.releasing > NEW.releasing OR NEW.asks < OLD.asks
+        OR (NEW.player_key, NEW.round_id, NEW.game_id, NEW.stake, NEW.currency, NEW.transaction_id)
+            <> (OLD.player_key, OLD.round_id, OLD.game_id, OLD.stake, OLD.currency, OLD.transaction_id))
+    EXECUTE FUNCTION refuse_change_of_wallet_bet();
+CREATE TRIGGER never_deleted BEFORE DELETE ON wallet_bets
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER never_truncated BEFORE TRUNCATE ON wallet_bets
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON wallet_attempts
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON wallet_attempts
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- The operator's wallet as a side of the double entry, made when it is first needed.
+CREATE FUNCTION wallet_account(p_operator_id text, p_currency text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_account bigint;
+BEGIN
+    SELECT id INTO v_account FROM accounts
+    WHERE operator_id = p_operator_id AND kind = 'wallet' AND currency = p_currency AND player_key IS NULL;
+    IF v_account IS NULL THEN
+        INSERT INTO accounts (operator_id, kind, currency) VALUES (p_operator_id, 'wallet', p_currency)
+        ON CONFLICT (operator_id, kind, currency) WHERE player_key IS NULL DO NOTHING;
+        SELECT id INTO STRICT v_account FROM accounts
+        WHERE operator_id = p_operator_id AND kind = 'wallet' AND currency = p_currency AND player_key IS NULL;
+    END IF;
+    RETURN v_account;
+END $$;
+
+-- The row of a round whose bet was refused, by us or by the wallet. The balance is null where nobody told it.
+CREATE FUNCTION store_declined_wallet_bet(
+    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
+    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
+    p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text, p_balance bigint
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO rounds (
+        operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
+        mode, stake, choice, request_id, state, balance, failure_code, failure_detail, closed_at)
+    VALUES (
+        p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
+        p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, 'declined', p_balance,
+        p_failure_code, p_failure_detail, clock_timestamp())
+$$;
+
+-- Before the wallet is asked for a stake. `verdict` is `stands` (with the round: it exists, or was refused here),
+-- `ask` (the wallet may be asked), or `releasing` (the round is on its way to void: do not ask).
+CREATE FUNCTION begin_wallet_bet(
+    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
+    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
+    p_choice jsonb, p_request_id text, p_transaction_id text
+) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
+DECLARE
+    b wallet_bets;
+    v_blocked boolean;
+    v_session sessions;
+    v_open_round text;
+    v_refusal text;
+BEGIN
+    SELECT blocked INTO STRICT v_blocked FROM players
+    WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+
+    RETURN QUERY SELECT v, 'stands' FROM round_view v
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    IF FOUND THEN
+        IF (b.game_id, b.stake, b.currency) <> (p_game_id, p_stake, p_currency) THEN
+            RAISE EXCEPTION 'round % of player % was asked of the wallet as another bet', p_round_id, p_player_key
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        IF NOT b.releasing THEN
+            UPDATE wallet_bets SET asks = asks + 1 WHERE player_key = p_player_key AND round_id = p_round_id;
+        END IF;
+        RETURN QUERY SELECT NULL::round_view, CASE WHEN b.releasing THEN 'releasing' ELSE 'ask' END;
+        RETURN;
+    END IF;
+
+    PERFORM 1 FROM accounts WHERE id = p_account_id AND player_key = p_player_key AND currency = p_currency;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'player % has no account % in %', p_player_key, p_account_id, p_currency
+            USING ERRCODE = 'no_data_found';
+    END IF;
+    SELECT * INTO STRICT v_session FROM sessions
+    WHERE id = p_session_id AND player_key = p_player_key AND account_id = p_account_id;
+    SELECT round_id INTO v_open_round FROM rounds
+    WHERE player_key = p_player_key AND game_id = p_game_id
+      AND state IN ('pending', 'awaiting_choice', 'settling')
+    UNION ALL
+    SELECT round_id FROM wallet_bets
+    WHERE player_key = p_player_key AND game_id = p_game_id AND resolved_at IS NULL
+    LIMIT 1;
+
+    v_refusal := CASE
+        WHEN v_blocked THEN 'player-blocked'
+        WHEN v_session.ended_at IS NOT NULL THEN 'session-expired'
+        WHEN v_open_round IS NOT NULL THEN 'round-open'
+    END;
+    IF v_refusal IS NULL THEN
+        INSERT INTO wallet_bets (player_key, round_id, game_id, stake, currency, transaction_id)
+        VALUES (p_player_key, p_round_id, p_game_id, p_stake, p_currency, p_transaction_id);
+        RETURN QUERY SELECT NULL::round_view, 'ask'::text;
+        RETURN;
+    END IF;
+    PERFORM store_declined_wallet_bet(
+        p_operator_id, p_player_key, p_round_id, p_player_id, p_account_id, p_session_id, p_game_id,
+        p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, v_refusal,
+        CASE WHEN v_refusal = 'round-open' THEN v_open_round END, NULL);
+    RETURN QUERY SELECT v, 'stands' FROM round_view v
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+END $$;
+
+-- The wallet has taken the stake: custody, hold, nonce and a pending round. `verdict` is `stands` with the round,
+-- or `releasing`: then there is no round, and the rollback that is on its way gives the stake back.
+CREATE FUNCTION accept_wallet_bet(
+    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
+    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
+    p_choice jsonb, p_request_id text, p_balance bigint
+) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
+DECLARE
+    b wallet_bets;
+    v_seed_id text;
+    v_nonce bigint;
+    v_available bigint;
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+
+    RETURN QUERY SELECT v, 'stands' FROM round_view v
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT * INTO STRICT b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    IF b.releasing THEN
+        RETURN QUERY SELECT NULL::round_view, 'releasing'::text;
+        RETURN;
+    END IF;
+
+    UPDATE accounts SET balance = balance + p_stake, held = held + p_stake
+    WHERE id = p_account_id AND player_key = p_player_key AND currency = p_currency
+    RETURNING balance - held INTO STRICT v_available;
+    PERFORM post_transfer(p_player_key, 'collected', p_round_id, wallet_account(p_operator_id, p_currency),
+                          p_account_id, p_stake, p_currency, v_available);
+    SELECT seed_id INTO STRICT v_seed_id FROM sessions
+    WHERE id = p_session_id AND player_key = p_player_key AND account_id = p_account_id;
+    UPDATE seeds SET next_nonce = next_nonce + 1 WHERE id = v_seed_id
+    RETURNING next_nonce - 1 INTO STRICT v_nonce;
+    UPDATE wallet_bets SET balance = p_balance WHERE player_key = p_player_key AND round_id = p_round_id;
+
+    INSERT INTO rounds (
+        operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
+        mode, stake, choice, request_id, seed_id, nonce, state)
+    VALUES (
+        p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
+        p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, v_seed_id, v_nonce, 'pending');
+    RETURN QUERY SELECT v, 'stands' FROM round_view v
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+END $$;
+
+-- The wallet has refused the stake, or was surely never reached. `verdict` is `stands` with the round, which is
+-- declined unless it was something else before; `releasing` as above; or `uncertain`: the bet was asked for more
+-- than once, and the wallet may take an earlier asking yet, so only a rollback can close the round.
+CREATE FUNCTION decline_wallet_bet(
+    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
+    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
+    p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text, p_balance bigint
+) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
+DECLARE
+    b wallet_bets;
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+
+    RETURN QUERY SELECT v, 'stands' FROM round_view v
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+
+    SELECT * INTO STRICT b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    IF b.releasing OR b.asks > 1 THEN
+        RETURN QUERY SELECT NULL::round_view, CASE WHEN b.releasing THEN 'releasing' ELSE 'uncertain' END;
+        RETURN;
+    END IF;
+    PERFORM store_declined_wallet_bet(
+        p_operator_id, p_player_key, p_round_id, p_player_id, p_account_id, p_session_id, p_game_id,
+        p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, p_failure_code, p_failure_detail,
+        p_balance);
+    UPDATE wallet_bets SET balance = p_balance, resolved_at = clock_timestamp()
+    WHERE player_key = p_player_key AND round_id = p_round_id;
+    RETURN QUERY SELECT v, 'stands' FROM round_view v
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+END $$;
+
+-- Before the wallet is told a win: outcome and win are committed, and the round is `settling`. From here on it is
+-- never released. A round that has a result, or has ended, is answered as it stands; so is one that is being
+-- released, and it is still `pending` then. A round of our own ledger is settled at once.
+CREATE FUNCTION record_wallet_result(
+    p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint
+) RETURNS TABLE (closed round_view, event_data text) LANGUAGE plpgsql AS $$
+DECLARE
+    b wallet_bets;
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key FOR NO KEY UPDATE;
+    SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT * FROM settle_round(p_player_key, p_round_id, p_outcome, p_win);
+        RETURN;
+    END IF;
+    IF NOT b.releasing AND p_outcome IS NOT NULL THEN
+        UPDATE rounds SET state = 'settling', outcome = p_outcome, win = p_win
+        WHERE player_key = p_player_key AND round_id = p_round_id AND state = 'pending';
+    END IF;
+    RETURN QUERY SELECT v, NULL::text FROM round_view v
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no round % of player % to settle', p_round_id, p_player_key
+            USING ERRCODE = 'no_data_found';
+    END IF;
+END $$;
+
+-- Before the wallet is told a rollback: the point where a round's way to void is decided. `verdict` is `rollback`
+-- (the wallet must be told, then release_round closes the round) or `stands` with the round: it has ended, or
+-- its result is recorded, or the wallet was never asked for its stake, so that the void is complete.
+CREATE FUNCTION begin_wallet_release(
+    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
+    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
+    p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text
+) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
+DECLARE
+    b wallet_bets;
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT v, 'stands' FROM release_round(
+            p_operator_id, p_player_key, p_round_id, p_player_id, p_account_id, p_session_id, p_game_id,
+            p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, p_failure_code,
+            p_failure_detail) v;
+        RETURN;
+    END IF;
+
+    RETURN QUERY SELECT v, 'stands' FROM round_view v
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id AND v.state <> 'pending';
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE wallet_bets SET releasing = true
+    WHERE player_key = p_player_key AND round_id = p_round_id AND NOT releasing;
+    RETURN QUERY SELECT NULL::round_view, 'rollback'::text;
+END $$;
+
+-- What one HTTP attempt came to. Returns whether it is the first of its call with this verdict, so that whoever
+-- reports a contradiction does so once.
+CREATE FUNCTION record_wallet_attempt(
+    p_player_key bigint, p_round_id text, p_call text, p_transaction_id text, p_amount bigint, p_verdict text,
+    p_code text, p_balance bigint, p_wallet_transaction_id text, p_duplicate boolean, p_sent boolean,
+    p_took_us bigint, p_detail text
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_first boolean;
+BEGIN
+    SELECT count(*) = 0 INTO v_first FROM wallet_attempts
+    WHERE player_key = p_player_key AND round_id = p_round_id AND call = p_call AND verdict = p_verdict;
+    INSERT INTO wallet_attempts (player_key, round_id, call, transaction_id, amount, verdict, code, balance,
+                                 wallet_transaction_id, duplicate, sent, took_us, detail)
+    VALUES (p_player_key, p_round_id, p_call, p_transaction_id, p_amount, p_verdict, p_code, p_balance,
+            p_wallet_transaction_id, p_duplicate, p_sent, p_took_us, p_detail);
+    RETURN v_first;
+END $$;
+
+-- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here.
+CREATE FUNCTION set_operator_wallet(
+    p_operator_id text, p_url text, p_dialect text, p_sealed_secrets text, p_local boolean, p_connect_ms int,
+    p_read_ms int, p_total_ms int, p_calls int
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO operator_wallets (operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms,
+                                  total_ms, calls)
+    VALUES (p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms, p_read_ms, p_total_ms,
+            p_calls)
+    ON CONFLICT (operator_id) DO UPDATE SET
+        url = EXCLUDED.url, dialect = EXCLUDED.dialect, sealed_secrets = EXCLUDED.sealed_secrets,
+        local = EXCLUDED.local, connect_ms = EXCLUDED.connect_ms, read_ms = EXCLUDED.read_ms,
+        total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls, updated_at = clock_timestamp()
+$$;
+
+-- As in 90_access.sql: the programs call these, with the rights of their owner, and write no table of theirs.
+DO $$
+DECLARE
+    v_function text;
+BEGIN
+    FOREACH v_function IN ARRAY ARRAY[
+        'begin_wallet_bet', 'accept_wallet_bet', 'decline_wallet_bet', 'record_wallet_result',
+        'begin_wallet_release', 'record_wallet_attempt', 'set_operator_wallet']
+    LOOP
+        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
+                       v_function, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
+        IF to_regrole('croupier_app') IS NOT NULL THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
+        END IF;
+    END LOOP;
+END $$;

@@ -1,0 +1,47 @@
+-- withdraw: money from the player to the operator's cash desk, never more than what no open round holds.
+--
+-- The interleavings that must not hurt: two withdrawals, or a withdrawal and a reserve, that both read the
+-- balance before either takes of it; and a deposit and a withdrawal that arrive at once with one id. All of
+-- them wait for the player's row, and the check follows the lock. A transaction id names one movement of the
+-- player's for ever: one that a deposit has is `reused` here, and the other way round. A refusal records
+-- nothing, so the same withdrawal may come again when there is more.
+CREATE FUNCTION withdraw(
+    p_operator_id text, p_player_key bigint, p_transaction_id text, p_amount bigint, p_currency text
+) RETURNS TABLE (result text, available bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    t transfers;
+    v_account bigint;
+    v_available bigint;
+    v_cash bigint;
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'operator % has no player %', p_operator_id, p_player_key
+            USING ERRCODE = 'no_data_found';
+    END IF;
+    SELECT * INTO t FROM transfers
+    WHERE player_key = p_player_key AND reference = p_transaction_id AND kind IN ('deposit', 'withdrawal');
+    IF FOUND THEN
+        RETURN QUERY SELECT
+            CASE WHEN (t.kind, t.amount, t.currency) = ('withdrawal', p_amount, p_currency)
+                 THEN 'replayed' ELSE 'reused' END,
+            t.available_after;
+        RETURN;
+    END IF;
+
+    SELECT id, balance - held INTO v_account, v_available FROM accounts
+    WHERE player_key = p_player_key AND operator_id = p_operator_id AND currency = p_currency
+      FOR NO KEY UPDATE;
+    IF v_account IS NULL OR v_available < p_amount THEN
+        RETURN QUERY SELECT 'insufficient-funds'::text, coalesce(v_available, 0);
+        RETURN;
+    END IF;
+
+    SELECT id INTO STRICT v_cash FROM accounts
+    WHERE operator_id = p_operator_id AND kind = 'cash' AND currency = p_currency AND player_key IS NULL;
+    UPDATE accounts SET balance = balance - p_amount WHERE id = v_account
+    RETURNING balance - held INTO STRICT v_available;
+    PERFORM post_transfer(p_player_key, 'withdrawal', p_transaction_id, v_account, v_cash, p_amount, p_currency,
+                          v_available);
+    RETURN QUERY SELECT 'withdrawn'::text, v_available;
+END $$;

@@ -1,0 +1,37 @@
+-- Who may do what: the programs' role calls the ledger's functions, reads, and writes what no money hangs on.
+--
+-- The functions run with the rights of their owner, who also owns the tables and runs the migrations. Their
+-- search path is pinned, so that nobody can put a table or an operator of the same name before ours. The
+-- role itself is made by whoever runs the server; without it (one role for everything, or a database of
+-- tests) there is nothing to grant. What is not granted here, the programs cannot do.
+
+DO $$
+DECLARE
+    v_function text;
+BEGIN
+    FOREACH v_function IN ARRAY ARRAY['reserve_round', 'settle_round', 'release_round', 'deposit', 'withdraw']
+    LOOP
+        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
+                       v_function, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
+        IF to_regrole('croupier_app') IS NOT NULL THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
+        END IF;
+    END LOOP;
+
+    IF to_regrole('croupier_app') IS NOT NULL THEN
+        EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, croupier_app', current_schema());
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_app', current_schema());
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_app', current_schema());
+        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO croupier_app', current_schema());
+        GRANT INSERT (operator_id, player_id), UPDATE (blocked) ON players TO croupier_app;
+        GRANT INSERT (operator_id, kind, player_key, currency, balance) ON accounts TO croupier_app;
+        GRANT INSERT (id, operator_id, player_key, account_id, game_id, currency, mode, seed_id, expires_at),
+            UPDATE (ended_at) ON sessions TO croupier_app;
+        GRANT INSERT (id, player_key, sealed_server_seed, server_seed_hash, client_seed) ON seeds
+            TO croupier_app;
+        GRANT UPDATE (published_at) ON outbox TO croupier_app;
+        GRANT INSERT ON inbox TO croupier_app;
+        GRANT INSERT, UPDATE ON game_statistics TO croupier_app;
+    END IF;
+END $$;

@@ -1,0 +1,170 @@
+"""What the ledger keeps of rounds whose money an operator's own wallet keeps, and where those wallets are.
+
+Each statement calls one function of `storage/functions/` and is one transaction of its own.
+"""
+
+# ruff: noqa: S608 - the statements are put together from numbered arguments
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import asyncpg
+
+from contracts.failures import bounded
+from contracts.rounds import Bet, Resolution, RoundKey
+from contracts.views import RoundView, Settlement
+from contracts.wallet import WalletAnswer, WalletRequest
+from storage.rounds import bet_arguments, round_view, settlement
+
+_BET: Final = ", ".join(f"${number}" for number in range(1, 14))
+BEGIN_BET: Final = f"SELECT (standing).*, verdict FROM begin_wallet_bet({_BET}, $14)"
+ACCEPT_BET: Final = f"SELECT (standing).*, verdict FROM accept_wallet_bet({_BET}, $14)"
+DECLINE_BET: Final = f"SELECT (standing).*, verdict FROM decline_wallet_bet({_BET}, $14, $15, $16)"
+BEGIN_RELEASE: Final = f"SELECT (standing).*, verdict FROM begin_wallet_release({_BET}, $14, $15)"
+RECORD_RESULT: Final = "SELECT (closed).*, event_data FROM record_wallet_result($1, $2, $3, $4)"
+CLOSE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, NULL, NULL, true, $3)"
+RELEASE: Final = f"SELECT * FROM release_round({_BET}, $14, $15, true, $16)"
+RECORD_ATTEMPT: Final = "SELECT record_wallet_attempt($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+ALL: Final = """
+    SELECT operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms, total_ms, calls
+    FROM operator_wallets
+"""
+SET: Final = "SELECT set_operator_wallet($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+KNOWN_OPERATOR: Final = "SELECT EXISTS (SELECT 1 FROM operators WHERE id = $1)"
+
+
+class Verdict(StrEnum):
+    """What was decided about a round, before or after its wallet was asked."""
+
+    STANDS = "stands"
+    """The round is there: it is as it is."""
+    ASK = "ask"
+    """The wallet may be asked for the stake."""
+    RELEASING = "releasing"
+    """The round is on its way to void, and has no row yet."""
+    UNCERTAIN = "uncertain"
+    """The wallet refused, but may have taken an earlier asking, or take it yet."""
+    ROLLBACK = "rollback"
+    """The wallet must be told to give the stake back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`view` is set exactly when the verdict is `stands`."""
+
+    verdict: Verdict
+    view: RoundView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWallet:
+    """A row of operator_wallets. Limits that are None are the dialect's; times in milliseconds."""
+
+    operator_id: str
+    url: str
+    dialect: str
+    sealed_secrets: str = field(repr=False)
+    local: bool
+    connect_ms: int | None = None
+    read_ms: int | None = None
+    total_ms: int | None = None
+    calls: int | None = None
+
+
+async def begin_bet(pool: asyncpg.Pool, bet: Bet, transaction_id: str) -> Decision:
+    """STANDS, ASK or RELEASING. Raises asyncpg.NoDataFoundError for a player, an account or a session that is
+    not there."""
+    return _decision(await pool.fetchrow(BEGIN_BET, *bet_arguments(bet), transaction_id))
+
+
+async def accept_bet(pool: asyncpg.Pool, bet: Bet, *, balance: int | None) -> Decision:
+    """STANDS or RELEASING. The wallet has taken the stake; `balance` is its own, in minor units."""
+    return _decision(await pool.fetchrow(ACCEPT_BET, *bet_arguments(bet), balance))
+
+
+async def decline_bet(
+    pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str | None, balance: int | None
+) -> Decision:
+    """STANDS, RELEASING or UNCERTAIN."""
+    arguments = (*bet_arguments(bet), failure_code, failure_detail, balance)
+    return _decision(await pool.fetchrow(DECLINE_BET, *arguments))
+
+
+async def record_result(pool: asyncpg.Pool, key: RoundKey, resolution: Resolution | None) -> Settlement:
+    """Commits the result unless there is one, or the round is on its way to void: it is still pending then. A
+    round of our own ledger is closed. Raises asyncpg.NoDataFoundError when there is no such round."""
+    outcome, win = (None, None) if resolution is None else (resolution.outcome, resolution.win)
+    return settlement(await pool.fetchrow(RECORD_RESULT, key.player_key, key.round_id, outcome, win))
+
+
+async def close(pool: asyncpg.Pool, key: RoundKey, *, balance: int | None) -> Settlement:
+    """Closes a round whose recorded win the wallet has taken."""
+    return settlement(await pool.fetchrow(CLOSE, key.player_key, key.round_id, balance))
+
+
+async def begin_release(pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str) -> Decision:
+    """STANDS or ROLLBACK: from then on no result of the round is recorded."""
+    arguments = (*bet_arguments(bet), failure_code, failure_detail)
+    return _decision(await pool.fetchrow(BEGIN_RELEASE, *arguments))
+
+
+async def release(
+    pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str, balance: int | None
+) -> RoundView:
+    """Closes a round as void whose bet the wallet has rolled back."""
+    arguments = (*bet_arguments(bet), failure_code, failure_detail, balance)
+    return round_view(await pool.fetchrow(RELEASE, *arguments))
+
+
+async def record_attempt(
+    pool: asyncpg.Pool, key: RoundKey, request: WalletRequest, answer: WalletAnswer, *, took_us: int
+) -> bool:
+    """Whether it is the first of the round's calls of this kind with this verdict."""
+    first: bool = await pool.fetchval(
+        RECORD_ATTEMPT,
+        key.player_key,
+        key.round_id,
+        request.call.value,
+        request.transaction_id,
+        request.amount,
+        answer.verdict.value,
+        answer.code,
+        answer.balance,
+        answer.wallet_transaction_id,
+        answer.duplicate,
+        answer.sent,
+        took_us,
+        bounded(answer.detail),
+    )
+    return first
+
+
+async def read_all(pool: asyncpg.Pool) -> list[StoredWallet]:
+    """The wallets of all operators that have one."""
+    return [StoredWallet(**dict(row)) for row in await pool.fetch(ALL)]
+
+
+async def store(pool: asyncpg.Pool, wallet: StoredWallet) -> bool:
+    """Sets or replaces the operator's wallet. False when there is no such operator."""
+    if not await pool.fetchval(KNOWN_OPERATOR, wallet.operator_id):
+        return False
+    await pool.execute(
+        SET,
+        wallet.operator_id,
+        wallet.url,
+        wallet.dialect,
+        wallet.sealed_secrets,
+        wallet.local,
+        wallet.connect_ms,
+        wallet.read_ms,
+        wallet.total_ms,
+        wallet.calls,
+    )
+    return True
+
+
+def _decision(row: Mapping[str, Any]) -> Decision:
+    verdict = Verdict(row["verdict"])
+    return Decision(verdict, round_view(row) if verdict is Verdict.STANDS else None)

@@ -1,0 +1,457 @@
+"""`certify` against the reference wallet, which passes, and against wallets with one seeded defect each."""
+
+import asyncio
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.certify import cases, run
+from cli.certify.run import CannotRun, Choices
+from contracts.wallet import WalletRefusal, WalletRequest
+from operator_wallet import server
+from operator_wallet.book import ENTRY_COLUMNS, Book, Entry, Policy, Refused, Taken
+from operator_wallet.connections import Request, Response, Server
+from operator_wallet.server import Wallet, WalletSettings
+from runtime.settings import PROJECT_ROOT
+from security.standard_webhooks import (
+    TIMESTAMP_HEADER,
+    SharedSecret,
+    WebhookRefused,
+    signed_headers,
+    verify,
+)
+from tests.support.operator_wallet import OPERATOR, new_secret, running_wallet
+
+SECRET = "whsec_" + base64.b64encode(b"only for these wallets, only now").decode()
+KEY = SharedSecret.parse(SECRET)
+ENDED = "ended"
+# Threads in which a book runs into itself.
+MANY = 8
+
+
+# The defects
+
+
+class DebitsAgain(Book):
+    """A repeated bet."""
+
+    def bet(self, request: WalletRequest) -> Taken:
+        taken = super().bet(request)
+        return self.spoil(request, taken, -(request.amount or 0)) if taken.duplicate else taken
+
+    def spoil(self, request: WalletRequest, taken: Taken, moved: int) -> Taken:
+        """Moves money beside the entries."""
+        _move(self, request, moved)
+        return replace(taken, balance=taken.balance + moved)
+
+
+class CreditsAgain(DebitsAgain):
+    """A repeated win."""
+
+    def bet(self, request: WalletRequest) -> Taken:
+        return Book.bet(self, request)
+
+    def win(self, request: WalletRequest) -> Taken:
+        taken = super().win(request)
+        return self.spoil(request, taken, request.amount or 0) if taken.duplicate else taken
+
+
+class TakesAnotherAmount(Book):
+    """An id that comes again with another payload is a repeat to it."""
+
+    def _earlier(self, request: WalletRequest) -> Entry | None:
+        assert request.transaction_id is not None
+        return self._entry(request, request.transaction_id)
+
+
+class ForgetsRollbacks(Book):
+    """No tombstone."""
+
+    def rollback(self, request: WalletRequest) -> Taken:
+        with self._transaction():
+            known = self._entry(request, request.bet_transaction_id or "")
+            player = self._known_player(request)
+        if known is not None:
+            return super().rollback(request)
+        return Taken(balance=player.balance, currency=player.currency)
+
+
+class PaysRollbacksAgain(DebitsAgain):
+    """A second rollback, with an id of its own."""
+
+    def bet(self, request: WalletRequest) -> Taken:
+        return Book.bet(self, request)
+
+    def rollback(self, request: WalletRequest) -> Taken:
+        with self._transaction():
+            repeated = self._entry(request, request.transaction_id or "") is not None
+            bet = self._entry(request, request.bet_transaction_id or "")
+        taken = super().rollback(request)
+        return self.spoil(request, taken, bet.amount) if taken.duplicate and bet and not repeated else taken
+
+
+class PaysRollbackAfterWin(Book):
+    """A bet that was won is undone all the same."""
+
+    def rollback(self, request: WalletRequest) -> Taken:
+        try:
+            return super().rollback(request)
+        except Refused as refused:
+            if refused.code is not WalletRefusal.ALREADY_WON:
+                raise
+            with self._transaction():
+                bet = self._entry(request, request.bet_transaction_id or "")
+            assert bet is not None
+            _move(self, request, bet.amount)
+            return Taken(balance=(refused.balance or 0) + bet.amount, currency=request.currency)
+
+
+class PaysWinAfterRollback(Book):
+    """A bet that was undone is won all the same."""
+
+    def win(self, request: WalletRequest) -> Taken:
+        try:
+            return super().win(request)
+        except Refused as refused:
+            if refused.code is not WalletRefusal.ROLLED_BACK:
+                raise
+            return super().win(replace(request, bet_transaction_id=None))
+
+
+class PaysWinsWithoutBets(Book):
+    """A win whose bet never came is credited."""
+
+    def win(self, request: WalletRequest) -> Taken:
+        try:
+            return super().win(request)
+        except Refused as refused:
+            if refused.code is not WalletRefusal.UNKNOWN_TRANSACTION:
+                raise
+            return super().win(replace(request, bet_transaction_id=None))
+
+
+class BillsForLooking(Book):
+    """A balance call costs a minor unit."""
+
+    def balance(self, request: WalletRequest) -> Taken:
+        taken = super().balance(request)
+        _move(self, request, -1)
+        return taken
+
+
+class OneSpaceOfIds(Book):
+    """Ids are unique over all players, not for each."""
+
+    def _one_entry(self, where: str, request: WalletRequest, transaction_id: str) -> Entry | None:
+        row = self._database.execute(
+            f"SELECT {ENTRY_COLUMNS} FROM entries WHERE operator_id = ? AND {where}",  # noqa: S608 - constants
+            (request.operator_id, transaction_id),
+        ).fetchone()
+        return Entry(*row) if row else None
+
+
+class RefusesWinsOfEndedSessions(Book):
+    """What was won is owed, but not by this one."""
+
+    def win(self, request: WalletRequest) -> Taken:
+        if request.session_id == ENDED:
+            raise Refused(WalletRefusal.SESSION_EXPIRED)
+        return super().win(request)
+
+
+class TakesBetsOnEndedSessions(Book):
+    """It does not look at sessions."""
+
+    def _has_ended(self, request: WalletRequest) -> bool:
+        return False
+
+
+class SaysAnotherBalance(Book):
+    """When the balance does not cover the stake."""
+
+    def bet(self, request: WalletRequest) -> Taken:
+        try:
+            return super().bet(request)
+        except Refused as refused:
+            if refused.code is not WalletRefusal.INSUFFICIENT_FUNDS:
+                raise
+            raise Refused(refused.code, 0) from None
+
+
+class TakesAnyCurrency(Book):
+    """A unit is a unit to it."""
+
+    def take(self, request: WalletRequest) -> Taken:
+        return super().take(replace(request, currency="EUR"))
+
+
+class ChecksThenActs(Book):
+    """Looks for a repeat, and moves the money a moment later."""
+
+    def bet(self, request: WalletRequest) -> Taken:
+        with self._transaction():
+            seen = self._entry(request, request.transaction_id or "") is not None
+        time.sleep(0.02)
+        taken = super().bet(request)
+        if taken.duplicate and not seen:
+            _move(self, request, -(request.amount or 0))
+        return taken
+
+
+class RefundsInARace(Book):
+    """Looks for the bet's end, and pays a moment later."""
+
+    def rollback(self, request: WalletRequest) -> Taken:
+        with self._transaction():
+            bet = self._entry(request, request.bet_transaction_id or "")
+            ended = self._end_of(request, request.bet_transaction_id or "") is not None
+        time.sleep(0.02)
+        taken = super().rollback(request)
+        if taken.duplicate and not ended and bet:
+            _move(self, request, bet.amount)
+        return taken
+
+
+class EndsTwiceInARace(Book):
+    """Looks for a rollback, and pays the win a moment later."""
+
+    def win(self, request: WalletRequest) -> Taken:
+        with self._transaction():
+            ended = self._end_of(request, request.bet_transaction_id or "") is not None
+        time.sleep(0.05)
+        try:
+            return super().win(request)
+        except Refused as refused:
+            if refused.code is not WalletRefusal.ROLLED_BACK or ended:
+                raise
+            return super().win(replace(request, bet_transaction_id=None))
+
+
+def _move(book: Book, request: WalletRequest, moved: int) -> None:
+    with book._transaction():
+        book._database.execute(
+            "UPDATE players SET balance = balance + ? WHERE operator_id = ? AND player_id = ?",
+            (moved, request.operator_id, request.player_id),
+        )
+
+
+def resign(request: Request) -> None:
+    """Any signature will do."""
+    request.headers |= signed_headers([KEY], message_id="any", timestamp=int(time.time()), body=request.body)
+
+
+def resign_old(request: Request) -> None:
+    """A signature that fits will do, of whatever time."""
+    sent = request.headers.get(TIMESTAMP_HEADER, "")
+    try:
+        verify([KEY], request.headers, request.body, now=lambda: int(sent))
+    except (WebhookRefused, ValueError):
+        return
+    resign(request)
+
+
+def sign_for_the_content(request: Request) -> None:
+    """The signature is checked over the JSON as the wallet would have written it."""
+    try:
+        request.body = json.dumps(json.loads(request.body)).encode()
+    except ValueError:
+        return
+
+
+def make_positive(request: Request) -> None:
+    """A negative amount is taken for one without its sign."""
+    body = json.loads(request.body)
+    amount = body.get("amount")
+    if type(amount) is int and amount < 0:
+        request.body = json.dumps({**body, "amount": -amount}).encode()
+        resign(request)
+
+
+def nothing(request: Request) -> None:
+    """As it is."""
+
+
+@dataclass(frozen=True)
+class Defect:
+    """`must` fail; `may` fail as well, when chance has it so."""
+
+    must: set[int]
+    book: Callable[..., Book] = Book
+    receive: Callable[[Request], None] = nothing
+    may: frozenset[int] = frozenset()
+    threads: int = 1
+
+
+@asynccontextmanager
+async def broken(defect: Defect, database: Path) -> AsyncIterator[str]:
+    """The reference server with the defect in it; returns its address."""
+    policy = Policy(new_players=100_000, survives_power_cuts=False)
+    settings = WalletSettings(host="127.0.0.1", port=0, database="", checks=[KEY], policy=policy)
+    book = defect.book(str(database), policy)
+    book.end_session(OPERATOR, ENDED)
+    with ThreadPoolExecutor(defect.threads) as threads:
+        wallet = Wallet(settings, book, threads)
+
+        async def handle(request: Request) -> Response:
+            defect.receive(request)
+            return await wallet.handle(request)
+
+        listening = Server(handle)
+        try:
+            yield await listening.listen("127.0.0.1", 0)
+        finally:
+            await listening.stop(patience_s=server.LAST_ANSWERS_S)
+            await wallet.stop()
+            book.close()
+
+
+def choices(url: str, **others: Any) -> Choices:
+    return Choices(
+        url=url, operator_id=OPERATOR, currency="EUR", game_id="dice", ended_session_id=ENDED, **others
+    )
+
+
+DEFECTS = {
+    "repeated bet debits twice": Defect({10, 14}, DebitsAgain),
+    "repeated win credits twice": Defect({11, 14, 26}, CreditsAgain),
+    "same id with another amount is taken": Defect({12}, TakesAnotherAmount),
+    "no tombstone": Defect({20}, ForgetsRollbacks, may=frozenset({25})),
+    "second rollback pays": Defect({19}, PaysRollbacksAgain),
+    "rollback after win pays": Defect({9, 21}, PaysRollbackAfterWin, may=frozenset({22})),
+    "win after rollback pays": Defect({22}, PaysWinAfterRollback),
+    "win without a bet pays": Defect({23}, PaysWinsWithoutBets),
+    "signature not checked": Defect({1, 2}, receive=resign),
+    "stale time accepted": Defect({1}, receive=resign_old),
+    "signature over the content": Defect({2}, receive=sign_for_the_content),
+    "ids over all players": Defect({15, 34}, OneSpaceOfIds),
+    "win refused for its session": Defect({24}, RefusesWinsOfEndedSessions),
+    "bet on an ended session taken": Defect({24}, TakesBetsOnEndedSessions),
+    "negative amount accepted": Defect({8}, receive=make_positive),
+    "wrong balance without funds": Defect({7}, SaysAnotherBalance),
+    "any currency": Defect({31}, TakesAnyCurrency),
+    "check, then debit": Defect({14}, ChecksThenActs, threads=MANY),
+    "check, then refund": Defect({14, 19}, RefundsInARace, threads=MANY),
+    "check, then pay": Defect({22}, EndsTwiceInARace, threads=MANY),
+}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+async def test_each_defect_is_found_by_the_cases_that_are_made_for_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    defect = DEFECTS[name]
+    monkeypatch.setenv(run.SECRET_VARIABLE, SECRET)
+    async with broken(defect, tmp_path / "book") as url:
+        code = await asyncio.to_thread(run.run, choices(url, as_json=True))
+    said = json.loads(capsys.readouterr().out)
+    assert code == run.FAILED
+    assert defect.must <= set(said["failed"]) <= defect.must | defect.may, said["verdict"]
+    findings = [finding for case in said["cases"] for finding in case["findings"]]
+    assert all(finding["expected"] and finding["came"] and finding["next"] for finding in findings)
+    assert all(max(len(text) for text in finding.values()) <= 1000 for finding in findings)
+
+
+async def test_a_balance_call_that_costs_is_found(tmp_path: Path) -> None:
+    """By every case that compares balances, and first of all by its own."""
+    async with broken(Defect(set(), BillsForLooking), tmp_path / "book") as url:
+        report = await run.certify(choices(url, only="3,4"), SECRET)
+    assert report.failed == (3, 4)
+
+
+async def test_the_reference_wallet_passes_every_case(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    async with running_wallet("--new-players", "100000") as wallet:
+        wallet.book.end_session(OPERATOR, ENDED)
+        arguments = ("--wallet", wallet.url, "--ended-session", ENDED, "--json", "--html", str(page))
+        done = await asyncio.to_thread(_certify, arguments, wallet.secret)
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["failed"], said["not_asked"]) == (0, [], []), done.stdout
+    assert [case["number"] for case in said["cases"]] == [case.number for case in cases.CASES]
+    assert [case["notes"] for case in said["cases"] if case["notes"]] == []
+    assert {case.number for case in cases.CASES} | cases.ELSEWHERE.keys() == set(range(1, 42))
+    assert wallet.secret not in done.stdout + done.stderr + page.read_text()
+
+
+def _certify(arguments: tuple[str, ...], secret: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "certify", *arguments],
+        env={**os.environ, run.SECRET_VARIABLE: secret},
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+async def test_a_known_player_is_enough_for_all_but_the_cases_of_two(tmp_path: Path) -> None:
+    async with broken(Defect(set()), tmp_path / "book") as url:
+        report = await run.certify(choices(url, player_id="anna", only="4,15,34"), SECRET)
+    assert (report.ok, report.failed, report.not_asked) == (True, (), (15, 34))
+
+
+async def test_a_wallet_that_answers_with_the_secret_does_not_get_it_into_the_report(tmp_path: Path) -> None:
+    class Talkative(Book):
+        def bet(self, request: WalletRequest) -> Taken:
+            return replace(super().bet(request), currency=f"EUR {SECRET}")
+
+    async with broken(Defect(set(), Talkative), tmp_path / "book") as url:
+        report = await run.certify(choices(url, only="4"), SECRET)
+    assert report.failed == (4,)
+    assert SECRET not in report.as_json()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"url": "ftp://wallet.example"}, "http"),
+        ({"url": "https://user:pass@wallet.example"}, "no user"),
+        ({"url": "http://127.0.0.1:9"}, "balance of player"),
+        ({"only": "40"}, "two calls"),
+        ({"only": "99"}, "no such case"),
+        ({"currency": "JPY"}, "currency-mismatch"),
+    ],
+)
+async def test_what_cannot_run_says_why(changed: dict[str, str], said: str, tmp_path: Path) -> None:
+    async with broken(Defect(set()), tmp_path / "book") as url:
+        with pytest.raises(CannotRun, match=said):
+            await run.certify(replace(choices(url), **changed), SECRET)  # type: ignore[arg-type]  # all texts
+
+
+async def test_a_wrong_secret_cannot_run(tmp_path: Path) -> None:
+    async with broken(Defect(set()), tmp_path / "book") as url:
+        with pytest.raises(CannotRun, match="bad-signature"):
+            await run.certify(choices(url), new_secret())
+
+
+async def test_a_player_without_money_cannot_run(tmp_path: Path) -> None:
+    class Poor(Book):
+        def balance(self, request: WalletRequest) -> Taken:
+            return replace(super().balance(request), balance=cases.MONEY_NEEDED - 1)
+
+    async with broken(Defect(set(), Poor), tmp_path / "book") as url:
+        with pytest.raises(CannotRun, match="minor units"):
+            await run.certify(choices(url), SECRET)
+
+
+def test_without_a_secret_it_says_so_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.delenv(run.SECRET_VARIABLE, raising=False)
+    for file in (None, tmp_path / "missing"):
+        with pytest.raises(CannotRun, match="secret"):
+            run.secret(file)
+    assert run.run(choices("http://127.0.0.1:9")) == run.COULD_NOT_RUN
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.count("\n")) == ("", 1)

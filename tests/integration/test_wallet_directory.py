@@ -1,0 +1,168 @@
+"""Setting an operator's wallet, and a worker that hears of it: secrets are sealed and shown nowhere."""
+
+import asyncio
+import base64
+import logging
+import secrets
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from cli import operators as command
+from runtime.settings import Settings
+from security.keyring import Keyring, UnknownKey
+from security.sealing import SealBroken
+from storage import operator_wallets, operators
+from storage.database import Database
+from storage.operator_wallets import StoredWallet
+from tests.conftest import Services
+from tests.support.ledger import take_seat
+from wallet import dialect
+from wallet.directory import WalletDirectory, WalletVault, client_config
+from wallet.operator_http import OperatorWallets
+
+SECRET: Final = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+URL: Final = "https://wallet.example/croupier"
+DIALECTS: Final = dialect.load()
+
+
+def wanted(operator_id: str, **changes: object) -> command.Wanted:
+    fields: dict[str, object] = {
+        "operator_id": operator_id,
+        "url": URL,
+        "dialect": "croupier",
+        "local": False,
+        "connect_ms": None,
+        "read_ms": None,
+        "total_ms": None,
+        "calls": None,
+    }
+    return command.Wanted(**{**fields, **changes})  # type: ignore[arg-type]  # as the dataclass checks
+
+
+@pytest.fixture
+async def operator_id(database: Database) -> str:
+    name = f"op-{uuid4().hex[:12]}"
+    await operators.ensure_operator(database.pool, operator_id=name, name="a test's")
+    return name
+
+
+@pytest.fixture
+def settings(services: Services) -> Settings:
+    """As our programs have them: with the role that plays, not the owner."""
+    url = SecretStr(services.stack.addresses.application_database_url)
+    return services.settings.model_copy(update={"database_url": url})
+
+
+async def stored(database: Database, operator_id: str) -> StoredWallet | None:
+    found = await operator_wallets.read_all(database.pool)
+    return next((wallet for wallet in found if wallet.operator_id == operator_id), None)
+
+
+async def test_a_wallet_that_is_set_has_its_secret_sealed(
+    settings: Settings, services: Services, database: Database, operator_id: str
+) -> None:
+    await command.store(settings, wanted(operator_id, total_ms=900), (SECRET,))
+    found = await stored(database, operator_id)
+    assert found is not None
+    assert (found.url, found.dialect, found.local, found.total_ms) == (URL, "croupier", False, 900)
+    assert SECRET not in found.sealed_secrets
+    assert found.sealed_secrets not in repr(found)
+    vault = WalletVault(services.keyring)
+    assert vault.open(operator_id, found.sealed_secrets) == (SECRET,)
+    config = client_config(found, (SECRET,), DIALECTS)
+    assert config.limits is not None
+    assert (config.limits.total_s, config.limits.calls) == (0.9, DIALECTS["croupier"].limits.calls)
+
+
+def test_a_sealed_secret_opens_for_its_operator_and_its_keys_alone() -> None:
+    vault = WalletVault(Keyring.generate())
+    sealed = vault.seal("one", (SECRET,))
+    assert vault.open("one", sealed) == (SECRET,)
+    for operator_id, text in (("other", sealed), ("one", sealed[:-4]), ("one", "v1.x"), ("one", SECRET)):
+        with pytest.raises((SealBroken, UnknownKey)):
+            vault.open(operator_id, text)
+    with pytest.raises((SealBroken, UnknownKey)):
+        WalletVault(Keyring.generate()).open("one", sealed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "secret"),
+    [
+        ({"url": "http://wallet.example"}, SECRET),
+        ({"url": "https://127.0.0.1/wallet"}, SECRET),
+        ({"url": "https://user:pass@wallet.example"}, SECRET),
+        ({"dialect": "nobodys"}, SECRET),
+        ({"dialect": "rgs_micro"}, SECRET),
+        ({"total_ms": 60_000}, SECRET),
+        ({}, "whsec_dG9vIHNob3J0"),
+    ],
+)
+async def test_what_could_not_be_asked_is_not_set(
+    settings: Settings, database: Database, operator_id: str, changes: dict[str, object], secret: str
+) -> None:
+    with pytest.raises(command.CannotSet) as problem:
+        await command.store(settings, wanted(operator_id, **changes), (secret,))
+    assert secret not in str(problem.value)
+    assert await stored(database, operator_id) is None
+
+
+async def test_a_wallet_of_nobody_is_not_set(settings: Settings) -> None:
+    with pytest.raises(command.CannotSet, match="no operator"):
+        await command.store(settings, wanted("nobody"), (SECRET,))
+
+
+def test_a_secret_comes_from_a_file_and_is_never_shown(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("not a secret of ours\n")
+    assert command.set_wallet(settings, wanted("nobody"), file) == 1
+    file.write_text("")
+    assert command.set_wallet(settings, wanted("nobody"), file) == 1
+    assert command.set_wallet(settings, wanted("nobody"), tmp_path / "missing") == 1
+    shown = capsys.readouterr()
+    assert "not a secret" not in shown.out + shown.err
+    assert len(shown.err.splitlines()) == 3
+
+
+async def test_a_worker_hears_of_a_wallet_and_of_its_change(
+    settings: Settings, services: Services, database: Database, operator_id: str
+) -> None:
+    vault = WalletVault(services.keyring)
+    directory = WalletDirectory(database.pool, vault, DIALECTS, OperatorWallets(DIALECTS))
+    async with directory.kept_fresh():
+        assert operator_id not in directory.wallets
+        await command.store(settings, wanted(operator_id), (SECRET,))
+        await directory.refresh()
+        first = directory.wallets[operator_id]
+        await directory.refresh()
+        assert directory.wallets[operator_id] is first
+        await command.store(settings, wanted(operator_id, calls=3), (SECRET,))
+        await asyncio.gather(directory.refresh(), directory.refresh())
+        assert directory.wallets[operator_id] is not first
+
+
+async def test_a_wallet_that_cannot_be_used_is_no_reason_to_play_from_our_ledger(
+    services: Services, database: Database, operator_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The interleaving: the keyring of this worker is older than the secret."""
+    sealed = WalletVault(Keyring.generate()).seal(operator_id, (SECRET,))
+    await operator_wallets.store(
+        database.pool,
+        StoredWallet(
+            operator_id=operator_id, url=URL, dialect="croupier", sealed_secrets=sealed, local=False
+        ),
+    )
+    directory = WalletDirectory(
+        database.pool, WalletVault(services.keyring), DIALECTS, OperatorWallets(DIALECTS)
+    )
+    with caplog.at_level(logging.ERROR):
+        await directory.refresh()
+    assert f"the wallet of {operator_id} cannot be used" in caplog.text
+    seat = await take_seat(database, operator_id=operator_id)
+    declined = await directory.wallets[operator_id].reserve(seat.bet())
+    assert (declined.failure_code, declined.failure_detail) == ("wallet-failed", "not-set-up")

@@ -1,0 +1,206 @@
+"""An operator's own wallet as a wallet of ours: decided in our ledger, then told over HTTP until certain.
+
+Between a win and a rollback of one round the ledger decides, before either is sent: `settle` records the
+result first, `release` marks the bet first, and neither goes on when the other came before it. A transaction
+id derives from the round and the step, so that a repeat, from whichever process, is the same call.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID, uuid5
+
+import asyncpg
+
+from contracts import failures
+from contracts.rounds import Bet, Resolution, RoundKey, RoundState
+from contracts.views import RoundView, Settlement
+from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
+from storage import operator_wallets as stored
+from storage.operator_wallets import Decision, Verdict
+from wallet.interface import WalletConflict, WalletPending, WalletUncertain
+
+# The name space of our transaction ids. It never changes: a repeat must have the id of the first call.
+TRANSACTIONS: Final = UUID("6f6a3c2e-90d4-5b6b-8f0a-3f1c1d9f7a52")
+
+# What a refused stake is to the client; whatever else the wallet says is its own fault, not the player's.
+DECLINES: Final = {
+    WalletRefusal.SESSION_EXPIRED: failures.SESSION_EXPIRED,
+    WalletRefusal.INSUFFICIENT_FUNDS: failures.INSUFFICIENT_FUNDS,
+    WalletRefusal.PLAYER_BLOCKED: failures.PLAYER_BLOCKED,
+    WalletRefusal.CURRENCY_MISMATCH: failures.CURRENCY_MISMATCH,
+}
+
+log = logging.getLogger(__name__)
+
+# Asks one operator's wallet once. Raises ValueError when it is set up so that it cannot be asked.
+Ask = Callable[[WalletRequest], Awaitable[WalletAnswer]]
+
+
+class OperatorWallet:
+    """The Wallet of one operator. Errors of the database pass through: the caller repeats the call."""
+
+    def __init__(self, pool: asyncpg.Pool, ask: Ask) -> None:
+        self._pool = pool
+        self._ask_wallet = ask
+
+    async def reserve(self, bet: Bet, *, within_s: float | None = None) -> RoundView:
+        bet_id = transaction_id(bet.key, WalletCall.BET)
+        try:
+            begun = await stored.begin_bet(self._pool, bet, bet_id)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
+        if begun.verdict is not Verdict.ASK:
+            return _standing(begun, "the round is being released")
+        request = _request(bet, WalletCall.BET, amount=bet.stake)
+        answer = (await self._ask(bet.key, request, within_s)).answer
+        if answer.verdict is WalletVerdict.ACCEPTED:
+            accepted = await stored.accept_bet(self._pool, bet, balance=answer.balance)
+            return _standing(accepted, "the round is being released")
+        if _never_taken(answer):
+            return _standing(await self._decline(bet, answer), f"asked again, the wallet says {answer.code}")
+        raise WalletUncertain(f"the bet: {answer.code}")
+
+    async def settle(
+        self, bet: Bet, resolution: Resolution | None, *, within_s: float | None = None
+    ) -> Settlement:
+        try:
+            recorded = await stored.record_result(self._pool, bet.key, resolution)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
+        view = recorded.view
+        if view.state.final:
+            return recorded
+        if view.state is not RoundState.SETTLING:
+            raise WalletPending("the round is being released", view)
+        asked = await self._ask(bet.key, _request(bet, WalletCall.WIN, amount=view.win), within_s)
+        answer = asked.answer
+        if answer.verdict is WalletVerdict.ACCEPTED:
+            return await stored.close(self._pool, bet.key, balance=answer.balance)
+        if _is_refusal(answer, WalletRefusal.ROLLED_BACK):
+            _incident(bet.key, "refuses the win, for it has rolled the bet back: the round is void")
+            return Settlement(view=await self._void_rolled_back(bet, answer), event=None)
+        if answer.verdict is WalletVerdict.REFUSED and asked.first:
+            _incident(bet.key, f"refuses a win with {answer.code}: it is told again until it takes it")
+        raise WalletPending(f"the win: {answer.code}", view)
+
+    async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
+        try:
+            begun = await stored.begin_release(
+                self._pool, bet, failure_code=failure_code, failure_detail=failure_detail
+            )
+        except (asyncpg.NoDataFoundError, asyncpg.ForeignKeyViolationError) as missing:
+            raise WalletConflict(str(missing)) from None
+        if begun.view is not None:
+            return begun.view
+        asked = await self._ask(bet.key, _request(bet, WalletCall.ROLLBACK), None)
+        answer = asked.answer
+        if answer.verdict is WalletVerdict.ACCEPTED or _is_refusal(answer, WalletRefusal.ROLLED_BACK):
+            return await stored.release(
+                self._pool,
+                bet,
+                failure_code=failure_code,
+                failure_detail=failure_detail,
+                balance=answer.balance,
+            )
+        if answer.verdict is WalletVerdict.REFUSED and asked.first:
+            _incident(bet.key, f"refuses a rollback with {answer.code}: it is told again until it takes it")
+        raise WalletPending(f"the rollback: {answer.code}", None)
+
+    async def _decline(self, bet: Bet, answer: WalletAnswer) -> Decision:
+        code = _decline_code(answer)
+        return await stored.decline_bet(
+            self._pool,
+            bet,
+            failure_code=code,
+            failure_detail=None if answer.code == code else answer.code,
+            balance=answer.balance,
+        )
+
+    async def _void_rolled_back(self, bet: Bet, answer: WalletAnswer) -> RoundView:
+        return await stored.release(
+            self._pool,
+            bet,
+            failure_code=failures.ROLLED_BACK,
+            failure_detail="the wallet had rolled the bet back before it was told the win",
+            balance=answer.balance,
+        )
+
+    async def _ask(self, key: RoundKey, request: WalletRequest, within_s: float | None) -> "_Asked":
+        """One attempt, on record when this returns."""
+        since = time.perf_counter_ns()
+        try:
+            async with asyncio.timeout(within_s):
+                answer = await self._ask_wallet(request)
+        except TimeoutError:
+            answer = _unknown("timeout", "no answer within the time that a round may take in one go")
+        except ValueError:
+            answer = _unknown(
+                "not-set-up", "the operator's wallet is set up so that it cannot be asked", False
+            )
+        took_us = (time.perf_counter_ns() - since) // 1_000
+        first = await stored.record_attempt(self._pool, key, request, answer, took_us=took_us)
+        return _Asked(answer, first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """`first` says that no earlier attempt of this call of the round had the same verdict."""
+
+    answer: WalletAnswer
+    first: bool
+
+
+def transaction_id(key: RoundKey, call: WalletCall) -> str:
+    """The id of the round's bet, win or rollback, for ever."""
+    return str(uuid5(TRANSACTIONS, f"{key.operator_id}:{key.player_key}:{key.round_id}:{call}"))
+
+
+def _request(bet: Bet, call: WalletCall, *, amount: int | None = None) -> WalletRequest:
+    return WalletRequest(
+        call=call,
+        operator_id=bet.key.operator_id,
+        player_id=bet.player_id,
+        session_id=bet.session_id,
+        currency=bet.currency,
+        round_id=bet.key.round_id,
+        game_id=bet.game_id,
+        transaction_id=transaction_id(bet.key, call),
+        bet_transaction_id=None if call is WalletCall.BET else transaction_id(bet.key, WalletCall.BET),
+        amount=amount,
+    )
+
+
+def _standing(decision: Decision, otherwise: str) -> RoundView:
+    if decision.view is None:
+        raise WalletUncertain(otherwise)
+    return decision.view
+
+
+def _never_taken(answer: WalletAnswer) -> bool:
+    """Whether this asking moved nothing and never will. A bet that the wallet knows as rolled back is being
+    released, by whoever rolled it back."""
+    if answer.verdict is WalletVerdict.REFUSED:
+        return answer.code != WalletRefusal.ROLLED_BACK
+    return not answer.sent
+
+
+def _is_refusal(answer: WalletAnswer, code: WalletRefusal) -> bool:
+    return answer.verdict is WalletVerdict.REFUSED and answer.code == code
+
+
+def _decline_code(answer: WalletAnswer) -> str:
+    if answer.verdict is not WalletVerdict.REFUSED:
+        return failures.WALLET_FAILED
+    return next((ours for theirs, ours in DECLINES.items() if theirs == answer.code), failures.WALLET_FAILED)
+
+
+def _unknown(code: str, detail: str, sent: bool = True) -> WalletAnswer:
+    return WalletAnswer(verdict=WalletVerdict.UNKNOWN, code=code, detail=detail, sent=sent)
+
+
+def _incident(key: RoundKey, what: str) -> None:
+    log.error("incident: the wallet of %s %s (round %s)", key.operator_id, what, key.workflow_id)
