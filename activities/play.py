@@ -5,11 +5,10 @@ activity or four: a crash before it runs all of them again, and each answers fro
 would buy no durability, and each costs a way into the workflow and back.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from temporalio import activity
 
@@ -27,10 +26,6 @@ from contracts.rounds import (
 )
 
 T = TypeVar("T")
-
-# Settle has handed the answer to the request that waits in this thread. Signing and publishing at once would
-# keep that request, and the player's next one, waiting for it.
-ANSWER_FIRST_S: Final = 0.002
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +64,6 @@ class PlayStep:
             resolution = await watch.time(steps.RESOLVE.name, self._games.resolve(request))
         settle = self._wallet.settle_with_event(SettleRequest(bet=bet, resolution=resolution))
         terminal, event = await watch.time(steps.SETTLE.name, settle)
-        await asyncio.sleep(ANSWER_FIRST_S)
         confirmed = event is not None and await watch.time(steps.EMIT.name, self._emit(event))
         return Played(
             state=terminal.state,
