@@ -12,7 +12,7 @@ from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView
 from security.tokens import TokenExpired, TokenInvalid
 
-_SESSION_TOKEN = HTTPBearer(
+SESSION_TOKEN = HTTPBearer(
     scheme_name="session token", description="The token of a game session.", auto_error=False
 )
 _OPERATOR_KEY = HTTPBearer(
@@ -29,7 +29,7 @@ async def services(request: Request) -> Services:
 
 
 async def any_session(
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SESSION_TOKEN)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(SESSION_TOKEN)],
     services: Annotated[Services, Depends(services)],
 ) -> SessionClaims:
     """The claims of a genuine token, also of an expired one: looking and resuming stay possible."""
@@ -42,7 +42,7 @@ async def any_session(
 
 
 async def live_session(
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SESSION_TOKEN)],
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(SESSION_TOKEN)],
     services: Annotated[Services, Depends(services)],
 ) -> SessionClaims:
     """The claims of a token that may still bet."""

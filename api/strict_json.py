@@ -3,7 +3,7 @@ no parameter that the route does not know."""
 
 import json
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final, NoReturn
 
 from fastapi import Request, Response
@@ -32,14 +32,14 @@ class StrictRoute(APIRoute):
         known = {parameter.alias for parameter in self.dependant.query_params}
 
         async def strict_handler(request: Request) -> Response:
-            _check_query(request, known)
+            check_query(request, known)
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict_handler
 
 
-def _check_query(request: Request, known: set[str]) -> None:
-    """A filter that is not known must not look as if it had been applied."""
+def check_query(request: Request, known: Collection[str]) -> None:
+    """A filter that is not known must not look as if it had been applied. Raises RequestValidationError."""
     for name in request.query_params:
         if name not in known:
             error = {"type": "extra_forbidden", "loc": ("query", name), "msg": "There is no such parameter"}

@@ -1,0 +1,62 @@
+"""The route that every round comes in by, which reads its request itself.
+
+FastAPI describes it in OpenAPI from its function's signature, as any other; what it would do with that
+signature at each request (solving dependencies, stacks for cleaning up after them) takes as long as all the
+rest of the way in. Here are the same reads, checks and refusals, and who asks is settled before what.
+"""
+
+import json
+from email.message import Message
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
+
+from api import authentication
+from api.models import PlaceBet
+from api.strict_json import StrictRequest, StrictRoute, check_query
+
+
+class BetRoute(StrictRoute):
+    """For a function with the parameters `body`, `claims`, `services` and `request`."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises what the application answers with a problem document."""
+        if scope["method"] != "POST":
+            await super().handle(scope, receive, send)  # refuses it
+            return
+        request = StrictRequest(scope, receive)
+        services = await authentication.services(request)
+        claims = await authentication.live_session(await authentication.SESSION_TOKEN(request), services)
+        check_query(request, ())
+        body = await _read(request)
+        response = await self.endpoint(body=body, claims=claims, services=services, request=request)
+        await response(scope, receive, send)
+
+
+async def _read(request: StrictRequest) -> PlaceBet:
+    """Raises RequestValidationError, with the errors that FastAPI would raise it with."""
+    try:
+        return PlaceBet.model_validate(await _json(request))
+    except ValidationError as invalid:
+        errors = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors(include_url=False)]
+    except json.JSONDecodeError as broken:
+        errors = [{"type": "json_invalid", "loc": ("body",), "msg": "", "ctx": {"error": broken.msg}}]
+    raise RequestValidationError(errors)
+
+
+async def _json(request: StrictRequest) -> Any:
+    """The body's value, or its bytes when they do not say that they are JSON. Raises JSONDecodeError."""
+    return await request.json() if _is_json(request) else await request.body()
+
+
+def _is_json(request: Request) -> bool:
+    declared = request.headers.get("content-type", "")
+    if declared == "application/json":
+        return True
+    message = Message()
+    message["content-type"] = declared
+    kind, subtype = message.get_content_maintype(), message.get_content_subtype()
+    return kind == "application" and (subtype == "json" or subtype.endswith("+json"))
