@@ -39,7 +39,7 @@ class BetRoute(StrictRoute):
 async def _read(request: StrictRequest) -> PlaceBet:
     """Raises RequestValidationError, with the errors that FastAPI would raise it with."""
     try:
-        return PlaceBet.model_validate(await _json(request))
+        return PlaceBet.model_validate(await _json(request), from_attributes=True)
     except ValidationError as invalid:
         errors = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors(include_url=False)]
     except json.JSONDecodeError as broken:
