@@ -14,6 +14,7 @@ from contracts.failures import (
     LEDGER_CONFLICT,
     SESSION_EXPIRED,
     WALLET_PENDING,
+    WALLET_RELEASING,
     WALLET_UNCERTAIN,
     bounded,
 )
@@ -27,7 +28,7 @@ from contracts.rounds import (
     Terminal,
 )
 from contracts.views import RoundView
-from wallet.interface import Wallet, WalletConflict, WalletPending, WalletUncertain
+from wallet.interface import Wallet, WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 # How long operators' wallets may take altogether while a round is played in one go: the rest of
 # policies.IN_ONE_GO_LIMIT is left to record what came of it.
@@ -76,6 +77,10 @@ class WalletSteps:
             settled = await self._wallet.settle(request.bet, request.resolution, within_s=_within_s())
         except WalletConflict as conflict:
             raise _final(conflict) from None
+        except WalletReleasing as releasing:
+            raise ApplicationError(
+                bounded(str(releasing)), type=WALLET_RELEASING, non_retryable=True
+            ) from None
         except WalletPending as pending:
             raise self._pending(pending) from None
         self._deliver(settled.view)

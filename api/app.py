@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from api import game_routes, open_routes, operator_routes, problems
+from api import game_routes, intervention_routes, open_routes, operator_routes, problems
 from api.door import Door
 from api.open_routes import ReadinessChecks
 from api.services import Services
@@ -30,8 +30,8 @@ def create_app(
     )
     app.state.services = services
     app.state.readiness = readiness
-    for router in (open_routes.router, game_routes.router, operator_routes.router):
-        app.include_router(router)
+    for routes in (open_routes, game_routes, operator_routes, intervention_routes):
+        app.include_router(routes.router)
     problems.install(app)
     return Door(
         app,

@@ -12,16 +12,12 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from contracts.rounds import Bet, RoundClosed
-from contracts.steps import ROUND_WORKFLOW
+from contracts.steps import ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
 from contracts.views import RoundView
 from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.services import Rounds
 
-# A workflow task that is not completed within this time is given to another worker. A round takes
-# milliseconds, so this is how long a killed process can delay one. workflows/policies.py has a limit that
-# must stay below four fifths of it.
-TASK_TIMEOUT: Final = timedelta(seconds=3)
 # The answer of a round that runs here comes in process. After this time it may be running elsewhere
 # (its process was killed, or had no free slot), and Temporal is asked too.
 IN_PROCESS_PATIENCE_S: Final = 2.0
@@ -86,7 +82,7 @@ class BetDesk:
                 result_type=RoundClosed,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                task_timeout=TASK_TIMEOUT,
+                task_timeout=ROUND_TASK_TIMEOUT,
                 request_eager_start=True,
                 rpc_timeout=START_TIMEOUT,
             )

@@ -11,7 +11,8 @@ from api.bet_route import BetRoute
 from api.bets import NothingStored, StartUncertain
 from api.models import PROBLEM_RESPONSES, BalanceOut, PlaceBet, RoundOut, RoundPage, SessionOut
 from api.problems import Problem
-from api.shapes import cursor, moment, money, position, round_body
+from api.services import Services
+from api.shapes import cursor, moment, money, pending_body, position, round_body
 from api.strict_json import StrictRoute
 from contracts import failures
 from contracts.rounds import Bet, RoundKey, RoundState
@@ -21,6 +22,7 @@ from games.checks import check_wager
 from games.protocol import Game, Wager, WagerRefused
 from games.registry import Registry, UnknownGame
 from runtime import metrics
+from runtime.services import NoAccount, WalletSilent
 
 REPLAYED = {"Idempotent-Replayed": "true"}
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -36,8 +38,7 @@ router = APIRouter(
 async def session(claims: AnySession, services: Deps) -> JSONResponse:
     """The session: player, game, balance, an open round to resume, and the fairness commitment."""
     found = await services.sessions.find(claims)
-    balance = await services.players.balance(player_key=claims.player_key, currency=claims.currency)
-    if found is None or balance is None:
+    if found is None:
         raise Problem("unauthenticated", "The session is not known here.")
     if found.ended_at is not None:
         raise Problem(failures.SESSION_EXPIRED, "The operator has ended the session.")
@@ -49,7 +50,7 @@ async def session(claims: AnySession, services: Deps) -> JSONResponse:
             "game": services.games.describe(claims.game_id),
             "currency": found.currency,
             "mode": found.mode,
-            "balance": money(balance.available, balance.currency),
+            "balance": await _balance_or_null(claims, services),
             "limits": {},
             "open_round": open_round,
             "fairness": {
@@ -64,11 +65,12 @@ async def session(claims: AnySession, services: Deps) -> JSONResponse:
 
 @router.get("/balance", tags=["Wallet API"], response_model=BalanceOut)
 async def balance(claims: AnySession, services: Deps) -> JSONResponse:
-    """What the player can bet: the balance less what open rounds hold."""
-    found = await services.players.balance(player_key=claims.player_key, currency=claims.currency)
-    if found is None:
-        raise Problem("unauthenticated", "The session is not known here.")
-    return JSONResponse({"balance": money(found.available, found.currency)})
+    """What the player can bet: the balance less what open rounds hold. Where the operator's own wallet keeps
+    the money, what that says."""
+    try:
+        return JSONResponse({"balance": await _balance(claims, services)})
+    except WalletSilent:
+        raise Problem(failures.WALLET_FAILED, "The operator's wallet does not say; ask again.") from None
 
 
 async def place_bet(body: PlaceBet, claims: LiveSession, services: Deps, request: Request) -> JSONResponse:
@@ -132,6 +134,22 @@ async def rounds(
     return JSONResponse({"items": [round_body(view) for view in items], "next_cursor": cursor(following)})
 
 
+async def _balance(claims: SessionClaims, services: Services) -> dict[str, Any]:
+    """Raises WalletSilent."""
+    try:
+        return money(await services.players.available(claims), claims.currency)
+    except NoAccount:
+        raise Problem("unauthenticated", "The session is not known here.") from None
+
+
+async def _balance_or_null(claims: SessionClaims, services: Services) -> dict[str, Any] | None:
+    """A wallet that is silent for a moment keeps no player from an open round."""
+    try:
+        return await _balance(claims, services)
+    except WalletSilent:
+        return None
+
+
 def _current_game(games: Registry, game_id: str) -> Game:
     try:
         return games.get(game_id)
@@ -193,26 +211,5 @@ def _pending(bet: Bet, view: RoundView | None) -> JSONResponse:
     if view is not None and not view.answers(bet):
         raise Problem(failures.ID_REUSED, f"Round {bet.key.round_id} was another bet: take a new id.")
     headers = {"Location": f"/v1/game/rounds/{bet.key.round_id}", "Retry-After": "1"}
-    body = round_body(view) if view is not None else _pending_body(bet)
+    body = round_body(view) if view is not None else pending_body(bet)
     return JSONResponse(body, 202, headers=headers)
-
-
-def _pending_body(bet: Bet) -> dict[str, Any]:
-    """A round that nothing is stored of yet: what the bet itself says."""
-    return {
-        "round_id": bet.key.round_id,
-        "state": RoundState.PENDING.value,
-        "game": {"id": bet.game_id, "version": bet.game_version},
-        "mode": bet.mode,
-        "stake": money(bet.stake, bet.currency),
-        "win": money(0, bet.currency),
-        "balance": None,
-        "outcome": None,
-        "choices": [],
-        "decide_by": None,
-        "fairness": {"server_seed_hash": None, "client_seed": None, "nonce": None},
-        "sequence": None,
-        "created_at": None,
-        "settled_at": None,
-        "failure": None,
-    }

@@ -19,6 +19,13 @@ def _known(currency: str) -> str:
     return currency
 
 
+def _printable(text: str) -> str:
+    """Raises ValueError for text of spaces alone, or with something in it that a terminal would obey."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("1 to 300 printable characters")
+    return text
+
+
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}$"), AfterValidator(_known)]
 GameId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 # 2**53 - 1: the largest integer that every JSON client reads exactly.
@@ -52,6 +59,23 @@ class Deposit(_Request):
 class Withdrawal(_Request):
     transaction_id: CallerId
     amount: MoneyIn
+
+
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]
+
+
+class VoidRound(_Request):
+    """`reason` is kept for good, with the id of the key that was used."""
+
+    reason: Reason
+
+
+class ResolveRound(_Request):
+    """`paid-outside`: the recorded win was paid by other means. `refunded-outside`: the stake was given back
+    by other means. `retry-now`: the wallet is asked again at once. `void`: the stake goes back."""
+
+    action: Literal["retry-now", "paid-outside", "refunded-outside", "void"]
+    reason: Reason
 
 
 class PlaceBet(_Request):
@@ -115,6 +139,48 @@ class OperatorRound(RoundOut):
     workflow_id: str
 
 
+class WalletAttempt(BaseModel):
+    """One call of the operator's own wallet. `amount` is null for a rollback; `sent` is false when not one
+    byte of the call left us."""
+
+    call: Literal["bet", "win", "rollback"]
+    at: datetime
+    transaction_id: str
+    amount: Money | None
+    verdict: Literal["accepted", "refused", "unknown"]
+    code: str | None
+    sent: bool
+    duplicate: bool
+    took_ms: float
+    detail: str
+
+
+class InterventionOut(BaseModel):
+    """What a person decided about the round. `actor` is `key:` and an API key's id, or `cli:` and a name."""
+
+    action: Literal["retry-now", "paid-outside", "refunded-outside", "void"]
+    reason: str
+    actor: str
+    verdict: Literal["accepted", "refused"]
+    at: datetime
+
+
+class EventOut(BaseModel):
+    """`published_at` is null until the broker has confirmed the event."""
+
+    id: str
+    type: str
+    published_at: datetime | None
+
+
+class OperatorRoundRecord(OperatorRound):
+    """A round with everything that is on record of it. `event` is null until the round has ended."""
+
+    wallet_attempts: list[WalletAttempt]
+    interventions: list[InterventionOut]
+    event: EventOut | None
+
+
 class OperatorRoundPage(BaseModel):
     items: list[OperatorRound]
     next_cursor: str | None
@@ -138,12 +204,14 @@ class PlayerName(BaseModel):
 
 
 class SessionOut(BaseModel):
+    """`balance` is null while the operator's own wallet does not say it; GET /v1/game/balance asks again."""
+
     session_id: str
     player: PlayerName
     game: dict[str, Any]
     currency: str
     mode: str
-    balance: Money
+    balance: Money | None
     limits: dict[str, Any]
     open_round: str | None
     fairness: SessionCommitment
@@ -155,7 +223,7 @@ class BalanceOut(BaseModel):
 
 
 class OperatorBalance(BaseModel):
-    """`balance` is available; `held` is reserved by open rounds; `total` is both."""
+    """`balance` is available; `held` is reserved by open rounds; `total` is both. All of our own ledger."""
 
     balance: Money
     held: Money

@@ -18,8 +18,8 @@ from api.models import (
     Deposited,
     OpenSession,
     OperatorBalance,
-    OperatorRound,
     OperatorRoundPage,
+    OperatorRoundRecord,
     SessionOpened,
     StatementPage,
     Withdrawal,
@@ -27,7 +27,15 @@ from api.models import (
 )
 from api.problems import Problem
 from api.services import Services
-from api.shapes import cursor, moment, money, operator_round_body, position, statement_item
+from api.shapes import (
+    cursor,
+    moment,
+    money,
+    operator_record_body,
+    operator_round_body,
+    position,
+    statement_item,
+)
 from api.strict_json import StrictRoute
 from contracts import failures
 from contracts.movements import StatementFilter, WithdrawalView
@@ -85,7 +93,9 @@ async def end_session(
 @router.post("/players/{player_id}/deposits", tags=["Wallet API"], status_code=201, response_model=Deposited)
 async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, services: Deps) -> JSONResponse:
     """Credits the player, once per transaction id. An id names one deposit or one withdrawal of the player,
-    for ever: what was used for the one is refused for the other."""
+    for ever: what was used for the one is refused for the other. Refused where the operator's own wallet
+    keeps the money."""
+    _need_our_ledger(operator, services)
     done = await services.players.deposit(
         operator_id=operator.operator_id,
         player_id=player_id,
@@ -112,7 +122,8 @@ async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, servic
 async def withdraw(player_id: PlayerId, body: Withdrawal, operator: Operator, services: Deps) -> JSONResponse:
     """Pays out to the player, once per transaction id, and never out of what open rounds hold. An id names
     one deposit or one withdrawal of the player, for ever. A refusal is not remembered: the same withdrawal
-    may come again when the balance covers it."""
+    may come again when the balance covers it. Refused where the operator's own wallet keeps the money."""
+    _need_our_ledger(operator, services)
     done = await services.players.withdraw(
         operator_id=operator.operator_id,
         player_id=player_id,
@@ -135,6 +146,11 @@ async def withdraw(player_id: PlayerId, body: Withdrawal, operator: Operator, se
     return _moved(body, done)
 
 
+def _need_our_ledger(operator: ApiKeyView, services: Services) -> None:
+    if services.players.kept_elsewhere(operator.operator_id):
+        raise Problem("wrong-state", "The operator's own wallet keeps its players' money: turn to that.")
+
+
 def _moved(body: Deposit | Withdrawal, done: DepositView | WithdrawalView) -> JSONResponse:
     replayed = done.result == "replayed"
     answer = {
@@ -148,8 +164,10 @@ def _moved(body: Deposit | Withdrawal, done: DepositView | WithdrawalView) -> JS
 async def balance(
     player_id: PlayerId, currency: Annotated[Currency, Query()], operator: Operator, services: Deps
 ) -> JSONResponse:
-    """The player's balance in one currency, with what open rounds hold."""
-    found = await services.players.balance_of(
+    """The player's balance in one currency, with what open rounds hold. Refused where the operator's own
+    wallet keeps the money: that is where to ask, for our ledger only mirrors the rounds under way."""
+    _need_our_ledger(operator, services)
+    found = await services.players.balance(
         operator_id=operator.operator_id, player_id=player_id, currency=currency
     )
     if found is None:
@@ -213,14 +231,15 @@ async def rounds(
     )
 
 
-@router.get("/rounds/{round_id}", tags=["Result API"], response_model=OperatorRound)
+@router.get("/rounds/{round_id}", tags=["Result API"], response_model=OperatorRoundRecord)
 async def round_(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)],
     operator: Operator,
     services: Deps,
     player_id: Annotated[CallerId | None, Query()] = None,
 ) -> JSONResponse:
-    """One round. A round id is its player's own: where two players used the same one, say whose."""
+    """One round with every call of the operator's wallet, every decision of a person, and its event. A round
+    id is its player's own: where two players used the same one, say whose."""
     player_key = await _player_key(operator, player_id, services)
     wanted = RoundFilter(operator_id=operator.operator_id, player_key=player_key, round_id=round_id)
     found, _ = await services.rounds.page(wanted, limit=2)
@@ -228,7 +247,7 @@ async def round_(
         raise Problem("not-found", "There is no such round.")
     if len(found) > 1:
         raise Problem("invalid", "player_id: several players have a round of this id; say whose")
-    return JSONResponse(operator_round_body(found[0]))
+    return JSONResponse(operator_record_body(await services.rounds.record(found[0].key)))
 
 
 async def _player_key(operator: ApiKeyView, player_id: str | None, services: Services) -> int | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from api.bets import BetDesk
 from games.registry import Registry
+from runtime.interventions import Interventions
 from runtime.services import OperatorKeys, Players, Rounds, Sessions
 from security.tokens import TokenVerifier
 
@@ -18,6 +19,7 @@ class Services:
     sessions: Sessions
     players: Players
     rounds: Rounds
+    interventions: Interventions
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str

@@ -7,7 +7,8 @@ from typing import Any
 
 from api.problems import Problem
 from contracts.movements import StatementEntry
-from contracts.rounds import RoundState
+from contracts.records import AttemptFact, RoundRecord
+from contracts.rounds import Bet, RoundState
 from contracts.views import RoundView
 
 
@@ -47,6 +48,27 @@ def round_body(view: RoundView) -> dict[str, Any]:
     }
 
 
+def pending_body(bet: Bet) -> dict[str, Any]:
+    """A round that nothing is stored of yet: what the bet itself says."""
+    return {
+        "round_id": bet.key.round_id,
+        "state": RoundState.PENDING.value,
+        "game": {"id": bet.game_id, "version": bet.game_version},
+        "mode": bet.mode,
+        "stake": money(bet.stake, bet.currency),
+        "win": money(0, bet.currency),
+        "balance": None,
+        "outcome": None,
+        "choices": [],
+        "decide_by": None,
+        "fairness": {"server_seed_hash": None, "client_seed": None, "nonce": None},
+        "sequence": None,
+        "created_at": None,
+        "settled_at": None,
+        "failure": None,
+    }
+
+
 def operator_round_body(view: RoundView) -> dict[str, Any]:
     """A round as its operator sees it."""
     return round_body(view) | {
@@ -54,6 +76,52 @@ def operator_round_body(view: RoundView) -> dict[str, Any]:
         "session_id": view.session_id,
         "event_id": view.event_id,
         "workflow_id": view.key.workflow_id,
+    }
+
+
+def operator_pending_body(bet: Bet) -> dict[str, Any]:
+    """The same, as its operator sees it."""
+    return pending_body(bet) | {
+        "player_id": bet.player_id,
+        "session_id": bet.session_id,
+        "event_id": None,
+        "workflow_id": bet.key.workflow_id,
+    }
+
+
+def operator_record_body(record: RoundRecord) -> dict[str, Any]:
+    """A round as its operator sees it, with everything that is on record."""
+    view, event = record.view, record.event
+    return operator_round_body(view) | {
+        "wallet_attempts": [_attempt(attempt, view.currency) for attempt in record.attempts],
+        "interventions": [
+            {
+                "action": decided.action.value,
+                "reason": decided.reason,
+                "actor": decided.actor,
+                "verdict": decided.verdict.value,
+                "at": moment(decided.created_at),
+            }
+            for decided in record.interventions
+        ],
+        "event": None
+        if event is None
+        else {"id": event.event_id, "type": event.type, "published_at": moment(event.published_at)},
+    }
+
+
+def _attempt(attempt: AttemptFact, currency: str) -> dict[str, Any]:
+    return {
+        "call": attempt.call.value,
+        "at": moment(attempt.created_at),
+        "transaction_id": attempt.transaction_id,
+        "amount": None if attempt.amount is None else money(attempt.amount, currency),
+        "verdict": attempt.verdict.value,
+        "code": attempt.code,
+        "sent": attempt.sent,
+        "duplicate": attempt.duplicate,
+        "took_ms": attempt.took_us / 1000,
+        "detail": attempt.detail,
     }
 
 

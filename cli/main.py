@@ -26,7 +26,7 @@ app = typer.Typer(
     epilog="Settings come from CROUPIER_* variables or croupier.toml; croupier.example.toml lists them all.",
 )
 
-round_app = typer.Typer(no_args_is_help=True, help="Look at single rounds.")
+round_app = typer.Typer(no_args_is_help=True, help="Look at single rounds, and decide about stuck ones.")
 app.add_typer(round_app, name="round")
 
 operator_app = typer.Typer(no_args_is_help=True, help="Set up operators.")
@@ -176,6 +176,25 @@ def audit(
     sys.exit(command.run(_settings(), command.Wanted(chain=chain, player_id=player), as_json=as_json))
 
 
+@app.command()
+def incidents(
+    every: Annotated[bool, typer.Option("--all", help="Also those that are resolved, newest first.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what reconciliation found. Exits 0 when no incident is open, 1 when some are."""
+    from cli import incidents as command
+
+    sys.exit(command.show(_settings(), resolved_too=every, as_json=as_json))
+
+
+@app.command()
+def reconcile(as_json: Json = False) -> None:
+    """Compare ledger, Temporal, events and operators' wallets now, and wait for the result."""
+    from cli import incidents as command
+
+    sys.exit(command.reconcile(_settings(), as_json=as_json))
+
+
 @app.command(
     "operator-wallet",
     add_help_option=False,
@@ -265,6 +284,34 @@ def show_round(
 
     wanted = rounds.Wanted(round_id=round_id, operator_id=operator, player_id=player)
     sys.exit(rounds.show(_settings(), wanted, as_json=as_json))
+
+
+@round_app.command("resolve")
+def resolve_round(
+    round_id: Annotated[str, typer.Argument(help="The id that the game client chose.", show_default=False)],
+    action: Annotated[
+        str, typer.Option("--action", help="retry-now, paid-outside, refunded-outside or void.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="Kept for good with the decision.")],
+    by: Annotated[
+        str | None, typer.Option("--by", help="Who decides; the user of this machine if not given.")
+    ] = None,
+    player: Annotated[
+        str | None, typer.Option("--player", help="Whose round, when several players used the id.")
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option("--operator", help="Whose player, when several operators have one.")
+    ] = None,
+) -> None:
+    """Decide about a round that does not come to its end; docs/operators.md says which action is right."""
+    from cli import round_resolve, rounds
+    from contracts.interventions import Action
+
+    if action not in set(Action):
+        raise typer.BadParameter(f"--action is one of {', '.join(Action)}")
+    wanted = rounds.Wanted(round_id=round_id, operator_id=operator, player_id=player)
+    decision = round_resolve.Decision(action=Action(action), reason=reason, by=by)
+    sys.exit(round_resolve.resolve(_settings(), wanted, decision))
 
 
 @operator_wallet_app.command("set")

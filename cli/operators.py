@@ -16,10 +16,11 @@ from compose import control
 from compose.layout import Layout
 from runtime.resources import Unreachable, connect_database
 from security.keyring import Keyring, KeyringInvalid
+from security.standard_webhooks import PrivateKey
 from storage import operator_wallets
 from storage.operator_wallets import StoredWallet
 from wallet import dialect
-from wallet.directory import REFRESH_S, WalletVault, client_config
+from wallet.directory import REFRESH_S, WalletVault, client_config, takes_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,15 +50,21 @@ class CannotSet(Exception):
 
 
 def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> int:
-    """Returns 0, or 1 when nothing was set. Secrets come from the file or from standard input."""
+    """Returns 0, or 1 when nothing was set. Secrets come from the file or from standard input, for a dialect
+    that has any."""
     try:
-        asyncio.run(store(_of_the_stack(settings), wanted, _secrets(secret_file)))
+        shared = _shares_secrets(wanted)
+        secrets = _secrets(secret_file) if shared else ()
+        asyncio.run(store(_of_the_stack(settings), wanted, secrets))
+        public_key = PrivateKey(Keyring.load(settings.keyring).events.signing_key()).public_text
     except (CannotSet, Unreachable, KeyringInvalid) as problem:
         typer.echo(f"croupier: {problem}", err=True)
         return 1
     typer.echo(
         f"the wallet of {wanted.operator_id} is set; what runs will know it within {REFRESH_S:.0f} seconds"
     )
+    if not shared:
+        typer.echo(f"it checks our calls by this public key: {public_key}")
     return 0
 
 
@@ -88,6 +95,12 @@ async def store(settings: Settings, wanted: Wanted, secrets: tuple[str, ...]) ->
         await database.close()
     if not known:
         raise CannotSet(f"there is no operator {wanted.operator_id}")
+
+
+def _shares_secrets(wanted: Wanted) -> bool:
+    known = dialect.load()
+    # A name that is no dialect's is refused with the rest of the configuration.
+    return wanted.dialect not in known or takes_secrets(known[wanted.dialect])
 
 
 def _of_the_stack(settings: Settings) -> Settings:

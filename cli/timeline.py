@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from contracts.failures import bounded
+from contracts.records import AttemptFact, EventFact, InterventionFact, RoundRecord, TransferFact
 from contracts.rounds import RoundState
 from contracts.views import RoundView
-from storage.timeline import EventFact, RoundRecord, TransferFact
+from contracts.wallet import WalletVerdict
 
 RUNNING: Final = "running"  # a workflow's status while it has something left to do
 
@@ -20,6 +21,8 @@ class Source(StrEnum):
 
     ROUND = "round"
     LEDGER = "ledger"
+    WALLET = "wallet"
+    PERSON = "person"
     WORKFLOW = "workflow"
     STEP = "step"
     EVENT = "event"
@@ -117,6 +120,10 @@ def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
         yield Entry(view.created_at, Source.LEDGER, f"held {stake} on account {view.account_id}")
     for transfer in record.transfers:
         yield Entry(transfer.created_at, Source.LEDGER, _transferred(transfer))
+    for attempt in record.attempts:
+        yield Entry(attempt.created_at, Source.WALLET, _attempted(attempt, view.currency))
+    for intervention in record.interventions:
+        yield Entry(intervention.created_at, Source.PERSON, _decided(intervention))
     if view.closed_at is not None:
         if view.state is RoundState.VOID:
             given_back = f"hold of {stake} given back" if was_held(view) else "there was no hold to give back"
@@ -230,6 +237,22 @@ def _transferred(transfer: TransferFact) -> str:
         f"{transfer.kind}: {money(transfer.amount, transfer.currency)} from {debit} to {credit},"
         f" available {money(transfer.available_after, transfer.currency)}, link {transfer.position}"
     )
+
+
+def _attempted(attempt: AttemptFact, currency: str) -> str:
+    amount = "" if attempt.amount is None else f" of {money(attempt.amount, currency)}"
+    said = f"{attempt.verdict}, repeated" if attempt.duplicate else attempt.verdict.value
+    why = ""
+    if attempt.verdict is not WalletVerdict.ACCEPTED:
+        why = one_line(": ".join(filter(None, (attempt.code, attempt.detail))))
+    unsent = "" if attempt.sent else ", never sent"
+    told = f"{attempt.call}{amount}: {said}{unsent}" + (f" ({why})" if why else "")
+    return f"{told}, in {attempt.took_us / 1000:.1f} ms, transaction {attempt.transaction_id}"
+
+
+def _decided(intervention: InterventionFact) -> str:
+    who = one_line(intervention.actor)
+    return f"{intervention.action}, {intervention.verdict}, by {who}: {one_line(intervention.reason)}"
 
 
 def _event_entries(event: EventFact) -> Iterator[Entry]:

@@ -26,6 +26,7 @@ TITLES = {
     "ingress": "the ingress with its round worker",
     "relay": "the event relay",
     "statistics": "the statistics consumer",
+    "reconciler": "the reconciler",
 }
 
 

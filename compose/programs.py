@@ -1,4 +1,6 @@
-"""Our own programs as components: the ingress with its round worker, the relay, the statistics."""
+"""Our own programs as components: the ingress with its round worker, the relay, the statistics, the
+reconciler.
+"""
 
 from __future__ import annotations
 

@@ -221,13 +221,14 @@ class Stack:
         return Operator(**json.loads(output))
 
     async def start_programs(self) -> None:
-        """Start the statistics, the relay and the ingress, at the same time. Raises StackProblem."""
+        """Start all of our programs at the same time. Raises StackProblem."""
         await all_or_first_problem(*(self._run(program) for program in self.programs()))
 
     def programs(self) -> tuple[OwnProgram, ...]:
         """In the order of their start; the ingress is last so that it is the first to stop."""
         ingress = self._as_application("http", "metrics")
         statistics, relay = self._as_application("statistics_metrics"), self._as_application("relay_metrics")
+        reconciler = self._as_application("reconciler_metrics")
         return (
             OwnProgram(
                 name="statistics",
@@ -236,6 +237,12 @@ class Stack:
                 settings=statistics,
             ),
             OwnProgram(name="relay", module="workers.relay", ready_url=_metrics_url(relay), settings=relay),
+            OwnProgram(
+                name="reconciler",
+                module="workers.reconciler",
+                ready_url=_metrics_url(reconciler),
+                settings=reconciler,
+            ),
             OwnProgram(
                 name="ingress",
                 module="workers.serve",

@@ -13,6 +13,6 @@ class RecordedEvent:
     operator_id: str
     game_id: str
     subject: str  # the round's or the player's id
-    sequence: int  # the player's, without gaps
+    sequence: int | None  # the player's, without gaps; None for what is no fact about a player's money
     occurred_at: str  # RFC 3339, UTC
     data: str  # a JSON object, as stored

@@ -18,12 +18,19 @@ RESOLVE_FAILED: Final = "resolve-failed"
 ROUND_CANCELLED: Final = "round-cancelled"
 # The operator's wallet refused the win of a recorded result, for it had rolled the bet back.
 ROLLED_BACK: Final = "rolled-back"
+# A person decided so. The ledger's functions know this code and the one above by these names.
+VOIDED_BY_OPERATOR: Final = "voided-by-operator"
 
 # Error types that no retry can mend: the activity raises them non-retryable.
 GAME_ERROR: Final = "GameError"
 LEDGER_CONFLICT: Final = "LedgerConflict"
 WALLET_UNCERTAIN: Final = "WalletUncertain"
-NON_RETRYABLE: Final = (GAME_ERROR, LEDGER_CONFLICT, WALLET_UNCERTAIN)
+# A round that was to be settled is on its way to void: it is released instead.
+WALLET_RELEASING: Final = "WalletReleasing"
+NON_RETRYABLE: Final = (GAME_ERROR, LEDGER_CONFLICT, WALLET_UNCERTAIN, WALLET_RELEASING)
+
+# A person's decision that the workflow refuses to hear.
+INVALID_INTERVENTION: Final = "InvalidIntervention"
 
 # An operator's wallet has not taken a win or a rollback yet: it is told again, without end.
 WALLET_PENDING: Final = "WalletPending"

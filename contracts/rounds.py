@@ -109,7 +109,7 @@ class ReleaseRequest:
 class Terminal:
     """How the ledger closed the round. The first terminal wins, so a settle may answer `void` and a
     release `settled`; the answer is what stands. A release may answer `settling` too: the result was
-    recorded first, so the round goes on to be settled."""
+    recorded first, so the round goes on to be settled, unless a person decides otherwise."""
 
     state: RoundState
     event_id: str | None

@@ -1,8 +1,10 @@
 """The steps of a round by name, with what each takes and gives: the seam between workflows and activities."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
+from contracts.interventions import Intervened, InterveneRequest
 from contracts.rounds import (
     Bet,
     EmitRequest,
@@ -35,6 +37,14 @@ RELEASE: Final = Step("release", ReleaseRequest, Terminal)
 EMIT: Final = Step("emit", EmitRequest, bool)
 # reserve, resolve, settle and emit in one go: what a round is when nothing is slow or broken.
 PLAY: Final = Step("play", Bet, Played)
+# A person's decision about the round, put to the ledger.
+INTERVENE: Final = Step("intervene", InterveneRequest, Intervened)
 
 # The workflow's name, as histories show it and as the ingress starts it.
 ROUND_WORKFLOW: Final = "Round"
+# A workflow task that is not completed within this time is given to another worker. A round takes
+# milliseconds, so this is how long a killed process can delay one. workflows/policies.py has a limit that
+# must stay below four fifths of it.
+ROUND_TASK_TIMEOUT: Final = timedelta(seconds=3)
+# Its update: takes an Intervention, answers Intervened.
+INTERVENE_UPDATE: Final = "intervene"

@@ -11,6 +11,7 @@ CONTENT_TYPE: Final = "application/cloudevents+json"
 
 ROUND_SETTLED: Final = "round.settled"
 ROUND_VOID: Final = "round.void"
+INCIDENT_OPENED: Final = "incident.opened"
 
 # The types that api.md promises to consumers. Nothing else is published.
 EVENT_TYPES: Final = frozenset(
@@ -24,6 +25,7 @@ EVENT_TYPES: Final = frozenset(
         "wallet.deposited",
         "wallet.withdrawn",
         "game.event",
+        INCIDENT_OPENED,
     }
 )
 
@@ -53,9 +55,9 @@ def envelope(event: RecordedEvent) -> bytes:
     """The CloudEvents 1.0 JSON body (ASCII). The same event gives the same bytes, whoever sends it.
 
     `data` is parsed and written anew with sorted keys, so the way a database prints JSON does not matter.
-    `operator` and `sequence` are extension attributes. Raises EventInvalid.
+    `operator` and `sequence` (where the event has one) are extension attributes. Raises EventInvalid.
     """
-    body = {
+    body: dict[str, Any] = {
         "specversion": "1.0",
         "id": event.event_id,
         "source": f"/operators/{event.operator_id}",
@@ -64,9 +66,10 @@ def envelope(event: RecordedEvent) -> bytes:
         "time": event.occurred_at,
         "datacontenttype": "application/json",
         "operator": event.operator_id,
-        "sequence": event.sequence,
         "data": _load_object(event.data, "data"),
     }
+    if event.sequence is not None:
+        body["sequence"] = event.sequence
     return json.dumps(body, separators=(",", ":"), sort_keys=True).encode()
 
 

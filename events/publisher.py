@@ -225,7 +225,8 @@ class Publisher:
             self._connection = await connect(self._amqp_url, name="croupier publisher")
         channel = await open_channel(self._connection)
         with link_errors_as_one():
-            await topology.declare(channel, topology.STATISTICS, timeout_seconds=CONNECT_SECONDS)
+            for queue in (topology.STATISTICS, topology.INCIDENTS):
+                await topology.declare(channel, queue, timeout_seconds=CONNECT_SECONDS)
             return _Lane(channel, await channel.get_exchange(topology.EVENTS_EXCHANGE, ensure=False))
 
     def _offer(self, lane: _Lane) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 
-from events.catalogue import ROUND_SETTLED, ROUND_VOID
+from events.catalogue import INCIDENT_OPENED, ROUND_SETTLED, ROUND_VOID
 
 EVENTS_EXCHANGE: Final = "croupier.events"
 DEAD_EXCHANGE: Final = "croupier.dead"
@@ -46,6 +46,8 @@ class ConsumerQueue:
 STATISTICS: Final = ConsumerQueue(
     name="croupier.statistics", bindings=(f"*.*.{ROUND_SETTLED}", f"*.*.{ROUND_VOID}")
 )
+# For a person, or for what wakes one: nothing of ours reads it.
+INCIDENTS: Final = ConsumerQueue(name="croupier.incidents", bindings=(f"*.*.{INCIDENT_OPENED}",))
 
 
 async def declare(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_seconds: float) -> None:
@@ -71,3 +73,9 @@ async def declare(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_sec
     )
     for binding in queue.bindings:
         await declared.bind(EVENTS_EXCHANGE, binding, timeout=timeout_seconds)
+
+
+async def waiting(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_seconds: float) -> int:
+    """How many messages of the queue no consumer has been handed yet."""
+    found = await channel.declare_queue(queue.name, passive=True, timeout=timeout_seconds)
+    return found.declaration_result.message_count or 0

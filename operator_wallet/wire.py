@@ -88,10 +88,13 @@ def read_call(
     checks: Sequence[WebhookCheck],
     now: Clock_s,
 ) -> WalletRequest:
-    """`headers` has lower-case names. Raises Refused: `bad-signature`, or `invalid` for a body that does not
-    fit the page. Nothing of a body is looked at before its signature."""
+    """`call` is the path's; `headers` has lower-case names. Raises Refused: `bad-signature`, or `invalid` for
+    a body that does not fit the page. Nothing of a body is looked at before its signature."""
     _verify(headers, body, checks, now)
     fields = _object(body)
+    # The path is not signed. Without this, whoever can hold up a win on its way could send it as a rollback.
+    if fields.pop("call", None) != call.value:
+        raise Refused(WalletRefusal.INVALID)
     readers = FIELDS[call]
     if call is WalletCall.ROLLBACK and "amount" in fields:
         # Some send what they believe the bet was; the bet knows better.

@@ -26,5 +26,25 @@ STAGE_SECONDS: Final = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, *LATENCY_BUCKETS_S[1:]),
 )
 BETS_REFUSED: Final = Counter("croupier_bets_refused_total", "Bets refused at the door.", ["code"])
+WALLET_CALLS: Final = Counter(
+    "croupier_wallet_calls_total",
+    "Calls of operators' own wallets, by outcome: `accepted`, `refused`, `unknown`; `not-asked` for want of "
+    "a place, or with an open breaker.",
+    ["operator", "call", "verdict"],
+)
+WALLET_CALL_SECONDS: Final = Histogram(
+    "croupier_wallet_call_seconds",
+    "How long operators' wallets take to answer, or were waited for in vain.",
+    ["call"],
+    buckets=LATENCY_BUCKETS_S,
+)
+WALLET_BREAKER_OPEN: Final = Gauge(
+    "croupier_wallet_breaker_open",
+    "1 while an operator's wallet is left alone, for it gave no certain answer; 0 otherwise.",
+    ["operator"],
+)
+WALLET_WAITING: Final = Gauge(
+    "croupier_wallet_waiting", "Calls that wait for a place among those under way.", ["operator"]
+)
 OPEN_REQUESTS: Final = Gauge("croupier_open_requests", "Requests being served.")
 OPEN_BETS: Final = Gauge("croupier_open_bets", "Bets being served.")

@@ -9,14 +9,17 @@ from uuid import uuid4
 import asyncpg
 
 from contracts.movements import StatementEntry, StatementFilter, WithdrawalView
+from contracts.records import RoundRecord
 from contracts.rounds import RoundKey
 from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView, BalanceView, DepositView, RoundFilter, RoundView, SessionView
+from contracts.wallet import WalletVerdict
 from security.api_keys import ApiKeyInvalid, parse_api_key
 from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
-from storage import history, operators, players, rounds, sessions, statement
+from storage import history, operators, players, rounds, sessions, statement, timeline
 from storage.database import AWAY, Database
+from wallet.directory import WalletDirectory
 
 # What every call here may raise while the database is away: the same call may succeed later.
 DATABASE_AWAY: Final = AWAY
@@ -86,23 +89,52 @@ def _claims(session: SessionView, expires_at: int) -> SessionClaims:
     )
 
 
-class Players:
-    """Balances, deposits, withdrawals and statements."""
+class NoAccount(Exception):
+    """The session's player has no account in our ledger."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+
+class WalletSilent(Exception):
+    """The operator's own wallet did not say what its player has. The text is the code of its answer."""
+
+
+class Players:
+    """Balances, deposits, withdrawals and statements; all but `available` of our own ledger alone."""
+
+    def __init__(self, pool: asyncpg.Pool, wallets: WalletDirectory) -> None:
         self._pool = pool
+        self._wallets = wallets
+
+    def kept_elsewhere(self, operator_id: str) -> bool:
+        """Whether the operator's own wallet has its players' money."""
+        return self._wallets.keeps_money_of(operator_id)
 
     async def find(self, *, operator_id: str, player_id: str) -> int | None:
         """Our own key of the operator's player."""
         return await players.find_player(self._pool, operator_id=operator_id, player_id=player_id)
 
-    async def balance(self, *, player_key: int, currency: str) -> BalanceView | None:
-        return await players.balance(self._pool, player_key=player_key, currency=currency)
+    async def available(self, claims: SessionClaims) -> int:
+        """What the session's player can bet, in minor units: what the operator's own wallet says where there
+        is one, what our ledger says otherwise. Raises NoAccount, and within LOOK_LIMIT_S WalletSilent."""
+        own = await players.balance(self._pool, player_key=claims.player_key, currency=claims.currency)
+        if own is None:
+            raise NoAccount
+        if not self.kept_elsewhere(claims.operator_id):
+            return own.available
+        answer = await self._wallets.balance(
+            operator_id=claims.operator_id,
+            player_id=claims.player_id,
+            session_id=claims.session_id,
+            currency=claims.currency,
+        )
+        if answer.verdict is not WalletVerdict.ACCEPTED or answer.balance is None:
+            raise WalletSilent(answer.code)
+        return answer.balance
 
-    async def balance_of(self, *, operator_id: str, player_id: str, currency: str) -> BalanceView | None:
-        """The same by the operator's own id of the player."""
+    async def balance(self, *, operator_id: str, player_id: str, currency: str) -> BalanceView | None:
         key = await self.find(operator_id=operator_id, player_id=player_id)
-        return None if key is None else await self.balance(player_key=key, currency=currency)
+        if key is None:
+            return None
+        return await players.balance(self._pool, player_key=key, currency=currency)
 
     async def deposit(
         self, *, operator_id: str, player_id: str, transaction_id: str, amount: int, currency: str
@@ -152,6 +184,10 @@ class Rounds:
 
     async def find(self, key: RoundKey) -> RoundView | None:
         return await rounds.find(self._database.pool, key)
+
+    async def record(self, key: RoundKey) -> RoundRecord:
+        """Everything that is stored of the round, which must be there, as of one moment."""
+        return await timeline.record(self._database.pool, key)
 
     async def open_round(self, *, player_key: int, game_id: str) -> str | None:
         return await sessions.open_round(self._database.pool, player_key=player_key, game_id=game_id)

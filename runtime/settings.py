@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     max_running_bets: int = Field(
         24, ge=1, description="Open bets that are worked on at once; the others wait for their turn."
     )
+    reconcile_every_s: int = Field(
+        60, ge=1, description="How often ledger, Temporal, events and operators' wallets are compared."
+    )
     session_lifetime_s: int = Field(12 * 3600, ge=60, description="How long a session's token may bet.")
     game_client_url: str | None = Field(
         None, description="Where launch URLs point; the ingress when not given."

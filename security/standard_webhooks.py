@@ -73,6 +73,11 @@ class PrivateKey:
     key: Ed25519PrivateKey
     version: str = "v1a"
 
+    @property
+    def public_text(self) -> str:
+        """The half that checks, as PublicKey.parse reads it."""
+        return PUBLIC_KEY_PREFIX + base64.b64encode(self.key.public_key().public_bytes_raw()).decode()
+
     def sign(self, content: bytes) -> bytes:
         return self.key.sign(content)
 

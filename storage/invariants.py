@@ -190,7 +190,12 @@ WALLET_BETS_ARE_RESOLVED: Final = Invariant(
         FROM wallet_bets b
         LEFT JOIN rounds r ON r.player_key = b.player_key AND r.round_id = b.round_id
         WHERE (b.resolved_at IS NOT NULL) <> coalesce(r.state IN ('settled', 'declined', 'void'), false)
-           OR (b.releasing AND r.state IN ('settling', 'settled', 'declined'))
+           OR (b.releasing AND r.state = 'declined')
+           -- Only a person releases a round whose result is on record.
+           OR (b.releasing AND r.state IN ('settling', 'settled') AND NOT EXISTS (
+                SELECT 1 FROM interventions i
+                WHERE i.player_key = b.player_key AND i.round_id = b.round_id AND i.verdict = 'accepted'
+                  AND i.action IN ('void', 'refunded-outside')))
     """,
 )
 ROUNDS_ARE_COMPLETE: Final = Invariant(
@@ -198,7 +203,8 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
     name="rounds-are-complete",
     title="each round has what its state asks for, and nothing else",
     # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
-    # had rolled its bet back all the same. What the wallet did not tell with a refusal, nobody knows.
+    # had rolled its bet back all the same, or a person voided it. What the wallet did not tell with a
+    # refusal, nobody knows.
     broken="""
         SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,
                'state ' || state AS detail
@@ -209,7 +215,8 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
             WHEN 'settled' THEN outcome IS NOT NULL AND r.balance IS NOT NULL AND sequence IS NOT NULL
                 AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NULL
                 AND seed_id IS NOT NULL AND nonce IS NOT NULL
-            WHEN 'void' THEN (outcome IS NULL OR (b.round_id IS NOT NULL AND failure_code = 'rolled-back'))
+            WHEN 'void' THEN (outcome IS NULL OR (b.round_id IS NOT NULL
+                    AND failure_code IN ('rolled-back', 'voided-by-operator')))
                 AND win = 0 AND r.balance IS NOT NULL AND sequence IS NOT NULL
                 AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
             WHEN 'declined' THEN outcome IS NULL AND win = 0 AND sequence IS NULL
@@ -333,12 +340,16 @@ GUARDS_IN_PLACE: Final = Invariant(
     broken="""
         SELECT format('trigger %s on %s', g.name, g.relation) AS subject,
                CASE WHEN t.oid IS NULL THEN 'missing' ELSE 'disabled' END AS detail
-        FROM (VALUES ('transfers', 'append_only'), ('transfers', 'append_only_truncate'),
+        FROM (VALUES ('accounts', 'begins_empty'),
+                     ('transfers', 'append_only'), ('transfers', 'append_only_truncate'),
                      ('postings', 'append_only'), ('postings', 'append_only_truncate'),
                      ('rounds', 'final_is_final'), ('rounds', 'never_deleted'), ('rounds', 'never_truncated'),
                      ('rounds', 'result_is_final'), ('wallet_bets', 'only_forward'),
                      ('wallet_bets', 'never_deleted'), ('wallet_bets', 'never_truncated'),
                      ('wallet_attempts', 'append_only'), ('wallet_attempts', 'append_only_truncate'),
+                     ('interventions', 'append_only'), ('interventions', 'append_only_truncate'),
+                     ('incidents', 'only_forward'), ('incidents', 'never_deleted'),
+                     ('incidents', 'never_truncated'),
                      ('outbox', 'recorded_once'), ('outbox', 'never_deleted'),
                      ('outbox', 'never_truncated')) g (relation, name)
         LEFT JOIN pg_trigger t ON t.tgrelid = to_regclass(g.relation) AND t.tgname = g.name

@@ -23,7 +23,9 @@ BEGIN_BET: Final = f"SELECT (standing).*, verdict FROM begin_wallet_bet({_BET}, 
 ACCEPT_BET: Final = f"SELECT (standing).*, verdict FROM accept_wallet_bet({_BET}, $14)"
 DECLINE_BET: Final = f"SELECT (standing).*, verdict FROM decline_wallet_bet({_BET}, $14, $15, $16)"
 BEGIN_RELEASE: Final = f"SELECT (standing).*, verdict FROM begin_wallet_release({_BET}, $14, $15)"
-RECORD_RESULT: Final = "SELECT (closed).*, event_data FROM record_wallet_result($1, $2, $3, $4)"
+RECORD_RESULT: Final = (
+    "SELECT (closed).*, event_data, being_released FROM record_wallet_result($1, $2, $3, $4)"
+)
 CLOSE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, NULL, NULL, true, $3)"
 RELEASE: Final = f"SELECT * FROM release_round({_BET}, $14, $15, true, $16)"
 RECORD_ATTEMPT: Final = "SELECT record_wallet_attempt($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
@@ -92,11 +94,14 @@ async def decline_bet(
     return _decision(await pool.fetchrow(DECLINE_BET, *arguments))
 
 
-async def record_result(pool: asyncpg.Pool, key: RoundKey, resolution: Resolution | None) -> Settlement:
-    """Commits the result unless there is one, or the round is on its way to void: it is still pending then. A
+async def record_result(
+    pool: asyncpg.Pool, key: RoundKey, resolution: Resolution | None
+) -> tuple[Settlement, bool]:
+    """Commits the result unless there is one, or the round is on its way to void, which the flag says. A
     round of our own ledger is closed. Raises asyncpg.NoDataFoundError when there is no such round."""
     outcome, win = (None, None) if resolution is None else (resolution.outcome, resolution.win)
-    return settlement(await pool.fetchrow(RECORD_RESULT, key.player_key, key.round_id, outcome, win))
+    row = await pool.fetchrow(RECORD_RESULT, key.player_key, key.round_id, outcome, win)
+    return settlement(row), row["being_released"]
 
 
 async def close(pool: asyncpg.Pool, key: RoundKey, *, balance: int | None) -> Settlement:
@@ -105,7 +110,8 @@ async def close(pool: asyncpg.Pool, key: RoundKey, *, balance: int | None) -> Se
 
 
 async def begin_release(pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str) -> Decision:
-    """STANDS or ROLLBACK: from then on no result of the round is recorded."""
+    """STANDS or ROLLBACK: from then on no result of the round is recorded, and the first decision's failure
+    code and detail are the round's."""
     arguments = (*bet_arguments(bet), failure_code, failure_detail)
     return _decision(await pool.fetchrow(BEGIN_RELEASE, *arguments))
 
@@ -113,7 +119,7 @@ async def begin_release(pool: asyncpg.Pool, bet: Bet, *, failure_code: str, fail
 async def release(
     pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str, balance: int | None
 ) -> RoundView:
-    """Closes a round as void whose bet the wallet has rolled back."""
+    """Closes a round as void whose bet the wallet has rolled back, for the reason that was given first."""
     arguments = (*bet_arguments(bet), failure_code, failure_detail, balance)
     return round_view(await pool.fetchrow(RELEASE, *arguments))
 

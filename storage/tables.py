@@ -361,6 +361,10 @@ class WalletBet(SQLModel, table=True):
     asks: int = _amount("1")  # how often the wallet was, or was about to be, asked
     balance: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))  # after the bet
     releasing: bool = Field(sa_column_kwargs={"server_default": text("false")})
+    release_code: str | None = None  # the failure code of the first decision to release
+    release_detail: str | None = None
+    # The fields of contracts.rounds.Bet, so that a round that Temporal has lost can be driven on.
+    bet: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     asked_at: datetime = _now()
     resolved_at: datetime | None = _time()
 
@@ -385,3 +389,66 @@ class WalletAttempt(SQLModel, table=True):
     took_us: int = _amount()
     detail: str
     created_at: datetime = _now()
+
+
+class Intervention(SQLModel, table=True):
+    """What a person decided about a round, as contracts.interventions names it, and whether the ledger
+    accepted it. Append-only; `state_before` is null for a round that had no row yet."""
+
+    __tablename__ = "interventions"
+    __table_args__ = (
+        Index("interventions_of_round", "player_key", "round_id"),
+        CheckConstraint(
+            "action IN ('retry-now', 'paid-outside', 'refunded-outside', 'void')", name="intervention_action"
+        ),
+        CheckConstraint("verdict IN ('accepted', 'refused')", name="intervention_verdict"),
+        CheckConstraint("length(reason) BETWEEN 1 AND 300", name="intervention_has_reason"),
+    )
+    id: UUID = Field(primary_key=True)
+    operator_id: str
+    player_key: int = _reference("players.id")
+    round_id: str
+    action: str
+    reason: str
+    actor: str
+    state_before: str | None = None
+    verdict: str
+    created_at: datetime = _now()
+
+
+class IncidentRow(SQLModel, table=True):
+    """A difference that reconciliation found. Its id is its event's. `acted_at` is when something was last
+    done about it; it resolves when a later run finds the difference gone."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (
+        Index(
+            "one_open_incident_per_subject",
+            "kind",
+            "subject",
+            unique=True,
+            postgresql_where=text("resolved_at IS NULL"),
+        ),
+        Index("incidents_unpublished", "opened_at", postgresql_where=text("published_at IS NULL")),
+        Index("incidents_by_time", "opened_at"),
+    )
+    id: UUID = Field(primary_key=True)
+    kind: str
+    subject: str
+    operator_id: str
+    player_key: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    round_id: str | None = None
+    game_id: str | None = None
+    detail: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    opened_at: datetime = _now()
+    acted_at: datetime = _now()
+    resolved_at: datetime | None = _time()
+    published_at: datetime | None = _time()
+
+
+class ReconciliationMark(SQLModel, table=True):
+    """How far one of reconciliation's looks has come: an id or a time, as its step writes it."""
+
+    __tablename__ = "reconciliation_marks"
+    name: str = Field(primary_key=True)
+    mark: str

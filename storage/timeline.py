@@ -1,15 +1,16 @@
 """Everything that the database knows of one round, for the person who has to explain it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
+from contracts.interventions import Action, InterventionVerdict
+from contracts.records import AttemptFact, EventFact, InterventionFact, RoundRecord, TransferFact
 from contracts.rounds import RoundKey
 from contracts.views import RoundView
+from contracts.wallet import WalletCall, WalletVerdict
 from storage.rounds import FIND as ROUND
 from storage.rounds import round_view
 from storage.statistics import CONSUMER
@@ -33,51 +34,19 @@ TRANSFERS: Final = """
       AND t.reference = $2
     ORDER BY t.position
 """
+ATTEMPTS: Final = """
+    SELECT call, transaction_id, amount, verdict, code, sent, duplicate, took_us, detail, created_at
+    FROM wallet_attempts WHERE player_key = $1 AND round_id = $2 ORDER BY id
+"""
+INTERVENTIONS: Final = """
+    SELECT action, reason, actor, verdict, created_at
+    FROM interventions WHERE player_key = $1 AND round_id = $2 ORDER BY created_at
+"""
 EVENT: Final = """
     SELECT o.event_id::text, o.type, o.sequence, o.occurred_at, o.published_at, i.applied_at
     FROM outbox o LEFT JOIN inbox i ON i.consumer = $2 AND i.event_id = o.event_id
     WHERE o.event_id = $1
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferFact:
-    """An amount (minor units) that went from one account to another. The kinds are `player`, `house`,
-    `cash` or `wallet`, and None for an account that is missing; `position` is the link in the player's hash
-    chain."""
-
-    kind: str
-    amount: int
-    currency: str
-    debit_account: int
-    debit_kind: str | None
-    credit_account: int
-    credit_kind: str | None
-    available_after: int
-    position: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFact:
-    """The round's event: recorded with the round's end, confirmed by the broker, applied by the
-    statistics."""
-
-    event_id: str
-    type: str
-    sequence: int
-    occurred_at: datetime
-    published_at: datetime | None
-    applied_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundRecord:
-    """What is stored of one round."""
-
-    view: RoundView
-    transfers: tuple[TransferFact, ...]
-    event: EventFact | None
 
 
 async def find(
@@ -96,11 +65,25 @@ async def record(pool: asyncpg.Pool, key: RoundKey) -> RoundRecord:
     ):
         view = round_view(await connection.fetchrow(ROUND, key.player_key, key.round_id))
         transfers = await connection.fetch(TRANSFERS, key.player_key, key.round_id)
+        attempts = await connection.fetch(ATTEMPTS, key.player_key, key.round_id)
+        interventions = await connection.fetch(INTERVENTIONS, key.player_key, key.round_id)
         event = None
         if view.event_id is not None:
             event = await connection.fetchrow(EVENT, UUID(view.event_id), CONSUMER)
     return RoundRecord(
         view=view,
         transfers=tuple(TransferFact(**dict(row)) for row in transfers),
+        attempts=tuple(_attempt(row) for row in attempts),
+        interventions=tuple(_intervention(row) for row in interventions),
         event=None if event is None else EventFact(**dict(event)),
     )
+
+
+def _attempt(row: Mapping[str, Any]) -> AttemptFact:
+    names = {"call": WalletCall(row["call"]), "verdict": WalletVerdict(row["verdict"])}
+    return AttemptFact(**{**dict(row), **names})
+
+
+def _intervention(row: Mapping[str, Any]) -> InterventionFact:
+    names = {"action": Action(row["action"]), "verdict": InterventionVerdict(row["verdict"])}
+    return InterventionFact(**{**dict(row), **names})

@@ -55,7 +55,8 @@ class Services:
 
 @pytest.fixture(scope="session")
 async def services(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[Services]:
-    settings = Settings(home=home, log_level="warning")
+    # Tests leave rounds open on purpose: reconciliation runs where a test asks for it.
+    settings = Settings(home=home, log_level="warning", reconcile_every_s=86_400)
     async with Stack(settings) as stack:
         operator = await stack.start_services(provision=True)
         assert operator is not None

@@ -24,21 +24,28 @@ class WalletAway(NotAsked):
 
 
 class Bulkhead:
-    """Room for `places` calls at once. Who finds none waits for `wait_s` at most."""
+    """Room for `places` calls at once. Who finds none waits for `wait_s` at most. `waiting` hears +1 when a
+    call asks for its place, and -1 when it has one or gives up."""
 
-    def __init__(self, *, places: int, wait_s: float) -> None:
+    def __init__(
+        self, *, places: int, wait_s: float, waiting: Callable[[int], None] = lambda _change: None
+    ) -> None:
         self._places = places
         self._wait_s = wait_s
+        self._waiting = waiting
         self._free = asyncio.Semaphore(places)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Raises WalletBusy."""
+        self._waiting(+1)
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._free.acquire()
         except TimeoutError:
             raise WalletBusy(f"all {self._places} calls to this wallet are taken") from None
+        finally:
+            self._waiting(-1)
         try:
             yield
         finally:
@@ -63,6 +70,11 @@ class Breaker:
         self._closed = True
         self._trying = False
         self._opened_at_s = now_s()
+
+    @property
+    def is_open(self) -> bool:
+        """Also while it is half-open."""
+        return not self._closed
 
     @contextmanager
     def passage(self) -> Iterator[None]:

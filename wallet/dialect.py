@@ -21,6 +21,7 @@ from security.standard_webhooks import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HE
 FOLDER: Final = Path(__file__).parent / "dialects"
 
 Source = Literal[
+    "call",
     "operator_id",
     "player_id",
     "session_id",
@@ -33,7 +34,7 @@ Source = Literal[
 ]
 
 # What each call says, by the names of WalletRequest. A dialect says where each of them sits.
-_PLAYER: Final[tuple[Source, ...]] = ("operator_id", "player_id", "session_id", "currency")
+_PLAYER: Final[tuple[Source, ...]] = ("call", "operator_id", "player_id", "session_id", "currency")
 _MOVEMENT: Final[tuple[Source, ...]] = (*_PLAYER, "transaction_id", "round_id", "game_id")
 CONTENT: Final[Mapping[WalletCall, tuple[Source, ...]]] = {
     WalletCall.AUTHENTICATE: _PLAYER,

@@ -1,4 +1,4 @@
-"""Which operators have a wallet of their own: read from the database, and kept fresh while a worker runs."""
+"""Which operators have a wallet of their own: read from the database, and kept fresh while a program runs."""
 
 import asyncio
 import base64
@@ -14,18 +14,23 @@ from typing import Final
 
 import asyncpg
 
-from contracts.wallet import WalletAnswer, WalletRequest
+from contracts.wallet import WalletAnswer, WalletCall, WalletRequest
 from security.keyring import Keyring, UnknownKey
 from security.sealing import SealBroken, Sealer
 from storage import operator_wallets as stored
 from storage.database import AWAY
 from storage.operator_wallets import StoredWallet
+from wallet.codec import unknown
 from wallet.dialect import Dialect, Limits
 from wallet.operator import Ask, OperatorWallet
 from wallet.operator_http import OperatorWalletConfig, OperatorWallets
 
-# How long a worker may go on as if an operator's wallet were as it was before.
+# How long a program may go on as if an operator's wallet were as it was before.
 REFRESH_S: Final = 5.0
+# How long somebody who only looks at a balance waits for the wallet.
+LOOK_LIMIT_S: Final = 2.0
+# Looks take at most this part of the calls that a wallet may have under way: the rest is for money.
+LOOKS_SHARE: Final = 4
 # A call that takes longer would outlast the step that makes it, which the workflow then repeats beside it.
 LONGEST_CALL_S: Final = 8.0
 # The version of Standard Webhooks that signs by a shared secret.
@@ -75,7 +80,26 @@ class WalletDirectory:
         self._dialects = dialects
         self._clients = clients
         self._known: dict[str, StoredWallet] = {}
+        self._looks: dict[str, _Looks] = {}
         self.wallets: dict[str, OperatorWallet] = {}
+
+    def keeps_money_of(self, operator_id: str) -> bool:
+        """Whether the money of the operator's players is in a wallet of its own."""
+        return operator_id in self.wallets
+
+    async def balance(
+        self, *, operator_id: str, player_id: str, session_id: str, currency: str
+    ) -> WalletAnswer:
+        """What the operator's own wallet, which must be there, says that its player has. There is always an
+        answer, after LOOK_LIMIT_S seconds at the latest."""
+        request = WalletRequest(
+            call=WalletCall.BALANCE,
+            operator_id=operator_id,
+            player_id=player_id,
+            session_id=session_id,
+            currency=currency,
+        )
+        return await self._looks[operator_id].ask(request)
 
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
@@ -98,7 +122,9 @@ class WalletDirectory:
         for wallet in await stored.read_all(self._pool):
             if self._known.get(wallet.operator_id) != wallet:
                 self._known[wallet.operator_id] = wallet
-                self.wallets[wallet.operator_id] = OperatorWallet(self._pool, self._ask(wallet))
+                ask, calls = self._ask(wallet)
+                self._looks[wallet.operator_id] = _Looks(ask, places=max(1, calls // LOOKS_SHARE))
+                self.wallets[wallet.operator_id] = OperatorWallet(self._pool, ask)
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -108,13 +134,38 @@ class WalletDirectory:
             except AWAY as error:
                 log.warning("operators' wallets are as before: %s", type(error).__name__)
 
-    def _ask(self, wallet: StoredWallet) -> Ask:
+    def _ask(self, wallet: StoredWallet) -> tuple[Ask, int]:
+        """How it is asked, and how many calls may be under way at once."""
         try:
             secrets = self._vault.open(wallet.operator_id, wallet.sealed_secrets)
-            return partial(self._clients.call, client_config(wallet, secrets, self._dialects))
+            config = client_config(wallet, secrets, self._dialects)
         except (ValueError, SealBroken, UnknownKey) as reason:
             log.error("the wallet of %s cannot be used: %s", wallet.operator_id, reason)
-            return _cannot_be_asked
+            return _cannot_be_asked, 1
+        assert config.limits is not None
+        return partial(self._clients.call, config), config.limits.calls
+
+
+class _Looks:
+    """Balances that players look at, `places` at once: a crowd that only looks leaves room for the bets."""
+
+    def __init__(self, ask: Ask, *, places: int) -> None:
+        self._ask = ask
+        self._free = asyncio.Semaphore(places)
+
+    async def ask(self, request: WalletRequest) -> WalletAnswer:
+        try:
+            async with asyncio.timeout(LOOK_LIMIT_S), self._free:
+                return await self._ask(request)
+        except TimeoutError:
+            return unknown("timeout", "no answer within the time that a look at a balance may take")
+        except ValueError:
+            return unknown("not-set-up", "the wallet is set up so that it cannot be asked", sent=False)
+
+
+def takes_secrets(dialect: Dialect) -> bool:
+    """Whether a wallet of this dialect shares a secret with us; otherwise it checks by our public key."""
+    return SHARED_SECRET in dialect.signatures
 
 
 def client_config(
@@ -124,8 +175,12 @@ def client_config(
     dialect = dialects.get(wallet.dialect)
     if dialect is None:
         raise ValueError(f"there is no dialect of this name, only {', '.join(sorted(dialects))}")
-    if SHARED_SECRET not in dialect.signatures:
-        raise ValueError("the dialect's wallet checks no signature by a shared secret")
+    if takes_secrets(dialect) != bool(secrets):
+        raise ValueError(
+            "the dialect's wallet checks signatures by a shared secret, and none is given"
+            if takes_secrets(dialect)
+            else "the dialect's wallet checks no signature by a shared secret: give none"
+        )
     return OperatorWalletConfig(
         operator_id=wallet.operator_id,
         url=wallet.url,

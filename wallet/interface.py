@@ -15,6 +15,10 @@ class WalletUncertain(Exception):
     `release` makes it certain that it has not."""
 
 
+class WalletReleasing(Exception):
+    """The round is on its way to void, so its win is not told: `release` goes on with it."""
+
+
 class WalletPending(Exception):
     """What was decided is stored, and the operator's wallet has not taken it yet: repeat the call until it
     has. `view` is the round as it stands, where there is one."""
@@ -40,9 +44,12 @@ class Wallet(Protocol):
         self, bet: Bet, resolution: Resolution | None, *, within_s: float | None = None
     ) -> Settlement:
         """Takes the stake and pays the win: of the result on record where there is one, of `resolution`
-        otherwise. Raises WalletConflict when nothing was ever reserved, and WalletPending."""
+        otherwise. Raises WalletConflict when nothing was ever reserved, WalletPending and
+        WalletReleasing."""
 
     async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
         """Gives the stake back; what was never reserved can no longer be. A round whose result was recorded
-        first is answered as it stands: `settling`. Raises WalletConflict for a player, an account or a
-        session that is not there, and WalletPending."""
+        first is answered as it stands: `settling`, unless a person decided to release it. Then an operator's
+        wallet that has taken the win keeps it, and the round is settled. The reason of the first decision to
+        release is the round's. Raises WalletConflict for a player, an account or a session that is not
+        there, and WalletPending."""

@@ -1,8 +1,10 @@
 """An operator's own wallet as a wallet of ours: decided in our ledger, then told over HTTP until certain.
 
 Between a win and a rollback of one round the ledger decides, before either is sent: `settle` records the
-result first, `release` marks the bet first, and neither goes on when the other came before it. A transaction
-id derives from the round and the step, so that a repeat, from whichever process, is the same call.
+result first, `release` marks the bet first, and neither goes on when the other came before it. Only a person
+may release a round whose result is recorded; a win that was under way then meets the rollback at the wallet,
+and whichever the wallet took closes the round. A transaction id derives from the round and the step, so that
+a repeat, from whichever process, is the same call.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from storage import operator_wallets as stored
 from storage.operator_wallets import Decision, Verdict
-from wallet.interface import WalletConflict, WalletPending, WalletUncertain
+from wallet.interface import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 # The name space of our transaction ids. It never changes: a repeat must have the id of the first call.
 TRANSACTIONS: Final = UUID("6f6a3c2e-90d4-5b6b-8f0a-3f1c1d9f7a52")
@@ -68,21 +70,25 @@ class OperatorWallet:
         self, bet: Bet, resolution: Resolution | None, *, within_s: float | None = None
     ) -> Settlement:
         try:
-            recorded = await stored.record_result(self._pool, bet.key, resolution)
+            recorded, releasing = await stored.record_result(self._pool, bet.key, resolution)
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
         view = recorded.view
         if view.state.final:
             return recorded
+        if releasing:
+            raise WalletReleasing("the round is being released")
         if view.state is not RoundState.SETTLING:
-            raise WalletPending("the round is being released", view)
+            raise WalletConflict("the round has no result on record")
         asked = await self._ask(bet.key, _request(bet, WalletCall.WIN, amount=view.win), within_s)
         answer = asked.answer
         if answer.verdict is WalletVerdict.ACCEPTED:
             return await stored.close(self._pool, bet.key, balance=answer.balance)
         if _is_refusal(answer, WalletRefusal.ROLLED_BACK):
-            _incident(bet.key, "refuses the win, for it has rolled the bet back: the round is void")
-            return Settlement(view=await self._void_rolled_back(bet, answer), event=None)
+            void = await self._void_rolled_back(bet, answer)
+            if void.failure_code == failures.ROLLED_BACK:  # else a person decided so
+                _incident(bet.key, "refuses the win, for it has rolled the bet back: the round is void")
+            return Settlement(view=void, event=None)
         if answer.verdict is WalletVerdict.REFUSED and asked.first:
             _incident(bet.key, f"refuses a win with {answer.code}: it is told again until it takes it")
         raise WalletPending(f"the win: {answer.code}", view)
@@ -106,6 +112,10 @@ class OperatorWallet:
                 failure_detail=failure_detail,
                 balance=answer.balance,
             )
+        if _is_refusal(answer, WalletRefusal.ALREADY_WON):
+            settled = await self._settle_what_was_taken(bet, answer)
+            if settled is not None:
+                return settled
         if answer.verdict is WalletVerdict.REFUSED and asked.first:
             _incident(bet.key, f"refuses a rollback with {answer.code}: it is told again until it takes it")
         raise WalletPending(f"the rollback: {answer.code}", None)
@@ -119,6 +129,17 @@ class OperatorWallet:
             failure_detail=None if answer.code == code else answer.code,
             balance=answer.balance,
         )
+
+    async def _settle_what_was_taken(self, bet: Bet, answer: WalletAnswer) -> RoundView | None:
+        """The wallet took the win before it was told the rollback, and the first terminal stands. None when
+        no win is on record here, so that it cannot have been ours."""
+        try:
+            view = (await stored.record_result(self._pool, bet.key, None))[0].view
+        except asyncpg.NoDataFoundError:
+            return None
+        if view.state is RoundState.SETTLING:
+            view = (await stored.close(self._pool, bet.key, balance=answer.balance)).view
+        return view if view.state.final else None
 
     async def _void_rolled_back(self, bet: Bet, answer: WalletAnswer) -> RoundView:
         return await stored.release(

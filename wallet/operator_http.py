@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Protocol
 from uuid import uuid4
@@ -44,6 +45,34 @@ class SystemClock:
         return time.monotonic()
 
 
+class Watch(Protocol):
+    """Hears what operators' wallets do, to count it."""
+
+    def asked(self, request: WalletRequest, verdict: WalletVerdict, *, took_s: float) -> None:
+        """The outcome of a call; unknown also where the caller did not wait for it."""
+
+    def not_asked(self, request: WalletRequest) -> None:
+        """A call that found no place, or an open breaker."""
+
+    def waiting(self, operator_id: str, change: int) -> None:
+        """By how many more, or fewer, calls wait for a place."""
+
+    def breaker(self, operator_id: str, *, is_open: bool) -> None:
+        """How it stands, after each call and before the first."""
+
+
+class Unwatched:
+    """Counts nothing."""
+
+    def asked(self, request: WalletRequest, verdict: WalletVerdict, *, took_s: float) -> None: ...
+
+    def not_asked(self, request: WalletRequest) -> None: ...
+
+    def waiting(self, operator_id: str, change: int) -> None: ...
+
+    def breaker(self, operator_id: str, *, is_open: bool) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorWalletConfig:
     """Where an operator's wallet is and how it is spoken to. `secrets` are of the form `whsec_...`; several
@@ -76,6 +105,7 @@ class OperatorWalletClient:
         *,
         tls: ssl.SSLContext,
         resolve: Resolve | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._keys = [key for key in keys if key.version in dialect.signatures]
         if not self._keys:
@@ -83,9 +113,16 @@ class OperatorWalletClient:
         self._url = str(check_url(config.url, local=config.local)).rstrip("/")
         self._dialect = dialect
         self._clock = clock
+        self._watch = watch or Unwatched()
+        self._operator_id = config.operator_id
         self._limits = limits = config.limits or dialect.limits
-        self._bulkhead = Bulkhead(places=limits.calls, wait_s=limits.wait_s)
+        self._bulkhead = Bulkhead(
+            places=limits.calls,
+            wait_s=limits.wait_s,
+            waiting=partial(self._watch.waiting, config.operator_id),
+        )
         self._breaker = Breaker(unknowns=limits.unknowns, pause_s=limits.pause_s, now_s=clock.monotonic_s)
+        self._watch.breaker(config.operator_id, is_open=False)
         self._http = _http_client(
             GuardedTransport(
                 GuardedBackend(local=config.local, resolve=resolve), connections=limits.calls, tls=tls
@@ -104,16 +141,27 @@ class OperatorWalletClient:
         try:
             async with self._bulkhead.place():
                 with self._breaker.passage():
-                    answer = await self._ask(request, message)
+                    answer = await self._watched(request, message)
                     self._breaker.record(certain=answer.verdict is not WalletVerdict.UNKNOWN)
+                    self._watch.breaker(self._operator_id, is_open=self._breaker.is_open)
                     return answer
         except NotAsked as reason:
+            self._watch.not_asked(request)
             return unknown(reason.code, str(reason), sent=False)
 
     async def aclose(self) -> None:
         """Waits for the calls under way; later ones find no place."""
         await self._bulkhead.close()
         await self._http.aclose()
+
+    async def _watched(self, request: WalletRequest, message: Message) -> WalletAnswer:
+        since, verdict = time.perf_counter(), WalletVerdict.UNKNOWN
+        try:
+            answer = await self._ask(request, message)
+            verdict = answer.verdict
+            return answer
+        finally:
+            self._watch.asked(request, verdict, took_s=time.perf_counter() - since)
 
     async def _ask(self, request: WalletRequest, message: Message) -> WalletAnswer:
         progress = _Progress()
@@ -156,11 +204,13 @@ class OperatorWallets:
         house_keys: Sequence[WebhookKey] = (),
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._dialects = dialects
         self._house_keys = house_keys
         self._clock = clock or SystemClock()
         self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._watch = watch
         self._clients: dict[str, tuple[OperatorWalletConfig, OperatorWalletClient]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -192,7 +242,12 @@ class OperatorWallets:
             raise ValueError("no dialect has this name")
         secrets = [SharedSecret.parse(secret) for secret in config.secrets]
         return OperatorWalletClient(
-            config, dialect, [*secrets, *self._house_keys], self._clock, tls=self._tls
+            config,
+            dialect,
+            [*secrets, *self._house_keys],
+            self._clock,
+            tls=self._tls,
+            watch=self._watch,
         )
 
     def _retire(self, client: OperatorWalletClient) -> None:

@@ -72,14 +72,14 @@ class _Body(httpx.AsyncByteStream):
         await self._answer.aclose()
 
 
-async def read_bounded(answer: httpx.Response) -> bytes:
-    """The body as it came, never unpacked. Raises BodyRefused when it is packed or longer than BODY_LIMIT;
+async def read_bounded(answer: httpx.Response, *, limit: int = BODY_LIMIT) -> bytes:
+    """The body as it came, never unpacked. Raises BodyRefused when it is packed or longer than `limit` bytes;
     what was not read is never read, for the connection is dropped with the answer."""
     if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise BodyRefused("encoded", "the body is packed, though it was asked for as it is")
     body = bytearray()
     async for part in answer.aiter_raw():
         body += part
-        if len(body) > BODY_LIMIT:
-            raise BodyRefused("too-large", f"the body is longer than {BODY_LIMIT} bytes")
+        if len(body) > limit:
+            raise BodyRefused("too-large", f"the body is longer than {limit} bytes")
     return bytes(body)

@@ -1,4 +1,5 @@
-"""The sweeper: publishes recorded events that no workflow got to the broker, and says how many wait.
+"""The sweeper: publishes recorded events that no workflow got to the broker, and says how many wait, and how
+many rounds wait for their operator's wallet.
 
 A workflow emits its own event without end, so this is the second net: for a round whose workflow is gone
 (terminated by hand, lost with an older copy of Temporal's data).
@@ -19,6 +20,7 @@ from runtime.resources import open_resources
 from runtime.settings import Settings
 from storage import outbox
 from storage.database import AWAY
+from storage.settling import settling
 from workers.lifecycle import run, serve_metrics
 
 # Younger events belong to rounds that are still emitting by themselves.
@@ -30,6 +32,14 @@ PUBLISH_LIMIT_S: Final = 5.0
 OUTBOX_WAITING: Final = Gauge("croupier_outbox_waiting", "Events that wait for the broker.")
 OUTBOX_AGE_SECONDS: Final = Gauge("croupier_outbox_age_seconds", "Age of the oldest waiting event.")
 EVENTS_SWEPT: Final = Counter("croupier_events_swept_total", "Events the sweeper had to publish.")
+ROUNDS_SETTLING: Final = Gauge(
+    "croupier_rounds_settling",
+    "Rounds whose win or rollback their operator's wallet has not taken.",
+    ["call"],
+)
+SETTLING_AGE_SECONDS: Final = Gauge(
+    "croupier_rounds_settling_age_seconds", "How long ago the oldest of these rounds was bet.", ["call"]
+)
 LAST_SWEEP: Final = Gauge("croupier_last_sweep_timestamp_seconds", "When a sweep last came to its end.")
 
 log = logging.getLogger(__name__)
@@ -60,6 +70,9 @@ async def sweep(pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float
     backlog = await outbox.backlog(pool)
     OUTBOX_WAITING.set(backlog.waiting)
     OUTBOX_AGE_SECONDS.set(backlog.age_s)
+    for call, found in (await settling(pool)).items():
+        ROUNDS_SETTLING.labels(call.value).set(found.rounds)
+        SETTLING_AGE_SECONDS.labels(call.value).set(found.age_s)
     LAST_SWEEP.set_to_current_time()
     if swept:
         log.warning("published %d events that no workflow had", swept)

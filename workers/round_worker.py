@@ -10,6 +10,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.events import EventSteps
 from activities.games import GameSteps
+from activities.interventions import InterventionSteps
 from activities.play import PlayStep
 from activities.wallet import WalletSteps
 from contracts.views import RoundView
@@ -17,10 +18,8 @@ from games.registry import Registry
 from runtime import metrics
 from runtime.resources import Resources
 from security.seeds import SeedVault
-from wallet import dialect
-from wallet.directory import WalletDirectory, WalletVault
+from wallet.directory import WalletDirectory
 from wallet.ledger import LedgerWallet
-from wallet.operator_http import OperatorWallets
 from wallet.router import WalletRouter
 from workflows.round import RoundWorkflow
 
@@ -36,9 +35,14 @@ GRACE: Final = timedelta(seconds=5)
 
 @asynccontextmanager
 async def running(
-    client: Client, resources: Resources, registry: Registry, deliver: Callable[[RoundView], None]
+    client: Client,
+    resources: Resources,
+    registry: Registry,
+    operators: WalletDirectory,
+    deliver: Callable[[RoundView], None],
 ) -> AsyncIterator[Worker]:
-    """A worker that runs. `deliver` hears of every round that closes in this process.
+    """A worker that runs. `operators` has the wallets of those who have one. `deliver` hears of every round
+    that closes in this process.
 
     Workflows run outside the SDK's sandbox: an import contract keeps I/O out of them and replays of
     recorded histories keep them deterministic, while the sandbox would cost almost half again the CPU of
@@ -48,17 +52,20 @@ async def running(
     took 7% of a lone round's latency. What is given up is the watch over workflow code that never returns;
     this workflow only awaits its steps, and the tests run it with that watch.
     """
-    pool, dialects = resources.database.pool, dialect.load()
-    directory = WalletDirectory(pool, WalletVault(resources.keyring), dialects, OperatorWallets(dialects))
-    wallet = WalletSteps(WalletRouter(LedgerWallet(pool), directory.wallets), deliver)
+    pool = resources.database.pool
+    wallet = WalletSteps(WalletRouter(LedgerWallet(pool), operators.wallets), deliver)
     games = GameSteps(registry, SeedVault(resources.keyring))
     events = EventSteps(pool, resources.publisher)
     play = PlayStep(wallet, games, events, _observe)
+    interventions = InterventionSteps(pool)
     worker = Worker(
         client,
         task_queue=resources.settings.task_queue,
         workflows=[RoundWorkflow],
-        activities=[play.play, wallet.reserve, games.resolve, wallet.settle, wallet.release, events.emit],
+        activities=[
+            *(play.play, wallet.reserve, games.resolve, wallet.settle, wallet.release, events.emit),
+            interventions.intervene,
+        ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         debug_mode=True,
         max_cached_workflows=CACHED_WORKFLOWS,
@@ -69,7 +76,7 @@ async def running(
         graceful_shutdown_timeout=GRACE,
     )
     try:
-        async with directory.kept_fresh(), worker:
+        async with worker:
             yield worker
     finally:
         await events.close()

@@ -18,12 +18,14 @@ from contracts.views import RoundView
 from games.registry import Registry
 from runtime import metrics
 from runtime.answers import WaitingRoom
+from runtime.interventions import Interventions
 from runtime.resources import Resources, connect_temporal, open_resources
 from runtime.services import OperatorKeys, Players, Rounds, Sessions
 from runtime.settings import Settings, SettingsError
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
-from workers import round_worker
+from wallet.directory import WalletDirectory
+from workers import round_worker, wallets
 from workers.lifecycle import run, serve_metrics
 
 # A player thinks for longer than the 5 s that uvicorn would keep an idle connection for.
@@ -43,8 +45,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with open_resources(settings) as resources:
         client = await connect_temporal(settings, resources.keyring)
         listener = _listen(settings)
-        async with round_worker.running(client, resources, registry, deliver):
-            services = _services(settings, resources, client, registry, waiting_room, _address(listener))
+        async with (
+            wallets.opened(resources) as operators,
+            round_worker.running(client, resources, registry, operators, deliver),
+        ):
+            services = _services(
+                settings, resources, client, registry, operators, waiting_room, _address(listener)
+            )
             app = create_app(
                 services,
                 _readiness(resources, client),
@@ -114,6 +121,7 @@ def _services(
     resources: Resources,
     client: Client,
     registry: Registry,
+    operators: WalletDirectory,
     waiting_room: WaitingRoom,
     base_url: str,
 ) -> Services:
@@ -134,8 +142,9 @@ def _services(
             TokenIssuer(resources.keyring),
             lifetime_s=settings.session_lifetime_s,
         ),
-        players=Players(pool),
+        players=Players(pool, operators),
         rounds=rounds,
+        interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
         operator_keys=OperatorKeys(pool),
         tokens=TokenVerifier(resources.keyring, time.time),
         game_client_url=settings.game_client_url or f"{base_url}/play",

@@ -34,7 +34,7 @@ def _growing(*, first_s: float, longest_s: float) -> RetryPolicy:
 
 
 # How long a round may take in one go: it ends before four fifths of the workflow task's timeout (3 s, see
-# api/bets.py), after which Temporal would have to be told that the task still lives.
+# contracts/steps.py), after which Temporal would have to be told that the task still lives.
 IN_ONE_GO_LIMIT: Final = timedelta(seconds=2)
 ONE_ATTEMPT: Final = RetryPolicy(maximum_attempts=1)
 
@@ -67,9 +67,23 @@ RELEASE: Final = StepPolicy(
     patience=None,
 )
 
+# A person waits for the answer, who may ask again.
+INTERVENE: Final = StepPolicy(
+    attempt_limit=timedelta(seconds=5),
+    retry=_growing(first_s=0.1, longest_s=2),
+    patience=timedelta(seconds=30),
+)
+
 # The round is settled and the outbox row stands; only the broker's confirm is missing: without end.
 EMIT: Final = StepPolicy(
     attempt_limit=timedelta(seconds=5),
     retry=_growing(first_s=0.5, longest_s=30),
     patience=None,
+)
+
+# A look that fails is taken again by the next run, a minute later.
+RECONCILE: Final = StepPolicy(
+    attempt_limit=timedelta(seconds=120),
+    retry=_growing(first_s=1, longest_s=10),
+    patience=timedelta(seconds=150),
 )

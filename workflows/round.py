@@ -1,5 +1,5 @@
 """One round: reserve, resolve, settle, emit, in one go; step by step when that does not come off; and
-release when a step before settle fails for good.
+release when a step before settle fails for good, or a person decides so.
 """
 
 import asyncio
@@ -8,7 +8,16 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from contracts import steps
-from contracts.failures import RESERVE_UNCERTAIN, RESOLVE_FAILED, ROUND_CANCELLED, bounded
+from contracts.failures import (
+    INVALID_INTERVENTION,
+    RESERVE_UNCERTAIN,
+    RESOLVE_FAILED,
+    ROUND_CANCELLED,
+    VOIDED_BY_OPERATOR,
+    WALLET_RELEASING,
+    bounded,
+)
+from contracts.interventions import Intervened, InterveneRequest, Intervention, InterventionVerdict
 from contracts.rounds import (
     Bet,
     DrawReference,
@@ -23,9 +32,9 @@ from contracts.rounds import (
     SettleRequest,
     Terminal,
 )
-from contracts.steps import ROUND_WORKFLOW
+from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
 from workflows import policies
-from workflows.steps import take, uninterrupted
+from workflows.steps import Nudges, take, take_or_nudge, uninterrupted
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
@@ -36,10 +45,45 @@ class RoundWorkflow:
     Every step is repeatable: it answers from what it stored. So a round whose one go failed anywhere is
     simply begun again step by step. A cancellation voids the round as long as nothing is settled; after
     that the round goes on to its end, for a result is never taken back.
+
+    A person may decide about a round that is open (docs/operators.md). The ledger decides whether that is
+    possible, and what the round does next follows from its steps: one that is never given up is asked again
+    at once, and answers from what the ledger has by then.
     """
+
+    @workflow.init
+    def __init__(self, bet: Bet) -> None:
+        self._bet = bet
+        self._nudges = Nudges()
+
+    @workflow.update(name=INTERVENE_UPDATE)
+    async def intervene(self, intervention: Intervention) -> Intervened:
+        """Fails when the ledger did not answer in time (policies.INTERVENE); it may have decided all the
+        same."""
+        request = InterveneRequest(bet=self._bet, intervention=intervention)
+        intervened = await take(steps.INTERVENE, request, policies.INTERVENE)
+        if intervened.verdict is InterventionVerdict.ACCEPTED:
+            self._nudges.count += 1
+        return intervened
+
+    @intervene.validator
+    def _refuse_what_is_no_intervention(self, intervention: Intervention) -> None:
+        if problem := intervention.problem():
+            raise ApplicationError(problem, type=INVALID_INTERVENTION, non_retryable=True)
 
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
+        # A decision that begins a lost round anew comes first, or the round might end before it.
+        await self._everybody_answered()
+        try:
+            closed = await self._played(bet)
+        except FailureError:
+            await self._everybody_answered()
+            raise
+        await self._everybody_answered()
+        return closed
+
+    async def _played(self, bet: Bet) -> RoundClosed:
         try:
             played = await self._in_one_go(bet)
         except (FailureError, asyncio.CancelledError) as failure:
@@ -60,7 +104,7 @@ class RoundWorkflow:
 
     async def _emit_if_unconfirmed(self, played: Played) -> RoundClosed:
         if played.unconfirmed_event_id is not None:
-            await take(steps.EMIT, EmitRequest(event_id=played.unconfirmed_event_id), policies.EMIT)
+            await self._emitted(played.unconfirmed_event_id)
         return RoundClosed(state=played.state, failure_code=played.failure_code, request_id=played.request_id)
 
     async def _step_by_step(self, bet: Bet) -> RoundClosed:
@@ -87,7 +131,14 @@ class RoundWorkflow:
     async def _settle_and_emit(self, bet: Bet, resolution: Resolution | None) -> RoundClosed:
         """`resolution` is None when the result is on record already."""
         request = SettleRequest(bet=bet, resolution=resolution)
-        terminal = await take(steps.SETTLE, request, policies.SETTLE)
+        try:
+            terminal = await take_or_nudge(steps.SETTLE, request, policies.SETTLE, self._nudges)
+        except ActivityError as failure:
+            if not _says(failure, WALLET_RELEASING):
+                raise
+            # A person decided so, and the ledger has the reason that was given.
+            released = ReleaseRequest(bet=bet, failure_code=VOIDED_BY_OPERATOR, failure_detail="")
+            return await self._release_and_emit(released)
         return await self._emit(bet, terminal)
 
     async def _void(self, bet: Bet, failure_code: str, failure: BaseException) -> RoundClosed:
@@ -99,19 +150,20 @@ class RoundWorkflow:
         )
         closed = await uninterrupted(self._release_and_emit(request))
         if cancelled and closed.state is RoundState.VOID:
+            await self._everybody_answered()
             raise failure  # the history then says that the round was cancelled, and that it was voided
         return closed
 
     async def _release_and_emit(self, request: ReleaseRequest) -> RoundClosed:
-        terminal = await take(steps.RELEASE, request, policies.RELEASE)
+        terminal = await take_or_nudge(steps.RELEASE, request, policies.RELEASE, self._nudges)
         if terminal.state is RoundState.SETTLING:
-            # The result was recorded first, and a result is never taken back.
+            # The result was recorded first, and only a person may take it back.
             return await self._settle_and_emit(request.bet, None)
         return await self._emit(request.bet, terminal)
 
     async def _emit(self, bet: Bet, terminal: Terminal) -> RoundClosed:
         if terminal.event_id is not None:
-            await take(steps.EMIT, EmitRequest(event_id=terminal.event_id), policies.EMIT)
+            await self._emitted(terminal.event_id)
         return RoundClosed(
             state=terminal.state, failure_code=terminal.failure_code, request_id=bet.request_id
         )
@@ -119,12 +171,24 @@ class RoundWorkflow:
     async def _already_closed(self, reservation: Reservation) -> RoundClosed:
         """The round was refused, or had come to its end before (its earlier workflow is forgotten)."""
         if reservation.event_id is not None:
-            await take(steps.EMIT, EmitRequest(event_id=reservation.event_id), policies.EMIT)
+            await self._emitted(reservation.event_id)
         return RoundClosed(
             state=reservation.state,
             failure_code=reservation.failure_code,
             request_id=reservation.request_id,
         )
+
+    async def _everybody_answered(self) -> None:
+        """Also whoever intervened at the last moment is answered before the history ends."""
+        if not workflow.all_handlers_finished():
+            await uninterrupted(workflow.wait_condition(workflow.all_handlers_finished))
+
+    async def _emitted(self, event_id: str) -> None:
+        await take_or_nudge(steps.EMIT, EmitRequest(event_id=event_id), policies.EMIT, self._nudges)
+
+
+def _says(failure: ActivityError, error_type: str) -> bool:
+    return isinstance(failure.cause, ApplicationError) and failure.cause.type == error_type
 
 
 def _reason(failure: BaseException) -> str:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
 from contracts.steps import Request, Result, Step
 from workflows.policies import StepPolicy
@@ -24,6 +26,31 @@ async def take(step: Step[Request, Result], request: Request, policy: StepPolicy
         retry_policy=policy.retry,
     )
     return result
+
+
+@dataclass(slots=True)
+class Nudges:
+    """How often a person has decided something about the round."""
+
+    count: int = 0
+
+
+async def take_or_nudge(
+    step: Step[Request, Result], request: Request, policy: StepPolicy, nudges: Nudges
+) -> Result:
+    """Takes a step that is never given up; each nudge ends its pause and takes it again at once. An attempt
+    that is under way then may still take effect: what follows finds it, as any repeat does."""
+    while True:
+        seen = nudges.count
+        taking = asyncio.ensure_future(take(step, request, policy))
+        await workflow.wait_condition(lambda: taking.done() or nudges.count > seen)  # noqa: B023
+        if not taking.done():
+            taking.cancel()
+        try:
+            return await taking
+        except (FailureError, asyncio.CancelledError):
+            if nudges.count == seen:
+                raise
 
 
 async def uninterrupted(step: Coroutine[Any, Any, T]) -> T:

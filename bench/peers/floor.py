@@ -17,10 +17,11 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from api.bets import START_TIMEOUT, TASK_TIMEOUT
+from api.bets import START_TIMEOUT
 from bench.peers.front import Bets, Front, serve
 from bench.peers.steps import Closed
 from contracts.rounds import Bet, RoundState
+from contracts.steps import ROUND_TASK_TIMEOUT
 from games.registry import Registry
 from runtime.resources import connect_temporal, open_resources
 from runtime.settings import Settings
@@ -62,7 +63,7 @@ async def play(client: Client, bet: Bet) -> Closed:
             task_queue=TASK_QUEUE,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            task_timeout=TASK_TIMEOUT,
+            task_timeout=ROUND_TASK_TIMEOUT,
             request_eager_start=True,
             rpc_timeout=START_TIMEOUT,
         )

@@ -28,7 +28,7 @@ SHOWN_LIMIT: Final = 600
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call as it is sent. `call` is the last part of its path."""
+    """One call as it is sent. `call` is the last part of its path, and is said in the body too."""
 
     call: str
     body: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Ask:
 
     @property
     def content(self) -> bytes:
-        return json.dumps(self.body).encode()
+        return json.dumps({"call": self.call, **self.body}).encode()
 
     @property
     def message_id(self) -> str:

@@ -5,6 +5,7 @@ docs/operators.md leaves a wallet free, every safe answer passes.
 """
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -82,6 +83,23 @@ async def raw_bytes(trial: Trial) -> None:
         other = trial.caller.signed(spaced, bet.message_id, secret=SharedSecret(os.urandom(32)))
         headers[SIGNATURE_HEADER] = f"{other[SIGNATURE_HEADER]} {headers[SIGNATURE_HEADER]}"
         trial.expect_taken(await trial.caller.send(bet, spaced, headers))
+
+
+async def another_path(trial: Trial) -> None:
+    bet = trial.bet()
+    win = trial.win(bet)
+    await trial.taken(bet)
+    async with trial.moving(0):
+        # To the byte what was signed for a win, at an address where it was not meant to arrive.
+        for elsewhere in (trial.rollback(bet), trial.bet()):
+            headers = trial.caller.signed(win.content, win.message_id)
+            trial.expect_refused(await trial.caller.send(elsewhere, win.content, headers), INVALID)
+        silent = trial.bet()
+        content = json.dumps(silent.body).encode()
+        headers = trial.caller.signed(content, silent.message_id)
+        trial.expect_refused(await trial.caller.send(silent, content, headers), INVALID)
+    async with trial.moving(WIN):
+        await trial.taken(win)
 
 
 async def looking(trial: Trial) -> None:
@@ -584,6 +602,15 @@ CASES: Final = (
         "Amounts at and beyond 64 bits are refused in words of the protocol.",
         READ_STRICTLY,
         integer_limits,
+    ),
+    Case(
+        42,
+        "Another call's body",
+        "A win that was signed for its own path is refused at those of rollback and bet, and so is a body"
+        " that does not say its call.",
+        "The path is not signed: compare the body's call with that of the path, and answer 422 invalid where"
+        " it is missing or another.",
+        another_path,
     ),
 )
 

@@ -9,7 +9,9 @@
 -- The interleavings that must not hurt:
 -- * A win and a rollback of one round both on their way to the wallet. The decision between them is made here,
 --   under the player's lock, before either is sent: record_wallet_result refuses a round that is being released,
---   begin_wallet_release answers one whose result is recorded as it stands.
+--   begin_wallet_release answers one whose result is recorded as it stands. Only a person may release such a
+--   round (46_interventions.sql); then its win, if it is under way, and the rollback meet at the wallet, which
+--   takes one of them.
 -- * The wallet takes a bet while its round is released. The release has marked the bet, so accept_wallet_bet
 --   makes no round of it, and the rollback that follows the mark gives the money back.
 -- * Two attempts of one bet, of which the wallet takes one and refuses the other. A refusal is final only when
@@ -30,7 +32,7 @@ DROP FUNCTION IF EXISTS begin_wallet_release CASCADE;
 DROP FUNCTION IF EXISTS record_wallet_attempt CASCADE;
 DROP FUNCTION IF EXISTS set_operator_wallet CASCADE;
 
--- A result that is recorded never changes; only a round that the wallet had rolled back pays nothing for it.
+-- A result that is recorded never changes; only a round whose bet was rolled back all the same pays nothing for it.
 CREATE FUNCTION refuse_change_of_result() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the result of round % of player % is recorded', OLD.round_id, OLD.player_key
@@ -43,8 +45,8 @@ CREATE TRIGGER result_is_final BEFORE UPDATE ON rounds
         OR NEW.win <> CASE NEW.state WHEN 'void' THEN 0 ELSE OLD.win END))
     EXECUTE FUNCTION refuse_change_of_result();
 
--- A wallet bet only goes forward: its answer is stored once, a release is never taken back, and once its round
--- has ended it stays as it is.
+-- A wallet bet only goes forward: its answer is stored once, a release is never taken back and keeps its first
+-- reason, and once its round has ended it stays as it is.
 CREATE FUNCTION refuse_change_of_wallet_bet() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the wallet bet of round % of player % cannot change so', OLD.round_id, OLD.player_key
@@ -54,7 +56,10 @@ END $$;
 CREATE TRIGGER only_forward BEFORE UPDATE ON wallet_bets
     FOR EACH ROW WHEN (OLD.resolved_at IS NOT NULL OR OLD.releasing > NEW.releasing OR NEW.asks < OLD.asks
         OR (NEW.player_key, NEW.round_id, NEW.game_id, NEW.stake, NEW.currency, NEW.transaction_id)
-            <> (OLD.player_key, OLD.round_id, OLD.game_id, OLD.stake, OLD.currency, OLD.transaction_id))
+            <> (OLD.player_key, OLD.round_id, OLD.game_id, OLD.stake, OLD.currency, OLD.transaction_id)
+        OR NEW.bet IS DISTINCT FROM OLD.bet
+        OR (OLD.releasing AND (NEW.release_code, NEW.release_detail)
+            IS DISTINCT FROM (OLD.release_code, OLD.release_detail)))
     EXECUTE FUNCTION refuse_change_of_wallet_bet();
 CREATE TRIGGER never_deleted BEFORE DELETE ON wallet_bets
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -154,8 +159,13 @@ BEGIN
         WHEN v_open_round IS NOT NULL THEN 'round-open'
     END;
     IF v_refusal IS NULL THEN
-        INSERT INTO wallet_bets (player_key, round_id, game_id, stake, currency, transaction_id)
-        VALUES (p_player_key, p_round_id, p_game_id, p_stake, p_currency, p_transaction_id);
+        INSERT INTO wallet_bets (player_key, round_id, game_id, stake, currency, transaction_id, bet)
+        VALUES (p_player_key, p_round_id, p_game_id, p_stake, p_currency, p_transaction_id, jsonb_build_object(
+            'key', jsonb_build_object('operator_id', p_operator_id, 'player_key', p_player_key,
+                                      'round_id', p_round_id),
+            'player_id', p_player_id, 'account_id', p_account_id, 'session_id', p_session_id,
+            'game_id', p_game_id, 'game_version', p_game_version, 'currency', p_currency, 'stake', p_stake,
+            'mode', p_mode, 'choice', p_choice, 'request_id', p_request_id));
         RETURN QUERY SELECT NULL::round_view, 'ask'::text;
         RETURN;
     END IF;
@@ -249,26 +259,27 @@ BEGIN
     WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
 END $$;
 
--- Before the wallet is told a win: outcome and win are committed, and the round is `settling`. From here on it is
--- never released. A round that has a result, or has ended, is answered as it stands; so is one that is being
--- released, and it is still `pending` then. A round of our own ledger is settled at once.
+-- Before the wallet is told a win: outcome and win are committed, and the round is `settling`. From here on only
+-- a person releases it. A round that has a result, or has ended, is answered as it stands; so is one that is being
+-- released, and it is marked so: the wallet must not be told the win. A round of our own ledger is settled at once.
 CREATE FUNCTION record_wallet_result(
     p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint
-) RETURNS TABLE (closed round_view, event_data text) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (closed round_view, event_data text, being_released boolean) LANGUAGE plpgsql AS $$
 DECLARE
     b wallet_bets;
 BEGIN
     PERFORM 1 FROM players WHERE id = p_player_key FOR NO KEY UPDATE;
     SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT * FROM settle_round(p_player_key, p_round_id, p_outcome, p_win);
+        RETURN QUERY SELECT s.closed, s.event_data, false
+        FROM settle_round(p_player_key, p_round_id, p_outcome, p_win) s;
         RETURN;
     END IF;
     IF NOT b.releasing AND p_outcome IS NOT NULL THEN
         UPDATE rounds SET state = 'settling', outcome = p_outcome, win = p_win
         WHERE player_key = p_player_key AND round_id = p_round_id AND state = 'pending';
     END IF;
-    RETURN QUERY SELECT v, NULL::text FROM round_view v
+    RETURN QUERY SELECT v, NULL::text, b.releasing AND b.resolved_at IS NULL FROM round_view v
     WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no round % of player % to settle', p_round_id, p_player_key
@@ -278,7 +289,8 @@ END $$;
 
 -- Before the wallet is told a rollback: the point where a round's way to void is decided. `verdict` is `rollback`
 -- (the wallet must be told, then release_round closes the round) or `stands` with the round: it has ended, or
--- its result is recorded, or the wallet was never asked for its stake, so that the void is complete.
+-- its result is recorded and no person has decided to release it all the same, or the wallet was never asked for
+-- its stake, so that the void is complete. The first decision's code and detail are those of the void round.
 CREATE FUNCTION begin_wallet_release(
     p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
     p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
@@ -298,11 +310,12 @@ BEGIN
     END IF;
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id AND v.state <> 'pending';
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id AND v.state <> 'pending'
+      AND NOT (v.state = 'settling' AND b.releasing);
     IF FOUND THEN
         RETURN;
     END IF;
-    UPDATE wallet_bets SET releasing = true
+    UPDATE wallet_bets SET releasing = true, release_code = p_failure_code, release_detail = p_failure_detail
     WHERE player_key = p_player_key AND round_id = p_round_id AND NOT releasing;
     RETURN QUERY SELECT NULL::round_view, 'rollback'::text;
 END $$;

@@ -5,8 +5,8 @@
 --
 -- A round whose money an operator's wallet keeps is released the same way, with p_rolled_back, once the wallet
 -- has taken the bet back: what was collected returns to the wallet. It is refused unless begin_wallet_release
--- came first, or the wallet refused the win of a recorded result because the bet was rolled back there. Without
--- p_rolled_back such a round is refused, for its bet may stand.
+-- or a person came first, or the wallet refused the win of a recorded result because the bet was rolled back there.
+-- Whoever decided first gave the reason. Without p_rolled_back such a round is refused, for its bet may stand.
 CREATE FUNCTION release_round(
     p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
     p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
@@ -39,12 +39,18 @@ BEGIN
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
 
+    IF p_rolled_back AND b.release_code IS NOT NULL THEN
+        p_failure_code := b.release_code;
+        p_failure_detail := b.release_detail;
+    END IF;
+
     IF v_found THEN
         v_held := r.stake;
         v_returned := CASE WHEN p_rolled_back THEN r.stake ELSE 0 END;
     END IF;
+    -- A round's stake is held on the account that it was reserved on, whatever the bet names now.
     UPDATE accounts SET held = held - v_held, balance = balance - v_returned
-    WHERE id = p_account_id AND player_key = p_player_key
+    WHERE id = CASE WHEN v_found THEN r.account_id ELSE p_account_id END AND player_key = p_player_key
     RETURNING balance - held INTO STRICT v_available;
     IF v_returned > 0 THEN
         PERFORM post_transfer(p_player_key, 'returned', p_round_id, r.account_id,

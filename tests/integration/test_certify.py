@@ -269,6 +269,17 @@ def sign_for_the_content(request: Request) -> None:
         return
 
 
+def pass_over_the_call(request: Request) -> None:
+    """A body is taken for what its path says, whatever it says itself."""
+    try:
+        verify([KEY], request.headers, request.body, now=time.time)
+        body = json.loads(request.body)
+    except (WebhookRefused, ValueError):
+        return
+    request.body = json.dumps({**body, "call": request.path.removeprefix("/")}).encode()
+    resign(request)
+
+
 def make_positive(request: Request) -> None:
     """A negative amount is taken for one without its sign."""
     body = json.loads(request.body)
@@ -337,6 +348,7 @@ DEFECTS = {
     "ids over all players": Defect({15, 34}, OneSpaceOfIds),
     "win refused for its session": Defect({24}, RefusesWinsOfEndedSessions),
     "bet on an ended session taken": Defect({24}, TakesBetsOnEndedSessions),
+    "call not compared": Defect({42}, receive=pass_over_the_call),
     "negative amount accepted": Defect({8}, receive=make_positive),
     "wrong balance without funds": Defect({7}, SaysAnotherBalance),
     "any currency": Defect({31}, TakesAnyCurrency),
@@ -379,7 +391,7 @@ async def test_the_reference_wallet_passes_every_case(tmp_path: Path) -> None:
     assert (done.returncode, said["failed"], said["not_asked"]) == (0, [], []), done.stdout
     assert [case["number"] for case in said["cases"]] == [case.number for case in cases.CASES]
     assert [case["notes"] for case in said["cases"] if case["notes"]] == []
-    assert {case.number for case in cases.CASES} | cases.ELSEWHERE.keys() == set(range(1, 42))
+    assert {case.number for case in cases.CASES} | cases.ELSEWHERE.keys() == set(range(1, 43))
     assert wallet.secret not in done.stdout + done.stderr + page.read_text()
 
 

@@ -34,7 +34,7 @@ from tests.support.ledger import Seat
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.directory import WalletVault
 from wallet.operator import transaction_id
-from workers import round_worker
+from workers import round_worker, wallets
 
 BALANCE: Final = 10_000  # minor units
 STAKE: Final = 100
@@ -177,9 +177,13 @@ async def bench(services: Services, database: Database, temporal: Client) -> Asy
         pool = BreakingPool(resources.database.pool)
         breaking = dataclasses.replace(
             resources,
-            database=dataclasses.replace(resources.database, pool=pool),  # type: ignore[arg-type]
+            database=dataclasses.replace(resources.database, pool=pool),
         )
-        async with round_worker.running(temporal, breaking, Registry.load(settings.games), _nobody_waits):
+        registry = Registry.load(settings.games)
+        async with (
+            wallets.opened(breaking) as at_operators,
+            round_worker.running(temporal, breaking, registry, at_operators, _nobody_waits),
+        ):
             yield Bench(temporal, settings.task_queue, pool, database, services.keyring, wallet, operator_id)
 
 
@@ -210,6 +214,7 @@ async def test_a_round_interrupted_at_any_statement_comes_to_its_one_end(
     await asyncio.gather(*checks)
     for each in breaks:
         assert each.fired == 1, each
+        assert each.place is not None
         assert each.executed[: each.place + 1] == list(statements[: each.place + 1])
 
 

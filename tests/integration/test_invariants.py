@@ -219,6 +219,7 @@ CORRUPTIONS: Final = (
     ),
     Corruption("guards-in-place", "a trigger is off", "ALTER TABLE rounds DISABLE TRIGGER final_is_final"),
     Corruption("guards-in-place", "a trigger is gone", "DROP TRIGGER append_only ON postings"),
+    Corruption("guards-in-place", "an account may begin with money", "DROP TRIGGER begins_empty ON accounts"),
     Corruption(
         "chains-hold",
         "a transfer was edited",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -108,6 +109,26 @@ async def test_a_reserve_that_arrives_after_its_release_holds_nothing(database: 
     assert await seat.reserve(bet) == tombstone
     assert await seat.money() == (1_000, 0)
     assert [e["type"] for e in await seat.events()] == ["round.void"]
+
+
+async def test_a_release_frees_the_account_of_the_round_whatever_the_bet_names(database: Database) -> None:
+    """The interleaving: a release that names another account of the player meets another hold there."""
+    euros = await take_seat(database, balance=1_000)
+    dollars = await take_seat(
+        database,
+        operator_id=euros.session.operator_id,
+        player_id=euros.session.player_id,
+        game_id="fruit-lines",
+        currency="USD",
+        balance=1_000,
+    )
+    bet = euros.bet()
+    await euros.reserve(bet)
+    await dollars.reserve(dollars.bet())
+    other = replace(bet, account_id=dollars.session.account_id)
+    assert other.account_id != bet.account_id
+    assert (await euros.release(other)).balance == 1_000
+    assert (await euros.money(), await dollars.money()) == ((1_000, 0), (1_000, 100))
 
 
 async def test_a_settle_without_a_reserve_is_refused(database: Database) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
@@ -14,10 +14,25 @@ import pytest
 from sqlalchemy import make_url, text
 
 from bench.earlier import load_earlier_rounds, player_ids
+from contracts.interventions import Action, InterveneRequest, Intervention, InterventionVerdict
 from contracts.movements import StatementFilter
 from contracts.rounds import Bet, RoundState
 from contracts.views import RoundFilter
-from storage import history, operators, outbox, players, rounds, sessions, statement, statistics, timeline
+from storage import (
+    history,
+    incidents,
+    interventions,
+    operators,
+    outbox,
+    players,
+    reconciliation,
+    rounds,
+    sessions,
+    settling,
+    statement,
+    statistics,
+    timeline,
+)
 from storage.database import Database, open_database
 from storage.migrate import upgrade
 from storage.statistics import RoundFact
@@ -30,6 +45,7 @@ MANY: Final = ((25, 200), (600, 25))
 OTHER: Final = "other"
 OPERATOR: Final = "measured"
 PAGE: Final = 20
+LATER: Final = timedelta(minutes=1)
 # A plan may look up the seed of each round of a page, or keep the seed it found; and planning itself looks at
 # the ends of an index. A walk over earlier rounds, be it of one player, reads far more.
 ALLOWANCE: Final = 50
@@ -218,6 +234,16 @@ async def timeline_of_a_round(house: House) -> None:
     await timeline.record(pool, found.key)
 
 
+async def decision_about_a_round(house: House) -> None:
+    pool, key = house.database.pool, house.earlier.key
+    (found,) = await interventions.find(pool, key.round_id, operator_id=OPERATOR, player_id=None, limit=2)
+    decision = Intervention(
+        intervention_id=str(uuid4()), action=Action.VOID, reason="too late", actor="key:tests"
+    )
+    decided = await interventions.intervene(pool, InterveneRequest(bet=found.bet, intervention=decision))
+    assert decided.verdict is InterventionVerdict.REFUSED
+
+
 async def balance(house: House) -> None:
     await house.seat.money()
 
@@ -280,6 +306,10 @@ async def sweep(house: House) -> None:
     assert (await outbox.backlog(house.database.pool)).waiting == 0
 
 
+async def rounds_that_are_settling(house: House) -> None:
+    await settling.settling(house.database.pool)
+
+
 async def statistics_write(house: House) -> None:
     fresh = await statistics.apply(house.database.pool, [_fact(str(uuid4())), _fact(house.event_id)])
     assert fresh == 1
@@ -297,14 +327,49 @@ def _fact(event_id: str) -> RoundFact:
     )
 
 
+async def reconciliation_of_open_rounds(house: House) -> None:
+    now = datetime.now(UTC)
+    bet = house.seat.bet()
+    await house.seat.reserve(bet)
+    found = await reconciliation.open_rounds(house.database.pool, after=(0, ""), before=now + LATER)
+    assert [standing.key for standing in found] == [bet.key]
+    assert await reconciliation.unanswered_bets(house.database.pool, after=(0, ""), before=now) == []
+    await house.seat.release(bet)
+
+
+async def reconciliation_of_events(house: House) -> None:
+    """A page of the newest events, and one event."""
+    pool = house.database.pool
+    newest = await pool.fetchval("SELECT max(id) FROM outbox")
+    await reconciliation.first_event(pool)
+    found = await reconciliation.events(pool, after=newest - PAGE, before=datetime.now(UTC) + LATER)
+    assert 0 < len(found) <= PAGE
+    event = await reconciliation.event(pool, house.event_id)
+    assert event is not None
+    assert event.applied
+
+
+async def reconciliation_with_wallets(house: House) -> None:
+    pool, key = house.database.pool, house.earlier.key
+    await reconciliation.first_attempt(pool)
+    assert await reconciliation.attempts(pool, after=0, before=datetime.now(UTC)) == []
+    assert await reconciliation.standing(pool, key) is not None
+    found = await reconciliation.wallet_round(
+        pool, operator_id=OPERATOR, player_id=house.seat.session.player_id, round_id=key.round_id
+    )
+    assert found is None
+
+
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *(settled_round, void_round, declined_round, repeated_reserve, repeated_settle),
     *(a_round, first_page, page_in_the_middle),
     *(operators_first_page, operators_page_in_the_middle),
     *(operators_search_by_round, operators_search_by_state, timeline_of_a_round),
+    decision_about_a_round,
     *(balance, deposit, withdrawal, session, new_session),
     *(statement_first_page, statement_page_in_the_middle, statement_of_a_moment, statement_of_a_quiet_wallet),
-    *(find_event, sweep, statistics_write),
+    *(find_event, sweep, rounds_that_are_settling, statistics_write),
+    *(reconciliation_of_open_rounds, reconciliation_of_events, reconciliation_with_wallets),
 )
 
 
@@ -321,7 +386,21 @@ async def test_reads_no_more_after_many_rounds(operation: Operation, few: House,
 ONE_ROW: Final = {sessions.ANY_SEED}
 STATEMENTS: Final = {
     f"{module.__name__}.{name}": value
-    for module in (operators, outbox, players, rounds, sessions, statement, statistics, timeline)
+    for module in (
+        *(
+            incidents,
+            interventions,
+            operators,
+            outbox,
+            players,
+            reconciliation,
+            rounds,
+            sessions,
+            settling,
+            statement,
+        ),
+        *(statistics, timeline),
+    )
     for name, value in vars(module).items()
     if re.match("[A-Z]", name) and isinstance(value, str) and " " in value and value not in ONE_ROW
 }

@@ -31,7 +31,7 @@ from tests.conftest import Services
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.operator import transaction_id
-from workers import round_worker
+from workers import round_worker, wallets
 
 OPENING: Final = 10_000
 STAKE: Final = 100
@@ -179,7 +179,10 @@ async def casino(services: Services, database: Database, wallet: RunningWallet) 
     waiting_room, registry = WaitingRoom(), Registry.load(settings.games)
     async with open_resources(settings) as resources:
         client = await connect_temporal(settings, resources.keyring)
-        async with round_worker.running(client, resources, registry, waiting_room.deliver):
+        async with (
+            wallets.opened(resources) as operators_wallets,
+            round_worker.running(client, resources, registry, operators_wallets, waiting_room.deliver),
+        ):
             desk = BetDesk(
                 client,
                 Rounds(resources.database),

@@ -494,6 +494,67 @@ async def test_a_dead_wallet_does_not_delay_another(wallets: OperatorWallets) ->
         assert codes.count("wallet-busy") == 50 - LIMITS.calls
 
 
+class Counts:
+    """A Watch that keeps what it heard."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+        self.took_s: list[float] = []
+        self.changes: list[int] = []
+        self.open: dict[str, bool] = {}
+
+    def asked(self, request: WalletRequest, verdict: WalletVerdict, *, took_s: float) -> None:
+        self.outcomes.append(f"{request.operator_id} {request.call} {verdict}")
+        self.took_s.append(took_s)
+
+    def not_asked(self, request: WalletRequest) -> None:
+        self.outcomes.append(f"{request.operator_id} {request.call} not-asked")
+
+    def waiting(self, operator_id: str, change: int) -> None:
+        self.changes.append(change)
+
+    def breaker(self, operator_id: str, *, is_open: bool) -> None:
+        self.open[operator_id] = is_open
+
+
+async def test_every_call_is_counted_with_its_outcome_and_the_breaker_shown() -> None:
+    counts = Counts()
+    wallets = OperatorWallets(DIALECTS, watch=counts)
+    refusal = answer(json.dumps({"code": "player-blocked"}).encode(), "403 Forbidden")
+    async with wallet(says(answer())) as served:
+        small = config(served.url, limits=replace(LIMITS, unknowns=2))
+        await wallets.call(small, BET)
+        assert counts.open == {"acme": False}
+        served.say = says(refusal)
+        await wallets.call(small, BET)
+        served.say = says(answer(b"", "503 Service Unavailable"))
+        for _ in range(3):
+            await wallets.call(small, BET)
+        assert counts.open == {"acme": True}
+        served.say = says(answer())
+        await asyncio.sleep(LIMITS.pause_s)
+        await wallets.call(small, BET)
+        assert counts.open == {"acme": False}
+    verdicts = [outcome.removeprefix("acme bet ") for outcome in counts.outcomes]
+    assert verdicts == ["accepted", "refused", "unknown", "unknown", "not-asked", "accepted"]
+    assert len(counts.took_s) == 5
+    assert (set(counts.changes), sum(counts.changes)) == ({1, -1}, 0)
+    await wallets.aclose()
+
+
+async def test_a_call_that_nobody_waits_for_any_more_is_counted_as_unknown() -> None:
+    counts = Counts()
+    wallets = OperatorWallets(DIALECTS, watch=counts)
+    async with wallet(says(b"", pause_s=60)) as served:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await wallets.call(config(served.url), BET)
+        assert served.requests
+    assert counts.outcomes == ["acme bet unknown"]
+    assert 0.05 < counts.took_s[0] < LIMITS.read_s
+    await wallets.aclose()
+
+
 async def test_the_breaker_opens_and_lets_the_wallet_recover(wallets: OperatorWallets) -> None:
     broken = answer(b"", "503 Service Unavailable")
     async with wallet(says(broken)) as served:

@@ -57,7 +57,8 @@ class WalletSeat:
         )
 
     async def record(self, bet: Bet, win: int = 250) -> Settlement:
-        return await operator_wallets.record_result(self.pool, bet.key, Resolution(outcome=OUTCOME, win=win))
+        resolution = Resolution(outcome=OUTCOME, win=win)
+        return (await operator_wallets.record_result(self.pool, bet.key, resolution))[0]
 
     async def close(self, bet: Bet, balance: int | None = 1_150) -> Settlement:
         return await operator_wallets.close(self.pool, bet.key, balance=balance)
@@ -341,6 +342,25 @@ async def test_a_release_is_not_completed_before_it_was_decided(seat: WalletSeat
         await seat.release(bet)
     await seat.begin_release(bet)
     await seat.release(bet)
+
+
+async def test_a_release_returns_the_stake_from_the_account_of_the_round(seat: WalletSeat) -> None:
+    """Whatever account of the player the bet names: what was collected there is not another round's."""
+    dollars = await take_seat(
+        seat.seat.database,
+        operator_id=OPERATOR,
+        player_id=seat.seat.session.player_id,
+        game_id="fruit-lines",
+        currency="USD",
+    )
+    bet, other = seat.bet(), WalletSeat(dollars).bet()
+    await seat.pending(bet)
+    await WalletSeat(dollars).pending(other)
+    await seat.begin_release(bet)
+    await seat.release(replace(bet, account_id=dollars.session.account_id))
+    assert (await seat.seat.money(), await dollars.money()) == ((0, 0), (100, 100))
+    await WalletSeat(dollars).begin_release(other)
+    await WalletSeat(dollars).release(other)
 
 
 async def test_a_win_that_the_wallet_refuses_as_rolled_back_ends_void_and_keeps_its_outcome(

@@ -196,6 +196,44 @@ async def test_croupier_may_sign_with_a_key_of_its_own() -> None:
         assert (status, body["balance"]) == (200, 400)
 
 
+# Which call was signed
+
+
+async def test_a_signed_win_that_is_sent_as_a_rollback_or_a_bet_moves_nothing(
+    wallet: RunningWallet, player: str
+) -> None:
+    """The interleaving: somebody on the way holds a genuine win up, and sends its very bytes elsewhere."""
+    stake = bet(100, player_id=player)
+    await wallet.call("bet", stake)
+    captured = win(stake, 5_000)
+    content = json.dumps(captured).encode()
+    headers = wallet.signed(content, message_id=captured["transaction_id"])
+    for call in ("rollback", "bet", "authenticate", "balance"):
+        assert await post(wallet, call, content, headers) == (422, refused("invalid")), call
+    assert wallet.balance(player) == FUNDS - 100
+    assert await post(wallet, "win", content, headers) == (
+        200,
+        {
+            "balance": FUNDS + 4_900,
+            "currency": "EUR",
+            "transaction_id": str(wallet.book.statement(transaction_id=captured["transaction_id"])[0].number),
+            "duplicate": False,
+        },
+    )
+
+
+async def test_a_body_that_does_not_say_its_call_is_refused(wallet: RunningWallet, player: str) -> None:
+    stake = bet(100, player_id=player)
+    for said_call in ("win", "", None, "BET", ["bet"]):
+        wrong = {**stake, "call": said_call}
+        assert said(await wallet.call("bet", wrong)) == (422, refused("invalid")), said_call
+    silent = json.dumps({name: value for name, value in stake.items() if name != "call"}).encode()
+    assert await post(wallet, "bet", silent, wallet.signed(silent)) == (422, refused("invalid"))
+    asked = json.dumps({"call": "balance", **subject(player_id=player)}).encode()
+    assert await post(wallet, "authenticate", asked, wallet.signed(asked)) == (422, refused("invalid"))
+    assert wallet.balance(player) == FUNDS
+
+
 # Nonsense
 
 
@@ -323,7 +361,7 @@ async def test_a_statement_is_read_on_until_its_end(wallet: RunningWallet, playe
 
 
 def _as_request(body: dict[str, Any]) -> WalletRequest:
-    return WalletRequest(call=WalletCall.BET, **body)
+    return WalletRequest(**{**body, "call": WalletCall(body["call"])})
 
 
 # The control interface

@@ -14,7 +14,7 @@ from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequ
 from storage import operator_wallets, rounds
 from storage.database import Database
 from tests.support.ledger import OUTCOME, Seat, take_seat
-from wallet.interface import WalletConflict, WalletPending, WalletUncertain
+from wallet.interface import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 from wallet.ledger import LedgerWallet
 from wallet.operator import OperatorWallet, transaction_id
 from wallet.router import WalletRouter
@@ -185,7 +185,7 @@ async def test_a_settle_of_a_round_that_is_released_tells_the_wallet_nothing(tab
     await table.reserve(bet, ACCEPTED)
     with pytest.raises(WalletPending):
         await table.release(bet, TIMEOUT)
-    with pytest.raises(WalletPending, match="released"):
+    with pytest.raises(WalletReleasing, match="released"):
         await table.settle(bet)
     void = await table.release(bet, ACCEPTED)
     assert await table.settle(bet) == void

@@ -12,16 +12,21 @@ import pytest
 from pydantic import SecretStr
 
 from cli import operators as command
+from contracts.rounds import RoundState
+from contracts.wallet import WalletVerdict
 from runtime.settings import Settings
 from security.keyring import Keyring, UnknownKey
 from security.sealing import SealBroken
+from security.standard_webhooks import PublicKey
 from storage import operator_wallets, operators
 from storage.database import Database
 from storage.operator_wallets import StoredWallet
 from tests.conftest import Services
+from tests.support.conditions import until
 from tests.support.ledger import take_seat
+from tests.support.operator_wallet import PLAYER, running_wallet
 from wallet import dialect
-from wallet.directory import WalletDirectory, WalletVault, client_config
+from wallet.directory import LOOK_LIMIT_S, WalletDirectory, WalletVault, client_config
 from wallet.operator_http import OperatorWallets
 
 SECRET: Final = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -115,6 +120,15 @@ async def test_a_wallet_of_nobody_is_not_set(settings: Settings) -> None:
         await command.store(settings, wanted("nobody"), (SECRET,))
 
 
+def test_a_wallet_that_shares_no_secret_is_set_with_the_key_that_it_checks_by(
+    settings: Settings, services: Services, operator_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.set_wallet(settings, wanted(operator_id, dialect="rgs_micro"), None) == 0
+    said = capsys.readouterr().out.split()[-1]
+    signing = services.keyring.events.signing_key()
+    PublicKey.parse(said).key.verify(signing.sign(b"a call"), b"a call")
+
+
 def test_a_secret_comes_from_a_file_and_is_never_shown(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +160,43 @@ async def test_a_worker_hears_of_a_wallet_and_of_its_change(
         assert directory.wallets[operator_id] is not first
 
 
+def look(operator_id: str, player_id: str = PLAYER) -> dict[str, str]:
+    return {"operator_id": operator_id, "player_id": player_id, "session_id": "s", "currency": "EUR"}
+
+
+async def test_a_crowd_that_looks_at_balances_leaves_the_wallet_room_for_bets(
+    settings: Settings, services: Services, database: Database, operator_id: str
+) -> None:
+    """The interleaving: every look hangs, and a bet comes. Four calls may be under way, one of them looks."""
+    vault = WalletVault(services.keyring)
+    async with running_wallet("--new-players", "500") as wallet:
+        await command.store(
+            settings, wanted(operator_id, url=wallet.url, local=True, calls=4), (wallet.secret,)
+        )
+        directory = WalletDirectory(database.pool, vault, DIALECTS, OperatorWallets(DIALECTS))
+        async with directory.kept_fresh():
+            assert (await directory.balance(**look(operator_id))).balance == 500
+            await wallet.set_faults(rates={"slow": 1}, only=["balance"], slow_s=60)
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            looks = [asyncio.create_task(directory.balance(**look(operator_id))) for _ in range(12)]
+
+            async def hanging() -> bool:
+                return bool((await wallet.faults())["under_way"])
+
+            await until(hanging)
+            seat = await take_seat(database, operator_id=operator_id)
+            pending = await directory.wallets[operator_id].reserve(seat.bet())
+            assert pending.state is RoundState.PENDING
+            assert not any(task.done() for task in looks)
+            assert (await wallet.faults())["under_way"] == 1
+            answers = await asyncio.gather(*looks)
+            assert {(answer.verdict, answer.code) for answer in answers} == {
+                (WalletVerdict.UNKNOWN, "timeout")
+            }
+            assert loop.time() - began < LOOK_LIMIT_S + 1
+
+
 async def test_a_wallet_that_cannot_be_used_is_no_reason_to_play_from_our_ledger(
     services: Services, database: Database, operator_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -166,3 +217,6 @@ async def test_a_wallet_that_cannot_be_used_is_no_reason_to_play_from_our_ledger
     seat = await take_seat(database, operator_id=operator_id)
     declined = await directory.wallets[operator_id].reserve(seat.bet())
     assert (declined.failure_code, declined.failure_detail) == ("wallet-failed", "not-set-up")
+    assert directory.keeps_money_of(operator_id)
+    looked = await directory.balance(**look(operator_id))
+    assert (looked.verdict, looked.code, looked.sent) == (WalletVerdict.UNKNOWN, "not-set-up", False)

@@ -60,6 +60,11 @@ def _command(event: HistoryEvent) -> Iterator[str]:
             yield f"{step}: local activity" + (" (it failed)" if marker.HasField("failure") else "")
         case "activity_task_scheduled_event_attributes":
             yield f"{event.activity_task_scheduled_event_attributes.activity_type.name}: activity"
+        case (
+            "workflow_execution_update_accepted_event_attributes"
+            | "workflow_execution_update_completed_event_attributes"
+        ):
+            yield EventType.Name(event.event_type).removeprefix("EVENT_TYPE_WORKFLOW_EXECUTION_").lower()
         case "activity_task_cancel_requested_event_attributes":
             yield "cancel that activity"
         case (

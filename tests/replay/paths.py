@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from contracts.interventions import Action
 from contracts.rounds import Resolution, SettleRequest
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Meddles, Refuses
-from tests.workflow.stage import Ended, Stage, heard, within
+from tests.workflow.stage import Ended, Stage, heard, intervene, within
 from tests.workflow.world import WIN
 
 Path = Callable[[Stage], Awaitable[Ended]]
@@ -149,6 +150,22 @@ async def settle_refused(stage: Stage) -> Ended:
     return await stage.play(whole=False)
 
 
+async def retried_by_a_person(stage: Stage) -> Ended:
+    return await _decided(stage, Action.RETRY_NOW)
+
+
+async def paid_outside(stage: Stage) -> Ended:
+    return await _decided(stage, Action.PAID_OUTSIDE)
+
+
+async def refunded_outside(stage: Stage) -> Ended:
+    return await _decided(stage, Action.REFUNDED_OUTSIDE)
+
+
+async def voided_when_on_record(stage: Stage) -> Ended:
+    return await _decided(stage, Action.VOID)
+
+
 PATHS: Final[dict[str, Path]] = {
     path.__name__: path
     for path in (
@@ -178,6 +195,10 @@ PATHS: Final[dict[str, Path]] = {
         cancelled_when_unconfirmed,
         cancelled_too_late,
         settle_refused,
+        retried_by_a_person,
+        paid_outside,
+        refunded_outside,
+        voided_when_on_record,
     )
 }
 
@@ -205,3 +226,16 @@ async def _cancelled_at(stage: Stage, step: str) -> Ended:
         await heard(handle)
         hangs.go.set()
         return await stage.end(handle)
+
+
+async def _decided(stage: Stage, action: Action) -> Ended:
+    """By a person, while the wallet says nothing to the win that is on record."""
+    _leave_the_one_go(stage)
+    stage.set(Meddles(step="reserve", way=PATIENT, act=lambda: _on_record(stage)))
+    hangs = stage.set(Hangs(step="settle", way=PATIENT))
+    async with stage.playing() as handle:
+        await within(hangs.reached)
+        await intervene(handle, stage.decision(action))
+        ended = await stage.end(handle)
+        hangs.go.set()
+        return ended

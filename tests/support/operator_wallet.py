@@ -139,8 +139,8 @@ class RunningWallet:
     # Calling it
 
     async def call(self, call: str, body: dict[str, Any], *, timeout_s: float = 10) -> httpx.Response:
-        """A call with a signature that fits."""
-        content = json.dumps(body).encode()
+        """A call with a signature that fits; the body says which call it is, unless it says another."""
+        content = json.dumps({"call": call, **body}).encode()
         headers = self.signed(content, message_id=body.get("transaction_id"))
         return await self.client.post(
             f"{self.url}/{call}", content=content, headers=headers, timeout=timeout_s
@@ -184,23 +184,23 @@ def new_secret() -> str:
 
 def bet(amount: int = 100, **fields: Any) -> dict[str, Any]:
     """A bet's body, with ids of its own unless given."""
-    return {**_movement(), "amount": amount, **fields}
+    return {**_movement("bet"), "amount": amount, **fields}
 
 
 def win(of: dict[str, Any] | None, amount: int = 250, **fields: Any) -> dict[str, Any]:
     """The win of a bet, or one by promotion."""
     ids = {"round_id": of["round_id"], "player_id": of["player_id"]} if of else {}
     bet_id = of["transaction_id"] if of else None
-    return {**_movement(), **ids, "amount": amount, "bet_transaction_id": bet_id, **fields}
+    return {**_movement("win"), **ids, "amount": amount, "bet_transaction_id": bet_id, **fields}
 
 
 def rollback(of: dict[str, Any], **fields: Any) -> dict[str, Any]:
     ids = {"round_id": of["round_id"], "player_id": of["player_id"]}
-    return {**_movement(), **ids, "bet_transaction_id": of["transaction_id"], **fields}
+    return {**_movement("rollback"), **ids, "bet_transaction_id": of["transaction_id"], **fields}
 
 
 def subject(**fields: Any) -> dict[str, Any]:
-    """The body of `authenticate` and `balance`."""
+    """The body of `authenticate` and `balance`, which does not say yet which of them it is."""
     return {
         "operator_id": OPERATOR,
         "player_id": PLAYER,
@@ -210,8 +210,9 @@ def subject(**fields: Any) -> dict[str, Any]:
     }
 
 
-def _movement() -> dict[str, Any]:
+def _movement(call: str) -> dict[str, Any]:
     return {
+        "call": call,
         **subject(),
         "transaction_id": str(uuid4()),
         "round_id": uuid4().hex,

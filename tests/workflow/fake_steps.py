@@ -11,7 +11,8 @@ from temporalio.exceptions import ApplicationError
 from activities.play import PlayStep
 from contracts import steps
 from contracts.events import RecordedEvent
-from contracts.failures import LEDGER_CONFLICT
+from contracts.failures import LEDGER_CONFLICT, WALLET_RELEASING
+from contracts.interventions import Intervened, InterveneRequest
 from contracts.rounds import (
     Bet,
     EmitRequest,
@@ -23,7 +24,7 @@ from contracts.rounds import (
     Terminal,
 )
 from tests.workflow.faults import PATIENT, SHORT, Fault
-from tests.workflow.world import NothingReserved, World
+from tests.workflow.world import NothingReserved, Releasing, World
 
 T = TypeVar("T")
 
@@ -45,7 +46,10 @@ class FakeSteps:
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
-        return [self._one_go.play, self.reserve, self.resolve, self.settle, self.release, self.emit]
+        return [
+            *(self._one_go.play, self.reserve, self.resolve, self.settle, self.release, self.emit),
+            self.intervene,
+        ]
 
     @activity.defn(name=steps.RESERVE.name)
     async def reserve(self, bet: Bet) -> Reservation:
@@ -65,6 +69,8 @@ class FakeSteps:
             return await self._take(steps.SETTLE.name, lambda: self._world.settle(request))
         except NothingReserved:
             raise ApplicationError("nothing reserved", type=LEDGER_CONFLICT, non_retryable=True) from None
+        except Releasing:
+            raise ApplicationError("releasing", type=WALLET_RELEASING, non_retryable=True) from None
 
     @activity.defn(name=steps.RELEASE.name)
     async def release(self, request: ReleaseRequest) -> Terminal:
@@ -73,6 +79,10 @@ class FakeSteps:
     @activity.defn(name=steps.EMIT.name)
     async def emit(self, request: EmitRequest) -> bool:
         return await self._take(steps.EMIT.name, lambda: self._world.emit(request))
+
+    @activity.defn(name=steps.INTERVENE.name)
+    async def intervene(self, request: InterveneRequest) -> Intervened:
+        return await self._take(steps.INTERVENE.name, lambda: self._world.intervene(request))
 
     async def emit_now(self, event: RecordedEvent) -> None:
         await self._take(steps.EMIT.name, lambda: self._world.publish(event))

@@ -1,11 +1,13 @@
 """A stage for one round: the real workflow on a real Temporal server, with fake steps around it."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+from uuid import uuid4
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -19,8 +21,9 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import Replayer, Worker
 
+from contracts.interventions import Action, Intervened, Intervention
 from contracts.rounds import Bet, Played, RoundClosed, RoundKey
-from contracts.steps import ROUND_WORKFLOW
+from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
 from tests.workflow.fake_steps import FakeSteps
 from tests.workflow.faults import Fault
 from tests.workflow.server import PLAIN
@@ -161,11 +164,27 @@ class Stage:
         await Replayer(workflows=[RoundWorkflow], data_converter=PLAIN).replay_workflow(history)
         return Ended(status=description.status, closed=closed, failure=failure, history=history)
 
+    def decision(self, action: Action, **changes: Any) -> Intervention:
+        """A person's, with an id of its own."""
+        decision = Intervention(
+            intervention_id=str(uuid4()), action=action, reason="ticket 4711", actor="key:tests"
+        )
+        return dataclasses.replace(decision, **changes)
+
     @asynccontextmanager
     async def playing(self) -> AsyncIterator[Handle]:
         """A round under way, for a test that does something to it before its `end`."""
         async with self.worker():
             yield await self.start()
+
+
+async def intervene(handle: Handle, decision: Intervention) -> Intervened:
+    """As the ingress puts a person's decision to a round that runs."""
+    async with asyncio.timeout(STUCK_S):
+        intervened: Intervened = await handle.execute_update(
+            INTERVENE_UPDATE, decision, id=decision.intervention_id, result_type=Intervened
+        )
+    return intervened
 
 
 async def within(event: asyncio.Event) -> None:

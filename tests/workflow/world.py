@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from contracts.events import RecordedEvent
-from contracts.failures import INSUFFICIENT_FUNDS
+from contracts.failures import INSUFFICIENT_FUNDS, VOIDED_BY_OPERATOR
+from contracts.interventions import Action, Intervened, InterveneRequest, InterventionVerdict
 from contracts.rounds import (
     Bet,
     DrawReference,
@@ -28,6 +29,10 @@ class NothingReserved(Exception):
     """A settle for a round that the ledger has never seen."""
 
 
+class Releasing(Exception):
+    """A settle for a round that is on its way to void."""
+
+
 @dataclass(kw_only=True)
 class LedgerRound:
     """A round as the ledger keeps it."""
@@ -38,6 +43,7 @@ class LedgerRound:
     event: RecordedEvent | None = None
     failure_code: str | None = None
     failure_detail: str | None = None
+    releasing: bool = False
 
     @property
     def event_id(self) -> str | None:
@@ -54,6 +60,7 @@ class World:
     rounds: dict[RoundKey, LedgerRound] = field(default_factory=dict)
     published: list[str] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
+    interventions: dict[str, InterventionVerdict] = field(default_factory=dict)
 
     def reserve(self, bet: Bet) -> Reservation:
         round_ = self.rounds.get(bet.key)
@@ -84,13 +91,12 @@ class World:
             raise NothingReserved
         if round_.state.final:
             return _terminal(round_), None
+        if round_.releasing:
+            raise Releasing
         if round_.state is not RoundState.SETTLING:
             assert request.resolution is not None, "nothing is on record"
             round_.win = request.resolution.win
-        self.held -= round_.bet.stake
-        self.balance += round_.win - round_.bet.stake
-        self._close(round_, RoundState.SETTLED)
-        self.effects.append("settle")
+        self._settle(round_)
         return _terminal(round_), round_.event
 
     def record(self, bet: Bet, win: int) -> None:
@@ -99,20 +105,58 @@ class World:
         round_.state, round_.win = RoundState.SETTLING, win
         self.effects.append("record")
 
+    def take_win(self, bet: Bet) -> None:
+        """As an operator's wallet does that took the win before it is told the rollback."""
+        round_ = self.rounds[bet.key]
+        round_.failure_code = None
+        self._settle(round_)
+
     def release(self, request: ReleaseRequest) -> Terminal:
         round_ = self.rounds.get(request.bet.key)
-        if round_ is not None and round_.state is RoundState.SETTLING:
+        if round_ is not None and round_.state is RoundState.SETTLING and not round_.releasing:
             return _terminal(round_)
         if round_ is None or not round_.state.final:
             if round_ is None:  # a tombstone: the reserve that comes late finds it and holds nothing
                 round_ = self.rounds[request.bet.key] = LedgerRound(bet=request.bet, state=RoundState.VOID)
             else:
                 self.held -= round_.bet.stake
-            round_.failure_code = request.failure_code
-            round_.failure_detail = request.failure_detail
+                round_.win = 0
+            if not round_.releasing:
+                round_.failure_code = request.failure_code
+                round_.failure_detail = request.failure_detail
             self._close(round_, RoundState.VOID)
             self.effects.append("release")
         return _terminal(round_)
+
+    def intervene(self, request: InterveneRequest) -> Intervened:
+        """A round whose result is on record is one at an operator's wallet."""
+        decided, round_ = request.intervention, self.rounds[request.bet.key]
+        if decided.intervention_id not in self.interventions:
+            at_wallet = round_.state is RoundState.SETTLING
+            allowed = (
+                not round_.state.final
+                and {
+                    Action.RETRY_NOW: True,
+                    Action.VOID: True,
+                    Action.PAID_OUTSIDE: at_wallet and not round_.releasing,
+                    Action.REFUNDED_OUTSIDE: at_wallet,
+                }[decided.action]
+            )
+            verdict = InterventionVerdict.ACCEPTED if allowed else InterventionVerdict.REFUSED
+            self.interventions[decided.intervention_id] = verdict
+            if allowed and decided.action is Action.PAID_OUTSIDE:
+                self._settle(round_)
+            if allowed and decided.action in (Action.VOID, Action.REFUNDED_OUTSIDE):
+                round_.releasing, round_.failure_code = True, VOIDED_BY_OPERATOR
+                if decided.action is Action.REFUNDED_OUTSIDE or not at_wallet:
+                    self.release(
+                        ReleaseRequest(bet=request.bet, failure_code=VOIDED_BY_OPERATOR, failure_detail="")
+                    )
+        return Intervened(
+            verdict=self.interventions[decided.intervention_id],
+            state=round_.state,
+            releasing=round_.releasing and not round_.state.final,
+        )
 
     def emit(self, request: EmitRequest) -> bool:
         """True when this call published the event, False when it had been before."""
@@ -140,6 +184,12 @@ class World:
         assert self.balance == OPENING_BALANCE + sum(won)
         events = [r.event_id for r in self.rounds.values() if r.event_id is not None]
         assert sorted(self.published) == sorted(events), "each terminal's event is published exactly once"
+
+    def _settle(self, round_: LedgerRound) -> None:
+        self.held -= round_.bet.stake
+        self.balance += round_.win - round_.bet.stake
+        self._close(round_, RoundState.SETTLED)
+        self.effects.append("settle")
 
     @staticmethod
     def _close(round_: LedgerRound, state: RoundState) -> None:

@@ -10,12 +10,12 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from api import game_routes, open_routes, operator_routes
+from api import game_routes, intervention_routes, open_routes, operator_routes
 from api.app import create_app
 from api.strict_json import StrictRoute
 
 TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Open"}
-ROUTERS = (open_routes.router, game_routes.router, operator_routes.router)
+ROUTERS = (open_routes.router, game_routes.router, operator_routes.router, intervention_routes.router)
 
 
 def routes() -> list[APIRoute]:
@@ -66,7 +66,7 @@ def test_every_pattern_means_the_same_to_a_client(described: dict[str, Any]) -> 
 
 def test_requests_are_described_as_closed_and_amounts_as_bounded_integers(described: dict[str, Any]) -> None:
     schemas = described["components"]["schemas"]
-    for name in ("PlaceBet", "Deposit", "MoneyIn", "OpenSession"):
+    for name in ("PlaceBet", "Deposit", "MoneyIn", "OpenSession", "VoidRound", "ResolveRound"):
         assert schemas[name]["additionalProperties"] is False
     for amount in (schemas["PlaceBet"]["properties"]["stake"], schemas["MoneyIn"]["properties"]["amount"]):
         assert (amount["type"], amount["exclusiveMinimum"], amount["maximum"]) == ("integer", 0, 2**53 - 1)

@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 
 from cli.round_history import HistoryReader
 from cli.timeline import Entry, Source, Timeline, WorkflowStory, ledger_entries, one_line
+from contracts.records import EventFact, RoundRecord, TransferFact
 from contracts.rounds import (
     Bet,
     DrawReference,
@@ -29,7 +30,6 @@ from contracts.rounds import (
 from contracts.views import RoundView
 from security.keyring import Keyring
 from security.payload_codec import data_converter
-from storage.timeline import EventFact, RoundRecord, TransferFact
 
 START = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 KEY = RoundKey(operator_id="acme", player_key=7, round_id="r-1")
@@ -114,7 +114,7 @@ def event(**changes: Any) -> EventFact:
 
 
 def record(view_: RoundView, *transfers: TransferFact, event: EventFact | None = None) -> RoundRecord:
-    return RoundRecord(view=view_, transfers=transfers, event=event)
+    return RoundRecord(view=view_, transfers=transfers, attempts=(), interventions=(), event=event)
 
 
 def story(**changes: Any) -> WorkflowStory:

@@ -98,6 +98,29 @@ async def test_who_finds_no_place_waits_and_is_then_refused() -> None:
         pass
 
 
+async def test_who_waits_is_counted_until_it_has_a_place_or_gives_up() -> None:
+    heard: list[int] = []
+    bulkhead = Bulkhead(places=1, wait_s=0.02, waiting=heard.append)
+    async with bulkhead.place():
+        assert heard == [+1, -1]
+        refused = asyncio.create_task(_enter(bulkhead))
+        await asyncio.sleep(0)
+        assert sum(heard) == 1
+        with pytest.raises(WalletBusy):
+            await refused
+        left = asyncio.create_task(_enter(bulkhead))
+        await asyncio.sleep(0)
+        assert sum(heard) == 1
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)
+    assert sum(heard) == 0
+
+
+async def _enter(bulkhead: Bulkhead) -> None:
+    async with bulkhead.place():
+        pass
+
+
 async def test_a_place_that_comes_free_in_time_is_taken() -> None:
     bulkhead = Bulkhead(places=1, wait_s=5)
 

@@ -43,6 +43,7 @@ def test_ours_is_sent_as_its_page_says() -> None:
     message = encode(WIN, CROUPIER)
     assert (message.path, message.message_id) == ("/win", WIN_ID)
     assert json.loads(message.body) == {
+        "call": "win",
         "operator_id": "acme",
         "player_id": "p1",
         "session_id": "s1",
@@ -53,6 +54,16 @@ def test_ours_is_sent_as_its_page_says() -> None:
         "amount": 300,
         "bet_transaction_id": BET_ID,
     }
+
+
+def test_ours_says_in_its_body_which_call_it_is_for_the_path_is_not_signed() -> None:
+    for request in (replace(BALANCE, call=WalletCall.AUTHENTICATE), BALANCE, BET, WIN, ROLLBACK):
+        assert json.loads(encode(request, CROUPIER).body)["call"] == request.call.value
+
+
+def test_a_dialect_without_a_place_for_the_call_does_not_say_it() -> None:
+    for dialect in (DECIMAL, MICRO):
+        assert b"call" not in encode(WIN, dialect).body
 
 
 def test_decimal_strings_and_ids_without_dashes() -> None:
@@ -81,6 +92,7 @@ def test_a_repeat_is_the_same_to_the_byte(dialect: Any) -> None:
 
 def test_a_call_that_moves_nothing_says_no_more_than_who() -> None:
     assert set(json.loads(encode(BALANCE, CROUPIER).body)) == {
+        "call",
         "operator_id",
         "player_id",
         "session_id",

@@ -1,0 +1,64 @@
+"""A person's decisions about rounds: who they are about, and what the ledger makes of them."""
+
+# ruff: noqa: S608 - the statement is put together from numbered arguments
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from contracts.interventions import Intervened, InterveneRequest, InterventionVerdict, Subject
+from contracts.rounds import Bet, RoundState
+from storage import timeline
+from storage.rounds import bet_arguments
+
+_BET: Final = ", ".join(f"${number}" for number in range(1, 14))
+INTERVENE: Final = (
+    f"SELECT (standing).state, verdict, being_released FROM intervene_round({_BET}, $14, $15, $16, $17)"
+)
+# Stakes that an operator's wallet has not answered for. Few are open at a time, and the index of open ones is
+# all that is read.
+BETS: Final = """
+    SELECT b.bet FROM wallet_bets b JOIN players p ON p.id = b.player_key
+    WHERE b.round_id = $1 AND b.resolved_at IS NULL AND b.bet IS NOT NULL
+      AND ($2::text IS NULL OR p.operator_id = $2) AND ($3::text IS NULL OR p.player_id = $3)
+      AND NOT EXISTS (SELECT 1 FROM rounds r WHERE r.player_key = b.player_key AND r.round_id = b.round_id)
+    ORDER BY b.asked_at LIMIT $4
+"""
+
+
+async def find(
+    pool: asyncpg.Pool, round_id: str, *, operator_id: str | None, player_id: str | None, limit: int
+) -> Sequence[Subject]:
+    """At most `limit` rounds of this id; of every operator and player that is not named."""
+    views = await timeline.find(pool, round_id, operator_id=operator_id, player_id=player_id, limit=limit)
+    bets = await pool.fetch(BETS, round_id, operator_id, player_id, limit)
+    found = [Subject(bet=view.bet, view=view) for view in views]
+    found += [Subject(bet=stored_bet(row["bet"]), view=None) for row in bets]
+    return found[:limit]
+
+
+async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> Intervened:
+    """Decides and records, in one transaction. A repeat of the same intervention answers what the first one
+    did; asyncpg.UniqueViolationError when its id was another's."""
+    decision = request.intervention
+    row = await pool.fetchrow(
+        INTERVENE,
+        *bet_arguments(request.bet),
+        UUID(decision.intervention_id),
+        decision.action.value,
+        decision.reason,
+        decision.actor,
+    )
+    return Intervened(
+        verdict=InterventionVerdict(row["verdict"]),
+        state=None if row["state"] is None else RoundState(row["state"]),
+        releasing=row["being_released"],
+    )
+
+
+def stored_bet(document: Mapping[str, Any]) -> Bet:
+    """The bet that `wallet_bets.bet` has."""
+    return msgspec.convert(document, Bet)

@@ -1,0 +1,263 @@
+"""What reconciliation reads: open rounds, events, and what operators' wallets were told. Every statement
+reads a page behind a mark or an index of what is open, never the history.
+
+Look-ups of single rows stand as subqueries, which are planned as such; a join might be planned as a walk over
+all rounds.
+"""
+
+# ruff: noqa: S608 - the statements are put together from constants
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from contracts.events import RecordedEvent
+from contracts.rounds import Bet, RoundKey, RoundState
+from storage.outbox import recorded_event
+
+PAGE: Final = 200
+EVENT_PAGE: Final = 500
+# How many of the latest events and attempts the very first look begins with.
+FIRST_LOOK: Final = 10_000
+
+OPEN_ROUNDS: Final = f"""
+    SELECT * FROM rounds
+    WHERE state IN ('pending', 'awaiting_choice', 'settling') AND (player_key, game_id) > ($1, $2)
+      AND created_at < $3
+    ORDER BY player_key, game_id LIMIT {PAGE}
+"""
+UNANSWERED_BETS: Final = f"""
+    SELECT b.*, (SELECT p.operator_id FROM players p WHERE p.id = b.player_key) AS operator_id
+    FROM wallet_bets b
+    WHERE b.resolved_at IS NULL AND (b.player_key, b.game_id) > ($1, $2) AND b.asked_at < $3
+      AND (SELECT r.id FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key) IS NULL
+    ORDER BY b.player_key, b.game_id LIMIT {PAGE}
+"""
+ROUND: Final = "SELECT * FROM rounds WHERE player_key = $1 AND round_id = $2"
+UNRESOLVED_BET: Final = """
+    SELECT b.*, (SELECT p.operator_id FROM players p WHERE p.id = b.player_key) AS operator_id
+    FROM wallet_bets b WHERE b.player_key = $1 AND b.round_id = $2 AND b.resolved_at IS NULL
+"""
+_EVENT: Final = """
+    o.id, o.event_id, o.type, o.operator_id, o.player_key, o.game_id, o.subject, o.sequence,
+    o.data::text AS data, o.occurred_at, o.published_at,
+    (SELECT i.applied_at FROM inbox i
+     WHERE i.consumer = 'statistics' AND i.event_id = o.event_id) IS NOT NULL AS applied
+"""
+EVENTS: Final = (
+    f"SELECT {_EVENT} FROM outbox o WHERE o.id > $1 AND o.occurred_at < $2 ORDER BY o.id LIMIT {EVENT_PAGE}"
+)
+EVENT: Final = f"SELECT {_EVENT} FROM outbox o WHERE o.event_id = $1::uuid"
+FIRST_EVENT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_LOOK}, 0) FROM outbox"
+ATTEMPTS: Final = f"""
+    SELECT a.id, a.round_id, a.call, a.transaction_id, a.amount, a.verdict, a.created_at, a.player_key,
+           (SELECT p.operator_id FROM players p WHERE p.id = a.player_key) AS operator_id,
+           (SELECT p.player_id FROM players p WHERE p.id = a.player_key) AS player_id
+    FROM wallet_attempts a WHERE a.id > $1 AND a.created_at < $2 ORDER BY a.id LIMIT {EVENT_PAGE}
+"""
+FIRST_ATTEMPT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_LOOK}, 0) FROM wallet_attempts"
+WALLET_SET_AT: Final = "SELECT updated_at FROM operator_wallets WHERE operator_id = $1"
+WALLET_ROUND: Final = """
+    SELECT b.player_key, b.game_id, b.currency, b.stake, b.releasing,
+           (SELECT r.state FROM rounds r
+            WHERE r.round_id = b.round_id AND r.player_key = b.player_key) AS state,
+           (SELECT r.win FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key) AS win,
+           (SELECT t.amount FROM transfers t
+            WHERE t.player_key = b.player_key AND t.kind = 'returned' AND t.reference = b.round_id
+              AND t.step = 0) AS returned
+    FROM wallet_bets b
+    WHERE b.player_key = (SELECT p.id FROM players p WHERE p.operator_id = $1 AND p.player_id = $2)
+      AND b.round_id = $3
+"""
+MARK: Final = "SELECT mark FROM reconciliation_marks WHERE name = $1"
+MOVE_MARK: Final = "SELECT move_reconciliation_mark($1, $2, $3)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A round as the ledger has it, or the bet that an operator's wallet was asked for before there was a
+    round: `state` is None then. `bet` is None for a bet of before bets were kept with it."""
+
+    key: RoundKey
+    state: RoundState | None
+    game_id: str
+    since: datetime
+    bet: Bet | None
+
+    @property
+    def open(self) -> bool:
+        return self.state is None or not self.state.final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event and how far it came. `position` is its place in the outbox."""
+
+    position: int
+    player_key: int
+    event: RecordedEvent
+    occurred_at: datetime
+    published_at: datetime | None
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call of an operator's wallet. `position` is its place among all attempts, `amount` in minor
+    units."""
+
+    position: int
+    operator_id: str
+    player_id: str
+    player_key: int
+    round_id: str
+    call: str
+    transaction_id: str
+    amount: int | None
+    accepted: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletRound:
+    """What our ledger says of a round whose money an operator's wallet keeps. Amounts in minor units of
+    `currency`; `returned` is None when nothing was. `state` is None while there is no round."""
+
+    key: RoundKey
+    game_id: str
+    currency: str
+    stake: int
+    releasing: bool
+    state: RoundState | None
+    win: int
+    returned: int | None
+
+
+async def open_rounds(pool: asyncpg.Pool, *, after: tuple[int, str], before: datetime) -> list[Standing]:
+    """A page of rounds that were open since before `before`, in the order of player and game."""
+    return [_round(row) for row in await pool.fetch(OPEN_ROUNDS, *after, before)]
+
+
+async def unanswered_bets(pool: asyncpg.Pool, *, after: tuple[int, str], before: datetime) -> list[Standing]:
+    """A page of bets that an operator's wallet was asked for before `before`, and that have no round."""
+    return [_bet(row) for row in await pool.fetch(UNANSWERED_BETS, *after, before)]
+
+
+async def standing(pool: asyncpg.Pool, key: RoundKey) -> Standing | None:
+    """The round, or the bet that waits for its wallet; None when nothing is stored, or the bet has ended."""
+    row = await pool.fetchrow(ROUND, key.player_key, key.round_id)
+    if row is not None:
+        return _round(row)
+    row = await pool.fetchrow(UNRESOLVED_BET, key.player_key, key.round_id)
+    return None if row is None else _bet(row)
+
+
+async def events(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[StoredEvent]:
+    """A page of the outbox, at most EVENT_PAGE, of events that occurred before `before`."""
+    return [_event(row) for row in await pool.fetch(EVENTS, after, before)]
+
+
+async def event(pool: asyncpg.Pool, event_id: str) -> StoredEvent | None:
+    row = await pool.fetchrow(EVENT, event_id)
+    return None if row is None else _event(row)
+
+
+async def attempts(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[Attempt]:
+    """A page of what operators' wallets were asked, at most EVENT_PAGE, from before `before`."""
+    return [
+        Attempt(
+            position=row["id"],
+            operator_id=row["operator_id"],
+            player_id=row["player_id"],
+            player_key=row["player_key"],
+            round_id=row["round_id"],
+            call=row["call"],
+            transaction_id=row["transaction_id"],
+            amount=row["amount"],
+            accepted=row["verdict"] == "accepted",
+            created_at=row["created_at"],
+        )
+        for row in await pool.fetch(ATTEMPTS, after, before)
+    ]
+
+
+async def wallet_round(
+    pool: asyncpg.Pool, *, operator_id: str, player_id: str, round_id: str
+) -> WalletRound | None:
+    """None when we never asked a wallet for that round's bet."""
+    row = await pool.fetchrow(WALLET_ROUND, operator_id, player_id, round_id)
+    if row is None:
+        return None
+    return WalletRound(
+        key=RoundKey(operator_id=operator_id, player_key=row["player_key"], round_id=round_id),
+        game_id=row["game_id"],
+        currency=row["currency"],
+        stake=row["stake"],
+        releasing=row["releasing"],
+        state=None if row["state"] is None else RoundState(row["state"]),
+        win=row["win"] or 0,
+        returned=row["returned"],
+    )
+
+
+async def wallet_set_at(pool: asyncpg.Pool, operator_id: str) -> datetime:
+    """When the operator's wallet became what it is: what is older happened elsewhere."""
+    moment: datetime = await pool.fetchval(WALLET_SET_AT, operator_id)
+    return moment
+
+
+async def first_event(pool: asyncpg.Pool) -> int:
+    """Where the first look at the outbox begins."""
+    position: int = await pool.fetchval(FIRST_EVENT)
+    return position
+
+
+async def first_attempt(pool: asyncpg.Pool) -> int:
+    """Where the first look at attempts begins."""
+    position: int = await pool.fetchval(FIRST_ATTEMPT)
+    return position
+
+
+async def mark(pool: asyncpg.Pool, name: str) -> str | None:
+    """How far that look has come; None before the first."""
+    found: str | None = await pool.fetchval(MARK, name)
+    return found
+
+
+async def move_mark(pool: asyncpg.Pool, name: str, found: str | None, to: str) -> bool:
+    """From where the caller found it. False when somebody else has moved it since."""
+    moved: bool = await pool.fetchval(MOVE_MARK, name, found, to)
+    return moved
+
+
+def _round(row: Mapping[str, Any]) -> Standing:
+    key = RoundKey(operator_id=row["operator_id"], player_key=row["player_key"], round_id=row["round_id"])
+    bet = Bet(key=key, **{name: row[name] for name in Bet.__slots__ if name != "key"})
+    return Standing(
+        key=key, state=RoundState(row["state"]), game_id=row["game_id"], since=row["created_at"], bet=bet
+    )
+
+
+def _bet(row: Mapping[str, Any]) -> Standing:
+    return Standing(
+        key=RoundKey(operator_id=row["operator_id"], player_key=row["player_key"], round_id=row["round_id"]),
+        state=None,
+        game_id=row["game_id"],
+        since=row["asked_at"],
+        bet=None if row["bet"] is None else msgspec.convert(row["bet"], Bet),
+    )
+
+
+def _event(row: Mapping[str, Any]) -> StoredEvent:
+    return StoredEvent(
+        position=row["id"],
+        player_key=row["player_key"],
+        event=recorded_event(row),
+        occurred_at=row["occurred_at"],
+        published_at=row["published_at"],
+        applied=row["applied"],
+    )

@@ -1,0 +1,34 @@
+"""Rounds whose end is decided here and not yet taken by their operator's wallet: how many, and since when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from contracts.wallet import WalletCall
+
+# Reads the index of wallet bets without an end, and one round for each of them.
+SETTLING: Final = """
+    SELECT CASE WHEN b.releasing THEN 'rollback' ELSE 'win' END AS call, count(*) AS rounds,
+           extract(epoch FROM clock_timestamp() - min(b.asked_at))::float8 AS age_s
+    FROM wallet_bets b
+    WHERE b.resolved_at IS NULL AND (b.releasing OR 'settling' = (
+        SELECT r.state FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key))
+    GROUP BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """How many rounds wait for their wallet, and how many seconds ago the oldest of them was bet (0 when
+    there is none)."""
+
+    rounds: int
+    age_s: float
+
+
+async def settling(pool: asyncpg.Pool) -> Mapping[WalletCall, Settling]:
+    """By what their wallets have to take: a win, or a rollback."""
+    found = {row["call"]: Settling(row["rounds"], row["age_s"]) for row in await pool.fetch(SETTLING)}
+    return {call: found.get(call.value, Settling(0, 0)) for call in (WalletCall.WIN, WalletCall.ROLLBACK)}

@@ -1,0 +1,325 @@
+"""An operator decides about rounds that its own wallet keeps from their end: over HTTP, on the command line,
+and with everything real: the ingress, Temporal, the ledger, and the reference wallet in its own process.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from temporalio.client import WorkflowExecutionStatus
+
+from api.models import OperatorRoundRecord
+from cli import operators as command
+from compose.layout import write_json
+from contracts.steps import ROUND_WORKFLOW
+from contracts.wallet import WalletCall
+from operator_wallet.faults import Kind
+from runtime.settings import PROJECT_ROOT
+from storage import invariants, rounds
+from tests.conftest import Services
+from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.support.conditions import until
+from tests.support.operator_wallet import RunningWallet, running_wallet
+from wallet.operator import transaction_id
+
+OPENING: Final = 10_000
+STAKE: Final = 100
+REASON: Final = "ticket 4711"
+# Every win fails; bets and rollbacks do not.
+NO_WIN: Final = {"rates": {Kind.ERROR_BEFORE: 1.0}, "only": ["win"]}
+WON_UNHEARD: Final = {"rates": {Kind.ERROR_AFTER: 1.0}, "only": ["win"]}
+MONEY: Final = (
+    invariants.BALANCES_ARE_POSTINGS,
+    invariants.HOLDS_ARE_OPEN_STAKES,
+    invariants.ONE_TERMINAL,
+    invariants.WALLETS_ARE_SQUARE,
+    invariants.WALLET_BETS_ARE_RESOLVED,
+    invariants.ROUNDS_ARE_COMPLETE,
+    invariants.ONE_EVENT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """An operator with a wallet of its own, and one of its rounds that the wallet lets hang."""
+
+    operator: Operator
+    wallet: RunningWallet
+    player: Player
+    round_id: str
+
+    @property
+    def workflow(self) -> Any:
+        return self.operator.house.temporal.get_workflow_handle(
+            self.player.round_key(self.round_id).workflow_id
+        )
+
+    @property
+    def at_wallet(self) -> int:
+        found = self.wallet.book.player(self.operator.operator_id, self.player.player_id)
+        assert found is not None
+        return found.balance
+
+    async def round(self) -> dict[str, Any]:
+        response = await self.operator.call("GET", f"/rounds/{self.round_id}")
+        assert response.status_code == 200, response.text
+        OperatorRoundRecord.model_validate_json(response.content)
+        body: dict[str, Any] = response.json()
+        return body
+
+    async def resolve(self, action: str, reason: str = REASON) -> httpx.Response:
+        body = {"action": action, "reason": reason}
+        return await self.operator.call("POST", f"/rounds/{self.round_id}/resolve", json=body)
+
+    async def until_final(self) -> dict[str, Any]:
+        """The round once it is closed, its workflow is done and its event is out."""
+
+        async def final() -> dict[str, Any] | None:
+            found = await self.round()
+            done = (await self.workflow.describe()).status is WorkflowExecutionStatus.COMPLETED
+            return found if done and found["event"] and found["event"]["published_at"] else None
+
+        found = await until(final, within_s=30)
+        assert found is not None
+        async with self.operator.house.database.pool.acquire() as connection:
+            for invariant in MONEY:
+                broken = await invariants.violations(connection, invariant, overdue_after_s=3600)
+                assert broken.count == 0, f"{invariant.name}: {broken.examples}"
+        return found
+
+    async def until_waiting(self, attempt: int) -> datetime:
+        """When Temporal means to take the settle again, once that many attempts have failed."""
+
+        async def waits() -> datetime | None:
+            for pending in (await self.workflow.describe()).raw_description.pending_activities:
+                if pending.attempt > attempt and pending.HasField("next_attempt_schedule_time"):
+                    at: datetime = pending.next_attempt_schedule_time.ToDatetime(tzinfo=UTC)
+                    return at if at > datetime.now(UTC) else None
+            return None
+
+        found = await until(waits, within_s=60)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(scope="module")
+async def wallet() -> AsyncIterator[RunningWallet]:
+    async with running_wallet() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def host(house: House, services: Services, wallet: RunningWallet) -> Operator:
+    """The operator, once the ingress knows its wallet: until then its players have no money to bet."""
+    operator = await house.new_operator()
+    settings = services.settings.model_copy(
+        update={"database_url": SecretStr(services.stack.addresses.application_database_url)}
+    )
+    wanted = command.Wanted(
+        operator_id=operator.operator_id,
+        url=wallet.url,
+        dialect="croupier",
+        local=True,
+        connect_ms=None,
+        read_ms=None,
+        total_ms=700,
+        calls=None,
+    )
+    await command.store(settings, wanted, (wallet.secret,))
+    player = await operator.open_session()
+    wallet.book.open_player(operator.operator_id, player.player_id, "EUR", OPENING)
+
+    async def known() -> bool:
+        return bool((await player.bet()).status_code == 201)
+
+    await until(known, within_s=30)
+    return operator
+
+
+@pytest.fixture
+async def desk(host: Operator, wallet: RunningWallet) -> AsyncIterator[Desk]:
+    yield await stuck(host, wallet, NO_WIN)
+    await wallet.clear_faults()
+
+
+async def stuck(host: Operator, wallet: RunningWallet, faults: dict[str, Any]) -> Desk:
+    """A round whose result is on record, and whose win the wallet does not answer for."""
+    await wallet.clear_faults()
+    player = await host.open_session()
+    wallet.book.open_player(host.operator_id, player.player_id, "EUR", OPENING)
+    await wallet.set_faults(**faults)
+    desk = Desk(host, wallet, player, uuid4().hex)
+    await player.bet(desk.round_id)
+
+    async def settling() -> bool:
+        return bool((await desk.round())["state"] == "settling")
+
+    await until(settling)
+    assert await wallet.fired(next(iter(faults["rates"]))) > 0
+    return desk
+
+
+async def test_a_retry_asks_the_wallet_at_once_and_not_after_the_pause(desk: Desk) -> None:
+    planned = await desk.until_waiting(7)
+    await desk.wallet.clear_faults()
+    response = await desk.resolve("retry-now")
+    assert response.status_code == 200, response.text
+    settled = await desk.until_final()
+    assert settled["state"] == "settled"
+    assert datetime.fromisoformat(settled["settled_at"]) < planned
+    assert desk.at_wallet == OPENING - STAKE + settled["win"]["amount"]
+
+
+async def test_a_win_that_was_paid_outside_settles_the_round_at_once(desk: Desk) -> None:
+    before = await desk.round()
+    response = await desk.resolve("paid-outside")
+    assert response.status_code == 200, response.text
+    assert response.json()["state"] == "settled"
+    settled = await desk.until_final()
+    assert (settled["win"], settled["outcome"]) == (before["win"], before["outcome"])
+    assert desk.at_wallet == OPENING - STAKE, "the wallet never took the win"
+
+    key_id = desk.operator.key.split("_")[1]
+    assert [(i["action"], i["reason"], i["actor"], i["verdict"]) for i in settled["interventions"]] == [
+        ("paid-outside", REASON, f"key:{key_id}", "accepted")
+    ]
+    calls = [(a["call"], a["verdict"], a["code"]) for a in settled["wallet_attempts"]]
+    assert calls[0] == ("bet", "accepted", None)
+    assert set(calls[1:]) >= {("win", "unknown", "status-503")}
+    assert settled["wallet_attempts"][0]["transaction_id"] == transaction_id(
+        desk.player.round_key(desk.round_id), WalletCall.BET
+    )
+    assert settled["event"]["type"] == "round.settled"
+    history = await desk.workflow.fetch_history()
+    assert any(e.HasField("workflow_execution_update_completed_event_attributes") for e in history.events)
+
+    late = checked_problem(await desk.resolve("void"), 409, "wrong-state")
+    assert late["state"] == "settled"
+    assert [i["verdict"] for i in (await desk.round())["interventions"]] == ["accepted", "refused"]
+
+
+async def test_a_voided_round_gives_the_stake_back_at_the_wallet(desk: Desk) -> None:
+    path = f"/rounds/{desk.round_id}/void?player_id={desk.player.player_id}"
+    response = await desk.operator.call("POST", path, json={"reason": REASON})
+    assert response.status_code == 200, response.text
+    refused = await desk.resolve("paid-outside")
+    assert refused.status_code == 409, refused.text
+    void = await desk.until_final()
+    assert (void["state"], void["failure"]) == ("void", {"code": "voided-by-operator"})
+    assert void["win"]["amount"] == 0
+    assert desk.at_wallet == OPENING
+    assert (await desk.player.bet()).status_code in (201, 202), "the player can bet again"
+
+
+async def test_a_stake_that_was_refunded_outside_is_void_without_the_wallet(desk: Desk) -> None:
+    response = await desk.resolve("refunded-outside")
+    assert response.status_code == 200, response.text
+    void = await desk.until_final()
+    assert (void["state"], void["failure"]) == ("void", {"code": "voided-by-operator"})
+    assert "rollback" not in [a["call"] for a in void["wallet_attempts"]]
+    assert desk.at_wallet == OPENING - STAKE
+
+
+async def test_a_void_of_a_win_that_the_wallet_has_taken_settles_the_round(
+    host: Operator, wallet: RunningWallet
+) -> None:
+    """The first terminal stands: the wallet took the win, and only its answer was lost."""
+    desk = await stuck(host, wallet, WON_UNHEARD)
+    assert (await desk.resolve("void")).status_code == 200
+    settled = await desk.until_final()
+    await wallet.clear_faults()
+    assert settled["state"] == "settled"
+    assert ("rollback", "already-won") in [(a["call"], a["code"]) for a in settled["wallet_attempts"]]
+    assert desk.at_wallet == OPENING - STAKE + settled["win"]["amount"]
+
+
+async def test_a_decision_drives_on_a_round_whose_workflow_was_terminated(desk: Desk) -> None:
+    await desk.workflow.terminate("by mistake")
+    assert (await desk.resolve("void")).status_code == 200
+    assert (await desk.until_final())["state"] == "void"
+    assert desk.at_wallet == OPENING
+
+
+async def test_a_decision_that_nobody_answers_is_503_and_may_be_made_again(operator: Operator) -> None:
+    """A round of our own ledger whose workflow no worker takes; then that workflow is terminated."""
+    house, player = operator.house, await operator.open_session(balance=OPENING)
+    bet = player.stored_bet(uuid4().hex)
+    await rounds.reserve(house.database.pool, bet)
+    handle = await house.temporal.start_workflow(
+        ROUND_WORKFLOW, bet, id=bet.key.workflow_id, task_queue=f"nobody-{uuid4().hex}"
+    )
+    path, body = f"/rounds/{bet.key.round_id}/void", {"reason": REASON}
+    checked_problem(await operator.call("POST", path, json=body), 503, "overloaded")
+    assert (await operator.call("GET", f"/rounds/{bet.key.round_id}")).json()["state"] == "pending"
+
+    await handle.terminate("nobody takes it")
+    again = await operator.call("POST", path, json=body)
+    assert again.status_code == 200, again.text
+    assert (again.json()["state"], again.json()["failure"]) == ("void", {"code": "voided-by-operator"})
+    assert await player.balance() == OPENING
+    checked_problem(await operator.call("POST", path, json=body), 409, "wrong-state")
+
+
+async def test_what_is_no_decision_is_refused(desk: Desk, rival: Operator) -> None:
+    checked_problem(await desk.resolve("burn"), 422, "invalid")
+    for reason in ("", "  ", "x" * 301, "a\x1b[2Jb"):
+        checked_problem(await desk.resolve("void", reason), 422, "invalid")
+    no_reason = await desk.operator.call("POST", f"/rounds/{desk.round_id}/void", json={})
+    checked_problem(no_reason, 422, "invalid")
+    body = {"reason": REASON}
+    elsewhere = await desk.operator.call("POST", f"/rounds/{uuid4().hex}/void", json=body)
+    checked_problem(elsewhere, 404, "not-found")
+    checked_problem(await rival.call("POST", f"/rounds/{desk.round_id}/void", json=body), 404, "not-found")
+    assert (await desk.round())["interventions"] == []
+    assert (await desk.resolve("refunded-outside")).status_code == 200
+    await desk.until_final()
+
+
+async def test_the_command_decides_and_the_time_line_tells(
+    desk: Desk, services: Services, platform: dict[str, Any]
+) -> None:
+    arguments = (desk.round_id, "--action", "paid-outside", "--reason", REASON, "--by", "ann")
+    code, output, errors = await run(services, platform, "resolve", *arguments)
+    assert (code, errors) == (0, "")
+    assert f"paid-outside is accepted: round {desk.round_id} is settled" in output
+    await desk.until_final()
+    code, _, errors = await run(services, platform, "resolve", *arguments)
+    assert code == 1
+    assert f"paid-outside is refused: round {desk.round_id} is settled" in errors
+    code, output, _ = await run(services, platform, "show", desk.round_id)
+    assert code == 0
+    assert f"person      paid-outside, accepted, by cli:ann: {REASON}" in output
+    assert "wallet      bet of 100 EUR: accepted, in" in output
+    assert "wallet      win of" in output
+    code, _, errors = await run(services, platform, "resolve", uuid4().hex, *arguments[1:])
+    assert code == 1
+    assert "there is no round" in errors
+    code, _, errors = await run(services, platform, "resolve", desk.round_id, *arguments[1:4], "")
+    assert code == 1
+    assert "reason" in errors
+
+
+async def run(services: Services, platform: dict[str, Any], *arguments: str) -> tuple[int, str, str]:
+    """`croupier round ...` as people call it, while the stack is up: exit code, output, errors."""
+    write_json(services.stack.layout.stack_file, platform)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli", "round", *arguments),
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "CROUPIER_HOME": str(services.settings.home)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await asyncio.wait_for(process.communicate(), 60)
+    finally:
+        services.stack.layout.stack_file.unlink()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), errors.decode()

@@ -1,0 +1,188 @@
+"""An operator with a wallet of its own, over HTTP: players see what that wallet says, our ledger's own calls
+are refused, and a wallet that is silent wedges nothing. The wallet is set while the ingress runs.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+
+from api.models import SessionOut
+from cli import operators as command
+from tests.conftest import Services
+from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.support.conditions import until
+from tests.support.operator_wallet import RunningWallet, running_wallet
+from wallet.directory import LOOK_LIMIT_S, REFRESH_S
+
+OPENING: Final = 50_000
+LEFT_OVER: Final = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Casino:
+    """`operator` has had its wallet for a moment; before, a player had LEFT_OVER in our ledger."""
+
+    operator: Operator
+    wallet: RunningWallet
+    player: Player
+    metrics_url: str
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """0 where it was never counted."""
+        async with httpx.AsyncClient() as client:
+            page = (await client.get(self.metrics_url)).text
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return sample.value
+        return 0
+
+
+@pytest.fixture(scope="module")
+async def casino(house: House, platform: dict[str, Any], services: Services) -> AsyncIterator[Casino]:
+    settings = services.settings.model_copy(
+        update={"database_url": SecretStr(services.stack.addresses.application_database_url)}
+    )
+    operator = await house.new_operator()
+    player = await operator.open_session(balance=LEFT_OVER)
+    assert await player.balance() == LEFT_OVER
+    async with running_wallet("--new-players", str(OPENING)) as wallet:
+        wanted = command.Wanted(
+            operator_id=operator.operator_id,
+            url=wallet.url,
+            dialect="croupier",
+            local=True,
+            connect_ms=None,
+            read_ms=None,
+            total_ms=None,
+            calls=None,
+        )
+        await command.store(settings, wanted, (wallet.secret,))
+
+        async def seen() -> bool:
+            return await player.balance() == OPENING
+
+        await until(seen, within_s=REFRESH_S + 2)
+        yield Casino(operator, wallet, player, platform["metrics_urls"]["ingress"])
+
+
+@pytest.fixture
+async def player(casino: Casino) -> AsyncIterator[Player]:
+    yield await casino.operator.open_session()
+    await casino.wallet.clear_faults()
+
+
+async def _session(player: Player) -> dict[str, Any]:
+    response = await player.call("GET", "/session")
+    assert response.status_code == 200, response.text
+    SessionOut.model_validate_json(response.content)
+    body: dict[str, Any] = response.json()
+    return body
+
+
+async def test_a_player_sees_what_the_wallet_says_before_and_after_a_round(player: Player) -> None:
+    opening = {"amount": OPENING, "currency": "EUR"}
+    assert (await _session(player))["balance"] == opening
+    played = await player.played()
+    left = OPENING - 100 + played["win"]["amount"]
+    assert played["balance"] == {"amount": left, "currency": "EUR"}
+    assert await player.balance() == left
+    assert (await _session(player))["balance"]["amount"] == left
+
+
+async def test_looking_moves_nothing_and_says_which_call_it_is(casino: Casino, player: Player) -> None:
+    before = await casino.metric(
+        "croupier_wallet_calls_total",
+        operator=casino.operator.operator_id,
+        call="balance",
+        verdict="accepted",
+    )
+    assert await player.balance() == OPENING
+    assert casino.wallet.book.statement(player_id=player.player_id, limit=10)[1:] == []
+    after = await casino.metric(
+        "croupier_wallet_calls_total",
+        operator=casino.operator.operator_id,
+        call="balance",
+        verdict="accepted",
+    )
+    assert after == before + 1
+
+
+async def test_money_is_neither_moved_nor_shown_in_our_ledger(casino: Casino, player: Player) -> None:
+    books = await casino.operator.books()
+    checked_problem(await player.deposit(100), 409, "wrong-state")
+    checked_problem(await casino.player.deposit(100), 409, "wrong-state")
+    path = f"/players/{casino.player.player_id}"
+    body = {"transaction_id": "w-1", "amount": {"amount": 1, "currency": "EUR"}}
+    checked_problem(await casino.operator.call("POST", f"{path}/withdrawals", json=body), 409, "wrong-state")
+    balance = await casino.operator.call("GET", f"{path}/balance", params={"currency": "EUR"})
+    checked_problem(balance, 409, "wrong-state")
+    assert await casino.operator.books() == books
+
+
+async def test_other_operators_still_have_our_ledger(casino: Casino, rival: Operator) -> None:
+    other = await rival.open_session(casino.player.player_id, balance=300)
+    assert await other.balance() == 300
+
+
+@pytest.mark.parametrize("kind", ["processed-then-timeout", "error-before", "html", "wrong-amount"])
+async def test_a_wallet_that_does_not_say_wedges_no_session(
+    casino: Casino, player: Player, kind: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    await casino.wallet.set_faults(script=[{"kind": kind, "call": "balance"}] * 2)
+    began = loop.time()
+    checked_problem(await player.call("GET", "/balance"), 502, "wallet-failed")
+    assert loop.time() - began < LOOK_LIMIT_S + 1
+    session = await _session(player)
+    assert (session["balance"], session["open_round"]) == (None, None)
+    assert loop.time() - began < 2 * (LOOK_LIMIT_S + 1)
+    assert await casino.wallet.fired(kind) == 2
+    assert await player.balance() == OPENING
+    assert (await player.played())["state"] == "settled"
+
+
+async def test_what_a_wallet_refuses_to_say_is_not_known_either(casino: Casino) -> None:
+    """The wallet keeps the player's money in another currency than the session's."""
+    dollars = await casino.operator.open_session(currency="USD")
+    checked_problem(await dollars.call("GET", "/balance"), 502, "wallet-failed")
+    assert (await _session(dollars))["balance"] is None
+
+
+async def test_an_expired_session_still_looks(player: Player) -> None:
+    assert await player.expired().balance() == OPENING
+
+
+async def test_a_wallet_that_is_gone_opens_the_breaker_which_is_shown(casino: Casino, player: Player) -> None:
+    """Last in this file: the wallet stays alone for a few seconds."""
+    operator_id = casino.operator.operator_id
+
+    async def is_open() -> float:
+        return await casino.metric("croupier_wallet_breaker_open", operator=operator_id)
+
+    assert await is_open() == 0
+    await casino.wallet.kill()
+    try:
+        for _ in range(6):
+            checked_problem(await player.call("GET", "/balance"), 502, "wallet-failed")
+        assert (await _session(player))["balance"] is None
+        assert await is_open() == 1
+        counted = {"operator": operator_id, "call": "balance"}
+        assert await casino.metric("croupier_wallet_calls_total", **counted, verdict="not-asked") >= 2
+        assert await casino.metric("croupier_wallet_calls_total", **counted, verdict="unknown") >= 5
+        assert await casino.metric("croupier_wallet_waiting", operator=operator_id) == 0
+        assert await casino.metric("croupier_wallet_call_seconds_count", call="balance") >= 5
+    finally:
+        await casino.wallet.start()
+
+    async def recovered() -> bool:
+        return (await player.call("GET", "/balance")).status_code == 200
+
+    await until(recovered, within_s=10)
+    assert await is_open() == 0

@@ -1,0 +1,276 @@
+"""An operator's wallet's own statement, read page by page, and where it differs from our ledger.
+
+What docs/operators.md calls "A statement, if you can". The wallet is as untrusted here as in a call: the same
+guarded transport, a bounded body, every field by its exact type.
+"""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpcore
+import httpx
+
+from contracts.failures import bounded
+from contracts.rounds import RoundState
+from contracts.wallet import WalletCall
+from security.standard_webhooks import SharedSecret, signed_headers
+from storage.reconciliation import WalletRound
+from wallet.addresses import GuardedBackend, Resolve, check_url
+from wallet.dialect import AmountForm, Dialect, IdForm
+from wallet.operator import transaction_id
+from wallet.operator_http import OperatorWalletConfig
+from wallet.transport import BodyRefused, GuardedTransport, read_bounded
+
+PATH: Final = "/statement"
+PAGE_ITEMS: Final = 100
+# A hundred items whose texts are as long as they may be.
+PAGE_BYTES: Final = 256 * 1024
+TEXT_LIMIT: Final = 255
+OPENING: Final = "opening"
+# Statuses by which a wallet says that it has no statement.
+NOT_OFFERED: Final = frozenset({404, 405})
+MOVING: Final = frozenset({WalletCall.BET.value, WalletCall.WIN.value, WalletCall.ROLLBACK.value})
+
+
+class NoStatement(Exception):
+    """The wallet does not offer one."""
+
+
+class StatementUnavailable(Exception):
+    """The wallet offers one and did not give it, or gave what is none. It is asked again later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementItem:
+    """What the wallet says that it took. `moved` is what its player's balance changed by, in minor units of
+    `currency`."""
+
+    operator_id: str
+    player_id: str
+    transaction_id: str
+    call: str
+    round_id: str | None
+    currency: str
+    moved: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"call": self.call, "moved": self.moved, "currency": self.currency}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementQuery:
+    """What is asked for: a time span (its end not included), or one transaction of a player."""
+
+    operator_id: str
+    since: datetime | None = None
+    until: datetime | None = None
+    player_id: str | None = None
+    transaction_id: str | None = None
+
+    def parameters(self, cursor: str | None) -> dict[str, str]:
+        given = {
+            "operator_id": self.operator_id,
+            "player_id": self.player_id,
+            "transaction_id": self.transaction_id,
+            "from": None if self.since is None else _rfc3339(self.since),
+            "to": None if self.until is None else _rfc3339(self.until),
+            "cursor": cursor,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def offers_statement(dialect: Dialect) -> bool:
+    """The statement has one form: a wallet whose amounts or ids look otherwise has none for us."""
+    return dialect.amounts is AmountForm.MINOR and dialect.ids.form is IdForm.UUID
+
+
+class Statement:
+    """One operator's wallet's statement. Raises NoStatement and StatementUnavailable."""
+
+    def __init__(
+        self,
+        config: OperatorWalletConfig,
+        http: httpx.AsyncClient,
+        *,
+        total_s: float,
+        now_s: Callable[[], float],
+    ) -> None:
+        self._url = str(check_url(config.url, local=config.local)).rstrip("/")
+        self._keys = [SharedSecret.parse(secret) for secret in config.secrets]
+        self._http = http
+        self._total_s = total_s
+        self._now_s = now_s
+
+    async def items(self, query: StatementQuery) -> AsyncIterator[StatementItem]:
+        """All that fits, oldest first, page after page."""
+        cursor: str | None = None
+        while True:
+            page, following = await self._page(query, cursor)
+            for item in page:
+                yield item
+            if following is None:
+                return
+            if following == cursor or not page:
+                raise StatementUnavailable("the pages of the statement do not end")
+            cursor = following
+
+    async def _page(
+        self, query: StatementQuery, cursor: str | None
+    ) -> tuple[list[StatementItem], str | None]:
+        parameters = query.parameters(cursor)
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
+        request = self._http.build_request("GET", f"{self._url}{PATH}?{text}")
+        # What is signed is what stands in the request line, byte for byte.
+        request.headers.update(
+            signed_headers(
+                self._keys,
+                message_id=str(uuid4()),
+                timestamp=int(self._now_s()),
+                body=request.url.raw_path,
+            )
+        )
+        status, body = await self._exchange(request)
+        if status in NOT_OFFERED:
+            raise NoStatement
+        if status != httpx.codes.OK:
+            raise StatementUnavailable(f"the statement: status {status}")
+        return _read(body, query)
+
+    async def _exchange(self, request: httpx.Request) -> tuple[int, bytes]:
+        try:
+            async with asyncio.timeout(self._total_s):
+                answer = await self._http.send(request, stream=True)
+                try:
+                    if answer.status_code != httpx.codes.OK:
+                        return answer.status_code, b""
+                    return answer.status_code, await read_bounded(answer, limit=PAGE_BYTES)
+                finally:
+                    await answer.aclose()
+        except (
+            *(TimeoutError, OSError, ValueError, ssl.SSLError, BodyRefused),
+            *(httpx.HTTPError, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError),
+        ) as problem:
+            raise StatementUnavailable(bounded(f"{type(problem).__name__}: {problem}")) from None
+
+
+@asynccontextmanager
+async def open_statement(
+    config: OperatorWalletConfig,
+    dialect: Dialect,
+    *,
+    tls: ssl.SSLContext,
+    resolve: Resolve | None = None,
+    now_s: Callable[[], float] = time.time,
+) -> AsyncIterator[Statement]:
+    """The statement over connections of its own, so that reading it takes no place from a round's calls.
+    Raises ValueError for a wallet that is set up so that it cannot be asked."""
+    limits = config.limits or dialect.limits
+    transport = GuardedTransport(GuardedBackend(local=config.local, resolve=resolve), connections=1, tls=tls)
+    async with httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s),
+        headers={
+            **dialect.headers,
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "user-agent": "croupier",
+        },
+    ) as http:
+        yield Statement(config, http, total_s=limits.total_s, now_s=now_s)
+
+
+def difference(item: StatementItem | None, ours: WalletRound | None) -> str | None:
+    """Why the wallet's entry of a transaction is not what our ledger says, or None when it is. `item` is None
+    for a transaction that the wallet had accepted and does not show."""
+    if item is None:
+        return None if ours is None else "the wallet accepted it and does not show it"
+    if item.call == OPENING:
+        return None
+    if ours is None or item.call not in MOVING:
+        return "the wallet took what we never asked for"
+    call = WalletCall(item.call)
+    if item.transaction_id != transaction_id(ours.key, call):
+        return "the wallet took it under an id that is not ours"
+    if item.currency != ours.currency:
+        return "another currency"
+    return _amount_difference(call, item.moved, ours)
+
+
+def _amount_difference(call: WalletCall, moved: int, ours: WalletRound) -> str | None:
+    allowed = allowed_moves(call, ours)
+    if not allowed:
+        return f"the wallet took it, and our round is {ours.state or 'not there'}"
+    return None if moved in allowed else "another amount"
+
+
+def allowed_moves(call: WalletCall, ours: WalletRound) -> frozenset[int]:
+    """What the wallet may have moved for that call, in minor units; empty when it should not have been
+    taken."""
+    match call:
+        case WalletCall.BET if ours.state is not RoundState.DECLINED:
+            return frozenset({-ours.stake})
+        case WalletCall.WIN if ours.state in (RoundState.SETTLING, RoundState.SETTLED):
+            return frozenset({ours.win})
+        case WalletCall.ROLLBACK if ours.returned is not None:
+            return frozenset({ours.returned})
+        case WalletCall.ROLLBACK if ours.releasing or ours.state is RoundState.VOID:
+            # If the bet had been taken, the rollback gave it back; else it only left its mark.
+            return frozenset({0, ours.stake})
+        case _:
+            return frozenset()
+
+
+def _read(body: bytes, query: StatementQuery) -> tuple[list[StatementItem], str | None]:
+    try:
+        page = json.loads(body.decode("utf-8"), parse_float=_never, parse_constant=_never)
+        items, following = page["items"], page["next_cursor"]
+        if type(items) is not list or len(items) > PAGE_ITEMS:
+            raise ValueError("items")
+        read = [_item(item) for item in items]
+        if any(item.operator_id != query.operator_id for item in read):
+            raise ValueError("operator_id")
+        return read, None if following is None else _text(following)
+    except (ValueError, TypeError, KeyError, RecursionError) as problem:
+        raise StatementUnavailable(f"no statement: {type(problem).__name__}") from None
+
+
+def _item(fields: Mapping[str, Any]) -> StatementItem:
+    round_id, moved = fields["round_id"], fields["moved"]
+    if type(moved) is not int:
+        raise ValueError("moved")
+    return StatementItem(
+        operator_id=_text(fields["operator_id"]),
+        player_id=_text(fields["player_id"]),
+        transaction_id=_text(fields["transaction_id"]),
+        call=_text(fields["call"]),
+        round_id=None if round_id is None else _text(round_id),
+        currency=_text(fields["currency"]),
+        moved=moved,
+    )
+
+
+def _text(value: object) -> str:
+    if type(value) is not str or not 1 <= len(value) <= TEXT_LIMIT:
+        raise ValueError("text")
+    return value
+
+
+def _never(text: str) -> None:
+    raise ValueError("a number that is no integer")
+
+
+def _rfc3339(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"

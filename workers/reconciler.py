@@ -1,0 +1,169 @@
+"""The third net: compares ledger, Temporal, events and operators' wallets, and mends what it can.
+
+A Temporal Schedule starts the runs, one at a time however many of these programs run. This program is their
+worker, and sees to it that the Schedule is there.
+"""
+
+import asyncio
+import functools
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final
+
+import httpx
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.reconciliation import PATIENCE, EventLooks, IncidentSteps, Patience, RoundLooks
+from activities.statements import StatementLooks
+from contracts.reconciliation import (
+    RECONCILE_QUEUE,
+    RECONCILE_SCHEDULE,
+    RECONCILE_WORKFLOW,
+    IncidentKind,
+)
+from events import broker, topology
+from runtime.resources import Resources, connect_temporal, open_resources, required_secret
+from runtime.round_workflows import RoundWorkflows
+from runtime.settings import Settings
+from wallet import dialect
+from wallet.directory import WalletVault
+from workers.lifecycle import run, serve_metrics
+from workflows.reconcile import ReconcileWorkflow
+
+# A Schedule that is deleted, or that a new Temporal does not know, is made again after this time.
+SCHEDULE_CHECK_S: Final = 60.0
+# Runs that fell into an outage are not made up for: the next one sees what they would have seen.
+CATCH_UP: Final = timedelta(seconds=10)
+# A run whose worker is gone for good must not keep the next ones from starting.
+RUN_LIMIT: Final = timedelta(minutes=30)
+GRACE: Final = timedelta(seconds=5)
+BROKER_LIMIT_S: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+async def reconcile(settings: Settings, stop: asyncio.Event) -> None:
+    """Runs what the Schedule starts, until `stop`."""
+    async with open_resources(settings, connections=4) as resources:
+        client = await connect_temporal(settings, resources.keyring)
+        async with running(client, resources):
+            serve_metrics(settings)
+            while not stop.is_set():
+                await _see_to_the_schedule(client, settings.reconcile_every_s)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SCHEDULE_CHECK_S):
+                        await stop.wait()
+
+
+@asynccontextmanager
+async def running(
+    client: Client, resources: Resources, patience: Patience = PATIENCE
+) -> AsyncIterator[Worker]:
+    """A worker that runs."""
+    pool, settings = resources.database.pool, resources.settings
+    workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+    rounds = RoundLooks(pool, workflows, patience)
+    amqp_url = required_secret(settings.amqp_url, "amqp_url")
+    events = EventLooks(
+        pool, resources.publisher, functools.partial(_waiting_for_statistics, amqp_url), patience
+    )
+    vault = WalletVault(resources.keyring)
+    statements = StatementLooks(pool, vault, dialect.load(), functools.cache(_tls), patience)
+    incidents = IncidentSteps(
+        pool,
+        resources.publisher,
+        {
+            IncidentKind.WORKFLOW_LOST: rounds.review,
+            IncidentKind.WORKFLOW_FAILED: rounds.review,
+            IncidentKind.STUCK: rounds.review,
+            IncidentKind.EVENT_MISSING: events.review,
+            IncidentKind.WALLET_DIFFERS: statements.review,
+        },
+    )
+    worker = Worker(
+        client,
+        task_queue=RECONCILE_QUEUE,
+        workflows=[ReconcileWorkflow],
+        activities=[
+            rounds.open_rounds,
+            rounds.unanswered_bets,
+            rounds.closed_workflows,
+            events.events,
+            statements.statements,
+            incidents.open_incidents,
+            incidents.announce,
+        ],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        graceful_shutdown_timeout=GRACE,
+    )
+    async with worker:
+        yield worker
+
+
+async def ensure_schedule(client: Client, every_s: int) -> None:
+    """Makes the Schedule, or changes how often it runs. Raises RPCError while Temporal does not answer."""
+    wanted = Schedule(
+        action=ScheduleActionStartWorkflow(
+            RECONCILE_WORKFLOW,
+            id=RECONCILE_SCHEDULE,
+            task_queue=RECONCILE_QUEUE,
+            execution_timeout=RUN_LIMIT,
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=every_s))]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
+    )
+    try:
+        await client.create_schedule(RECONCILE_SCHEDULE, wanted)
+    except ScheduleAlreadyRunningError:
+        handle = client.get_schedule_handle(RECONCILE_SCHEDULE)
+        if (await handle.describe()).schedule.spec.intervals != wanted.spec.intervals:
+            await handle.update(functools.partial(_with_spec, wanted.spec))
+
+
+def _with_spec(spec: ScheduleSpec, found: ScheduleUpdateInput) -> ScheduleUpdate:
+    """Only how often: a Schedule that a person has paused stays so."""
+    schedule = found.description.schedule
+    schedule.spec = spec
+    return ScheduleUpdate(schedule=schedule)
+
+
+async def _see_to_the_schedule(client: Client, every_s: int) -> None:
+    try:
+        await ensure_schedule(client, every_s)
+    except RPCError as error:
+        log.warning("the schedule is looked after later: %s", error.status.name)
+
+
+async def _waiting_for_statistics(amqp_url: str) -> int:
+    """Over a connection of its own: once a minute is not worth keeping one. Raises LinkLost."""
+    connection = await broker.connect(amqp_url, name="croupier reconciler")
+    try:
+        channel = await broker.open_channel(connection)
+        with broker.link_errors_as_one():
+            return await topology.waiting(channel, topology.STATISTICS, timeout_seconds=BROKER_LIMIT_S)
+    finally:
+        await broker.close_quietly(connection)
+
+
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
+
+
+if __name__ == "__main__":
+    run(reconcile)

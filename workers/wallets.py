@@ -1,0 +1,43 @@
+"""Operators' own wallets, as one program has them: read once, kept fresh, and counted."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from contracts.wallet import WalletRequest, WalletVerdict
+from runtime import metrics
+from runtime.resources import Resources
+from security.standard_webhooks import PrivateKey
+from wallet import dialect
+from wallet.directory import WalletDirectory, WalletVault
+from wallet.operator_http import OperatorWallets
+
+
+@asynccontextmanager
+async def opened(resources: Resources) -> AsyncIterator[WalletDirectory]:
+    """The directory for everybody in this program who asks a wallet, so that each wallet has one client here,
+    with one set of limits and one breaker."""
+    dialects = dialect.load()
+    # What we tell others is signed with one key, whether it goes to a broker or to a wallet.
+    house_key = PrivateKey(resources.keyring.events.signing_key())
+    clients = OperatorWallets(dialects, house_keys=[house_key], watch=WalletMetrics())
+    directory = WalletDirectory(resources.database.pool, WalletVault(resources.keyring), dialects, clients)
+    async with directory.kept_fresh():
+        yield directory
+
+
+class WalletMetrics:
+    """A wallet.operator_http.Watch that counts for Prometheus. The values of its labels are the operators
+    with a wallet, the calls and the verdicts."""
+
+    def asked(self, request: WalletRequest, verdict: WalletVerdict, *, took_s: float) -> None:
+        metrics.WALLET_CALLS.labels(request.operator_id, request.call.value, verdict.value).inc()
+        metrics.WALLET_CALL_SECONDS.labels(request.call.value).observe(took_s)
+
+    def not_asked(self, request: WalletRequest) -> None:
+        metrics.WALLET_CALLS.labels(request.operator_id, request.call.value, "not-asked").inc()
+
+    def waiting(self, operator_id: str, change: int) -> None:
+        metrics.WALLET_WAITING.labels(operator_id).inc(change)
+
+    def breaker(self, operator_id: str, *, is_open: bool) -> None:
+        metrics.WALLET_BREAKER_OPEN.labels(operator_id).set(is_open)
