@@ -1,0 +1,117 @@
+"""What the certification cases share: the reference wallet, the operators whose money it keeps, seats."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+from pydantic import SecretStr
+
+from cli import operators as command
+from runtime.settings import Settings
+from tests.conftest import Services
+from tests.e2e.certification.line import TamperedLine
+from tests.e2e.certification.seats import Seat, new_seat
+from tests.e2e.house import House, Operator
+from tests.support.conditions import until
+from tests.support.operator_wallet import RunningWallet, new_secret, running_wallet
+from wallet.directory import REFRESH_S
+
+# Short, so that a call which is never answered is soon unknown.
+HASTY_MS: Final = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """Operators with one and the same wallet. `hasty` soon gives a call up, `stranger` signs with a secret
+    that the wallet does not know, `tampered` has somebody on the line, `counted` is one test's own."""
+
+    usual: Operator
+    hasty: Operator
+    stranger: Operator
+    tampered: Operator
+    counted: Operator
+
+
+@pytest.fixture(scope="package")
+async def wallet() -> AsyncIterator[RunningWallet]:
+    async with running_wallet("--fast") as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+async def line(wallet: RunningWallet) -> AsyncIterator[TamperedLine]:
+    async with TamperedLine(wallet.url, b'"amount":100', b'"amount":900') as line:
+        yield line
+
+
+@pytest.fixture(scope="package")
+async def operators(house: House, services: Services, wallet: RunningWallet, line: TamperedLine) -> Operators:
+    settings = services.settings.model_copy(
+        update={"database_url": SecretStr(services.stack.addresses.application_database_url)}
+    )
+
+    async def with_wallet(url: str, secret: str, total_ms: int | None = None) -> Operator:
+        operator = await house.new_operator()
+        await _set_wallet(settings, operator, url, secret, total_ms)
+        return operator
+
+    made = Operators(
+        hasty=await with_wallet(wallet.url, wallet.secret, HASTY_MS),
+        stranger=await with_wallet(wallet.url, new_secret()),
+        tampered=await with_wallet(line.url, wallet.secret),
+        counted=await with_wallet(wallet.url, wallet.secret),
+        usual=await with_wallet(wallet.url, wallet.secret),
+    )
+    # The last one that was set: what knows it knows all.
+    probe = await new_seat(made.usual, wallet)
+
+    async def known() -> bool:
+        return (await probe.player.bet()).status_code == 201
+
+    await until(known, within_s=REFRESH_S + 10)
+    return made
+
+
+async def _set_wallet(
+    settings: Settings, operator: Operator, url: str, secret: str, total_ms: int | None
+) -> None:
+    wanted = command.Wanted(
+        operator_id=operator.operator_id,
+        url=url,
+        dialect="croupier",
+        local=True,
+        connect_ms=None,
+        read_ms=None,
+        total_ms=total_ms,
+        calls=None,
+    )
+    await command.store(settings, wanted, (secret,))
+
+
+@pytest.fixture(params=["our-ledger", "operators-wallet"])
+async def seat(
+    request: pytest.FixtureRequest, operator: Operator, operators: Operators, wallet: RunningWallet
+) -> Seat:
+    """A player of each kind: what holds for one must hold for the other."""
+    if request.param == "our-ledger":
+        return await new_seat(operator, None)
+    return await new_seat(operators.usual, wallet)
+
+
+@pytest.fixture
+async def ours(operator: Operator) -> Seat:
+    """A player whose money is in our ledger."""
+    return await new_seat(operator, None)
+
+
+@pytest.fixture
+async def theirs(operators: Operators, wallet: RunningWallet) -> Seat:
+    """A player whose money is in the operator's wallet."""
+    return await new_seat(operators.usual, wallet)
+
+
+@pytest.fixture
+async def hasty(operators: Operators, wallet: RunningWallet) -> Seat:
+    """The same, at the operator whose calls are soon given up."""
+    return await new_seat(operators.hasty, wallet)
