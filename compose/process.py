@@ -25,6 +25,7 @@ TAIL_BYTES = 16_384
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 # The kernel counts from its boot, and two readings of the boot time may differ by a second.
 SAME_START_SECONDS = 2.0
+CHILDREN_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +78,15 @@ class Process:
         record_of(self.layout, self.command.name).unlink(missing_ok=True)
 
     async def kill(self) -> None:
-        """What `kill -9` does, for tests of crashes."""
+        """What `kill -9` does, for tests of crashes. Returns when its own children are gone too: those of
+        PostgreSQL end by themselves, and no new one starts while one is left."""
+        children: list[psutil.Process] = []
         if self.running:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                children = psutil.Process(self.handle.pid).children(recursive=True)
             self.handle.kill()
         await self.handle.wait()
+        await asyncio.to_thread(psutil.wait_procs, children, timeout=CHILDREN_LIMIT_S)
 
 
 async def start(command: Command, layout: Layout) -> Process:
