@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from runtime.settings import Settings
+    from security.keyring import SectionName
 
 app = typer.Typer(
     name="croupier",
@@ -33,6 +34,9 @@ operator_app = typer.Typer(no_args_is_help=True, help="Set up operators.")
 app.add_typer(operator_app, name="operator")
 operator_wallet_app = typer.Typer(no_args_is_help=True, help="An operator's own wallet.")
 operator_app.add_typer(operator_wallet_app, name="wallet")
+
+keys_app = typer.Typer(no_args_is_help=True, help="Look at the keyring, and rotate its keys.")
+app.add_typer(keys_app, name="keys")
 
 bench_app = typer.Typer(invoke_without_command=True)
 app.add_typer(bench_app, name="bench")
@@ -350,6 +354,64 @@ def set_operator_wallet(
         calls=calls,
     )
     sys.exit(command.set_wallet(_settings(), wanted, secret_file))
+
+
+Section = Annotated[
+    str, typer.Argument(help="payload, seeds, tokens or events.", show_default=False, metavar="SECTION")
+]
+KeyId = Annotated[str, typer.Argument(help="As `keys list` shows it.", show_default=False)]
+
+
+@keys_app.command("list")
+def list_keys(as_json: Json = False) -> None:
+    """Show the ids of all keys, which are active, and the public halves that verifiers need; no secret."""
+    from cli import keys
+
+    sys.exit(keys.show(_settings(), as_json=as_json))
+
+
+@keys_app.command("rotate")
+def rotate_key(
+    section: Section,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Only add a key: what runs learns it before it is used.")
+    ] = False,
+    activate: Annotated[
+        str | None,
+        typer.Option("--activate", metavar="KEY_ID", help="Use a key that was added with --stage before."),
+    ] = None,
+) -> None:
+    """Add a key and use it from the next start on; what the older ones made stays readable.
+
+    On one machine, rotate and restart. Where several processes run, --stage a key, restart them all, and only
+    then --activate it and restart them again: otherwise one seals or signs what another cannot open yet.
+    """
+    from cli import keys
+
+    if stage and activate is not None:
+        raise typer.BadParameter("--stage adds a key, and --activate uses one that was added before")
+    sys.exit(keys.rotate(_settings(), _section(section), stage=stage, activate=activate))
+
+
+@keys_app.command("remove")
+def remove_key(
+    section: Section,
+    key_id: KeyId,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it, whatever no longer opens.")] = False,
+) -> None:
+    """Remove a key for good, and with it everything that only it opens; says what before it does."""
+    from cli import keys
+
+    sys.exit(keys.remove(_settings(), _section(section), key_id, yes=yes))
+
+
+def _section(name: str) -> SectionName:
+    from security.keyring import SECTIONS
+
+    for section in SECTIONS:
+        if name == section:
+            return section
+    raise typer.BadParameter(f"the sections are {', '.join(SECTIONS)}")
 
 
 def _settings() -> Settings:

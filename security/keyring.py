@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import fcntl
 import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +31,10 @@ class KeyringInvalid(Exception):
 
 class UnknownKey(Exception):
     """Something names a key id that this keyring does not hold. Refuse it: never guess another key."""
+
+
+class KeyInUse(Exception):
+    """The key is its section's active one, so it cannot be removed."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -174,9 +180,67 @@ class Keyring:
         old.key(key_id)
         return self._with(replace(old, active=key_id))
 
+    def without_key(self, section: SectionName, key_id: str) -> Self:
+        """This keyring without a key: nothing that it sealed opens again. Raises UnknownKey, or KeyInUse for
+        the active key.
+        """
+        old: KeySection = getattr(self, section)
+        old.key(key_id)
+        if key_id == old.active:
+            raise KeyInUse(f"{key_id} is the active key of the {section} section: activate another one first")
+        keys = {name: key for name, key in old.keys.items() if name != key_id}
+        return self._with(replace(old, keys=keys))
+
     def _with(self, section: KeySection) -> Self:
         sections: dict[str, KeySection] = {name: getattr(self, name) for name in SECTIONS}
         return type(self)(**{**sections, section.name: section})
+
+
+def change_file(path: Path, change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring]:
+    """Replaces a keyring file by what `change` makes of it, and returns the keyring before and after.
+
+    One change at a time, whoever makes it: of two that read the same file, the later would write over the
+    earlier one's key, and what that key has sealed by then could never be opened again. Raises
+    KeyringInvalid, what `change` raises, or OSError when the place cannot be written; the file is then as
+    it was.
+    """
+    # A link stays a link, and two names of one file have one lock.
+    file = path.resolve()
+    with _locked(file):
+        before = Keyring.load(file)
+        _check_replaceable(file)
+        after = change(before)
+        after.save(file, overwrite=True)
+    return before, after
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """A lock beside the file, not on it: a change puts another file in its place. It is never deleted, or one
+    process could hold the deleted lock while another takes the next one.
+    """
+    if not path.exists():
+        raise KeyringInvalid(f"the keyring {path} cannot be read: No such file or directory")
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_replaceable(path: Path) -> None:
+    """The file that replaces it has its writer as owner and mode 0600: who reads the old one must be able to
+    read that one too.
+    """
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise KeyringInvalid(f"the keyring {path} belongs to another user: change it as its owner")
+    if status.st_mode & stat.S_IRGRP:
+        raise KeyringInvalid(
+            f"the keyring {path} is read by its group, which could not read a changed one (mode 0600):"
+            " change the original that it was copied from"
+        )
 
 
 def _fresh_key_id(name: SectionName) -> str:

@@ -1,0 +1,140 @@
+"""`croupier keys`: what the keyring holds, and its rotation. No key's bytes are ever shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from security.keyring import (
+    SECTIONS,
+    KeyInUse,
+    Keyring,
+    KeyringInvalid,
+    KeySection,
+    SectionName,
+    UnknownKey,
+    change_file,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.settings import Settings
+
+PURPOSES: Final[dict[SectionName, str]] = {
+    "payload": "seals what Temporal stores, and the secrets of operators' wallets",
+    "seeds": "seals server seeds",
+    "tokens": "signs session tokens",
+    "events": "signs events, and calls of operators' wallets",
+}
+# Whoever checks what these sign holds the public halves.
+SIGNING: Final = frozenset({"tokens", "events"})
+LOST: Final[dict[SectionName, str]] = {
+    "payload": "Histories that it sealed are never read again, and a round under way stops where it is, with"
+    " its stake held. Wallets of operators whose secrets it sealed are not asked until they are set anew.",
+    "seeds": "Server seeds that it sealed are never shown again: their sessions play no further round, and no"
+    " outcome of theirs can be computed again.",
+    "tokens": "Session tokens that it signed are refused: their players need a new session.",
+    "events": "Events that it signed and nobody has taken yet go to the dead letters.",
+}
+RESTART: Final = (
+    "Programs read the keyring when they start, so restart all of them now: on one machine ./croupier down"
+    " and ./croupier up, elsewhere each under its supervisor."
+)
+_FAILURES: Final = (KeyringInvalid, UnknownKey, KeyInUse)
+
+
+def show(settings: Settings, *, as_json: bool) -> int:
+    """Prints the ids. Returns 0, or 1 when there is no usable keyring."""
+    try:
+        keyring = Keyring.load(settings.keyring)
+    except KeyringInvalid as problem:
+        return _fail(problem)
+    if as_json:
+        sys.stdout.write(json.dumps(as_document(keyring), indent=2) + "\n")
+        return 0
+    for name in SECTIONS:
+        typer.echo(f"{name}: {PURPOSES[name]}")
+        for key in _keys_of(getattr(keyring, name)):
+            public = f"  public {key['public']}" if "public" in key else ""
+            typer.echo(f"  {key['key_id']}{'  active' if key['active'] else ''}{public}")
+    return 0
+
+
+def as_document(keyring: Keyring) -> dict[str, list[dict[str, Any]]]:
+    """Sections with their keys, oldest first: `key_id`, `active`, and `public` (base64 of 32 raw bytes) for
+    keys that sign."""
+    return {name: _keys_of(getattr(keyring, name)) for name in SECTIONS}
+
+
+def rotate(settings: Settings, section: SectionName, *, stage: bool, activate: str | None) -> int:
+    """Adds a key, active unless `stage`; or makes `activate` the active one. Returns 0, or 1 when the file is
+    as it was."""
+
+    def change(keyring: Keyring) -> Keyring:
+        if activate is not None:
+            return keyring.with_active(section, activate)
+        return keyring.with_new_key(section, activate=not stage)
+
+    changed = _change(settings, change)
+    if changed is None:
+        return 1
+    before, after = (getattr(keyring, section) for keyring in changed)
+    if after == before:
+        typer.echo(f"{section}: {after.active} is active already")
+        return 0
+    for key_id in after.keys.keys() - before.keys.keys():
+        typer.echo(f"{section}: added {key_id}")
+    if after.active != before.active:
+        typer.echo(f"{section}: {after.active} is active; {before.active} stays, for what it made")
+    else:
+        typer.echo(f"{section}: {after.active} stays active; next, with the new key's id, when all know it:")
+        typer.echo(f"  ./croupier keys rotate {section} --activate KEY_ID")
+    typer.echo(RESTART)
+    return 0
+
+
+def remove(settings: Settings, section: SectionName, key_id: str, *, yes: bool) -> int:
+    """Removes a key that is not the active one. Returns 0, or 1 when the file is as it was."""
+    try:
+        Keyring.load(settings.keyring).without_key(section, key_id)
+    except _FAILURES as problem:
+        return _fail(problem)
+    typer.echo(f"{section} {key_id}: {LOST[section]}", err=True)
+    if not yes:
+        typer.echo("croupier: nothing was removed; repeat it with --yes", err=True)
+        return 1
+    if _change(settings, lambda keyring: keyring.without_key(section, key_id)) is None:
+        return 1
+    typer.echo(f"{section}: removed {key_id}")
+    typer.echo(RESTART)
+    return 0
+
+
+def _change(settings: Settings, change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring] | None:
+    """The keyring before and after, or None when it could not be changed and the reader was told why."""
+    try:
+        return change_file(settings.keyring, change)
+    except _FAILURES as problem:
+        _fail(problem)
+    except OSError as error:
+        _fail(f"the keyring {settings.keyring} cannot be changed: {error.strerror}")
+    return None
+
+
+def _keys_of(section: KeySection) -> list[dict[str, Any]]:
+    public = section.public_keys() if section.name in SIGNING else {}
+    return [
+        {"key_id": key_id, "active": key_id == section.active}
+        | ({"public": base64.b64encode(public[key_id].public_bytes_raw()).decode()} if public else {})
+        for key_id in section.keys
+    ]
+
+
+def _fail(problem: Exception | str) -> int:
+    typer.echo(f"croupier: {problem}", err=True)
+    return 1
