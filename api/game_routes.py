@@ -9,20 +9,30 @@ from fastapi.responses import JSONResponse
 from api.authentication import AnySession, Deps, LiveSession
 from api.bet_route import BetRoute
 from api.bets import NothingStored, StartUncertain
-from api.models import PROBLEM_RESPONSES, BalanceOut, PlaceBet, RoundOut, RoundPage, SessionOut
+from api.models import (
+    PROBLEM_RESPONSES,
+    BalanceOut,
+    PlaceBet,
+    RotateSeed,
+    RoundOut,
+    RoundPage,
+    SeedRotated,
+    SessionOut,
+)
 from api.problems import Problem
 from api.services import Services
 from api.shapes import cursor, moment, money, pending_body, position, round_body
 from api.strict_json import StrictRoute
 from contracts import failures
 from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.seeds import RotationVerdict
 from contracts.sessions import SessionClaims
 from contracts.views import RoundFilter, RoundView
 from games.checks import check_wager
 from games.protocol import Game, Wager, WagerRefused
 from games.registry import Registry, UnknownGame
 from runtime import metrics
-from runtime.services import NoAccount, WalletSilent
+from runtime.services import NoAccount, Reveal, WalletSilent
 
 REPLAYED = {"Idempotent-Replayed": "true"}
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -134,6 +144,19 @@ async def rounds(
     return JSONResponse({"items": [round_body(view) for view in items], "next_cursor": cursor(following)})
 
 
+@router.post("/seed", tags=["Session API"], response_model=SeedRotated)
+async def rotate_seed(body: RotateSeed, claims: AnySession, services: Deps) -> JSONResponse:
+    """Reveals the server seed of the rounds so far, for checking them, and commits to the next one. Name the
+    seed to reveal by its `server_seed_hash`, and the same request may be sent again after any doubt. Unnamed,
+    a request is a repeat while the new seed is unused and has the same client seed."""
+    reveal = await services.sessions.rotate_seed(
+        claims, client_seed=body.client_seed, expected_hash=body.server_seed_hash
+    )
+    if reveal is None:
+        raise Problem("unauthenticated", "The session is not known here.")
+    return _revealed(reveal)
+
+
 async def _balance(claims: SessionClaims, services: Services) -> dict[str, Any]:
     """Raises WalletSilent."""
     try:
@@ -205,6 +228,32 @@ def _declined(view: RoundView, headers: dict[str, str]) -> Problem:
         detail = "Finish or await the open round first; then bet with a new round id."
     metrics.BETS_REFUSED.labels(code).inc()
     return Problem(code, detail, headers=headers, **members)
+
+
+def _revealed(reveal: Reveal) -> JSONResponse:
+    if reveal.verdict is RotationVerdict.ROUND_OPEN:
+        raise Problem(
+            failures.ROUND_OPEN, "A seed is revealed when its rounds are over.", open_round=reveal.open_round
+        )
+    if reveal.verdict is RotationVerdict.REUSED:
+        raise Problem(failures.ID_REUSED, "This seed was revealed with another client seed.")
+    if reveal.revealed is None:
+        raise Problem("not-found", "server_seed_hash is neither the session's seed nor the one before it.")
+    old, following = reveal.revealed, reveal.following
+    body = {
+        "revealed": {
+            "server_seed": old.server_seed.hex(),
+            "server_seed_hash": old.server_seed_hash,
+            "client_seed": old.client_seed,
+            "last_nonce": old.last_nonce,
+        },
+        "next": {
+            "server_seed_hash": following.server_seed_hash,
+            "client_seed": following.client_seed,
+            "next_nonce": following.next_nonce,
+        },
+    }
+    return JSONResponse(body, headers=REPLAYED if reveal.verdict is RotationVerdict.REPLAYED else {})
 
 
 def _pending(bet: Bet, view: RoundView | None) -> JSONResponse:

@@ -270,6 +270,59 @@ class ProblemOut(BaseModel):
     request_id: str
 
 
+SeedHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class RotateSeed(_Request):
+    """`server_seed_hash` names the seed to reveal; without it, the session's current one is meant."""
+
+    client_seed: CallerId
+    server_seed_hash: SeedHash | None = None
+
+
+class RevealedSeed(BaseModel):
+    """`server_seed` is 32 bytes as hex. `last_nonce` is null when no round was drawn from it."""
+
+    server_seed: str
+    server_seed_hash: str
+    client_seed: str
+    last_nonce: int | None
+
+
+class SeedRotated(BaseModel):
+    revealed: RevealedSeed
+    next: SessionCommitment
+
+
+class VerifyOutcome(_Request):
+    """A round as its player knows it, and the revealed server seed as hex. `stake` in minor units. `choices`
+    is the choice that was made with the bet, or a list with that alone."""
+
+    game: GameId
+    version: Annotated[str, StringConstraints(max_length=64)]
+    server_seed: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
+    client_seed: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    nonce: Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
+    mode: Annotated[str, StringConstraints(max_length=64)] = "base"
+    stake: Amount
+    choices: dict[str, Any] | Annotated[list[dict[str, Any]], Field(max_length=1)] | None = None
+
+    @property
+    def choice(self) -> dict[str, Any] | None:
+        """The choice that was made with the bet."""
+        if isinstance(self.choices, list):
+            return self.choices[0] if self.choices else None
+        return self.choices
+
+
+class VerifiedOutcome(BaseModel):
+    """`server_seed_hash` is what must have been shown before play; `win` is in minor units."""
+
+    server_seed_hash: str
+    outcome: dict[str, Any]
+    win: int
+
+
 # What every router says of its errors. A `model` here would be described as application/json.
 PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     "default": {

@@ -1,7 +1,7 @@
 """What the ingress asks of the rest of the program, apart from playing rounds: sessions, players, history."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
@@ -11,14 +11,16 @@ import asyncpg
 from contracts.movements import StatementEntry, StatementFilter, WithdrawalView
 from contracts.records import RoundRecord
 from contracts.rounds import RoundKey
+from contracts.seeds import Commitment, RotationVerdict
 from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView, BalanceView, DepositView, RoundFilter, RoundView, SessionView
 from contracts.wallet import WalletVerdict
 from security.api_keys import ApiKeyInvalid, parse_api_key
 from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
-from storage import history, operators, players, rounds, sessions, statement, timeline
+from storage import history, operators, players, rounds, seeds, sessions, statement, timeline
 from storage.database import AWAY, Database
+from storage.seeds import NewSeed
 from wallet.directory import WalletDirectory
 
 # What every call here may raise while the database is away: the same call may succeed later.
@@ -70,9 +72,66 @@ class Sessions:
             self._pool, session_id=claims.session_id, operator_id=claims.operator_id
         )
 
+    async def rotate_seed(
+        self, claims: SessionClaims, *, client_seed: str, expected_hash: str | None
+    ) -> "Reveal | None":
+        """Reveals the session's server seed and commits to a new one; None when there is no such session.
+        `expected_hash` names the seed to reveal by its commitment. Raises SealBroken or UnknownKey when the
+        seed does not open; the same request made again answers the reveal once it does."""
+        server_seed, seed_id = new_server_seed(), uuid4().hex
+        rotation = await seeds.rotate(
+            self._pool,
+            operator_id=claims.operator_id,
+            player_key=claims.player_key,
+            session_id=claims.session_id,
+            expected_hash=expected_hash,
+            new=NewSeed(
+                seed_id=seed_id,
+                sealed_server_seed=self._vault.seal(seed_id, server_seed),
+                server_seed_hash=commitment(server_seed),
+                client_seed=client_seed,
+            ),
+        )
+        if rotation is None:
+            return None
+        old = rotation.revealed
+        return Reveal(
+            verdict=rotation.verdict,
+            open_round=rotation.open_round,
+            revealed=None
+            if old is None
+            else OpenedSeed(
+                server_seed=self._vault.open(old.seed_id, old.sealed_server_seed),
+                server_seed_hash=old.server_seed_hash,
+                client_seed=old.client_seed,
+                last_nonce=old.last_nonce,
+            ),
+            following=rotation.following,
+        )
+
     async def end(self, *, operator_id: str, session_id: str) -> bool:
         """Whether the operator has such a session. Rounds in flight finish."""
         return await sessions.end_session(self._pool, session_id=session_id, operator_id=operator_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedSeed:
+    """A revealed seed in the clear. `last_nonce` is None when nothing was drawn from it."""
+
+    server_seed: bytes = field(repr=False)
+    server_seed_hash: str
+    client_seed: str
+    last_nonce: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reveal:
+    """What became of a rotation. `revealed` is set when it was rotated or replayed."""
+
+    verdict: RotationVerdict
+    open_round: str | None
+    revealed: OpenedSeed | None
+    following: Commitment
 
 
 def _claims(session: SessionView, expires_at: int) -> SessionClaims:

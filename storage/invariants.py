@@ -348,6 +348,7 @@ GUARDS_IN_PLACE: Final = Invariant(
                      ('wallet_bets', 'never_deleted'), ('wallet_bets', 'never_truncated'),
                      ('wallet_attempts', 'append_only'), ('wallet_attempts', 'append_only_truncate'),
                      ('interventions', 'append_only'), ('interventions', 'append_only_truncate'),
+                     ('seeds', 'revealed_is_final'),
                      ('incidents', 'only_forward'), ('incidents', 'never_deleted'),
                      ('incidents', 'never_truncated'),
                      ('outbox', 'recorded_once'), ('outbox', 'never_deleted'),

@@ -142,7 +142,8 @@ class GameSession(SQLModel, table=True):
 
 
 class Seed(SQLModel, table=True):
-    """A server seed, sealed, with its public commitment, the client's seed and the next nonce."""
+    """A server seed, sealed, with its public commitment, the client's seed and the next nonce. `previous_id`
+    is the seed that was revealed when this one took its place."""
 
     __tablename__ = "seeds"
     id: str = Field(primary_key=True)
@@ -153,6 +154,7 @@ class Seed(SQLModel, table=True):
     next_nonce: int = _amount("0")
     created_at: datetime = _now()
     revealed_at: datetime | None = _time()
+    previous_id: str | None = Field(default=None, foreign_key="seeds.id", unique=True)
 
 
 class Round(SQLModel, table=True):

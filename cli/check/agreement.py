@@ -11,9 +11,8 @@ from cli.check.playing import Played, Told, outcome_digest
 from cli.check.report import GameSums, Tally
 from contracts.rounds import RoundState
 from contracts.views import RoundView
-from games.checks import play_round
-from games.draws import HmacDraws
 from games.protocol import Wager
+from games.recompute import recompute
 from games.registry import Registry, UnknownGame
 from security.keyring import UnknownKey
 from security.sealing import SealBroken
@@ -180,9 +179,13 @@ class Replayer:
         seed = self._open(view)
         if len(agreement.secrets) < SECRET_SAMPLES:
             agreement.secrets |= {seed, seed.hex().encode(), (view.client_seed or "").encode()}
-        draws = HmacDraws(server_seed=seed, client_seed=view.client_seed or "", nonce=view.nonce or 0)
-        game = self._registry.get(view.game_id, view.game_version)
-        step = play_round(game, Wager(stake=view.stake, mode=view.mode, choice=view.choice), draws)
+        step = recompute(
+            self._registry.get(view.game_id, view.game_version),
+            Wager(stake=view.stake, mode=view.mode, choice=view.choice),
+            server_seed=seed,
+            client_seed=view.client_seed or "",
+            nonce=view.nonce or 0,
+        )
         if (step.outcome, step.win) != (view.outcome, view.win):
             agreement.fair.add(f"round {view.key.round_id}: stored win {view.win}, computed {step.win}")
         else:

@@ -66,7 +66,16 @@ def test_every_pattern_means_the_same_to_a_client(described: dict[str, Any]) -> 
 
 def test_requests_are_described_as_closed_and_amounts_as_bounded_integers(described: dict[str, Any]) -> None:
     schemas = described["components"]["schemas"]
-    for name in ("PlaceBet", "Deposit", "MoneyIn", "OpenSession", "VoidRound", "ResolveRound"):
+    for name in (
+        "PlaceBet",
+        "Deposit",
+        "MoneyIn",
+        "OpenSession",
+        "VoidRound",
+        "ResolveRound",
+        "RotateSeed",
+        "VerifyOutcome",
+    ):
         assert schemas[name]["additionalProperties"] is False
     for amount in (schemas["PlaceBet"]["properties"]["stake"], schemas["MoneyIn"]["properties"]["amount"]):
         assert (amount["type"], amount["exclusiveMinimum"], amount["maximum"]) == ("integer", 0, 2**53 - 1)
