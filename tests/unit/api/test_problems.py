@@ -4,10 +4,13 @@ import ast
 import inspect
 from pathlib import Path
 
+import asyncpg
+import httpx
 import pytest
+from fastapi import FastAPI, Request
 
 import api
-from api import authentication, game_routes
+from api import authentication, game_routes, problems
 from api.problems import CONTENT_TYPE, PROBLEMS, Problem, document
 from contracts import failures
 from games import protocol
@@ -32,6 +35,32 @@ DECLINES = (
     failures.GAME_DISABLED,
     failures.ID_REUSED,
 )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.CannotConnectNowError("the database system is shutting down"),
+        asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        ConnectionRefusedError(),
+        TimeoutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_database_that_goes_is_no_fault_of_ours_and_no_perhaps(error: Exception) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def ask(request: Request) -> None:
+        request.state.request_id = "1"
+        raise error
+
+    problems.install(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.get("/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+    assert answer.headers["retry-after"]
 
 
 @pytest.mark.parametrize(
