@@ -2,9 +2,6 @@
 and with everything real: the ingress, Temporal, the ledger, and the reference wallet in its own process.
 """
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,14 +15,13 @@ from temporalio.client import WorkflowExecutionStatus
 
 from api.models import OperatorRoundRecord
 from cli import operators as command
-from compose.layout import write_json
 from contracts.steps import ROUND_WORKFLOW
 from contracts.wallet import WalletCall
 from operator_wallet.faults import Kind
-from runtime.settings import PROJECT_ROOT
 from storage import invariants, rounds
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.support.commands import run
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.operator import transaction_id
@@ -287,39 +283,21 @@ async def test_the_command_decides_and_the_time_line_tells(
     desk: Desk, services: Services, platform: dict[str, Any]
 ) -> None:
     arguments = (desk.round_id, "--action", "paid-outside", "--reason", REASON, "--by", "ann")
-    code, output, errors = await run(services, platform, "resolve", *arguments)
+    code, output, errors = await run(services, platform, "round", "resolve", *arguments)
     assert (code, errors) == (0, "")
     assert f"paid-outside is accepted: round {desk.round_id} is settled" in output
     await desk.until_final()
-    code, _, errors = await run(services, platform, "resolve", *arguments)
+    code, _, errors = await run(services, platform, "round", "resolve", *arguments)
     assert code == 1
     assert f"paid-outside is refused: round {desk.round_id} is settled" in errors
-    code, output, _ = await run(services, platform, "show", desk.round_id)
+    code, output, _ = await run(services, platform, "round", "show", desk.round_id)
     assert code == 0
     assert f"person      paid-outside, accepted, by cli:ann: {REASON}" in output
     assert "wallet      bet of 100 EUR: accepted, in" in output
     assert "wallet      win of" in output
-    code, _, errors = await run(services, platform, "resolve", uuid4().hex, *arguments[1:])
+    code, _, errors = await run(services, platform, "round", "resolve", uuid4().hex, *arguments[1:])
     assert code == 1
     assert "there is no round" in errors
-    code, _, errors = await run(services, platform, "resolve", desk.round_id, *arguments[1:4], "")
+    code, _, errors = await run(services, platform, "round", "resolve", desk.round_id, *arguments[1:4], "")
     assert code == 1
     assert "reason" in errors
-
-
-async def run(services: Services, platform: dict[str, Any], *arguments: str) -> tuple[int, str, str]:
-    """`croupier round ...` as people call it, while the stack is up: exit code, output, errors."""
-    write_json(services.stack.layout.stack_file, platform)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "round", *arguments),
-            cwd=PROJECT_ROOT,
-            env={**os.environ, "CROUPIER_HOME": str(services.settings.home)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await asyncio.wait_for(process.communicate(), 60)
-    finally:
-        services.stack.layout.stack_file.unlink()
-    assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,12 +17,12 @@ from temporalio.client import Client, WorkflowHandle
 from cli import rounds
 from cli.rounds import CannotShow, Wanted
 from cli.timeline import Timeline
-from compose.layout import write_json
 from runtime.resources import Unreachable
-from runtime.settings import PROJECT_ROOT, Settings
+from runtime.settings import Settings
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import CHOICE, STAKE, Player, frozen, seat_players
+from tests.support.commands import run
 from tests.support.conditions import until
 from tests.support.ledger import take_seat, waiting_for_a_lock
 
@@ -87,24 +85,6 @@ async def locked(database: Database, table: str) -> AsyncIterator[None]:
         yield
 
 
-async def command(services: Services, platform: dict[str, Any], *arguments: str) -> tuple[int, str, str]:
-    """The command as people call it, while the stack is up: exit code, output, errors."""
-    write_json(services.stack.layout.stack_file, platform)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", "round", "show", *arguments),
-            cwd=PROJECT_ROOT,
-            env={**os.environ, "CROUPIER_HOME": str(services.settings.home)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await asyncio.wait_for(process.communicate(), 60)
-    finally:
-        services.stack.layout.stack_file.unlink()
-    assert process.returncode is not None
-    return process.returncode, output.decode(), errors.decode()
-
-
 def in_order(lines: list[str], *parts: str) -> None:
     """Each of `parts` is in a line of its own, in this order."""
     rest = iter(lines)
@@ -122,7 +102,7 @@ class TestTheCommand:
         await new_round(platform, round_id)
         await shown_with(outside, round_id, "statistics  applied")
         await shown_with(outside, round_id, "completed: settled")
-        code, output, errors = await command(services, platform, round_id)
+        code, output, errors = await run(services, platform, "round", "show", round_id)
         assert (code, errors) == (0, "")
         lines = output.splitlines()
         in_order(lines, f"round {round_id}", platform["temporal_ui"], "started eagerly", "play in")
@@ -138,7 +118,9 @@ class TestTheCommand:
         round_id = uuid4().hex
         await new_round(platform, round_id)
         await shown_with(outside, round_id, "statistics  applied")
-        code, output, _ = await command(services, platform, round_id, "--json", "--operator", "demo")
+        code, output, _ = await run(
+            services, platform, "round", "show", round_id, "--json", "--operator", "demo"
+        )
         found = json.loads(output)
         assert code == 0
         assert (found["round"]["state"], found["round"]["stake"]) == ("settled", 100)
@@ -157,7 +139,7 @@ class TestTheCommand:
         round_id = uuid4().hex
         for _ in range(2):
             await new_round(platform, round_id)
-        code, output, errors = await command(services, platform, round_id)
+        code, output, errors = await run(services, platform, "round", "show", round_id)
         players = await database.pool.fetch("SELECT player_id FROM rounds WHERE round_id = $1", round_id)
         assert (code, output) == (1, "")
         for row in players:
@@ -168,7 +150,7 @@ class TestTheCommand:
     async def test_says_that_there_is_no_such_round(
         self, platform: dict[str, Any], services: Services
     ) -> None:
-        code, output, errors = await command(services, platform, "none", "--player", "nobody")
+        code, output, errors = await run(services, platform, "round", "show", "none", "--player", "nobody")
         assert (code, output, errors) == (1, "", "croupier: there is no round none of player nobody\n")
 
 
