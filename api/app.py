@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from api import game_routes, intervention_routes, open_routes, operator_routes, problems
+from api.admission import Admission
 from api.door import Door
 from api.open_routes import ReadinessChecks
 from api.services import Services
@@ -13,10 +14,7 @@ DESCRIPTION = "Casino game rounds as durable workflows. Amounts are integers in 
 def create_app(
     services: Services,
     readiness: ReadinessChecks,
-    *,
-    max_open_requests: int,
-    max_open_bets: int,
-    max_running_bets: int,
+    admission: Admission,
 ) -> Door:
     """The whole API as one ASGI application."""
     app = FastAPI(
@@ -33,9 +31,4 @@ def create_app(
     for routes in (open_routes, game_routes, operator_routes, intervention_routes):
         app.include_router(routes.router)
     problems.install(app)
-    return Door(
-        app,
-        max_open_requests=max_open_requests,
-        max_open_bets=max_open_bets,
-        max_running_bets=max_running_bets,
-    )
+    return Door(app, admission)

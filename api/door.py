@@ -1,21 +1,16 @@
 """What every request passes first: an id of its own, the body limit, and admission."""
 
-import asyncio
 import json
 import logging
-import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from functools import cache
-from math import ceil
 from typing import Any, Final
 from uuid import uuid4
 
-from prometheus_client import Gauge
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import CONTENT_TYPE, RETRY_AFTER_S, Problem, document
+from api.admission import Admission, Places
+from api.problems import CONTENT_TYPE, Problem, document
 from runtime import metrics
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
@@ -23,9 +18,6 @@ REQUEST_ID_HEADER: Final = b"x-request-id"
 # Whoever watches this process must hear from it above all when it is busy.
 ALWAYS_ADMITTED: Final = frozenset({"/healthz", "/readyz"})
 BETS: Final = ("POST", "/v1/game/rounds")
-TURN_S: Final = 1.0
-RETRY_AFTER_LIMIT_S: Final = 30
-RECENT: Final = 0.05  # the share of the newest request in the mean of how long requests take
 ANY_REQUEST_ID: Final = "0" * 32  # all ids have one length, so a refusal is made before its id is known
 
 log = logging.getLogger(__name__)
@@ -33,17 +25,11 @@ log = logging.getLogger(__name__)
 
 class Door:
     """Pure ASGI, outermost. Refuses what is too large before reading it whole, and what is too much before
-    it costs anything: an admitted request is one that can be served well. Bets have a smaller limit of their
-    own, so that a flood of them delays neither those admitted nor any read, and of those admitted only a few
-    are under way at once."""
+    it costs anything: an admitted request is one that can be served well."""
 
-    def __init__(
-        self, app: ASGIApp, *, max_open_requests: int, max_open_bets: int, max_running_bets: int
-    ) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
-        self._requests = _Places(max_open_requests, metrics.OPEN_REQUESTS)
-        self._bets = _Places(max_open_bets, metrics.OPEN_BETS)
-        self._turns = _Turns(max_running_bets)
+        self._admission = admission
         self._bets_refused = metrics.BETS_REFUSED.labels("overloaded")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,19 +45,19 @@ class Door:
             await _refuse(send, request_id, full.retry_after_s)
             return
         serve = self._serve_bet if is_bet else self._serve
-        with self._requests.one():
+        with self._admission.requests.one():
             await serve(scope, _LimitedBody(receive), _Sender(send, request_id))
 
-    def _full_for(self, path: str, is_bet: bool) -> "_Places | None":
+    def _full_for(self, path: str, is_bet: bool) -> Places | None:
         """What has no place left for such a request."""
-        if is_bet and self._bets.full:
-            return self._bets
-        return self._requests if self._requests.full and path not in ALWAYS_ADMITTED else None
+        bets, requests = self._admission.bets, self._admission.requests
+        if is_bet and bets.full:
+            return bets
+        return requests if requests.full and path not in ALWAYS_ADMITTED else None
 
     async def _serve_bet(self, scope: Scope, body: "_LimitedBody", sender: "_Sender") -> None:
-        with self._bets.one():
-            async with self._turns.one():
-                await self._serve(scope, body, sender)
+        async with self._admission.bet():
+            await self._serve(scope, body, sender)
 
     async def _serve(self, scope: Scope, body: "_LimitedBody", sender: "_Sender") -> None:
         try:
@@ -85,67 +71,6 @@ class Door:
             log.exception("request %s failed", sender.request_id)
             if not sender.started:
                 await sender.refuse(Problem("internal"))
-
-
-class _Places:
-    """A limited number of places, and how long each was lately taken for."""
-
-    def __init__(self, limit: int, gauge: Gauge) -> None:
-        self._limit, self._gauge = limit, gauge
-        self._taken = 0
-        self._mean_s = 0.0
-
-    @property
-    def full(self) -> bool:
-        return self._taken >= self._limit
-
-    @property
-    def retry_after_s(self) -> int:
-        """Whole seconds until those inside are served, as far as the last ones tell: when each stays for the
-        mean time, all that are inside now have left after it."""
-        return min(max(ceil(self._mean_s), RETRY_AFTER_S), RETRY_AFTER_LIMIT_S)
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Takes a place, and gives it back however the block ends."""
-        began = time.monotonic()
-        self._taken += 1
-        self._gauge.set(self._taken)
-        try:
-            yield
-        finally:
-            self._taken -= 1
-            self._gauge.set(self._taken)
-            self._mean_s += RECENT * (time.monotonic() - began - self._mean_s)
-
-
-class _Turns:
-    """Lets a few bets at a time go on, in the order of their arrival. More of them at once are no faster:
-    each round would only take longer, until it runs out of the time that the fast path gives it and goes the
-    expensive way. Waiting here costs nothing."""
-
-    def __init__(self, at_once: int) -> None:
-        self._free = asyncio.Semaphore(at_once)
-
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """A turn for as long as the block takes, but at most TURN_S: what takes longer waits for a service,
-        and must not keep others waiting who may need another one."""
-        given_back = False
-
-        def give_back() -> None:
-            nonlocal given_back
-            if not given_back:
-                given_back = True
-                self._free.release()
-
-        await self._free.acquire()
-        limit = asyncio.get_running_loop().call_later(TURN_S, give_back)
-        try:
-            yield
-        finally:
-            limit.cancel()
-            give_back()
 
 
 async def _refuse(send: Send, request_id: str, retry_after_s: int) -> None:

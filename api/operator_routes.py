@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime
 
 from api.authentication import Deps, Operator
-from api.game_routes import ID_PATTERN, REPLAYED
+from api.game_calls import REPLAYED
+from api.game_routes import ID_PATTERN
 from api.models import (
     PROBLEM_RESPONSES,
     CallerId,

@@ -14,5 +14,6 @@ class SessionClaims:
     account_id: int  # the player's account in the session's currency
     game_id: str
     currency: str
-    mode: str  # "real"; "demo" is reserved
+    mode: str  # "real" or "demo"
     expires_at: int
+    jurisdiction: str | None = None  # the profile whose limits and rules hold

@@ -39,6 +39,8 @@ class RoundView:
     nonce: int | None
     created_at: datetime
     closed_at: datetime | None
+    demo: bool = False
+    jurisdiction: str | None = None
 
     @property
     def bet(self) -> Bet:
@@ -55,6 +57,8 @@ class RoundView:
             mode=self.mode,
             choice=self.choice,
             request_id=self.request_id,
+            demo=self.demo,
+            jurisdiction=self.jurisdiction,
         )
 
     def answers(self, bet: Bet) -> bool:

@@ -216,6 +216,8 @@ class Round(SQLModel, table=True):
     failure_detail: str | None = None
     created_at: datetime = _now()
     closed_at: datetime | None = _time()
+    demo: bool = Field(sa_column_kwargs={"server_default": text("false")})  # play money
+    jurisdiction: str | None = None
 
 
 class Transfer(SQLModel, table=True):

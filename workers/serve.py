@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 from temporalio.client import Client
 
+from api.admission import Admission
 from api.app import create_app
 from api.bets import BetDesk
 from api.open_routes import ReadinessChecks
@@ -52,13 +53,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             services = _services(
                 settings, resources, client, registry, operators, waiting_room, _address(listener)
             )
-            app = create_app(
-                services,
-                _readiness(resources, client),
+            admission = Admission(
                 max_open_requests=settings.max_open_requests,
                 max_open_bets=settings.max_open_bets,
                 max_running_bets=settings.max_running_bets,
             )
+            app = create_app(services, _readiness(resources, client), admission)
             await _serve_http(app, listener, settings, stop)
 
 

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from api import door as doors
+from api import admission as admissions
+from api.admission import Admission
 from api.door import ALWAYS_ADMITTED, BODY_LIMIT_BYTES, Door
 
 KIB = b" " * 1024
@@ -21,7 +22,8 @@ BETS = "/v1/game/rounds"
 
 
 def guarded(app: Any, *, requests: int = 100, bets: int = 100, running: int = 100) -> Door:
-    return Door(app, max_open_requests=requests, max_open_bets=bets, max_running_bets=running)
+    admission = Admission(max_open_requests=requests, max_open_bets=bets, max_running_bets=running)
+    return Door(app, admission)
 
 
 async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:
@@ -285,7 +287,7 @@ async def test_bets_take_turns_in_the_order_of_their_arrival() -> None:
 
 
 async def test_who_waits_for_a_service_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doors, "TURN_S", 0.02)
+    monkeypatch.setattr(admissions, "TURN_S", 0.02)
     slow = Slow()
     door = guarded(slow, running=1)
     tasks = [asyncio.create_task(through(door, [], path=BETS)) for _ in range(3)]
@@ -294,7 +296,7 @@ async def test_who_waits_for_a_service_keeps_nobody_else_waiting(monkeypatch: py
     assert [sent[0]["status"] for sent in await asyncio.gather(*tasks)] == [200] * 3
     # Each turn was given back once: there is one again, not four.
     slow.entered, slow.finish = 0, asyncio.Event()
-    monkeypatch.setattr(doors, "TURN_S", 60.0)
+    monkeypatch.setattr(admissions, "TURN_S", 60.0)
     tasks = [asyncio.create_task(through(door, [], path=BETS)) for _ in range(3)]
     await asyncio.sleep(0.02)
     assert slow.entered == 1
@@ -324,5 +326,5 @@ async def test_retry_after_is_the_time_in_which_those_inside_are_served(
 
     assert await bet_of(2.5) == 1
     assert [await bet_of(2.5) for _ in range(100)][-1] == 3
-    assert [await bet_of(1_000.0) for _ in range(10)][-1] == doors.RETRY_AFTER_LIMIT_S
+    assert [await bet_of(1_000.0) for _ in range(10)][-1] == admissions.RETRY_AFTER_LIMIT_S
     assert [await bet_of(0.01) for _ in range(300)][-1] == 1

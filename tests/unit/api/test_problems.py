@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 import api
-from api import authentication, game_routes, problems
+from api import authentication, game_calls, game_routes, problems
 from api.problems import CONTENT_TYPE, PROBLEMS, Problem, document
 from contracts import failures
 from games import protocol
@@ -110,7 +110,7 @@ def test_a_problem_is_a_whole_document(code: str) -> None:
 def test_a_member_cannot_hide_what_every_document_says() -> None:
     """Members come from our own code alone, but a slip there must be seen in a test."""
     for name in ("type", "title", "status", "code", "request_id"):
-        for module in (game_routes, authentication):
+        for module in (game_calls, game_routes, authentication):
             assert f"{name}=" not in "".join(_problem_calls(module.__file__ or ""))
 
 

@@ -1,0 +1,179 @@
+"""The game client's calls, whatever way they come in: each takes who asks and what, and gives a Reply or
+raises a Problem."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from api.bets import NothingStored, StartUncertain
+from api.models import PlaceBet
+from api.problems import Problem
+from api.services import Services
+from api.shapes import moment, money, pending_body, round_body
+from contracts import failures
+from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.sessions import SessionClaims
+from contracts.views import RoundView
+from games.checks import check_wager
+from games.protocol import Game, Wager, WagerRefused
+from games.registry import Registry, UnknownGame
+from runtime import metrics
+from runtime.services import NoAccount, WalletSilent
+
+REPLAYED: Final = {"Idempotent-Replayed": "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: the status and headers that HTTP gives it, and its body."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+async def session(claims: SessionClaims, services: Services) -> Reply:
+    """The session with its balance, and an open round to resume."""
+    found = await services.sessions.find(claims)
+    if found is None:
+        raise Problem("unauthenticated", "The session is not known here.")
+    if found.ended_at is not None:
+        raise Problem(failures.SESSION_EXPIRED, "The operator has ended the session.")
+    open_round = await services.rounds.open_round(player_key=claims.player_key, game_id=claims.game_id)
+    return Reply(
+        200,
+        {
+            "session_id": found.session_id,
+            "player": {"id": found.player_id},
+            "game": services.games.describe(claims.game_id),
+            "currency": found.currency,
+            "mode": found.mode,
+            "balance": await _balance_or_null(claims, services),
+            "limits": {},
+            "open_round": open_round,
+            "fairness": {
+                "server_seed_hash": found.server_seed_hash,
+                "client_seed": found.client_seed,
+                "next_nonce": found.next_nonce,
+            },
+            "expires_at": moment(found.expires_at),
+        },
+    )
+
+
+async def balance(claims: SessionClaims, services: Services) -> Reply:
+    """What the player can bet."""
+    try:
+        return Reply(200, {"balance": await _balance(claims, services)})
+    except WalletSilent:
+        raise Problem(failures.WALLET_FAILED, "The operator's wallet does not say; ask again.") from None
+
+
+async def place_bet(body: PlaceBet, claims: SessionClaims, services: Services, request_id: str) -> Reply:
+    """Plays a round. `request_id` is this request's own: it tells the first answer from a repeat's."""
+    started_at = time.monotonic()
+    game = _current_game(services.games, claims.game_id)
+    _check(game, body)
+    bet = _bet(body, claims, game, request_id)
+    try:
+        with metrics.STAGE_SECONDS.labels("place").time():
+            answer = await services.bets.place(bet)
+    except StartUncertain:
+        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {body.round_id}.") from None
+    except NothingStored as refused:
+        raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
+    if answer.view is None or not answer.view.state.final:
+        reply = _pending(bet, answer.view)
+    else:
+        reply = _closed(bet, answer.view, first=answer.first)
+    metrics.BET_SECONDS.labels(str(reply.status)).observe(time.monotonic() - started_at)
+    return reply
+
+
+async def find_round(round_id: str, claims: SessionClaims, services: Services) -> Reply:
+    """One of the player's own rounds."""
+    view = await services.rounds.find(round_key(claims, round_id))
+    if view is None:
+        raise Problem("not-found", "The player has no such round.")
+    return Reply(200, round_body(view))
+
+
+async def _balance(claims: SessionClaims, services: Services) -> dict[str, Any]:
+    """Raises WalletSilent."""
+    try:
+        return money(await services.players.available(claims), claims.currency)
+    except NoAccount:
+        raise Problem("unauthenticated", "The session is not known here.") from None
+
+
+async def _balance_or_null(claims: SessionClaims, services: Services) -> dict[str, Any] | None:
+    """A wallet that is silent for a moment keeps no player from an open round."""
+    try:
+        return await _balance(claims, services)
+    except WalletSilent:
+        return None
+
+
+def _current_game(games: Registry, game_id: str) -> Game:
+    try:
+        return games.get(game_id)
+    except UnknownGame:
+        raise Problem(failures.GAME_DISABLED, "This game is not offered here any more.") from None
+
+
+def _check(game: Game, body: PlaceBet) -> None:
+    try:
+        check_wager(game, Wager(stake=body.stake, mode=body.mode, choice=body.choice))
+    except WagerRefused as refused:
+        metrics.BETS_REFUSED.labels(refused.code).inc()
+        raise Problem(refused.code, str(refused)) from None
+
+
+def round_key(claims: SessionClaims, round_id: str) -> RoundKey:
+    return RoundKey(operator_id=claims.operator_id, player_key=claims.player_key, round_id=round_id)
+
+
+def _bet(body: PlaceBet, claims: SessionClaims, game: Game, request_id: str) -> Bet:
+    return Bet(
+        key=round_key(claims, body.round_id),
+        player_id=claims.player_id,
+        account_id=claims.account_id,
+        session_id=claims.session_id,
+        game_id=game.id,
+        game_version=game.version,
+        currency=claims.currency,
+        stake=body.stake,
+        mode=body.mode,
+        choice=body.choice,
+        request_id=request_id,
+    )
+
+
+def _closed(bet: Bet, view: RoundView, *, first: bool) -> Reply:
+    headers = {} if first else REPLAYED
+    if not view.answers(bet):
+        raise Problem(failures.ID_REUSED, f"Round {bet.key.round_id} was another bet: take a new id.")
+    if view.state is RoundState.DECLINED:
+        raise _declined(view, headers)
+    return Reply(201 if first else 200, round_body(view), headers)
+
+
+def _declined(view: RoundView, headers: dict[str, str]) -> Problem:
+    code = view.failure_code or "invalid"
+    members: dict[str, Any] = {"round_id": view.key.round_id}
+    detail = "The bet was declined; a new try needs a new round id."
+    if code == failures.INSUFFICIENT_FUNDS and view.balance is not None:
+        members["balance"] = money(view.balance, view.currency)
+    if code == failures.ROUND_OPEN:
+        members["open_round"] = view.failure_detail
+        detail = "Finish or await the open round first; then bet with a new round id."
+    metrics.BETS_REFUSED.labels(code).inc()
+    return Problem(code, detail, headers=headers, **members)
+
+
+def _pending(bet: Bet, view: RoundView | None) -> Reply:
+    if view is not None and not view.answers(bet):
+        raise Problem(failures.ID_REUSED, f"Round {bet.key.round_id} was another bet: take a new id.")
+    headers = {"Location": f"/v1/game/rounds/{bet.key.round_id}", "Retry-After": "1"}
+    body = round_body(view) if view is not None else pending_body(bet)
+    return Reply(202, body, headers)
