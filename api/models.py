@@ -186,6 +186,29 @@ class OperatorRoundPage(BaseModel):
     next_cursor: str | None
 
 
+class CloudEvent(BaseModel):
+    """An event as the broker carries it: CloudEvents 1.0. `data` is as its type's own description says;
+    `sequence` is the player's, without gaps."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str
+    operator: str
+    sequence: int
+    data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """`next_cursor` is always there: after the last event it is where the next ones will follow."""
+
+    items: list[CloudEvent]
+    next_cursor: str
+
+
 class SessionOpened(BaseModel):
     session_id: str
     token: str

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from contracts.events import RecordedEvent
 from contracts.movements import StatementEntry, StatementFilter, WithdrawalView
 from contracts.records import RoundRecord
 from contracts.rounds import RoundKey
@@ -20,6 +21,7 @@ from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
 from storage import history, operators, players, rounds, seeds, sessions, statement, timeline
 from storage.database import AWAY, Database
+from storage.feed import Feed
 from storage.seeds import NewSeed
 from wallet.directory import WalletDirectory
 
@@ -256,6 +258,19 @@ class Rounds:
     ) -> tuple[list[RoundView], int | None]:
         """At most `limit` rounds that pass the filter, newest first, and where the next page begins."""
         return await history.page(self._database, wanted, before=before, limit=limit)
+
+
+class EventFeed:
+    """An operator's events, oldest first, for whoever asks instead of listening at the broker."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._feed = Feed(pool)
+
+    async def page(
+        self, *, operator_id: str, after: int | None, limit: int
+    ) -> tuple[list[RecordedEvent], int]:
+        """At most `limit` events behind `after`, and where to go on: at the end, the same place again."""
+        return await self._feed.page(operator_id=operator_id, after=after, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,6 +284,8 @@ class OutboxEvent(SQLModel, table=True):
     __tablename__ = "outbox"
     __table_args__ = (
         UniqueConstraint("player_key", "sequence"),
+        # Of -id, as those of rounds are.
+        Index("outbox_of_operator", "operator_id", text("(- id)")),
         Index("outbox_unpublished", "id", postgresql_where=text("published_at IS NULL")),
     )
     id: int = _key()
