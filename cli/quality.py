@@ -15,8 +15,8 @@ from cli import bootstrap
 from runtime.settings import PROJECT_ROOT
 
 INTERRUPTED = 130
-# Most tests wait for a service most of the time, so two stacks of them share a machine well. Not the long runs,
-# which measure.
+# Most tests wait for a service most of the time, so two stacks of them share a machine well. The long runs
+# measure, and run alone.
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 
 
