@@ -2,9 +2,10 @@
 
 from fastapi import FastAPI
 
-from api import game_routes, intervention_routes, open_routes, operator_routes, problems
+from api import game_routes, intervention_routes, key_routes, open_routes, operator_routes, problems
 from api.admission import Admission
 from api.door import Door
+from api.limits import Limits
 from api.open_routes import ReadinessChecks
 from api.services import Services
 
@@ -15,6 +16,7 @@ def create_app(
     services: Services,
     readiness: ReadinessChecks,
     admission: Admission,
+    limits: Limits | None = None,
 ) -> Door:
     """The whole API as one ASGI application."""
     app = FastAPI(
@@ -28,7 +30,7 @@ def create_app(
     )
     app.state.services = services
     app.state.readiness = readiness
-    for routes in (open_routes, game_routes, operator_routes, intervention_routes):
+    for routes in (open_routes, game_routes, operator_routes, intervention_routes, key_routes):
         app.include_router(routes.router)
     problems.install(app)
-    return Door(app, admission)
+    return Door(app, admission, limits)

@@ -1,8 +1,9 @@
 """What the routes work with, handed in by the composition root."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.bets import BetDesk
+from api.limits import Limits
 from games.registry import Registry
 from runtime.interventions import Interventions
 from runtime.services import OperatorKeys, Players, Rounds, Sessions
@@ -23,3 +24,4 @@ class Services:
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str
+    limits: Limits = field(default_factory=Limits)
