@@ -17,7 +17,7 @@ from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView
 from security.api_keys import new_api_key
 from security.keyring import Keyring
-from security.tokens import TokenIssuer, TokenVerifier
+from security.tokens import TokenExpired, TokenIssuer, TokenVerifier
 from storage import operators
 from storage.database import Database
 
@@ -124,7 +124,10 @@ class Player:
 
     @property
     def claims(self) -> SessionClaims:
-        return TokenVerifier(self.operator.house.keyring, lambda: 0.0).verify(self.token)
+        try:
+            return TokenVerifier(self.operator.house.keyring, time.time).verify(self.token)
+        except TokenExpired as expired:
+            return expired.claims
 
     @property
     def player_id(self) -> str:
