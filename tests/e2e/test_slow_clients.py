@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 import uvicorn
+import websockets
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
@@ -74,6 +75,12 @@ async def _rest(reader: asyncio.StreamReader) -> bytes:
 
 
 async def small_app(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+        return
     if scope["path"] == "/large":
         await PlainTextResponse(b"x" * 4_000_000)(scope, receive, send)
         return
@@ -259,6 +266,17 @@ async def test_drippers_are_cut_off_and_an_honest_client_is_served_meanwhile(ing
         await asyncio.sleep(0.05)
     assert served > 3
     assert await asyncio.gather(*dripping) == [b""] * DRIPPERS
+
+
+async def test_a_socket_keeps_its_place_and_is_not_hurried() -> None:
+    async with opened(per_address=1) as ingress:
+        async with websockets.connect(f"ws://127.0.0.1:{ingress.port}/ws", proxy=None) as socket:
+            await asyncio.sleep(max(HEAD_S, BODY_S) + 0.5)
+            await socket.send("still here")
+            assert await socket.recv() == "still here"
+            assert (await ingress.say()).startswith(b"HTTP/1.1 503 "), "it has the address's only place"
+        await until(lambda: _value(ingress.connections._count == 0))
+        assert await ingress.is_served()
 
 
 async def test_beyond_the_number_of_connections_one_more_is_told_and_closed() -> None:
