@@ -102,9 +102,9 @@ class Settings(BaseSettings):
     )
 
     limit_session_per_s: float = Field(
-        100, ge=0, description="Calls of one session a second, in the long run; 0: no limit."
+        300, ge=0, description="Calls of one session a second, in the long run; 0: no limit."
     )
-    limit_session_burst: int = Field(300, ge=1, description="And at once, after a pause.")
+    limit_session_burst: int = Field(600, ge=1, description="And at once, after a pause.")
     limit_key_per_s: float = Field(2_000, ge=0, description="The same for an API key.")
     limit_key_burst: int = Field(4_000, ge=1)
     limit_address_per_s: float = Field(10_000, ge=0, description="The same for a client's address.")
