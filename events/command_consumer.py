@@ -144,13 +144,13 @@ class CommandConsumer:
         await link.watch()
         await link.channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
         await commands.declare(link.channel, timeout_seconds=CONNECT_SECONDS)
-        queues = [
-            await self._subscribe(link, COMMANDS.name, self._serve),
-            await self._subscribe(link, DROPPED.name, self._park_dropped),
-        ]
-        self._report_up()
-        pauses.reset()
         try:
+            queues = [
+                await self._subscribe(link, COMMANDS.name, self._serve),
+                await self._subscribe(link, DROPPED.name, self._park_dropped),
+            ]
+            self._report_up()
+            pauses.reset()
             await _either(self._stopping, link.lost)
             if not link.lost.is_set():
                 await self._finish(link, queues)
