@@ -257,7 +257,7 @@ class TestPoison:
     async def test_is_parked_with_its_reason_and_delays_nobody(self, asker: Asker, player: Player) -> None:
         before = await player.operator.books()
         ids = [await _send_poison(asker, player, changes) for changes, _ in POISON.values()]
-        assert status(await asyncio.wait_for(asker.ask(submission(player)), 3)) == 201
+        assert status(await asyncio.wait_for(asker.ask(submission(player)), 10)) == 201
         for message_id, (name, (changes, why)) in zip(ids, POISON.items(), strict=True):
             letter = await asker.dead_letter(message_id)
             assert reason(letter).startswith(why), name
