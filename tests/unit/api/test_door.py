@@ -249,7 +249,7 @@ async def test_a_bet_that_ends_in_any_way_makes_room_and_gives_its_turn_back(app
     for messages in (parts(1), parts(70), [first_part, hangs_up], parts(1)):
         async with asyncio.timeout(5):
             sent = await through(door, messages, path=BETS)
-        assert sent[0]["status"] != 503
+        assert not sent or sent[0]["status"] != 503
 
 
 @pytest.mark.parametrize("running", [1, 2], ids=["waiting for a turn", "under way"])
