@@ -2,7 +2,15 @@
 
 from fastapi import FastAPI
 
-from api import event_routes, game_routes, intervention_routes, open_routes, operator_routes, problems
+from api import (
+    event_routes,
+    game_routes,
+    intervention_routes,
+    open_routes,
+    operator_routes,
+    problems,
+    webhook_routes,
+)
 from api.admission import Admission
 from api.door import Door
 from api.open_routes import ReadinessChecks
@@ -28,7 +36,14 @@ def create_app(
     )
     app.state.services = services
     app.state.readiness = readiness
-    for routes in (open_routes, game_routes, operator_routes, intervention_routes, event_routes):
+    for routes in (
+        open_routes,
+        game_routes,
+        operator_routes,
+        intervention_routes,
+        event_routes,
+        webhook_routes,
+    ):
         app.include_router(routes.router)
     problems.install(app)
     return Door(app, admission)

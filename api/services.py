@@ -6,6 +6,7 @@ from api.bets import BetDesk
 from games.registry import Registry
 from runtime.interventions import Interventions
 from runtime.services import EventFeed, OperatorKeys, Players, Rounds, Sessions
+from runtime.webhooks import Webhooks
 from security.tokens import TokenVerifier
 
 
@@ -21,6 +22,7 @@ class Services:
     rounds: Rounds
     interventions: Interventions
     events: EventFeed
+    webhooks: Webhooks
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str

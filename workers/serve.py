@@ -23,8 +23,11 @@ from runtime.interventions import Interventions
 from runtime.resources import Resources, connect_temporal, open_resources
 from runtime.services import EventFeed, OperatorKeys, Players, Rounds, Sessions
 from runtime.settings import Settings, SettingsError
+from runtime.webhooks import Webhooks
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
+from security.webhook_secrets import WebhookVault
+from storage.feed import Feed
 from wallet.directory import WalletDirectory
 from workers import round_worker, wallets
 from workers.lifecycle import run, serve_metrics
@@ -146,6 +149,7 @@ def _services(
         rounds=rounds,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
         events=EventFeed(pool),
+        webhooks=Webhooks(pool, Feed(pool), WebhookVault(resources.keyring), local=settings.webhooks_local),
         operator_keys=OperatorKeys(pool),
         tokens=TokenVerifier(resources.keyring, time.time),
         game_client_url=settings.game_client_url or f"{base_url}/play",

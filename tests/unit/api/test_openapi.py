@@ -10,7 +10,15 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from api import event_routes, game_routes, intervention_routes, open_routes, operator_routes
+from api import (
+    event_routes,
+    game_routes,
+    intervention_routes,
+    open_routes,
+    operator_routes,
+    webhook_routes,
+)
+from api.admission import Admission
 from api.app import create_app
 from api.strict_json import StrictRoute
 
@@ -21,6 +29,7 @@ ROUTERS = (
     operator_routes.router,
     intervention_routes.router,
     event_routes.router,
+    webhook_routes.router,
 )
 
 
@@ -30,8 +39,8 @@ def routes() -> list[APIRoute]:
 
 @pytest.fixture(scope="module")
 async def described() -> dict[str, Any]:
-    limits = {"max_open_requests": 1, "max_open_bets": 1, "max_running_bets": 1}
-    door = create_app(None, {}, **limits)  # type: ignore[arg-type]  # no request reaches a service
+    admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
+    door = create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
     async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://api") as client:
         document: dict[str, Any] = (await client.get("/openapi.json")).json()
     return document
@@ -81,6 +90,9 @@ def test_requests_are_described_as_closed_and_amounts_as_bounded_integers(descri
         "ResolveRound",
         "RotateSeed",
         "VerifyOutcome",
+        "CreateWebhook",
+        "ChangeWebhook",
+        "ReplayEvents",
     ):
         assert schemas[name]["additionalProperties"] is False
     for amount in (schemas["PlaceBet"]["properties"]["stake"], schemas["MoneyIn"]["properties"]["amount"]):
