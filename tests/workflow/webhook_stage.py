@@ -130,19 +130,19 @@ class WebhookStage:
                 )
             )
 
-    async def start_delivery(self) -> WorkflowHandle[Any, Any]:
+    async def start_delivery(self, retries: Retries = RETRIES) -> WorkflowHandle[Any, Any]:
         return await self.client.start_workflow(
             DELIVERY_WORKFLOW,
-            DeliveryOrder(delivery=self.delivery, retries=RETRIES),
+            DeliveryOrder(delivery=self.delivery, retries=retries),
             id=self.delivery.workflow_id,
             task_queue=self.task_queue,
             result_type=bool,
         )
 
-    async def deliver(self) -> Ended:
+    async def deliver(self, retries: Retries = RETRIES) -> Ended:
         """A delivery's workflow, to its end."""
         async with self.working():
-            return await self.end(await self.start_delivery())
+            return await self.end(await self.start_delivery(retries))
 
     async def end(self, handle: WorkflowHandle[Any, Any]) -> Ended:
         result = None
