@@ -25,6 +25,8 @@ from contracts.webhooks import (
     WebhookStatus,
 )
 from events.catalogue import EVENT_TYPES, INCIDENT_OPENED
+from security.keyring import UnknownKey
+from security.sealing import SealBroken
 from security.webhook_secrets import WebhookVault, new_secret, rotated
 from storage import webhooks as stored
 from wallet.addresses import check_url
@@ -101,12 +103,14 @@ class Webhooks:
         return await self.find(key)
 
     async def rotate_secret(self, key: WebhookKey) -> MadeWebhook | None:
-        """A new secret; the one before goes on for OVERLAP_S. None when there is no such webhook. Raises
-        SealBroken or UnknownKey when the secrets do not open."""
+        """A new secret; the one before goes on for OVERLAP_S. None when there is no such webhook."""
         while (found := await stored.find(self._pool, key)) is not None:
             bound = {"operator_id": key.operator_id, "webhook_id": key.webhook_id}
             secret = new_secret()
-            known = self._vault.open(found.sealed_secrets, **bound)
+            try:
+                known = self._vault.open(found.sealed_secrets, **bound)
+            except (SealBroken, UnknownKey):
+                known = ()  # what does not open signs nothing, and this is how the webhook comes back
             changed = rotated(known, secret, now=int(time.time()), overlap_s=OVERLAP_S)
             sealed = self._vault.seal(changed, **bound)
             # Somebody else may have rotated it meanwhile: then this one comes after theirs.

@@ -10,6 +10,7 @@ import pytest
 from contracts.webhooks import WebhookKey
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.support import commands
 from tests.support.conditions import until
 from tests.support.receiver import Receiver, receiving
 
@@ -102,7 +103,7 @@ async def test_an_endpoint_that_fails_twice_gets_the_event_a_third_time(house: H
 
 
 async def test_an_event_that_an_endpoint_never_takes_is_dead_and_can_be_replayed(
-    house: House, own: Operator
+    house: House, own: Operator, services: Services, platform: dict[str, Any]
 ) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving(otherwise=503, says=b"down for a while") as receiver:
@@ -123,12 +124,23 @@ async def test_an_event_that_an_endpoint_never_takes_is_dead_and_can_be_replayed
         assert {item["last_error"] for item in dead} == {"status-503: down for a while"}
         assert rest["next_cursor"] is None
 
+        code, said, _ = await commands.run(services, platform, "webhooks", "dead", webhook["webhook_id"])
+        assert (code, len(said.splitlines())) == (1, 3)
+        assert all(event_id in said for event_id in ids)
+        code, said, _ = await commands.run(
+            services, platform, "webhooks", "list", "--operator", own.operator_id
+        )
+        assert code == 1
+        assert "pending 0  dead 3  last error: status-503: down for a while" in said
+
         receiver.otherwise = 200
         again = await own.call("POST", f"{path}/replay", json={"event_ids": [ids[0], str(uuid4())]})
         assert (again.status_code, again.json()) == (202, {"replayed": 1})
         await receiver.until_taken(ids[:1])
-        again = await own.call("POST", f"{path}/replay", json={"all_dead": True})
-        assert (again.status_code, again.json()) == (202, {"replayed": 2})
+        code, said, _ = await commands.run(
+            services, platform, "webhooks", "replay", webhook["webhook_id"], "--all"
+        )
+        assert (code, said) == (0, "2 events are sent again\n")
         await receiver.until_taken(ids)
         fares = await until_settled(own, webhook)
         assert (fares["pending"], fares["dead"]) == (0, 0)
@@ -204,9 +216,8 @@ async def test_a_killed_sender_loses_nothing(house: House, own: Operator, servic
         rounds = await played(player, 5)
         await receiver.until_received(1)
         playing = asyncio.create_task(played(player, 20))
-        for _ in range(2):
-            await services.stack.kill("webhooks")
-            await services.stack.start("webhooks")
+        await services.stack.kill("webhooks")
+        await services.stack.start("webhooks")
         rounds += await playing
         await receiver.until_taken(await events_of(house, rounds), within_s=45)
     assert all(got.signed_by for got in receiver.received)

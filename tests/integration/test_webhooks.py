@@ -246,9 +246,12 @@ async def test_nothing_is_sent_and_nothing_passed_over_while_the_secrets_do_not_
             await pump(steps, webhook)
         assert receiver.received == []
         assert (await stored.find(pool, webhook.key) or other).cursor == webhook.cursor
-        await pool.execute(copied, webhook.key.webhook_id, webhook.sealed_secrets)
+        service = Webhooks(pool, Feed(pool), WebhookVault(KEYRING), local=True)
+        rotated = await service.rotate_secret(webhook.key)
+        assert rotated is not None
+        receiver.secrets = [rotated.secret]
         await pump(steps, webhook)
-        assert len(receiver.taken) == 1
+        assert [got.signed_by for got in receiver.received] == [(rotated.secret,)]
 
 
 # Again
