@@ -149,7 +149,7 @@ async def talkative(
         )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            await until(lambda: _is_ready(http))
+            await until(lambda: _is_ready(http), within_s=60)
             yield dataclasses.replace(house, http=http), log
     finally:
         process.terminate()

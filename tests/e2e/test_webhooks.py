@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.webhooks import WebhookKey
+from contracts.webhooks import Delivery, Retries, WebhookKey
+from runtime.webhooks import WebhookWorkflows
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.support import commands
@@ -221,6 +222,33 @@ async def test_a_killed_sender_loses_nothing(house: House, own: Operator, servic
         rounds += await playing
         await receiver.until_taken(await events_of(house, rounds), within_s=45)
     assert all(got.signed_by for got in receiver.received)
+
+
+async def test_a_webhook_whose_workflow_was_terminated_goes_on(house: House, own: Operator) -> None:
+    player = await own.open_session(balance=1_000)
+    async with receiving() as receiver:
+        webhook = await new_webhook(own, receiver)
+        await receiver.until_taken([await event_of(house, await player.played())])
+        key = WebhookKey(operator_id=own.operator_id, webhook_id=webhook["webhook_id"])
+        await house.temporal.get_workflow_handle(key.workflow_id).terminate("by a test")
+        # As if the three minutes had passed after which a webhook counts as left alone.
+        await house.database.pool.execute(
+            "UPDATE webhooks SET pumped_at = pumped_at - interval '1 hour' WHERE id = $1", key.webhook_id
+        )
+        await receiver.until_taken([await event_of(house, await player.played())])
+
+
+async def test_a_retry_that_was_begun_before_its_starter_died_is_not_begun_again(house: House) -> None:
+    """The interleaving: the workflow was started, and the mark of it was not made."""
+    key = WebhookKey(operator_id="nobody", webhook_id=uuid4().hex)
+    delivery = Delivery(key=key, event_id=str(uuid4()), replay=0)
+    workflows = WebhookWorkflows(house.temporal, Retries(first_s=1, longest_s=1, patience_s=3))
+    await workflows.deliver(delivery)
+    handle = house.temporal.get_workflow_handle(delivery.workflow_id)
+    assert await handle.result() is False
+    first = await handle.describe()
+    await workflows.deliver(delivery)
+    assert (await handle.describe()).run_id == first.run_id
 
 
 async def test_no_operator_reaches_anothers_webhook(house: House, own: Operator, rival: Operator) -> None:

@@ -254,6 +254,20 @@ async def test_nothing_is_sent_and_nothing_passed_over_while_the_secrets_do_not_
         assert [got.signed_by for got in receiver.received] == [(rotated.secret,)]
 
 
+async def test_a_webhook_begins_with_what_is_new_or_not_at_all(own: Database, seat: Seat) -> None:
+    """The interleaving: a transaction under way keeps the feed's end back, which is 0 for a reader that has
+    just begun. The webhook would get the events of all time."""
+    await settled(seat)
+    service = Webhooks(own.pool, Feed(own.pool, patience_s=0.05), WebhookVault(KEYRING), local=True)
+    wanted = {"operator_id": seat.session.operator_id, "url": "http://127.0.0.1:9/", "types": None}
+    async with own.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT pg_current_xact_id()")
+        with pytest.raises(TimeoutError):
+            await service.create(**wanted)  # type: ignore[arg-type]
+    made = await service.create(**wanted)  # type: ignore[arg-type]
+    assert made.status.webhook.cursor == await own.pool.fetchval("SELECT max(id) FROM outbox")
+
+
 # Again
 
 
