@@ -1,6 +1,7 @@
 """The bodies of requests, checked exactly, and of answers, as OpenAPI describes them."""
 
-from datetime import datetime
+import json
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -112,6 +113,46 @@ class PlaceBet(_Request):
     stake: Amount
     mode: Annotated[str, StringConstraints(max_length=64)] = "base"
     choice: dict[str, Any] | None = None
+
+
+def _utc(text: str) -> str:
+    """The moment as events have it. Raises ValueError for one that is in no calendar."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds")
+    except OverflowError:
+        raise ValueError("a time between the years 1 and 9999") from None
+
+
+def _small(data: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(data, separators=(",", ":"))) > GAME_EVENT_BYTES:
+        raise ValueError(f"at most {GAME_EVENT_BYTES} bytes of JSON")
+    return data
+
+
+GAME_EVENT_BYTES: Final = 4_096
+_RFC_3339: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+
+
+class GameEventIn(_Request):
+    """Something that a game client tells of itself. `event_id` is the player's own, for ever; `at` is RFC
+    3339; `data` is at most 4096 bytes of JSON."""
+
+    event_id: CallerId
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
+    at: Annotated[str, StringConstraints(pattern=_RFC_3339), AfterValidator(_utc)]
+    data: Annotated[dict[str, Any], AfterValidator(_small)]
+
+
+class TellEvents(_Request):
+    events: Annotated[list[GameEventIn], Field(min_length=1, max_length=50)]
+
+
+class EventsAccepted(BaseModel):
+    """How many events the call told, those among them that were known before."""
+
+    accepted: int
 
 
 class Money(BaseModel):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from api.bets import BetDesk
 from games.registry import Registry
 from runtime.interventions import Interventions
-from runtime.services import EventFeed, OperatorKeys, Players, Rounds, Sessions
+from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
 from runtime.webhooks import Webhooks
 from security.tokens import TokenVerifier
 
@@ -21,7 +21,8 @@ class Services:
     players: Players
     rounds: Rounds
     interventions: Interventions
-    events: EventFeed
+    feed: EventFeed
+    game_events: GameEvents
     webhooks: Webhooks
     operator_keys: OperatorKeys
     tokens: TokenVerifier

@@ -303,6 +303,21 @@ class OutboxEvent(SQLModel, table=True):
     published_at: datetime | None = _time()
 
 
+class GameEvent(SQLModel, table=True):
+    """What a game client told of itself, once by its own id: `digest` is the SHA-256 of its contents, in hex.
+    The contents are in the outbox."""
+
+    __tablename__ = "game_events"
+    __table_args__ = (Index("game_events_of_session", "session_id", "created_at"),)
+    player_key: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("players.id"), primary_key=True, nullable=False)
+    )
+    event_id: str = Field(primary_key=True)
+    session_id: str = Field(foreign_key="sessions.id")
+    digest: str
+    created_at: datetime = _now()
+
+
 class InboxEvent(SQLModel, table=True):
     """Events a consumer has applied: its key makes a second delivery do nothing."""
 

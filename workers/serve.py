@@ -21,7 +21,7 @@ from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
 from runtime.resources import Resources, connect_temporal, open_resources
-from runtime.services import EventFeed, OperatorKeys, Players, Rounds, Sessions
+from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
 from runtime.settings import Settings, SettingsError
 from runtime.webhooks import Webhooks
 from security.seeds import SeedVault
@@ -148,7 +148,8 @@ def _services(
         players=Players(pool, operators),
         rounds=rounds,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
-        events=EventFeed(pool),
+        feed=EventFeed(pool),
+        game_events=GameEvents(pool),
         webhooks=Webhooks(pool, Feed(pool), WebhookVault(resources.keyring), local=settings.webhooks_local),
         operator_keys=OperatorKeys(pool),
         tokens=TokenVerifier(resources.keyring, time.time),
