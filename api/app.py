@@ -12,6 +12,7 @@ from api import (
     open_routes,
     operator_routes,
     problems,
+    webhook_routes,
 )
 from api.admission import Admission
 from api.door import Door
@@ -26,6 +27,7 @@ ROUTERS: Final = (
     intervention_routes.router,
     event_routes.router,
     key_routes.router,
+    webhook_routes.router,
 )
 DESCRIPTION: Final = "Casino game rounds as durable workflows. Amounts are integers in minor units."
 

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -71,6 +72,32 @@ class Deposit(_Request):
 class Withdrawal(_Request):
     transaction_id: CallerId
     amount: MoneyIn
+
+
+WebhookUrl = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+EventTypes = Annotated[list[str], Field(min_length=1, max_length=20)]
+
+
+class CreateWebhook(_Request):
+    """`types` are the events to send; all of them when not given."""
+
+    url: WebhookUrl
+    types: EventTypes | None = None
+
+
+class ChangeWebhook(_Request):
+    """What is not named stays as it is."""
+
+    url: WebhookUrl | None = None
+    types: EventTypes | None = None
+    enabled: bool | None = None
+
+
+class ReplayEvents(_Request):
+    """Either the ids of dead events, or all of them."""
+
+    event_ids: Annotated[list[Annotated[UUID, Field(strict=False)]], Field(max_length=100)] | None = None
+    all_dead: bool = False
 
 
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]
@@ -374,6 +401,58 @@ class StatementItem(BaseModel):
 class StatementPage(BaseModel):
     items: list[StatementItem]
     next_cursor: str | None
+
+
+class WebhookOut(BaseModel):
+    """`disabled` says why nothing is sent: `by-operator`, or `gone` when the endpoint answered 410. `pending`
+    events are being sent again, `dead` ones were given up. `last_error` is the latest failure, whatever came
+    of it."""
+
+    webhook_id: str
+    url: str
+    types: list[str] | None
+    enabled: bool
+    disabled: Literal["by-operator", "gone"] | None
+    pending: int
+    dead: int
+    last_success_at: datetime | None
+    last_error: str | None
+    last_error_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class WebhookCreated(WebhookOut):
+    """`secret` is `whsec_...`; it is shown once, here."""
+
+    secret: str
+
+
+class WebhookList(BaseModel):
+    items: list[WebhookOut]
+
+
+class DeadEvent(BaseModel):
+    """An event that was given up after so many attempts, and what the last one came to."""
+
+    event_id: str
+    type: str
+    subject: str
+    occurred_at: datetime
+    attempts: int
+    last_error: str
+    dead_at: datetime
+
+
+class DeadEventPage(BaseModel):
+    items: list[DeadEvent]
+    next_cursor: str | None
+
+
+class ReplayedEvents(BaseModel):
+    """How many events were begun anew."""
+
+    replayed: int
 
 
 class ProblemOut(BaseModel):

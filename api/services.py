@@ -8,6 +8,7 @@ from api.limits import Limits
 from games.registry import Registry
 from runtime.interventions import Interventions
 from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
+from runtime.webhooks import Webhooks
 from security.tokens import TokenVerifier
 
 
@@ -25,6 +26,7 @@ class Services:
     interventions: Interventions
     feed: EventFeed
     game_events: GameEvents
+    webhooks: Webhooks
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str

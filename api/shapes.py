@@ -11,6 +11,7 @@ from contracts.movements import StatementEntry
 from contracts.records import AttemptFact, RoundRecord
 from contracts.rounds import Bet, RoundState
 from contracts.views import ApiKeyRecord, RoundView
+from contracts.webhooks import DeadDelivery, WebhookStatus
 
 
 def money(amount: int, currency: str) -> dict[str, Any]:
@@ -141,6 +142,38 @@ def statement_item(entry: StatementEntry) -> dict[str, Any]:
         "amount": money(entry.amount, entry.currency),
         "balance": money(entry.balance, entry.currency),
         "at": moment(entry.created_at),
+    }
+
+
+def webhook_body(status: WebhookStatus) -> dict[str, Any]:
+    """A webhook as its operator sees it, without its secret."""
+    webhook = status.webhook
+    return {
+        "webhook_id": webhook.key.webhook_id,
+        "url": webhook.url,
+        "types": None if webhook.types is None else list(webhook.types),
+        "enabled": webhook.disabled is None,
+        "disabled": webhook.disabled and webhook.disabled.value,
+        "pending": status.pending,
+        "dead": status.dead,
+        "last_success_at": moment(status.last_success_at),
+        "last_error": status.last_error,
+        "last_error_at": moment(status.last_error_at),
+        "created_at": moment(webhook.created_at),
+        "updated_at": moment(webhook.updated_at),
+    }
+
+
+def dead_event_item(dead: DeadDelivery) -> dict[str, Any]:
+    """An event that a webhook never took."""
+    return {
+        "event_id": dead.event_id,
+        "type": dead.type,
+        "subject": dead.subject,
+        "occurred_at": moment(dead.occurred_at),
+        "attempts": dead.attempts,
+        "last_error": dead.last_error,
+        "dead_at": moment(dead.dead_at),
     }
 
 

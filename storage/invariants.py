@@ -490,7 +490,7 @@ TRANSFERS_STAY_HOME: Final = Invariant(
 SECRETS_SEALED: Final = Invariant(
     code="I9",
     name="secrets-sealed",
-    title="server seeds and wallets' secrets are sealed, API keys are hashed",
+    title="server seeds and secrets of wallets and webhooks are sealed, API keys are hashed",
     broken="""
         SELECT 'seed ' || id AS subject, 'is not sealed, or its commitment is no SHA-256' AS detail FROM seeds
         WHERE sealed_server_seed !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]{60,}$'
@@ -499,6 +499,9 @@ SECRETS_SEALED: Final = Invariant(
         SELECT 'API key ' || id, 'its hash is no SHA-256' FROM api_keys WHERE secret_hash !~ '^[0-9a-f]{64}$'
         UNION ALL
         SELECT 'wallet of ' || operator_id, 'its secrets are not sealed' FROM operator_wallets
+        WHERE sealed_secrets !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_=-]{40,}$'
+        UNION ALL
+        SELECT 'webhook ' || id, 'its secrets are not sealed' FROM webhooks
         WHERE sealed_secrets !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_=-]{40,}$'
     """,
 )

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
+    Text,
     UniqueConstraint,
     func,
     text,
@@ -504,3 +506,52 @@ class ReconciliationMark(SQLModel, table=True):
     __tablename__ = "reconciliation_marks"
     name: str = Field(primary_key=True)
     mark: str
+
+
+class WebhookRow(SQLModel, table=True):
+    """Where an operator wants its events sent to. `types` is null for all; `disabled` says why nothing is
+    sent; `cursor` is how far in the event feed it has come; `pumped_at` is when sending was last taken up,
+    null when it shall be taken up at once. The secrets are sealed, bound to the row."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (
+        Index("webhooks_of_operator", "operator_id"),
+        CheckConstraint("disabled IN ('by-operator', 'gone')", name="webhook_disabled"),
+    )
+    id: str = Field(primary_key=True)
+    operator_id: str = Field(foreign_key="operators.id")
+    url: str
+    types: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text), nullable=True))
+    sealed_secrets: str
+    disabled: str | None = None
+    cursor: int = _amount()
+    pumped_at: datetime | None = _time()
+    last_success_at: datetime | None = _time()
+    last_error: str | None = None
+    last_error_at: datetime | None = _time()
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """An event that did not get to a webhook at once: `pending` while it is retried, `dead` when it was given
+    up. What was delivered has no row. `handed_over_at` is when a workflow took it over."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("webhook_id", "event_id"),
+        Index("webhook_deliveries_by_state", "webhook_id", "state", "id"),
+        Index("webhook_deliveries_pending", "handed_over_at", postgresql_where=text("state = 'pending'")),
+        CheckConstraint("state IN ('pending', 'dead')", name="webhook_delivery_state"),
+        CheckConstraint("(state = 'dead') = (dead_at IS NOT NULL)", name="webhook_delivery_dead_at"),
+    )
+    id: int = _key()
+    webhook_id: str = Field(foreign_key="webhooks.id", ondelete="CASCADE")
+    event_id: UUID
+    state: str
+    replay: int = Field(sa_column_kwargs={"server_default": text("0")})
+    attempts: int
+    last_error: str
+    created_at: datetime = _now()
+    handed_over_at: datetime | None = _time()
+    dead_at: datetime | None = _time()

@@ -29,5 +29,6 @@ BEGIN
         GRANT UPDATE (published_at) ON outbox TO croupier_app;
         GRANT INSERT ON inbox TO croupier_app;
         GRANT INSERT, UPDATE ON game_statistics TO croupier_app;
+        GRANT INSERT, UPDATE, DELETE ON webhooks, webhook_deliveries TO croupier_app;
     END IF;
 END $$;

@@ -2,11 +2,15 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import re
+import socket
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -113,6 +117,47 @@ async def test_the_example_applies_an_event_once(database: Database, example: di
         assert tuple(row) == (100, 40)
     finally:
         await database.pool.execute("DROP TABLE books, books_inbox")
+
+
+async def test_the_example_endpoint_takes_genuine_events_once(
+    platform: dict[str, Any], tmp_path: Path
+) -> None:
+    (code,) = blocks("operators.md", "python")
+    names: dict[str, Any] = {"__name__": "guide"}
+    exec(compile(code, "docs/operators.md", "exec"), names)  # noqa: S102 - our own page
+    (player,) = await seat_players(platform, 1)
+    headers = {"Authorization": f"Bearer {platform['operator_key']}"}
+    async with httpx.AsyncClient(base_url=platform["base_url"], headers=headers) as operator:
+        webhooks, events = "/v1/operator/webhooks", tmp_path / "events.db"
+        port = _free_port()
+        made = (await operator.post(webhooks, json={"url": f"http://127.0.0.1:{port}/"})).json()
+        server = names["endpoint"](made["secret"], events, port)
+        serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, 0.05))
+        try:
+            async with httpx.AsyncClient() as client:
+                round_ = await player.bet(client, uuid4().hex)
+                await until(lambda: _stored(events, round_["round_id"]))
+                forged = await client.post(f"http://127.0.0.1:{port}/", json={"id": "forged"})
+            assert forged.status_code == 401
+        finally:
+            server.shutdown()
+            await serving
+            server.server_close()
+            await operator.delete(f"{webhooks}/{made['webhook_id']}")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
+
+
+async def _stored(events: Path, round_id: str) -> bool:
+    """Whether the endpoint has the round's event, once."""
+    with contextlib.closing(sqlite3.connect(events)) as books:
+        bodies = [json.loads(body) for (body,) in books.execute("SELECT body FROM events")]
+    return [body["subject"] for body in bodies].count(round_id) == 1
 
 
 def test_the_command_prints_the_public_keys(services: Services) -> None:
