@@ -42,6 +42,8 @@ GRACE: Final = timedelta(hours=1)
 # A webhook that is sent for takes one place nearly all the time, and each event that is retried one now and
 # then.
 ACTIVITIES: Final = 500
+# The SDK would hold beats back for four fifths of the time after which an activity is taken for dead.
+BEAT: Final = timedelta(seconds=2)
 STOP_LIMIT: Final = timedelta(seconds=8)
 
 PENDING: Final = Gauge("croupier_webhook_pending", "Events that are being retried.")
@@ -84,6 +86,7 @@ async def running(
         activities=[steps.pump, steps.attempt, steps.bury],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_activities=ACTIVITIES,
+        max_heartbeat_throttle_interval=BEAT,
         graceful_shutdown_timeout=STOP_LIMIT,
     )
     retries = Retries(

@@ -2,16 +2,19 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
+from cli import webhooks as cli_webhooks
 from contracts.webhooks import Delivery, Retries, WebhookKey
+from runtime.settings import Settings
 from runtime.webhooks import WebhookWorkflows
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem
-from tests.support import commands
 from tests.support.conditions import until
 from tests.support.receiver import Receiver, receiving
 
@@ -69,6 +72,43 @@ async def own(house: House) -> Operator:
     return await house.new_operator()
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """`croupier webhooks`, as a thread of the tests: it has an event loop of its own."""
+
+    settings: Settings
+    capsys: pytest.CaptureFixture[str]
+
+    async def show(self, operator_id: str) -> int:
+        return await asyncio.to_thread(
+            cli_webhooks.show, self.settings, operator_id=operator_id, as_json=False
+        )
+
+    async def dead(self, webhook_id: str) -> int:
+        return await asyncio.to_thread(cli_webhooks.dead, self.settings, webhook_id, as_json=False)
+
+    async def replay_all(self, webhook_id: str) -> int:
+        return await asyncio.to_thread(cli_webhooks.replay, self.settings, webhook_id, [], all_dead=True)
+
+    def said(self) -> str:
+        return self.capsys.readouterr().out
+
+
+@pytest.fixture
+def command(services: Services, capsys: pytest.CaptureFixture[str]) -> Command:
+    addresses = services.stack.addresses
+    known = {
+        "database_url": SecretStr(addresses.database_url),
+        "temporal_address": addresses.temporal_address,
+    }
+    return Command(services.settings.model_copy(update=known), capsys)
+
+
+async def test_a_command_for_a_webhook_that_is_not_there_says_so(command: Command) -> None:
+    assert await command.dead("nowhere") == 2
+    assert "there is no webhook nowhere" in command.capsys.readouterr().err
+
+
 async def test_an_event_arrives_signed_and_as_the_broker_has_it(house: House, own: Operator) -> None:
     player = await own.open_session(balance=1_000)
     earlier = await player.played()
@@ -104,7 +144,7 @@ async def test_an_endpoint_that_fails_twice_gets_the_event_a_third_time(house: H
 
 
 async def test_an_event_that_an_endpoint_never_takes_is_dead_and_can_be_replayed(
-    house: House, own: Operator, services: Services, platform: dict[str, Any]
+    house: House, own: Operator, command: Command
 ) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving(otherwise=503, says=b"down for a while") as receiver:
@@ -121,27 +161,23 @@ async def test_an_event_that_an_endpoint_never_takes_is_dead_and_can_be_replayed
         rest = (await own.call("GET", f"{path}/dead", params={"cursor": page["next_cursor"]})).json()
         dead = page["items"] + rest["items"]
         assert sorted(item["event_id"] for item in dead) == sorted(ids)
-        assert {item["attempts"] for item in dead} == {tried[dead[0]["event_id"]]} - {0, 1}
+        # The last attempt may have been under way when the time was over, and is not counted then.
+        assert all(2 <= item["attempts"] <= tried[item["event_id"]] for item in dead)
         assert {item["last_error"] for item in dead} == {"status-503: down for a while"}
         assert rest["next_cursor"] is None
 
-        code, said, _ = await commands.run(services, platform, "webhooks", "dead", webhook["webhook_id"])
-        assert (code, len(said.splitlines())) == (1, 3)
+        assert await command.dead(webhook["webhook_id"]) == 1
+        said = command.said()
         assert all(event_id in said for event_id in ids)
-        code, said, _ = await commands.run(
-            services, platform, "webhooks", "list", "--operator", own.operator_id
-        )
-        assert code == 1
-        assert "pending 0  dead 3  last error: status-503: down for a while" in said
+        assert await command.show(own.operator_id) == 1
+        assert "pending 0  dead 3  last error: status-503: down for a while" in command.said()
 
         receiver.otherwise = 200
         again = await own.call("POST", f"{path}/replay", json={"event_ids": [ids[0], str(uuid4())]})
         assert (again.status_code, again.json()) == (202, {"replayed": 1})
         await receiver.until_taken(ids[:1])
-        code, said, _ = await commands.run(
-            services, platform, "webhooks", "replay", webhook["webhook_id"], "--all"
-        )
-        assert (code, said) == (0, "2 events are sent again\n")
+        assert await command.replay_all(webhook["webhook_id"]) == 0
+        assert command.said().splitlines()[-1] == "2 events are sent again"
         await receiver.until_taken(ids)
         fares = await until_settled(own, webhook)
         assert (fares["pending"], fares["dead"]) == (0, 0)
