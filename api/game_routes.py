@@ -18,6 +18,7 @@ from api.models import (
     RoundPage,
     SeedRotated,
     SessionOut,
+    SessionRefreshed,
 )
 from api.problems import Problem
 from api.shapes import cursor, position, round_body
@@ -40,6 +41,13 @@ router = APIRouter(
 async def session(claims: AnySession, services: Deps) -> JSONResponse:
     """The session: player, game, balance, an open round to resume, and the fairness commitment."""
     return _respond(await game_calls.session(claims, services))
+
+
+@router.post("/session/refresh", tags=["Session API"], response_model=SessionRefreshed)
+async def refresh_session(claims: LiveSession, services: Deps) -> JSONResponse:
+    """A new token for the same session, with a later expiry: never past the longest time that the session may
+    last, and not for a session that has ended or a token that has expired."""
+    return _respond(await game_calls.refresh_session(claims, services))
 
 
 @router.get("/balance", tags=["Wallet API"], response_model=BalanceOut)

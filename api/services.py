@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from api.bets import BetDesk
 from games.registry import Registry
 from runtime.interventions import Interventions
-from runtime.services import OperatorKeys, Players, Rounds, Sessions
+from runtime.services import GameSwitches, OperatorKeys, Players, Rounds, Sessions
 from security.tokens import TokenVerifier
 
 
@@ -18,6 +18,7 @@ class Services:
     bets: BetDesk
     sessions: Sessions
     players: Players
+    switches: GameSwitches
     rounds: Rounds
     interventions: Interventions
     operator_keys: OperatorKeys

@@ -21,7 +21,7 @@ from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
 from runtime.resources import Resources, connect_temporal, open_resources
-from runtime.services import OperatorKeys, Players, Rounds, Sessions
+from runtime.services import GameSwitches, OperatorKeys, Players, Rounds, Sessions
 from runtime.settings import Settings, SettingsError
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
@@ -143,6 +143,7 @@ def _services(
             lifetime_s=settings.session_lifetime_s,
         ),
         players=Players(pool, operators),
+        switches=GameSwitches(pool),
         rounds=rounds,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
         operator_keys=OperatorKeys(pool),
