@@ -19,6 +19,7 @@ from api.models import (
     SeedRotated,
     SessionOut,
     SessionRefreshed,
+    TakeAction,
 )
 from api.problems import Problem
 from api.shapes import cursor, position, round_body
@@ -78,6 +79,19 @@ router.add_api_route(
 )
 
 
+@router.post("/rounds/{round_id}/actions", tags=["Bet API"], response_model=RoundOut)
+async def take_action(
+    round_id: Annotated[str, Path(pattern=ID_PATTERN)],
+    body: TakeAction,
+    claims: AnySession,
+    services: Deps,
+    request: Request,
+) -> JSONResponse:
+    """Decides in a round that waits for its player: one of its `choices`. Send the same body again after any
+    doubt: it is taken once. Also an expired session may go on with an open round, but not stake more."""
+    return _respond(await game_calls.take_action(round_id, body, claims, services, request.state.request_id))
+
+
 @router.get("/rounds/{round_id}", tags=["Result API"], response_model=RoundOut)
 async def round_(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)], claims: AnySession, services: Deps
@@ -94,7 +108,7 @@ async def rounds(
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
     """The player's own history, newest first."""
-    own = RoundFilter(operator_id=claims.operator_id, player_key=claims.player_key)
+    own = RoundFilter(operator_id=claims.operator_id, player_key=claims.player_key, demo=claims.demo)
     items, following = await services.rounds.page(own, before=position(cursor_), limit=limit)
     return JSONResponse({"items": [round_body(view) for view in items], "next_cursor": cursor(following)})
 

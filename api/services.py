@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from api.actions import ActionDesk
 from api.bets import BetDesk
 from games.registry import Registry
 from runtime.interventions import Interventions
@@ -16,6 +17,7 @@ class Services:
 
     games: Registry
     bets: BetDesk
+    actions: ActionDesk
     sessions: Sessions
     players: Players
     switches: GameSwitches

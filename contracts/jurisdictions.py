@@ -7,13 +7,12 @@ holds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
+from contracts.choices import Abandonment, Offer
 from contracts.limits import SessionLimits
-
-Abandonment = Literal["collect", "refund", "hold"]
 
 
 class UnknownJurisdiction(ValueError):
@@ -48,6 +47,12 @@ class Jurisdiction:
             max_session_s=self.max_session_s,
             min_cycle_ms=self.min_cycle_ms,
         )
+
+    def applied_to(self, offer: Offer) -> Offer:
+        """The game's offer, with what becomes of its round as the jurisdiction has it."""
+        if self.abandonment is None or self.abandonment_after_s is None:
+            return offer
+        return replace(offer, abandonment=self.abandonment, decide_within_s=self.abandonment_after_s)
 
     def _amount(self, amounts: Mapping[str, int] | None, currency: str) -> int | None:
         if amounts is None:

@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 from temporalio.client import Client
 
+from api.actions import ActionDesk
 from api.admission import Admission
 from api.app import create_app
 from api.bets import BetDesk
@@ -133,6 +134,12 @@ def _services(
             client,
             rounds,
             waiting_room,
+            task_queue=settings.task_queue,
+            patience_s=settings.client_patience_ms / 1000,
+        ),
+        actions=ActionDesk(
+            client,
+            rounds,
             task_queue=settings.task_queue,
             patience_s=settings.client_patience_ms / 1000,
         ),

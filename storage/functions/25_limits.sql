@@ -8,7 +8,10 @@
 -- * The session's time ends while a round is open. Only new stakes are asked about: the round settles.
 -- * A player opens another session of the game in order to bet sooner. The time of the last start is the player's
 --   at the game, not the session's.
+-- * An action of an open round costs something more. It is asked about like a stake, with all that the round has
+--   staked so far; what the round staked before is counted when it settles.
 DROP FUNCTION IF EXISTS limit_refusal CASCADE;
+DROP FUNCTION IF EXISTS more_refusal CASCADE;
 DROP FUNCTION IF EXISTS mark_round_start CASCADE;
 DROP FUNCTION IF EXISTS count_loss CASCADE;
 DROP FUNCTION IF EXISTS give_play_money CASCADE;
@@ -43,6 +46,16 @@ BEGIN
         END IF;
     END IF;
 END $$;
+
+-- Why a round may not have staked this much altogether, once an action has added to its stake; null when it may.
+CREATE FUNCTION more_refusal(s sessions, p_staked bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE
+        WHEN clock_timestamp() >= s.created_at + make_interval(secs => (s.limits ->> 'max_session_s')::float8)
+            THEN 'session-expired'
+        WHEN p_staked > (s.limits ->> 'max_stake')::bigint THEN 'limit-exceeded'
+        WHEN s.lost + p_staked > (s.limits ->> 'loss_limit')::bigint THEN 'limit-exceeded'
+    END
+$$;
 
 -- A stake is taken: the next one's time counts from here.
 CREATE FUNCTION mark_round_start(s sessions) RETURNS void LANGUAGE sql AS $$

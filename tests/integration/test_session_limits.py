@@ -2,18 +2,24 @@
 and before an operator's wallet is asked."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
+from sqlalchemy import make_url
 
+from contracts.actions import ActionVerdict, PlayerAction
+from contracts.choices import Choice, Chosen, Offer
 from contracts.limits import SessionLimits
 from contracts.rounds import Bet, Resolution
 from contracts.views import RoundView
 from storage import game_switches, operator_wallets, players, rounds, sessions
-from storage.database import Database
+from storage.database import Database, open_database
+from storage.migrate import upgrade
 from storage.operator_wallets import Verdict
+from tests.conftest import Services
 from tests.support.conditions import until
 from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
 
@@ -51,6 +57,27 @@ class Theirs:
 Way = Ours | Theirs
 
 
+@pytest.fixture(scope="module")
+async def database(services: Services) -> AsyncIterator[Database]:
+    """One of its own: its operators have no wallet on record, whatever is asked about one here."""
+    server, name = services.stack.addresses.database_url, f"limits_{uuid4().hex}"
+    await _execute(server, f'CREATE DATABASE "{name}"')
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    await asyncio.to_thread(upgrade, url)
+    opened = await open_database(url, connections=10)
+    yield opened
+    await opened.close()
+    await _execute(server, f'DROP DATABASE "{name}"')
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
 @pytest.fixture(params=[Ours(), Theirs()], ids=["ours", "theirs"])
 def way(request: pytest.FixtureRequest) -> Way:
     found: Way = request.param
@@ -82,6 +109,39 @@ async def test_a_stake_that_could_exceed_the_loss_limit_is_declined(database: Da
     assert await way.declined(seat, seat.bet(stake=51)) == ("limit-exceeded", "loss_limit")
     await way.play(seat, seat.bet(stake=50), 400)
     assert (await way.play(seat, seat.bet(stake=400), 0)).state == "settled"
+
+
+@pytest.mark.parametrize(
+    ("limits", "verdict"),
+    [
+        ({"loss_limit": 299}, "limit-exceeded"),
+        ({"max_stake": 299}, "limit-exceeded"),
+        ({"loss_limit": 300, "max_stake": 300}, "taken"),
+    ],
+)
+async def test_what_an_action_costs_is_asked_about_with_the_stake(
+    database: Database, limits: dict[str, int], verdict: str
+) -> None:
+    seat = await seated(database, **limits)
+    bet = seat.bet(stake=100)
+    await seat.reserve(bet)
+    await _offer_more(seat, bet, debit=200)
+    assert (await _take_more(seat, bet))[0] == verdict
+    if verdict == "taken":
+        await rounds.settle(database.pool, bet.key, {"roll": 1}, 0, 1)
+        assert (await _session(seat))["lost"] == 300
+
+
+async def test_an_action_that_costs_something_needs_a_session_in_its_time(database: Database) -> None:
+    seat = await seated(database, max_session_s=600)
+    bet = seat.bet(stake=100)
+    await seat.reserve(bet)
+    await _offer_more(seat, bet, debit=200)
+    await database.pool.execute(
+        "UPDATE sessions SET created_at = created_at - interval '10 minutes' WHERE id = $1",
+        seat.session.session_id,
+    )
+    assert (await _take_more(seat, bet))[0] == "session-expired"
 
 
 async def test_a_round_that_is_released_costs_nothing_of_the_loss_limit(database: Database) -> None:
@@ -117,7 +177,7 @@ async def test_a_bet_that_waits_for_a_settle_finds_the_loss_that_it_counts(
     async with database.pool.acquire() as blocker:
         transaction = blocker.transaction()
         await transaction.start()
-        await blocker.fetchrow(rounds.SETTLE, first.key.player_key, first.key.round_id, {"roll": 1}, 0)
+        await blocker.fetchrow(rounds.SETTLE, first.key.player_key, first.key.round_id, {"roll": 1}, 0, 0)
         waiting = asyncio.create_task(way.declined(seat, second))
         await until(_somebody_waits(database))
         await transaction.commit()
@@ -238,6 +298,24 @@ async def test_a_session_that_has_ended_is_not_prolonged(database: Database) -> 
     assert await sessions.prolong_session(database.pool, **named, until=earlier) == later
     await sessions.end_session(database.pool, **named)
     assert await sessions.prolong_session(database.pool, **named, until=later) is None
+
+
+async def _offer_more(seat: Seat, bet: Bet, *, debit: int) -> None:
+    """The round waits: the player may stake as much more, or stop."""
+    offer = Offer(
+        choices=[Choice(action="more", debit=debit), Choice(action="stop")],
+        default=Chosen(action="stop"),
+        decide_within_s=60,
+    )
+    opened = await rounds.open_round(
+        seat.database.pool, bet.key, Resolution(outcome={"roll": 1}, win=0, offer=offer)
+    )
+    assert opened.state == "awaiting_choice"
+
+
+async def _take_more(seat: Seat, bet: Bet) -> tuple[ActionVerdict, RoundView | None]:
+    action = PlayerAction(action_id="a-1", chosen=Chosen(action="more"), request_id=uuid4().hex)
+    return await rounds.take_action(seat.database.pool, bet.key, action)
 
 
 async def _session(seat: Seat) -> Any:

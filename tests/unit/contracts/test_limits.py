@@ -1,9 +1,12 @@
 """A session's limits are the stricter ones of two sides, and the jurisdictions' are data that say so."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.choices import Abandonment, Choice, Chosen, Offer
 from contracts.currencies import exponent
 from contracts.jurisdictions import (
     JURISDICTIONS,
@@ -50,6 +53,13 @@ def test_a_profile_is_sound(profile: Jurisdiction) -> None:
     for amounts_of in (profile.max_stake or {}, profile.loss_limit or {}):
         assert all(exponent(currency) >= 0 and amount > 0 for currency, amount in amounts_of.items())
     assert (profile.abandonment is None) == (profile.abandonment_after_s is None)
+
+
+def test_a_jurisdiction_may_say_what_becomes_of_a_round_that_is_left() -> None:
+    offer = Offer(choices=[Choice(action="stop")], default=Chosen(action="stop"), decide_within_s=60)
+    assert Jurisdiction(code="XX", title="No rule").applied_to(offer) == offer
+    held = Jurisdiction(code="XX", title="A rule", abandonment=Abandonment.HOLD, abandonment_after_s=90)
+    assert held.applied_to(offer) == replace(offer, abandonment=Abandonment.HOLD, decide_within_s=90)
 
 
 def test_a_jurisdiction_limits_in_its_own_currency_alone() -> None:
