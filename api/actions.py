@@ -74,7 +74,11 @@ class ActionDesk:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
-                return (await self._begin_anew(view, action)).verdict
+            # It has just ended, or Temporal has lost it.
+            stands = await self._rounds.find(view.key)
+            if stands is not None and stands.state.final:
+                return ActionVerdict.ROUND_CLOSED
+            return (await self._begin_anew(view, action)).verdict
         except WorkflowUpdateFailedError as failed:
             if isinstance(failed.cause, ApplicationError) and failed.cause.type == ACTION_REFUSED:
                 return ActionVerdict(failed.cause.message)

@@ -1,20 +1,40 @@
 """The ASGI application: routes, problems and the door, around the services it is given."""
 
+from typing import Final
+
 from fastapi import FastAPI
 
-from api import game_routes, intervention_routes, open_routes, operator_routes, problems
+from api import (
+    event_routes,
+    game_routes,
+    intervention_routes,
+    key_routes,
+    open_routes,
+    operator_routes,
+    problems,
+)
 from api.admission import Admission
 from api.door import Door
+from api.limits import Limits
 from api.open_routes import ReadinessChecks
 from api.services import Services
 
-DESCRIPTION = "Casino game rounds as durable workflows. Amounts are integers in minor units."
+ROUTERS: Final = (
+    open_routes.router,
+    game_routes.router,
+    operator_routes.router,
+    intervention_routes.router,
+    event_routes.router,
+    key_routes.router,
+)
+DESCRIPTION: Final = "Casino game rounds as durable workflows. Amounts are integers in minor units."
 
 
 def create_app(
     services: Services,
     readiness: ReadinessChecks,
     admission: Admission,
+    limits: Limits | None = None,
 ) -> Door:
     """The whole API as one ASGI application."""
     app = FastAPI(
@@ -28,7 +48,7 @@ def create_app(
     )
     app.state.services = services
     app.state.readiness = readiness
-    for routes in (open_routes, game_routes, operator_routes, intervention_routes):
-        app.include_router(routes.router)
+    for router in ROUTERS:
+        app.include_router(router)
     problems.install(app)
-    return Door(app, admission)
+    return Door(app, admission, limits)

@@ -1,10 +1,12 @@
 """The bodies of requests, checked exactly, and of answers, as OpenAPI describes them."""
 
-from datetime import datetime
+import json
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,6 +18,7 @@ from pydantic import (
 
 from api.problems import CONTENT_TYPE
 from contracts.currencies import exponent
+from security.api_keys import KeyScope
 
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
 # Ids that callers choose: they are idempotency keys, parts of workflow ids and words of routing keys.
@@ -146,6 +149,46 @@ class TakeAction(_Request):
     params: Params = {}
 
 
+def _utc(text: str) -> str:
+    """The moment as events have it. Raises ValueError for one that is in no calendar."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds")
+    except OverflowError:
+        raise ValueError("a time between the years 1 and 9999") from None
+
+
+def _small(data: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(data, separators=(",", ":"))) > GAME_EVENT_BYTES:
+        raise ValueError(f"at most {GAME_EVENT_BYTES} bytes of JSON")
+    return data
+
+
+GAME_EVENT_BYTES: Final = 4_096
+_RFC_3339: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+
+
+class GameEventIn(_Request):
+    """Something that a game client tells of itself. `event_id` is the player's own, for ever; `at` is RFC
+    3339; `data` is at most 4096 bytes of JSON."""
+
+    event_id: CallerId
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
+    at: Annotated[str, StringConstraints(pattern=_RFC_3339), AfterValidator(_utc)]
+    data: Annotated[dict[str, Any], AfterValidator(_small)]
+
+
+class TellEvents(_Request):
+    events: Annotated[list[GameEventIn], Field(min_length=1, max_length=50)]
+
+
+class EventsAccepted(BaseModel):
+    """How many events the call told, those among them that were known before."""
+
+    accepted: int
+
+
 class Money(BaseModel):
     """`amount` in minor units of `currency`."""
 
@@ -267,6 +310,29 @@ class OperatorRoundRecord(OperatorRound):
 class OperatorRoundPage(BaseModel):
     items: list[OperatorRound]
     next_cursor: str | None
+
+
+class CloudEvent(BaseModel):
+    """An event as the broker carries it: CloudEvents 1.0. `data` is as its type's own description says;
+    `sequence` is the player's, without gaps."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str
+    operator: str
+    sequence: int
+    data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """`next_cursor` is always there: after the last event it is where the next ones will follow."""
+
+    items: list[CloudEvent]
+    next_cursor: str
 
 
 class SessionOpened(BaseModel):
@@ -458,6 +524,47 @@ class VerifiedOutcome(BaseModel):
 
 
 # What every router says of its errors. A `model` here would be described as application/json.
+class NewApiKey(_Request):
+    """`expires_at` is when the key ends by itself; never when it is not given."""
+
+    scope: KeyScope
+    # Not strict: JSON has no times, so a text must do.
+    expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+
+
+class RotateApiKey(_Request):
+    """For how many seconds the old key still opens what it did; 0 ends it at once."""
+
+    overlap_s: int = Field(ge=0, le=30 * 86_400)
+
+
+class ApiKeyIssued(BaseModel):
+    """A new key, shown this once. `replaces` is the key that it was rotated from, which ends at
+    `replaced_until`."""
+
+    key_id: str
+    key: str
+    scope: KeyScope
+    expires_at: datetime | None
+    replaces: str | None
+    replaced_until: datetime | None
+
+
+class ApiKeyListed(BaseModel):
+    """A key without its secret. `active` is whether it opens anything now."""
+
+    key_id: str
+    scope: KeyScope
+    active: bool
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ApiKeyPage(BaseModel):
+    items: list[ApiKeyListed]
+
+
 PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
         "description": "A problem document",

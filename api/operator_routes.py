@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime
 
-from api.authentication import Deps, Operator
+from api.authentication import Deps, GameServer, Operator
 from api.game_calls import REPLAYED
 from api.game_routes import ID_PATTERN
 from api.models import (
@@ -69,7 +69,7 @@ WhichMoney = Annotated[SessionMode, Query(description="`demo`: those of play mon
 
 
 @router.post("/sessions", tags=["Session API"], status_code=201, response_model=SessionOpened)
-async def open_session(body: OpenSession, operator: Operator, services: Deps) -> JSONResponse:
+async def open_session(body: OpenSession, operator: GameServer, services: Deps) -> JSONResponse:
     """Opens a session; the player is made by the first one. The token goes to the game client."""
     game = _game(body.game_id, services)
     limits = _limits(body, game)
@@ -127,7 +127,7 @@ def _limits(body: OpenSession, game: Game) -> SessionLimits:
 
 @router.get("/sessions/{session_id}", tags=["Session API"], response_model=OperatorSession)
 async def session_(
-    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: Operator, services: Deps
+    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: GameServer, services: Deps
 ) -> JSONResponse:
     """One session: whether it takes bets, until when, and within which limits."""
     found = await services.sessions.find(operator_id=operator.operator_id, session_id=session_id)
@@ -138,7 +138,7 @@ async def session_(
 
 @router.delete("/sessions/{session_id}", tags=["Session API"], status_code=204)
 async def end_session(
-    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: Operator, services: Deps
+    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: GameServer, services: Deps
 ) -> Response:
     """Ends a session: it takes no more bets, and rounds in flight finish."""
     if not await services.sessions.end(operator_id=operator.operator_id, session_id=session_id):
@@ -285,7 +285,7 @@ async def statement(
 
 @router.get("/rounds", tags=["Result API"], response_model=OperatorRoundPage)
 async def rounds(
-    operator: Operator,
+    operator: GameServer,
     services: Deps,
     player_id: Annotated[CallerId | None, Query()] = None,
     game_id: Annotated[CallerId | None, Query()] = None,
@@ -316,7 +316,7 @@ async def rounds(
 @router.get("/rounds/{round_id}", tags=["Result API"], response_model=OperatorRoundRecord)
 async def round_(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)],
-    operator: Operator,
+    operator: GameServer,
     services: Deps,
     player_id: Annotated[CallerId | None, Query()] = None,
     mode: WhichMoney = "real",

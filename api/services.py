@@ -1,12 +1,21 @@
 """What the routes work with, handed in by the composition root."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.actions import ActionDesk
 from api.bets import BetDesk
+from api.limits import Limits
 from games.registry import Registry
 from runtime.interventions import Interventions
-from runtime.services import GameSwitches, OperatorKeys, Players, Rounds, Sessions
+from runtime.services import (
+    EventFeed,
+    GameEvents,
+    GameSwitches,
+    OperatorKeys,
+    Players,
+    Rounds,
+    Sessions,
+)
 from security.tokens import TokenVerifier
 
 
@@ -23,6 +32,9 @@ class Services:
     switches: GameSwitches
     rounds: Rounds
     interventions: Interventions
+    feed: EventFeed
+    game_events: GameEvents
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str
+    limits: Limits = field(default_factory=Limits)

@@ -212,8 +212,8 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
     # A round of play money has neither number nor event.
     # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
     # had rolled its bet back all the same, or a person voided it. So does a round that waited for its player:
-    # what was shown stays on record. What the wallet did not tell with a
-    # refusal, nobody knows.
+    # what was shown stays on record. What the wallet did not tell with a refusal, nobody knows. Bets that
+    # were declined before their events were recorded have none.
     broken="""
         SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,
                'state ' || state AS detail
@@ -231,10 +231,10 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
                 AND win = 0 AND r.balance IS NOT NULL
                 AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo
                 AND closed_at IS NOT NULL AND failure_code IS NOT NULL
-            WHEN 'declined' THEN outcome IS NULL AND win = 0 AND sequence IS NULL
+            WHEN 'declined' THEN outcome IS NULL AND win = 0
                 AND (r.balance IS NOT NULL OR b.round_id IS NOT NULL OR w.operator_id IS NOT NULL)
-                AND event_id IS NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
-                AND seed_id IS NULL
+                AND (sequence IS NULL) = (event_id IS NULL) AND closed_at IS NOT NULL
+                AND failure_code IS NOT NULL AND seed_id IS NULL
             WHEN 'settling' THEN outcome IS NOT NULL AND b.round_id IS NOT NULL
                 AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
             WHEN 'awaiting_choice' THEN outcome IS NOT NULL AND offer IS NOT NULL AND win = 0
@@ -266,16 +266,57 @@ ACTIONS_ARE_COUNTED: Final = Invariant(
 ONE_EVENT: Final = Invariant(
     code="I4",
     name="one-event",
-    title="a round has an event exactly when it is settled or void, and of real money",
+    title="a round has one closing event exactly when it is closed; each event of a round is of one there is",
+    # But for play money, and for bets that were declined before their events were recorded.
     broken="""
         SELECT format('round %s of player %s', coalesce(r.round_id, o.subject),
                       coalesce(r.player_key, o.player_key)) AS subject,
                CASE WHEN o.event_id IS NULL THEN r.state || ' without an event'
                     ELSE format('event %s belongs to no closed round', o.event_id) END AS detail
-        FROM (SELECT * FROM rounds WHERE state IN ('settled', 'void') AND NOT demo) r
-        FULL JOIN (SELECT * FROM outbox WHERE type LIKE 'round.%') o
+        FROM (SELECT * FROM rounds
+              WHERE (state IN ('settled', 'void') AND NOT demo)
+                 OR (state = 'declined' AND event_id IS NOT NULL)) r
+        FULL JOIN (SELECT * FROM outbox
+                   WHERE type IN ('round.settled', 'round.void', 'round.declined')) o
             ON o.event_id = r.event_id AND o.player_key = r.player_key AND o.subject = r.round_id
         WHERE r.id IS NULL OR o.id IS NULL
+        UNION ALL
+        SELECT format('round %s of player %s', o.subject, o.player_key),
+               format('event %s belongs to no round', o.event_id)
+        FROM outbox o LEFT JOIN rounds r ON r.player_key = o.player_key AND r.round_id = o.subject
+        WHERE o.type = 'round.opened' AND r.id IS NULL
+    """,
+)
+MOVEMENTS_AGREE: Final = Invariant(
+    code="I4",
+    name="movements-agree",
+    title="each event of a deposit or a withdrawal is of one that was made, once, and says the same",
+    # The other way round it does not hold of movements from before their events were recorded.
+    broken="""
+        SELECT format('event %s of player %s', o.event_id, o.player_key) AS subject,
+               format('%s of transaction %s', o.type, o.data ->> 'transaction_id') AS detail
+        FROM (SELECT *, count(*) OVER (PARTITION BY player_key, data ->> 'transaction_id') AS told
+              FROM outbox WHERE type IN ('wallet.deposited', 'wallet.withdrawn')) o
+        LEFT JOIN transfers t ON t.player_key = o.player_key AND t.reference = o.data ->> 'transaction_id'
+            AND t.kind = CASE o.type WHEN 'wallet.deposited' THEN 'deposit' ELSE 'withdrawal' END
+        WHERE o.told > 1
+           OR (o.data -> 'amount', o.data -> 'balance') IS DISTINCT FROM (
+               jsonb_build_object('amount', t.amount, 'currency', t.currency),
+               jsonb_build_object('amount', t.available_after, 'currency', t.currency))
+    """,
+)
+SESSIONS_AGREE: Final = Invariant(
+    code="I4",
+    name="sessions-agree",
+    title="each event of a session is of one of its player's, recorded once, and an end of one that ended",
+    broken="""
+        SELECT format('event %s of player %s', o.event_id, o.player_key) AS subject,
+               format('%s of session %s', o.type, o.data ->> 'session_id') AS detail
+        FROM (SELECT *, count(*) OVER (PARTITION BY type, data ->> 'session_id') AS told
+              FROM outbox WHERE type IN ('session.opened', 'session.ended')) o
+        LEFT JOIN sessions s ON s.id = o.data ->> 'session_id' AND s.player_key = o.player_key
+        WHERE s.id IS NULL OR o.told > 1 OR s.game_id <> o.game_id
+           OR (o.type = 'session.ended' AND s.ended_at IS NULL)
     """,
 )
 EVENTS_PUBLISHED: Final = Invariant(
@@ -408,7 +449,8 @@ EVENTS_AGREE: Final = Invariant(
            OR (o.data -> 'stake', o.data -> 'win', o.data -> 'balance') IS DISTINCT FROM (
                jsonb_build_object('amount', r.stake + r.extra, 'currency', r.currency),
                jsonb_build_object('amount', r.win, 'currency', r.currency),
-               jsonb_build_object('amount', r.balance, 'currency', r.currency))
+               CASE WHEN r.balance IS NULL THEN 'null'::jsonb
+                    ELSE jsonb_build_object('amount', r.balance, 'currency', r.currency) END)
     """,
 )
 ROWS_BELONG_TOGETHER: Final = Invariant(
@@ -505,6 +547,8 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     ROUNDS_ARE_COMPLETE,
     ACTIONS_ARE_COUNTED,
     ONE_EVENT,
+    MOVEMENTS_AGREE,
+    SESSIONS_AGREE,
     EVENTS_PUBLISHED,
     EVENTS_APPLIED,
     NO_INVENTED_EVENT,
@@ -542,7 +586,8 @@ UNDER_WAY: Final = """
                             WHERE r.player_key = b.player_key AND r.round_id = b.round_id))
         + (SELECT count(*) FROM outbox WHERE published_at IS NULL
             AND (player_key = ANY($1) OR occurred_at < $2))
-        + (SELECT count(*) FROM outbox o WHERE o.player_key = ANY($1) AND NOT EXISTS (
+        + (SELECT count(*) FROM outbox o
+           WHERE o.player_key = ANY($1) AND o.type IN ('round.settled', 'round.void') AND NOT EXISTS (
             SELECT FROM inbox i WHERE i.consumer = 'statistics' AND i.event_id = o.event_id))
 """
 PLAYER_KEYS: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = ANY($2) AND NOT demo"

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import ipaddress
+import resource
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from api.actions import ActionDesk
 from api.admission import Admission
 from api.app import create_app
 from api.bets import BetDesk
+from api.connections import SWEEP_S, ConnectionLimits, Connections
+from api.limits import Limits, Rate
 from api.open_routes import ReadinessChecks
 from api.services import Services
 from contracts.views import RoundView
@@ -22,7 +26,15 @@ from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
 from runtime.resources import Resources, connect_temporal, open_resources
-from runtime.services import GameSwitches, OperatorKeys, Players, Rounds, Sessions
+from runtime.services import (
+    EventFeed,
+    GameEvents,
+    GameSwitches,
+    OperatorKeys,
+    Players,
+    Rounds,
+    Sessions,
+)
 from runtime.settings import Settings, SettingsError
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
@@ -32,6 +44,8 @@ from workers.lifecycle import run, serve_metrics
 
 # A player thinks for longer than the 5 s that uvicorn would keep an idle connection for.
 KEEP_ALIVE_S: Final = 75
+# Files that this process needs besides its clients' connections: to the services, logs, libraries.
+OTHER_FILES: Final = 256
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -59,15 +73,19 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 max_open_bets=settings.max_open_bets,
                 max_running_bets=settings.max_running_bets,
             )
-            app = create_app(services, _readiness(resources, client), admission)
-            await _serve_http(app, listener, settings, stop)
+            app = create_app(services, _readiness(resources, client), admission, services.limits)
+            await _serve_http(app, listener, settings, _connections(settings, services.limits), stop)
 
 
-async def _serve_http(app: object, listener: socket.socket, settings: Settings, stop: asyncio.Event) -> None:
+async def _serve_http(
+    app: object, listener: socket.socket, settings: Settings, connections: Connections, stop: asyncio.Event
+) -> None:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
         loop="none",
-        http="httptools",
+        http=connections.protocol,  # type: ignore[arg-type]  # it is called, whatever it is
+        # Whose request it is, api/limits.py says: uvicorn would take any local caller's word for it.
+        proxy_headers=False,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -77,11 +95,13 @@ async def _serve_http(app: object, listener: socket.socket, settings: Settings, 
     )
     server = _Server(config)
     ending = asyncio.create_task(_end_with(server, stop))
+    watching = asyncio.create_task(connections.watch())
     serve_metrics(settings)
     try:
         await server.serve(sockets=[listener])
     finally:
         ending.cancel()
+        watching.cancel()
         listener.close()
 
 
@@ -96,6 +116,36 @@ class _Server(uvicorn.Server):
 async def _end_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
     await stop.wait()
     server.should_exit = True
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        sessions=Rate(per_s=settings.limit_session_per_s, burst=settings.limit_session_burst),
+        keys=Rate(per_s=settings.limit_key_per_s, burst=settings.limit_key_burst),
+        addresses=Rate(per_s=settings.limit_address_per_s, burst=settings.limit_address_burst),
+        failures=Rate(per_s=settings.limit_failures_per_s, burst=settings.limit_failures_burst),
+        trusted_proxies=[ipaddress.ip_network(network) for network in settings.trusted_proxies],
+    )
+
+
+def _connections(settings: Settings, limits: Limits) -> Connections:
+    """As many as the settings say, if the system lets this process have so many files."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + OTHER_FILES
+    if files != resource.RLIM_INFINITY and files < wanted:
+        files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    room = wanted if files == resource.RLIM_INFINITY else files
+    return Connections(
+        ConnectionLimits(
+            total=min(settings.max_connections, max(room - OTHER_FILES, 1)),
+            per_address=settings.max_connections_per_address,
+            head_s=settings.request_head_timeout_s,
+            body_s=settings.request_body_timeout_s,
+            tick_s=min(SWEEP_S, settings.request_head_timeout_s / 4),
+        ),
+        limits,
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -153,9 +203,12 @@ def _services(
         switches=GameSwitches(pool),
         rounds=rounds,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
+        feed=EventFeed(pool),
+        game_events=GameEvents(pool),
         operator_keys=OperatorKeys(pool),
         tokens=TokenVerifier(resources.keyring, time.time),
         game_client_url=settings.game_client_url or f"{base_url}/play",
+        limits=_limits(settings),
     )
 
 

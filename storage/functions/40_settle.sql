@@ -68,16 +68,13 @@ BEGIN
         END IF;
 
         PERFORM count_loss(r.session_id, v_staked, v_win);
-        IF NOT r.demo THEN
-            UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO r.sequence;
-        END IF;
+        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
+        RETURNING sequence INTO r.sequence;
         UPDATE rounds SET state = 'settled', outcome = p_outcome, win = v_win, balance = v_available,
             sequence = r.sequence, event_id = CASE WHEN NOT demo THEN gen_random_uuid() END,
             closed_at = clock_timestamp()
         WHERE id = r.id RETURNING * INTO r;
-        IF NOT r.demo THEN
-            v_event_data := record_event(r);
-        END IF;
+        v_event_data := record_event(r);
     END IF;
     RETURN QUERY SELECT v, v_event_data FROM round_view v WHERE v.id = r.id;
 END $$;

@@ -27,13 +27,19 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON round_actions
 CREATE FUNCTION open_round(
     p_player_key bigint, p_round_id text, p_actions int, p_outcome jsonb, p_offer jsonb, p_decide_within_s int
 ) RETURNS SETOF round_view LANGUAGE plpgsql AS $$
+DECLARE
+    r rounds;
 BEGIN
     PERFORM 1 FROM players WHERE id = p_player_key FOR NO KEY UPDATE;
     UPDATE rounds SET state = 'awaiting_choice', outcome = p_outcome, offer = p_offer,
         decide_by = clock_timestamp() + p_decide_within_s * interval '1 second'
     WHERE player_key = p_player_key AND round_id = p_round_id AND state = 'pending' AND actions = p_actions
       AND NOT EXISTS (SELECT 1 FROM wallet_bets b
-                      WHERE b.player_key = p_player_key AND b.round_id = p_round_id AND b.releasing);
+                      WHERE b.player_key = p_player_key AND b.round_id = p_round_id AND b.releasing)
+    RETURNING * INTO r;
+    IF FOUND AND p_actions = 0 THEN
+        PERFORM record_round_opened(r, p_offer -> 'choices', r.decide_by);
+    END IF;
     RETURN QUERY SELECT * FROM round_view v WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'no round % of player % to open', p_round_id, p_player_key USING ERRCODE = 'no_data_found';

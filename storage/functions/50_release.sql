@@ -63,10 +63,8 @@ BEGIN
         WHERE player_key = p_player_key AND round_id = p_round_id;
         v_available := coalesce(p_wallet_balance, b.balance + b.stake, v_available);
     END IF;
-    -- Play money makes no event (40_settle.sql).
-    IF NOT v_demo THEN
-        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO v_sequence;
-    END IF;
+    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
+    RETURNING sequence INTO v_sequence;
 
     IF v_found THEN
         UPDATE rounds SET state = 'void', win = 0, offer = NULL, decide_by = NULL, balance = v_available,
@@ -85,8 +83,6 @@ BEGIN
             v_demo, (SELECT s.jurisdiction FROM sessions s WHERE s.id = p_session_id))
         RETURNING * INTO r;
     END IF;
-    IF NOT v_demo THEN
-        PERFORM record_event(r);
-    END IF;
+    PERFORM record_event(r);
     RETURN QUERY SELECT * FROM round_view v WHERE v.id = r.id;
 END $$;

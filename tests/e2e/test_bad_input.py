@@ -1,5 +1,6 @@
 """Bad input over HTTP: each gets its own problem, and nothing in the books or in Temporal changes."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -353,6 +354,17 @@ async def test_a_body_that_does_not_say_it_is_json_is_refused(seat: Player, cont
 
 
 @pytest.mark.parametrize("path", ["/v1/game/rounds", "/v1/operator/sessions"])
+async def test_a_compressed_body_is_refused_and_not_unpacked(seat: Player, path: str) -> None:
+    """60 KB on the way, 60 MB if anybody unpacked it."""
+    bomb = gzip.compress(b" " * 60_000_000)
+    assert len(bomb) < 64 * 1024
+    secret = seat.operator.key if "operator" in path else seat.token
+    headers = {**JSON, "authorization": f"Bearer {secret}", "content-encoding": "gzip"}
+    response = await seat.operator.house.http.post(path, content=bomb, headers=headers)
+    checked_problem(response, 415, "unsupported-media-type")
+
+
+@pytest.mark.parametrize("path", ["/v1/game/rounds", "/v1/operator/sessions"])
 @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])
 async def test_a_body_over_64_kib_is_refused(seat: Player, path: str, chunked: bool) -> None:
     secret = seat.operator.key if "operator" in path else seat.token
@@ -397,7 +409,7 @@ async def test_an_unknown_address_is_not_found(seat: Player, path: str) -> None:
         ("PUT", "/v1/game/rounds", {"GET", "POST"}),
         ("DELETE", "/v1/game/rounds/r1", {"GET"}),
         ("GET", "/v1/operator/sessions", {"POST"}),
-        ("POST", "/v1/operator/sessions/s1", {"DELETE"}),
+        ("POST", "/v1/operator/sessions/s1", {"DELETE", "GET"}),
         ("POST", "/healthz", {"GET"}),
         ("TRACE", "/v1/games", {"GET"}),
         ("OPTIONS", "/v1/games", {"GET"}),

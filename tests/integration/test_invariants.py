@@ -156,7 +156,9 @@ CORRUPTIONS: Final = (
     Corruption(
         "rounds-are-complete",
         "a state that nobody knows",
-        "UPDATE rounds SET state = 'lost' WHERE round_id = 'declined'",
+        f"""UPDATE rounds SET state = 'lost', sequence = NULL, event_id = NULL WHERE round_id = 'poor';
+            DELETE FROM outbox WHERE player_key = {BOB} AND type = 'round.declined';
+            UPDATE players SET sequence = sequence - 1 WHERE id = {BOB}""",
     ),
     Corruption(
         "actions-are-counted",
@@ -194,6 +196,33 @@ CORRUPTIONS: Final = (
             UPDATE game_statistics SET voids = voids - 1;
             DELETE FROM outbox WHERE event_id = {VOID_EVENT};
             UPDATE players SET sequence = sequence - 1 WHERE id = {ALICE}""",
+    ),
+    Corruption(
+        "one-event",
+        "a choice in a round that is not there",
+        f"UPDATE outbox SET type = 'round.opened' WHERE player_key = {ALICE} AND type = 'session.opened'",
+    ),
+    Corruption(
+        "movements-agree",
+        "an event of another amount",
+        f"""UPDATE outbox SET data = jsonb_set(data, '{{amount,amount}}', '1')
+            WHERE player_key = {ALICE} AND type = 'wallet.deposited'""",
+    ),
+    Corruption(
+        "movements-agree",
+        "an event of a withdrawal that nobody made",
+        f"UPDATE outbox SET type = 'wallet.withdrawn' WHERE player_key = {BOB} AND type = 'wallet.deposited'",
+    ),
+    Corruption(
+        "sessions-agree",
+        "an end of a session that goes on",
+        f"UPDATE outbox SET type = 'session.ended' WHERE player_key = {ALICE} AND type = 'session.opened'",
+    ),
+    Corruption(
+        "sessions-agree",
+        "a session of another player's",
+        f"""UPDATE outbox SET data = jsonb_set(data, '{{session_id}}', '"session-bob"')
+            WHERE player_key = {ALICE} AND type = 'session.opened'""",
     ),
     Corruption(
         "events-published",
@@ -266,7 +295,7 @@ CORRUPTIONS: Final = (
         "rows-belong-together",
         "a round of another player's session",
         f"""UPDATE rounds SET session_id = (SELECT id FROM sessions WHERE player_key = {BOB})
-            WHERE round_id = 'declined'""",
+            WHERE round_id = 'open'""",
     ),
     Corruption(
         "rows-belong-together",
@@ -372,8 +401,8 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _populate(pool: asyncpg.Pool) -> None:
     """Alice has a round of each kind, in our ledger and at a wallet, the void one of ours last among those
-    with an event; Bob has a lost one, one that he decided in, and one that waits for him. Carol plays with
-    play money: her rounds have no event."""
+    with an event; Bob has a lost one, one that he decided in, one that waits for him, and a declined one
+    last. Carol plays with play money: her rounds have no event."""
     await operators.ensure_operator(pool, operator_id=OPERATOR, name="Casino")
     await operators.ensure_operator(pool, operator_id="other", name="Other")
     digest = hashlib.sha256(b"a key").hexdigest()
@@ -389,9 +418,10 @@ async def _populate(pool: asyncpg.Pool) -> None:
     closed.append(await _chosen(pool, _named(bob, "chosen")))
     await _waiting(pool, _named(bob, "waiting"))
     closed += await _at_a_wallet(pool, alice)
+    await rounds.reserve(pool, replace(_named(bob, "poor"), stake=10**9))
+    await rounds.reserve(pool, replace(_named(alice, "declined"), stake=10**9))
     await rounds.reserve(pool, _named(alice, "void"))
     closed.append(await rounds.release(pool, _named(alice, "void"), "resolve-failed", "a test"))
-    await rounds.reserve(pool, replace(_named(alice, "declined"), stake=10**9))
     await rounds.reserve(pool, _named(alice, "open"))
     carol = await _seat(pool, "carol", demo=True)
     of_play = [await _settled(pool, _named(carol, "won-in-play"), win=198)]
