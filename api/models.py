@@ -56,12 +56,42 @@ class MoneyIn(_Request):
     currency: Currency
 
 
+SessionMode = Literal["real", "demo"]
+# 0 would refuse every bet: that is what ending the session, or the switches, are for.
+Limit = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
+
+
+class Limits(_Request):
+    """Amounts in minor units of the session's currency. `stakes` are the only ones that may be bet.
+    `loss_limit` is of the session's net loss, the stake that is asked for included. `min_cycle_ms` is from
+    one round's start to the next one's."""
+
+    max_stake: Limit | None = None
+    stakes: Annotated[list[Amount], Field(min_length=1, max_length=100)] | None = None
+    loss_limit: Limit | None = None
+    max_session_s: Annotated[int, Field(strict=True, gt=0, le=366 * 24 * 3600)] | None = None
+    min_cycle_ms: Annotated[int, Field(strict=True, gt=0, le=3_600_000)] | None = None
+
+
 class OpenSession(_Request):
+    """`mode` is `demo` for play money. `jurisdiction` names the profile whose rules hold as well; whichever
+    of its limits and `limits` is stricter does."""
+
     player_id: CallerId
     game_id: GameId
     currency: Currency
-    mode: Literal["real", "demo"] = "real"
+    mode: SessionMode = "real"
     client_seed: CallerId | None = None
+    jurisdiction: Annotated[str, StringConstraints(max_length=16)] | None = None
+    limits: Limits | None = None
+
+
+class SwitchGame(_Request):
+    enabled: Annotated[bool, Field(strict=True)]
+
+
+class SwitchPlayer(_Request):
+    blocked: Annotated[bool, Field(strict=True)]
 
 
 class Deposit(_Request):
@@ -247,6 +277,7 @@ class RoundOut(BaseModel):
     created_at: datetime | None  # None while nothing of a pending round is stored yet
     settled_at: datetime | None
     failure: Failure | None
+    demo: bool  # played with play money
 
 
 class RoundPage(BaseModel):
@@ -332,10 +363,29 @@ class EventPage(BaseModel):
 
 
 class SessionOpened(BaseModel):
+    """`enabled` is false while the operator has switched the game off: then no bet is taken."""
+
     session_id: str
     token: str
     launch_url: str
     expires_at: datetime
+    limits: Limits
+    enabled: bool
+
+
+class SessionRefreshed(BaseModel):
+    token: str
+    expires_at: datetime
+
+
+class GameSwitched(BaseModel):
+    game_id: str
+    enabled: bool
+
+
+class PlayerSwitched(BaseModel):
+    player_id: str
+    blocked: bool
 
 
 class SessionCommitment(BaseModel):
@@ -349,7 +399,9 @@ class PlayerName(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """`balance` is null while the operator's own wallet does not say it; GET /v1/game/balance asks again."""
+    """`balance` is null while the operator's own wallet does not say it; GET /v1/game/balance asks again.
+    `limits` are those that hold, and leave out what is not limited. `enabled` is false while no bet is taken
+    because the operator has switched the game off."""
 
     session_id: str
     player: PlayerName
@@ -357,10 +409,31 @@ class SessionOut(BaseModel):
     currency: str
     mode: str
     balance: Money | None
-    limits: dict[str, Any]
+    limits: Limits
     open_round: str | None
     fairness: SessionCommitment
     expires_at: datetime
+    jurisdiction: str | None
+    enabled: bool
+
+
+class OperatorSession(BaseModel):
+    """`state` is `expired` when the last token, or the longest time of the session, is over. `lost` is the
+    net loss so far, null where no loss limit has it counted."""
+
+    session_id: str
+    state: Literal["open", "expired", "ended"]
+    player_id: str
+    game_id: str
+    currency: str
+    mode: SessionMode
+    jurisdiction: str | None
+    limits: Limits
+    lost: Money | None
+    enabled: bool
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
 
 
 class BalanceOut(BaseModel):

@@ -7,7 +7,15 @@ from api.bets import BetDesk
 from api.limits import Limits
 from games.registry import Registry
 from runtime.interventions import Interventions
-from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
+from runtime.services import (
+    EventFeed,
+    GameEvents,
+    GameSwitches,
+    OperatorKeys,
+    Players,
+    Rounds,
+    Sessions,
+)
 from runtime.webhooks import Webhooks
 from security.tokens import TokenVerifier
 
@@ -22,6 +30,7 @@ class Services:
     actions: ActionDesk
     sessions: Sessions
     players: Players
+    switches: GameSwitches
     rounds: Rounds
     interventions: Interventions
     feed: EventFeed

@@ -10,7 +10,7 @@ from contracts.choices import Choice
 from contracts.movements import StatementEntry
 from contracts.records import AttemptFact, RoundRecord
 from contracts.rounds import Bet, RoundState
-from contracts.views import ApiKeyRecord, RoundView
+from contracts.views import ApiKeyRecord, RoundView, SessionView
 from contracts.webhooks import DeadDelivery, WebhookStatus
 
 
@@ -48,6 +48,7 @@ def round_body(view: RoundView) -> dict[str, Any]:
         "created_at": moment(view.created_at),
         "settled_at": moment(view.closed_at) if view.state is RoundState.SETTLED else None,
         "failure": None if view.failure_code is None else {"code": view.failure_code},
+        "demo": view.demo,
     }
 
 
@@ -74,6 +75,28 @@ def pending_body(bet: Bet) -> dict[str, Any]:
         "created_at": None,
         "settled_at": None,
         "failure": None,
+        "demo": bet.demo,
+    }
+
+
+def operator_session_body(session: SessionView, *, now: datetime) -> dict[str, Any]:
+    """A session as its operator sees it."""
+    ends_by = min(session.expires_at, session.ends_by or session.expires_at)
+    limits = session.limits or {}
+    return {
+        "session_id": session.session_id,
+        "state": "ended" if session.ended_at else "expired" if ends_by <= now else "open",
+        "player_id": session.player_id,
+        "game_id": session.game_id,
+        "currency": session.currency,
+        "mode": session.mode,
+        "jurisdiction": session.jurisdiction,
+        "limits": limits,
+        "lost": money(session.lost, session.currency) if "loss_limit" in limits else None,
+        "enabled": session.enabled,
+        "created_at": moment(session.created_at),
+        "expires_at": moment(ends_by),
+        "ended_at": moment(session.ended_at),
     }
 
 

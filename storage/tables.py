@@ -82,10 +82,12 @@ class Player(SQLModel, table=True):
     how everything that touches one player's money waits for its turn."""
 
     __tablename__ = "players"
-    __table_args__ = (UniqueConstraint("operator_id", "player_id"),)
+    __table_args__ = (UniqueConstraint("operator_id", "player_id", "demo"),)
     id: int = _key()
     operator_id: str = Field(foreign_key="operators.id")
     player_id: str
+    # Whoever plays with play money is a player apart: with a row, a lock, a chain and accounts of its own.
+    demo: bool = Field(sa_column_kwargs={"server_default": text("false")})
     blocked: bool = Field(sa_column_kwargs={"server_default": text("false")})
     sequence: int = _amount("0")
     chain_length: int = _amount("0")
@@ -98,7 +100,7 @@ class Player(SQLModel, table=True):
 class Account(SQLModel, table=True):
     """A side of the double entry. Players' accounts keep a running balance and the part of it that is
     held; the house's, the cash desk's and the operator's wallet's keep none, or every round would queue on
-    their rows."""
+    their rows. `play` is where play money comes from, and the house of the rounds that are played with it."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -111,7 +113,7 @@ class Account(SQLModel, table=True):
             unique=True,
             postgresql_where=text("player_key IS NULL"),
         ),
-        CheckConstraint("kind IN ('player', 'house', 'cash', 'wallet')", name="account_kind"),
+        CheckConstraint("kind IN ('player', 'house', 'cash', 'wallet', 'play')", name="account_kind"),
         CheckConstraint("(kind = 'player') = (player_key IS NOT NULL)", name="player_account_has_player"),
         CheckConstraint("(kind = 'player') = (balance IS NOT NULL)", name="player_account_has_balance"),
         CheckConstraint("held >= 0 AND (balance IS NULL OR balance >= held)", name="never_overdrawn"),
@@ -129,7 +131,8 @@ class Account(SQLModel, table=True):
 
 
 class GameSession(SQLModel, table=True):
-    """A player at a game. `seed_id` names the seed pair its next round draws from."""
+    """A player at a game. `seed_id` names the seed pair its next round draws from, `limits` what it allows
+    (contracts.limits, null when nothing is limited), `lost` its net loss where there is a loss limit."""
 
     __tablename__ = "sessions"
     id: str = Field(primary_key=True)
@@ -143,6 +146,31 @@ class GameSession(SQLModel, table=True):
     created_at: datetime = _now()
     expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     ended_at: datetime | None = _time()
+    jurisdiction: str | None = None
+    limits: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    lost: int = _amount("0")
+
+
+class GameSwitch(SQLModel, table=True):
+    """Whether an operator offers a game; one without a row is offered."""
+
+    __tablename__ = "game_switches"
+    operator_id: str = Field(primary_key=True, foreign_key="operators.id")
+    game_id: str = Field(primary_key=True)
+    enabled: bool
+    updated_at: datetime = _now()
+
+
+class RoundStart(SQLModel, table=True):
+    """When a player last began a round of a game, in a session that asks for a time between two of them. One
+    row for each, so that no bet has to look for the one before it among all rounds."""
+
+    __tablename__ = "round_starts"
+    player_key: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("players.id"), primary_key=True, nullable=False)
+    )
+    game_id: str = Field(primary_key=True)
+    started_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
 
 
 class Seed(SQLModel, table=True):
@@ -182,7 +210,9 @@ class Round(SQLModel, table=True):
         ),
         # Newest first. Of -id, since the primary key gives the order of id as well, and a planner that takes
         # it walks over everybody's later rounds to find those of an operator that has been quiet.
-        Index("rounds_of_operator", "operator_id", text("(- id)")),
+        # Those with play money apart, or a page of the others would walk over them.
+        Index("rounds_of_operator", "operator_id", text("(- id)"), postgresql_where=text("NOT demo")),
+        Index("demo_rounds_of_operator", "operator_id", text("(- id)"), postgresql_where=text("demo")),
         Index("rounds_of_player", "player_key", text("(- id)")),
         # Few among the many that settle, which this index costs nothing.
         Index(
@@ -190,7 +220,7 @@ class Round(SQLModel, table=True):
             "operator_id",
             "state",
             text("(- id)"),
-            postgresql_where=text("state IN ('declined', 'void')"),
+            postgresql_where=text("state IN ('declined', 'void') AND NOT demo"),
         ),
         CheckConstraint("stake > 0 AND win >= 0", name="amounts_in_range"),
         CheckConstraint("extra >= 0 AND (extra = 0 OR actions > 0)", name="extra_in_range"),
@@ -273,7 +303,7 @@ class Transfer(SQLModel, table=True):
         CheckConstraint("amount > 0", name="transfer_moves_something"),
         CheckConstraint("debit_account <> credit_account", name="transfer_has_two_sides"),
         CheckConstraint(
-            "kind IN ('stake', 'win', 'deposit', 'withdrawal', 'collected', 'paid', 'returned')",
+            "kind IN ('stake', 'win', 'deposit', 'withdrawal', 'collected', 'paid', 'returned', 'play')",
             name="transfer_kind",
         ),
     )
@@ -281,7 +311,7 @@ class Transfer(SQLModel, table=True):
     player_key: int = _reference("players.id")
     position: int = _amount()  # 1, 2, 3, ... in the player's chain
     kind: str
-    reference: str  # the round's id, or the operator's transaction id
+    reference: str  # the round's id, the operator's transaction id, or the session that play money is for
     step: int = Field(sa_column_kwargs={"server_default": text("0")})
     debit_account: int = _amount()  # loses the amount
     credit_account: int = _amount()  # gains the amount

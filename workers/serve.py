@@ -28,7 +28,15 @@ from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
-from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
+from runtime.services import (
+    EventFeed,
+    GameEvents,
+    GameSwitches,
+    OperatorKeys,
+    Players,
+    Rounds,
+    Sessions,
+)
 from runtime.settings import Settings, SettingsError
 from runtime.webhooks import Webhooks
 from security.seeds import SeedVault
@@ -228,6 +236,7 @@ def _services(
             lifetime_s=settings.session_lifetime_s,
         ),
         players=Players(pool, operators),
+        switches=GameSwitches(pool),
         rounds=rounds,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
         feed=EventFeed(pool),

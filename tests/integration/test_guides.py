@@ -1,4 +1,4 @@
-"""What docs/events.md and docs/operations.md tell their readers to run does run."""
+"""What docs/events.md, docs/operations.md and docs/operators.md tell their readers to run does run."""
 
 import asyncio
 import base64
@@ -197,6 +197,21 @@ async def test_the_queries_for_stuck_rounds_are_understood(database: Database, t
     assert len(filters) == 2
     for query in filters:
         await temporal.count_workflows(query)
+
+
+async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> None:
+    """In their order; `{session_id}` is the session that was opened last."""
+    (calls,) = blocks("operators.md", "http")
+    authorized = {"authorization": f"Bearer {platform['operator_key']}"}
+    session_id = ""
+    async with httpx.AsyncClient(base_url=platform["base_url"], headers=authorized) as client:
+        for line in calls.splitlines():
+            method, path, *rest = line.split(" ", 2)
+            body = json.loads(rest[0]) if rest else None
+            answer = await client.request(method, path.format(session_id=session_id), json=body)
+            assert answer.is_success, (line, answer.text)
+            if answer.content:
+                session_id = answer.json().get("session_id", session_id)
 
 
 async def test_every_metric_that_is_named_exists(platform: dict[str, Any]) -> None:

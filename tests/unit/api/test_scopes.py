@@ -15,7 +15,10 @@ ADMIN = {"admin"}
 
 SCOPES: dict[str, set[str]] = {
     "POST /v1/operator/sessions": ALL,
+    "GET /v1/operator/sessions/{session_id}": ALL,
     "DELETE /v1/operator/sessions/{session_id}": ALL,
+    "PUT /v1/operator/games/{game_id}": OPERATOR,
+    "PUT /v1/operator/players/{player_id}": OPERATOR,
     "GET /v1/operator/events": ALL,
     "GET /v1/operator/rounds": ALL,
     "GET /v1/operator/rounds/{round_id}": ALL,
