@@ -6,7 +6,7 @@ import ipaddress
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import uvicorn
@@ -19,13 +19,15 @@ from api.bets import BetDesk
 from api.connections import SWEEP_S, ConnectionLimits, Connections
 from api.limits import Limits, Rate
 from api.open_routes import ReadinessChecks
+from api.queue_ingress import QueueIngress
 from api.services import Services
 from contracts.views import RoundView
+from events.command_consumer import CommandConsumer
 from games.registry import Registry
 from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
-from runtime.resources import Resources, connect_temporal, open_resources
+from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.services import (
     EventFeed,
     GameEvents,
@@ -46,6 +48,8 @@ from workers.lifecycle import run, serve_metrics
 KEEP_ALIVE_S: Final = 75
 # Files that this process needs besides its clients' connections: to the services, logs, libraries.
 OTHER_FILES: Final = 256
+# How long what is under way may take after the signal to stop.
+GRACE_S: Final = 15
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -74,7 +78,36 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 max_running_bets=settings.max_running_bets,
             )
             app = create_app(services, _readiness(resources, client), admission, services.limits)
-            await _serve_http(app, listener, settings, _connections(settings, services.limits), stop)
+            connections = _connections(settings, services.limits)
+            async with _commands(settings, QueueIngress(services, admission), stop):
+                await _serve_http(app, listener, settings, connections, stop)
+
+
+@contextlib.asynccontextmanager
+async def _commands(settings: Settings, handler: QueueIngress, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Takes commands from the broker inside the block, and until `stop`; leaving it waits for their ends.
+    The broker may be away at any time: that neither delays nor ends anything else."""
+    if not settings.commands_enabled:
+        yield
+        return
+    consumer = CommandConsumer(
+        required_secret(settings.amqp_url, "amqp_url"),
+        handler=handler,
+        prefetch=settings.commands_prefetch or settings.max_running_bets,
+    )
+    metrics.COMMANDS_CONNECTED.set_function(lambda: consumer.connected)
+    consumer.start()
+
+    async def end_with_the_rest() -> None:
+        await stop.wait()
+        await consumer.stop(grace_seconds=GRACE_S)
+
+    ending = asyncio.create_task(end_with_the_rest())
+    try:
+        yield
+    finally:
+        stop.set()
+        await ending
 
 
 async def _serve_http(
@@ -91,7 +124,7 @@ async def _serve_http(
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=15,
+        timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config)
     ending = asyncio.create_task(_end_with(server, stop))
