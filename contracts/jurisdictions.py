@@ -65,6 +65,14 @@ class Jurisdiction:
 _PROFILES: Final = (
     Jurisdiction(code="none", title="No jurisdiction's rules"),
     Jurisdiction(
+        code="AU-ACT",
+        title="Australian Capital Territory",
+        # Interactive Gambling Act 1998, section 123: where a failure of a system keeps the player from going
+        # on, the wager is refunded as soon as practicable. The day until then is ours: the player may return.
+        abandonment=Abandonment.REFUND,
+        abandonment_after_s=86_400,
+    ),
+    Jurisdiction(
         code="DE",
         title="Germany, virtual slot machines",
         # Glücksspielstaatsvertrag 2021, section 22a: at most 1 euro for a game.
