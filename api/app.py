@@ -1,12 +1,14 @@
 """The ASGI application: routes, problems and the door, around the services it is given."""
 
 from fastapi import FastAPI
+from starlette.routing import WebSocketRoute
 
-from api import game_routes, intervention_routes, open_routes, operator_routes, problems
+from api import game_routes, intervention_routes, open_routes, operator_routes, problems, sockets
 from api.admission import Admission
 from api.door import Door
 from api.open_routes import ReadinessChecks
 from api.services import Services
+from api.sockets import Sockets
 
 DESCRIPTION = "Casino game rounds as durable workflows. Amounts are integers in minor units."
 
@@ -15,8 +17,9 @@ def create_app(
     services: Services,
     readiness: ReadinessChecks,
     admission: Admission,
+    over_sockets: Sockets | None = None,
 ) -> Door:
-    """The whole API as one ASGI application."""
+    """The whole API as one ASGI application; without `over_sockets`, over HTTP alone."""
     app = FastAPI(
         title="Croupier",
         version="1",
@@ -28,7 +31,9 @@ def create_app(
     )
     app.state.services = services
     app.state.readiness = readiness
-    for routes in (open_routes, game_routes, operator_routes, intervention_routes):
+    for routes in (open_routes, game_routes, operator_routes, intervention_routes, sockets):
         app.include_router(routes.router)
+    if over_sockets is not None:
+        app.router.routes.append(WebSocketRoute(sockets.PATH, over_sockets))
     problems.install(app)
     return Door(app, admission)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from api.bets import BetDesk
 from games.registry import Registry
 from runtime.interventions import Interventions
+from runtime.pushes import Pushes
 from runtime.services import OperatorKeys, Players, Rounds, Sessions
 from security.tokens import TokenVerifier
 
@@ -19,6 +20,7 @@ class Services:
     sessions: Sessions
     players: Players
     rounds: Rounds
+    pushes: Pushes
     interventions: Interventions
     operator_keys: OperatorKeys
     tokens: TokenVerifier

@@ -48,3 +48,4 @@ WALLET_WAITING: Final = Gauge(
 )
 OPEN_REQUESTS: Final = Gauge("croupier_open_requests", "Requests being served.")
 OPEN_BETS: Final = Gauge("croupier_open_bets", "Bets being served.")
+OPEN_SOCKETS: Final = Gauge("croupier_open_sockets", "WebSockets of game clients.")
