@@ -3,7 +3,15 @@
 from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 
-from api import game_routes, intervention_routes, open_routes, operator_routes, problems, sockets
+from api import (
+    event_routes,
+    game_routes,
+    intervention_routes,
+    open_routes,
+    operator_routes,
+    problems,
+    sockets,
+)
 from api.admission import Admission
 from api.door import Door
 from api.open_routes import ReadinessChecks
@@ -31,7 +39,10 @@ def create_app(
     )
     app.state.services = services
     app.state.readiness = readiness
-    for routes in (open_routes, game_routes, operator_routes, intervention_routes, sockets):
+    for routes in (
+        *(open_routes, game_routes, operator_routes, intervention_routes, event_routes),
+        sockets,
+    ):
         app.include_router(routes.router)
     if over_sockets is not None:
         app.router.routes.append(WebSocketRoute(sockets.PATH, over_sockets))

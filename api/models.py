@@ -1,9 +1,19 @@
 """The bodies of requests, checked exactly, and of answers, as OpenAPI describes them."""
 
-from datetime import datetime
+import json
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+)
 
 from api.problems import CONTENT_TYPE
 from contracts.currencies import exponent
@@ -87,6 +97,66 @@ class PlaceBet(_Request):
     choice: dict[str, Any] | None = None
 
 
+ActionName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+# A value for each parameter that the choice has.
+Params = Annotated[
+    dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        StrictBool | StrictInt | Annotated[StrictStr, StringConstraints(max_length=200)],
+    ],
+    Field(max_length=20),
+]
+
+
+class TakeAction(_Request):
+    """A decision in a round that waits for its player: one of its `choices`, with a value for each of that
+    one's `params`."""
+
+    action_id: CallerId
+    action: ActionName
+    params: Params = {}
+
+
+def _utc(text: str) -> str:
+    """The moment as events have it. Raises ValueError for one that is in no calendar."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds")
+    except OverflowError:
+        raise ValueError("a time between the years 1 and 9999") from None
+
+
+def _small(data: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(data, separators=(",", ":"))) > GAME_EVENT_BYTES:
+        raise ValueError(f"at most {GAME_EVENT_BYTES} bytes of JSON")
+    return data
+
+
+GAME_EVENT_BYTES: Final = 4_096
+_RFC_3339: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+
+
+class GameEventIn(_Request):
+    """Something that a game client tells of itself. `event_id` is the player's own, for ever; `at` is RFC
+    3339; `data` is at most 4096 bytes of JSON."""
+
+    event_id: CallerId
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
+    at: Annotated[str, StringConstraints(pattern=_RFC_3339), AfterValidator(_utc)]
+    data: Annotated[dict[str, Any], AfterValidator(_small)]
+
+
+class TellEvents(_Request):
+    events: Annotated[list[GameEventIn], Field(min_length=1, max_length=50)]
+
+
+class EventsAccepted(BaseModel):
+    """How many events the call told, those among them that were known before."""
+
+    accepted: int
+
+
 class Money(BaseModel):
     """`amount` in minor units of `currency`."""
 
@@ -109,7 +179,29 @@ class Failure(BaseModel):
     code: str
 
 
+class ChoiceOut(BaseModel):
+    """What the player may do, and what it costs: `params` has the values that are allowed for each name."""
+
+    action: str
+    params: dict[str, list[str | int | bool]]
+    debit: Money
+
+
+class TakenAction(BaseModel):
+    """What was done. `by` is "timer" where the house decided for a player who stayed away."""
+
+    action_id: str
+    action: str
+    params: dict[str, str | int | bool]
+    debit: Money
+    by: Literal["player", "timer"]
+    at: datetime
+
+
 class RoundOut(BaseModel):
+    """`stake` is all that was staked, further debits included; `choices` is what the round waits for, until
+    `decide_by` (null: without end); `actions` is what was chosen before."""
+
     round_id: str
     state: Literal["pending", "awaiting_choice", "settling", "settled", "declined", "void"]
     game: GameName
@@ -118,8 +210,9 @@ class RoundOut(BaseModel):
     win: Money
     balance: Money | None
     outcome: dict[str, Any] | None
-    choices: list[dict[str, Any]]
+    choices: list[ChoiceOut]
     decide_by: datetime | None
+    actions: list[TakenAction]
     fairness: Fairness
     sequence: int | None
     created_at: datetime | None  # None while nothing of a pending round is stored yet
@@ -184,6 +277,29 @@ class OperatorRoundRecord(OperatorRound):
 class OperatorRoundPage(BaseModel):
     items: list[OperatorRound]
     next_cursor: str | None
+
+
+class CloudEvent(BaseModel):
+    """An event as the broker carries it: CloudEvents 1.0. `data` is as its type's own description says;
+    `sequence` is the player's, without gaps."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str
+    operator: str
+    sequence: int
+    data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """`next_cursor` is always there: after the last event it is where the next ones will follow."""
+
+    items: list[CloudEvent]
+    next_cursor: str
 
 
 class SessionOpened(BaseModel):
@@ -294,9 +410,17 @@ class SeedRotated(BaseModel):
     next: SessionCommitment
 
 
+class VerifyAction(_Request):
+    """One of a round's `actions`, as far as its outcome depends on it."""
+
+    action: ActionName
+    params: Params = {}
+
+
 class VerifyOutcome(_Request):
-    """A round as its player knows it, and the revealed server seed as hex. `stake` in minor units. `choices`
-    is the choice that was made with the bet, or a list with that alone."""
+    """A round as its player knows it, and the revealed server seed as hex. `stake` in minor units, the bet's
+    alone. `choices` is the choice that was made with the bet, or a list with that alone; `actions` is what
+    was chosen later, in its order."""
 
     game: GameId
     version: Annotated[str, StringConstraints(max_length=64)]
@@ -306,6 +430,7 @@ class VerifyOutcome(_Request):
     mode: Annotated[str, StringConstraints(max_length=64)] = "base"
     stake: Amount
     choices: dict[str, Any] | Annotated[list[dict[str, Any]], Field(max_length=1)] | None = None
+    actions: Annotated[list[VerifyAction], Field(max_length=100)] = []
 
     @property
     def choice(self) -> dict[str, Any] | None:

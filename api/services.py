@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from api.actions import ActionDesk
 from api.bets import BetDesk
 from games.registry import Registry
 from runtime.interventions import Interventions
 from runtime.pushes import Pushes
-from runtime.services import OperatorKeys, Players, Rounds, Sessions
+from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
 from security.tokens import TokenVerifier
 
 
@@ -17,11 +18,14 @@ class Services:
 
     games: Registry
     bets: BetDesk
+    actions: ActionDesk
     sessions: Sessions
     players: Players
     rounds: Rounds
     pushes: Pushes
     interventions: Interventions
+    feed: EventFeed
+    game_events: GameEvents
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str

@@ -15,7 +15,14 @@ from api.admission import Admission, Places
 from api.game_calls import REPLAYED, Reply
 from api.problems import RETRY_AFTER_S, Problem
 from api.services import Services
-from api.socket_messages import BalanceMessage, BetMessage, PingMessage, RoundMessage, SessionMessage
+from api.socket_messages import (
+    ActionMessage,
+    BalanceMessage,
+    BetMessage,
+    PingMessage,
+    RoundMessage,
+    SessionMessage,
+)
 from api.strict_json import loads
 from contracts.sessions import SessionClaims
 from runtime import metrics
@@ -52,6 +59,10 @@ async def _bet(message: BetMessage, caller: Caller, request_id: str) -> Reply:
     return await game_calls.place_bet(message, await caller.live_claims(), caller.services, request_id)
 
 
+async def _action(message: ActionMessage, caller: Caller, request_id: str) -> Reply:
+    return await game_calls.take_action(message.round_id, message, caller.claims, caller.services, request_id)
+
+
 async def _round(message: RoundMessage, caller: Caller, _: str) -> Reply:
     return await game_calls.find_round(message.round_id, caller.claims, caller.services)
 
@@ -74,6 +85,7 @@ def _round_of(reply: Reply) -> Message:
 
 CALLS: Final[dict[str, Call]] = {
     "bet": Call(BetMessage, "round", _bet, _round_of, bet=True),
+    "action": Call(ActionMessage, "round", _action, _round_of),
     "round": Call(RoundMessage, "round", _round, _round_of),
     "balance": Call(BalanceMessage, "balance", _balance, lambda reply: reply.body),
     "session": Call(SessionMessage, "session", _session, lambda reply: {"session": reply.body}),

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     games: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("games.fruit_lines:GAME", "games.dice:GAME"),
+        ("games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"),
         description="Plug-ins as module:attribute; in the environment separated by commas.",
     )
     max_open_requests: int = Field(

@@ -10,6 +10,7 @@ from typing import Final
 import uvicorn
 from temporalio.client import Client
 
+from api.actions import ActionDesk
 from api.admission import Admission
 from api.app import create_app
 from api.bets import BetDesk
@@ -24,7 +25,7 @@ from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
 from runtime.pushes import Pushes
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
-from runtime.services import OperatorKeys, Players, Rounds, Sessions
+from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
 from runtime.settings import Settings, SettingsError
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
@@ -186,6 +187,12 @@ def _services(
     return Services(
         games=registry,
         bets=bets,
+        actions=ActionDesk(
+            client,
+            rounds,
+            task_queue=settings.task_queue,
+            patience_s=settings.client_patience_ms / 1000,
+        ),
         sessions=Sessions(
             pool,
             SeedVault(resources.keyring),
@@ -196,6 +203,8 @@ def _services(
         rounds=rounds,
         pushes=pushes,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
+        feed=EventFeed(pool),
+        game_events=GameEvents(pool),
         operator_keys=OperatorKeys(pool),
         tokens=TokenVerifier(resources.keyring, time.time),
         game_client_url=settings.game_client_url or f"{base_url}/play",

@@ -87,20 +87,29 @@ BEGIN
     RETURN v_account;
 END $$;
 
--- The row of a round whose bet was refused, by us or by the wallet. The balance is null where nobody told it.
+-- The row and the event of a round whose bet was refused, by us or by the wallet. The balance is null where nobody
+-- told it.
 CREATE FUNCTION store_declined_wallet_bet(
     p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
     p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
     p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text, p_balance bigint
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    r rounds;
+    v_sequence bigint;
+BEGIN
+    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO v_sequence;
     INSERT INTO rounds (
         operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
-        mode, stake, choice, request_id, state, balance, failure_code, failure_detail, closed_at)
+        mode, stake, choice, request_id, state, balance, failure_code, failure_detail, closed_at, sequence,
+        event_id)
     VALUES (
         p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
         p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, 'declined', p_balance,
-        p_failure_code, p_failure_detail, clock_timestamp())
-$$;
+        p_failure_code, p_failure_detail, clock_timestamp(), v_sequence, gen_random_uuid())
+    RETURNING * INTO r;
+    PERFORM record_event(r);
+END $$;
 
 -- Before the wallet is asked for a stake. `verdict` is `stands` (with the round: it exists, or was refused here),
 -- `ask` (the wallet may be asked), or `releasing` (the round is on its way to void: do not ask).
@@ -263,7 +272,7 @@ END $$;
 -- a person releases it. A round that has a result, or has ended, is answered as it stands; so is one that is being
 -- released, and it is marked so: the wallet must not be told the win. A round of our own ledger is settled at once.
 CREATE FUNCTION record_wallet_result(
-    p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint
+    p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint, p_actions int
 ) RETURNS TABLE (closed round_view, event_data text, being_released boolean) LANGUAGE plpgsql AS $$
 DECLARE
     b wallet_bets;
@@ -272,12 +281,13 @@ BEGIN
     SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
     IF NOT FOUND THEN
         RETURN QUERY SELECT s.closed, s.event_data, false
-        FROM settle_round(p_player_key, p_round_id, p_outcome, p_win) s;
+        FROM settle_round(p_player_key, p_round_id, p_outcome, p_win, p_actions => p_actions) s;
         RETURN;
     END IF;
     IF NOT b.releasing AND p_outcome IS NOT NULL THEN
         UPDATE rounds SET state = 'settling', outcome = p_outcome, win = p_win
-        WHERE player_key = p_player_key AND round_id = p_round_id AND state = 'pending';
+        WHERE player_key = p_player_key AND round_id = p_round_id AND state = 'pending'
+          AND actions = p_actions;
     END IF;
     RETURN QUERY SELECT v, NULL::text, b.releasing AND b.resolved_at IS NULL FROM round_view v
     WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
@@ -310,7 +320,7 @@ BEGIN
     END IF;
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id AND v.state <> 'pending'
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id AND v.state NOT IN ('pending', 'awaiting_choice')
       AND NOT (v.state = 'settling' AND b.releasing);
     IF FOUND THEN
         RETURN;

@@ -21,9 +21,11 @@ from api.models import SessionOut
 from compose import process
 from compose.programs import OwnProgram
 from compose.service import wait_until_ready
+from games.lucky_fruits import GAME as LUCKY_FRUITS
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.house import LEAKS, House, Operator, Player, checked_problem, checked_round
+from tests.e2e.test_choices import open_round
 from tests.support.clients import frozen
 from tests.support.conditions import until
 from tests.support.ledger import waiting_for_a_lock
@@ -208,6 +210,18 @@ async def test_a_hundred_identical_bets_over_a_socket_and_over_http_are_one_roun
     assert firsts == 1
     bodies = [answer["round"] for answer in answers] + [checked_round(response) for response in over_http]
     assert all(body == bodies[0] for body in bodies)
+    assert await in_ledger(database, player) == (1, 1)
+
+
+async def test_an_action_that_overtakes_its_bet_is_not_found_and_changes_nothing(
+    socket: Socket, player: Player, database: Database
+) -> None:
+    action = {"round_id": "later", "action_id": "a", "action": "collect"}
+    problem_of(await socket.ask("action", **action), "not-found")
+    problem_of(await socket.ask("round", round_id="later"), "not-found")
+    played = await socket.ask("bet", **player.wager("later"))
+    assert (played["replayed"], played["round"]["state"]) == (False, "settled")
+    problem_of(await socket.ask("action", **action), "round-closed")
     assert await in_ledger(database, player) == (1, 1)
 
 
@@ -418,6 +432,32 @@ async def test_a_socket_opens_and_plays_while_the_broker_says_nothing(
     with frozen(services.stack.pid("rabbitmq")):
         async with opened(base_url, player.token) as socket:
             assert (await socket.ask("bet", **player.wager()))["round"]["state"] == "settled"
+
+
+async def test_a_round_that_waits_is_told_everywhere_and_goes_on_over_a_socket(
+    base_url: str, other: Ingress, operator: Operator
+) -> None:
+    player = await operator.open_session(balance=1_000_000, game_id=LUCKY_FRUITS.id)
+    async with opened(other.base_url, player.token) as there:
+        waits = await open_round(player)
+        told = await there.push("round")
+        while told["type"] == "balance" or told["round"]["round_id"] != waits["round_id"]:
+            told = await asyncio.wait_for(there.pushed.get(), 10)
+        assert told["round"] == waits
+        async with opened(base_url, player.token) as here:
+            assert (await here.push("round"))["round"] == waits
+            unknown = await here.ask("action", round_id=waits["round_id"], action_id="a0", action="steal")
+            assert problem_of(unknown, "unknown-choice")["choices"] == waits["choices"]
+            collect = {"round_id": waits["round_id"], "action_id": "a1", "action": "collect"}
+            taken = await here.ask("action", **collect)
+            assert (taken["type"], taken["replayed"], taken["round"]["state"]) == ("round", False, "settled")
+            again = await here.ask("action", **collect)
+            assert (again["replayed"], again["round"]) == (True, taken["round"])
+            while (told := await there.pushed.get())["type"] == "balance":
+                pass
+            assert told["round"] == taken["round"]
+            assert (await there.push("balance"))["balance"] == taken["round"]["balance"]
+            await here.nothing_pushed()
 
 
 # Resuming

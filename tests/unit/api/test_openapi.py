@@ -10,12 +10,19 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from api import game_routes, intervention_routes, open_routes, operator_routes
+from api import event_routes, game_routes, intervention_routes, open_routes, operator_routes
+from api.admission import Admission
 from api.app import create_app
 from api.strict_json import StrictRoute
 
 TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Open"}
-ROUTERS = (open_routes.router, game_routes.router, operator_routes.router, intervention_routes.router)
+ROUTERS = (
+    open_routes.router,
+    game_routes.router,
+    operator_routes.router,
+    intervention_routes.router,
+    event_routes.router,
+)
 
 
 def routes() -> list[APIRoute]:
@@ -24,8 +31,8 @@ def routes() -> list[APIRoute]:
 
 @pytest.fixture(scope="module")
 async def described() -> dict[str, Any]:
-    limits = {"max_open_requests": 1, "max_open_bets": 1, "max_running_bets": 1}
-    door = create_app(None, {}, **limits)  # type: ignore[arg-type]  # no request reaches a service
+    admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
+    door = create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
     async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://api") as client:
         document: dict[str, Any] = (await client.get("/openapi.json")).json()
     return document
