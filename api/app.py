@@ -1,5 +1,7 @@
 """The ASGI application: routes, problems and the door, around the services it is given."""
 
+from typing import Final
+
 from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 
@@ -7,6 +9,7 @@ from api import (
     event_routes,
     game_routes,
     intervention_routes,
+    key_routes,
     open_routes,
     operator_routes,
     problems,
@@ -14,17 +17,27 @@ from api import (
 )
 from api.admission import Admission
 from api.door import Door
+from api.limits import Limits
 from api.open_routes import ReadinessChecks
 from api.services import Services
 from api.sockets import Sockets
 
-DESCRIPTION = "Casino game rounds as durable workflows. Amounts are integers in minor units."
+ROUTERS: Final = (
+    open_routes.router,
+    game_routes.router,
+    operator_routes.router,
+    intervention_routes.router,
+    event_routes.router,
+    key_routes.router,
+)
+DESCRIPTION: Final = "Casino game rounds as durable workflows. Amounts are integers in minor units."
 
 
 def create_app(
     services: Services,
     readiness: ReadinessChecks,
     admission: Admission,
+    limits: Limits | None = None,
     over_sockets: Sockets | None = None,
 ) -> Door:
     """The whole API as one ASGI application; without `over_sockets`, over HTTP alone."""
@@ -39,12 +52,10 @@ def create_app(
     )
     app.state.services = services
     app.state.readiness = readiness
-    for routes in (
-        *(open_routes, game_routes, operator_routes, intervention_routes, event_routes),
-        sockets,
-    ):
-        app.include_router(routes.router)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.include_router(sockets.router)
     if over_sockets is not None:
         app.router.routes.append(WebSocketRoute(sockets.PATH, over_sockets))
     problems.install(app)
-    return Door(app, admission)
+    return Door(app, admission, limits)

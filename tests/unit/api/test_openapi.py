@@ -10,19 +10,12 @@ import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from api import event_routes, game_routes, intervention_routes, open_routes, operator_routes
+from api import game_routes, operator_routes
 from api.admission import Admission
-from api.app import create_app
+from api.app import ROUTERS, create_app
 from api.strict_json import StrictRoute
 
-TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Open"}
-ROUTERS = (
-    open_routes.router,
-    game_routes.router,
-    operator_routes.router,
-    intervention_routes.router,
-    event_routes.router,
-)
+TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Operator API", "Open"}
 
 
 def routes() -> list[APIRoute]:
