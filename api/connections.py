@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.limits import NO_ADDRESS, Limits
 from api.problems import CONTENT_TYPE, Problem, document
@@ -113,6 +113,7 @@ class Connection(HttpToolsProtocol):
         self._unread_since: float | None = None
         self._closing_since: float | None = None
         self._over = False
+        self._answering: RequestResponseCycle | None = None
 
     # What asyncio calls
 
@@ -125,6 +126,7 @@ class Connection(HttpToolsProtocol):
         self._due_at = self.loop.time() + self._limits.head_s
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._tell_the_app()
         self._give_place_back()
         super().connection_lost(exc)
 
@@ -192,6 +194,10 @@ class Connection(HttpToolsProtocol):
 
     # What uvicorn's own connection calls
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def handle_websocket_upgrade(self) -> None:
         self._house.hand_over(self)
         super().handle_websocket_upgrade()
@@ -244,7 +250,15 @@ class Connection(HttpToolsProtocol):
     def _cut(self, why: str) -> None:
         self._over = True
         metrics.CONNECTIONS_ENDED.labels(why).inc()
+        self._tell_the_app()
         self.transport.abort()
+
+    def _tell_the_app(self) -> None:
+        """That its client is gone: it would write on, and fail. uvicorn tells only the newest request, which
+        is not the one being answered when a client sent several at once."""
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
 
     def _give_place_back(self) -> None:
         if self._address is not None:

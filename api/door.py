@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import uuid4
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -78,6 +79,8 @@ class Door:
             await self._app(scope, body, sender)
         except _TooLarge:
             await sender.refuse(Problem("too-large", f"A body has at most {BODY_LIMIT_BYTES} bytes."))
+        except ClientDisconnect:
+            pass  # nobody is left to answer, and hanging up is no failure of ours
         except Exception:
             # Starlette has answered 500 already and raises again for the log, which belongs here.
             log.exception("request %s failed", sender.request_id)

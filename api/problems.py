@@ -1,7 +1,6 @@
 """Every problem the API answers with: RFC 9457 documents, and the one table of their HTTP statuses."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -113,7 +112,7 @@ async def _answer_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _respond(request, invalid(error.errors()))
+    return _respond(request, Problem("invalid", first_error(error)))
 
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
@@ -150,11 +149,10 @@ def _unexpected() -> Problem:
     return Problem("internal", "Ask for the round before sending anything again.")
 
 
-def invalid(errors: Sequence[Any]) -> Problem:
-    """Where the request is wrong first and why, without repeating what was sent. `errors` are pydantic's."""
-    first = errors[0]
+def first_error(error: RequestValidationError) -> str:
+    """Where the request is wrong and why, without repeating what was sent."""
+    first = error.errors()[0]
     if first["type"] == "json_invalid":
-        why = str(first.get("ctx", {}).get("error", "it cannot be read"))
-        return Problem("invalid", f"The body is not valid JSON: {why}")
+        return "The body is not valid JSON: " + str(first.get("ctx", {}).get("error", "it cannot be read"))
     place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    return Problem("invalid", f"{place}: {first['msg']}"[: failures.DETAIL_LIMIT])
+    return f"{place}: {first['msg']}"[: failures.DETAIL_LIMIT]

@@ -6,7 +6,7 @@ import ipaddress
 import resource
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
 import uvicorn
@@ -20,9 +20,11 @@ from api.connections import SWEEP_S, ConnectionLimits, Connections
 from api.door import BODY_LIMIT_BYTES
 from api.limits import Limits, Rate
 from api.open_routes import ReadinessChecks
+from api.queue_ingress import QueueIngress
 from api.services import Services
-from api.sockets import SocketLimits, Sockets
+from api.sockets import DRAIN_S, SocketLimits, Sockets
 from contracts.views import RoundView
+from events.command_consumer import CommandConsumer
 from games.registry import Registry
 from runtime import metrics
 from runtime.answers import WaitingRoom
@@ -42,6 +44,8 @@ from workers.socket_protocol import SocketProtocol
 KEEP_ALIVE_S: Final = 75
 # Files that this process needs besides its clients' connections: to the services, logs, libraries.
 OTHER_FILES: Final = 256
+# How long what is under way may take after the signal to stop.
+GRACE_S: Final = 15
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -77,11 +81,45 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             sockets = Sockets(services, admission, _socket_limits(settings))
             app = create_app(services, _readiness(resources, client), admission, services.limits, sockets)
             connections = _connections(settings, services.limits)
-            pushes.start()
-            try:
+            async with _told(pushes), _commands(settings, QueueIngress(services, admission), stop):
                 await _serve_http(app, listener, settings, connections, stop, sockets.drain)
-            finally:
-                await pushes.close()
+
+
+@contextlib.asynccontextmanager
+async def _told(pushes: Pushes) -> AsyncIterator[None]:
+    """Sockets are told of what happens elsewhere inside the block."""
+    pushes.start()
+    try:
+        yield
+    finally:
+        await pushes.close()
+
+
+@contextlib.asynccontextmanager
+async def _commands(settings: Settings, handler: QueueIngress, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Takes commands from the broker inside the block, and until `stop`; leaving it waits for their ends.
+    The broker may be away at any time: that neither delays nor ends anything else."""
+    if not settings.commands_enabled:
+        yield
+        return
+    consumer = CommandConsumer(
+        required_secret(settings.amqp_url, "amqp_url"),
+        handler=handler,
+        prefetch=settings.commands_prefetch or settings.max_running_bets,
+    )
+    metrics.COMMANDS_CONNECTED.set_function(lambda: consumer.connected)
+    consumer.start()
+
+    async def end_with_the_rest() -> None:
+        await stop.wait()
+        await consumer.stop(grace_seconds=GRACE_S)
+
+    ending = asyncio.create_task(end_with_the_rest())
+    try:
+        yield
+    finally:
+        stop.set()
+        await ending
 
 
 async def _serve_http(
@@ -103,7 +141,7 @@ async def _serve_http(
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=GRACE_S - int(DRAIN_S),
         ws=SocketProtocol,
         ws_max_size=BODY_LIMIT_BYTES,
         ws_ping_interval=settings.socket_heartbeat_s,
