@@ -205,7 +205,10 @@ async def rounds_since_a_lost_connection(house: House) -> None:
     pool, player_key = house.database.pool, house.seat.session.player_key
     newest = await rounds.sequence(pool, player_key)
     assert newest is not None
-    assert len(await rounds.closed_after(pool, player_key=player_key, sequence=newest - 5, limit=100)) == 5
+    # Rounds share the sequence with deposits and sessions.
+    assert (
+        0 < len(await rounds.closed_after(pool, player_key=player_key, sequence=newest - 5, limit=100)) <= 5
+    )
     middle = await rounds.closed_after(pool, player_key=player_key, sequence=newest // 2, limit=PAGE)
     assert len(middle) == PAGE
 
