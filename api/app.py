@@ -3,6 +3,7 @@
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.routing import WebSocketRoute
 
 from api import (
     event_routes,
@@ -12,6 +13,7 @@ from api import (
     open_routes,
     operator_routes,
     problems,
+    sockets,
     webhook_routes,
 )
 from api.admission import Admission
@@ -19,6 +21,7 @@ from api.door import Door
 from api.limits import Limits
 from api.open_routes import ReadinessChecks
 from api.services import Services
+from api.sockets import Sockets
 
 ROUTERS: Final = (
     open_routes.router,
@@ -37,8 +40,9 @@ def create_app(
     readiness: ReadinessChecks,
     admission: Admission,
     limits: Limits | None = None,
+    over_sockets: Sockets | None = None,
 ) -> Door:
-    """The whole API as one ASGI application."""
+    """The whole API as one ASGI application; without `over_sockets`, over HTTP alone."""
     app = FastAPI(
         title="Croupier",
         version="1",
@@ -52,5 +56,8 @@ def create_app(
     app.state.readiness = readiness
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(sockets.router)
+    if over_sockets is not None:
+        app.router.routes.append(WebSocketRoute(sockets.PATH, over_sockets))
     problems.install(app)
     return Door(app, admission, limits)

@@ -27,6 +27,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "wrong-state": (409, "The state does not allow this"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body must be application/json"),
+    "upgrade-required": (426, "This address speaks WebSocket alone"),
     "head-too-large": (431, "The request's head is too large"),
     "invalid": (422, "The request is not valid"),
     failures.ID_REUSED: (422, "The id belongs to another request"),
@@ -121,13 +122,31 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_away(request: Request, error: Exception) -> JSONResponse:
-    log.warning("request %s: the database is away: %s", request.state.request_id, type(error).__name__)
-    return _respond(request, Problem("overloaded", "A service that we need is away; try again soon."))
+    return _respond(request, _away(error, request.state.request_id))
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
     # The log has the traceback, under the request's id; the client gets neither text nor type of the error.
-    return _respond(request, Problem("internal", "Ask for the round before sending anything again."))
+    return _respond(request, _unexpected())
+
+
+def of(error: Exception, request_id: str) -> Problem:
+    """What to answer where no application turns errors into documents. What is unforeseen is logged."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, DATABASE_AWAY):
+        return _away(error, request_id)
+    log.error("request %s failed", request_id, exc_info=error)
+    return _unexpected()
+
+
+def _away(error: Exception, request_id: str) -> Problem:
+    log.warning("request %s: the database is away: %s", request_id, type(error).__name__)
+    return Problem("overloaded", "A service that we need is away; try again soon.")
+
+
+def _unexpected() -> Problem:
+    return Problem("internal", "Ask for the round before sending anything again.")
 
 
 def first_error(error: RequestValidationError) -> str:

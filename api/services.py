@@ -7,6 +7,7 @@ from api.bets import BetDesk
 from api.limits import Limits
 from games.registry import Registry
 from runtime.interventions import Interventions
+from runtime.pushes import Pushes
 from runtime.services import (
     EventFeed,
     GameEvents,
@@ -32,6 +33,7 @@ class Services:
     players: Players
     switches: GameSwitches
     rounds: Rounds
+    pushes: Pushes
     interventions: Interventions
     feed: EventFeed
     game_events: GameEvents

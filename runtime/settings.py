@@ -90,6 +90,15 @@ class Settings(BaseSettings):
     max_running_bets: int = Field(
         24, ge=1, description="Open bets that are worked on at once; the others wait for their turn."
     )
+    max_sockets: int = Field(
+        5_000, ge=1, description="WebSockets that one ingress holds; a further one is answered with 503."
+    )
+    max_sockets_per_session: int = Field(
+        5, ge=1, description="WebSockets of one session at one ingress; a further one is closed with 4429."
+    )
+    socket_heartbeat_s: int = Field(
+        20, ge=1, description="Seconds between pings; a peer that answers none for as long is cut."
+    )
     commands_enabled: bool = Field(
         True, description="Whether the ingress takes rounds from the broker's queue too."
     )

@@ -225,9 +225,7 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
                 AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo
                 AND closed_at IS NOT NULL AND failure_code IS NULL
                 AND seed_id IS NOT NULL AND nonce IS NOT NULL
-            WHEN 'void' THEN (outcome IS NULL OR (b.round_id IS NOT NULL
-                    AND failure_code = 'rolled-back')
-                    OR actions > 0 OR failure_code IN ('voided-by-operator', 'abandoned', 'round-cancelled'))
+            WHEN 'void' THEN (outcome IS NULL OR seed_id IS NOT NULL)
                 AND win = 0 AND r.balance IS NOT NULL
                 AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo
                 AND closed_at IS NOT NULL AND failure_code IS NOT NULL

@@ -24,6 +24,18 @@ RELEASE: Final = (
     "SELECT * FROM release_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 )
 FIND: Final = "SELECT * FROM round_view WHERE player_key = $1 AND round_id = $2"
+SEQUENCE: Final = "SELECT sequence FROM players WHERE id = $1"
+# The outbox has the index by sequence: each closed round has its event there.
+CLOSED_AFTER: Final = """
+    WITH closed AS (
+        SELECT subject, sequence FROM outbox
+        WHERE player_key = $1 AND sequence > $2 AND type IN ('round.settled', 'round.void')
+        ORDER BY sequence LIMIT $3
+    )
+    SELECT r.* FROM closed CROSS JOIN LATERAL (
+        SELECT * FROM round_view v WHERE v.player_key = $1 AND v.round_id = closed.subject
+    ) r ORDER BY closed.sequence
+"""
 
 
 async def reserve(pool: asyncpg.Pool, bet: Bet) -> RoundView:
@@ -78,6 +90,18 @@ async def release(pool: asyncpg.Pool, bet: Bet, failure_code: str, failure_detai
 async def find(pool: asyncpg.Pool, key: RoundKey) -> RoundView | None:
     row = await pool.fetchrow(FIND, key.player_key, key.round_id)
     return None if row is None else round_view(row)
+
+
+async def sequence(pool: asyncpg.Pool, player_key: int) -> int | None:
+    """The sequence of what closed last of the player's, 0 when nothing has; None for an unknown player.
+    What has a smaller one is committed too: it is counted under the player's lock."""
+    found: int | None = await pool.fetchval(SEQUENCE, player_key)
+    return found
+
+
+async def closed_after(pool: asyncpg.Pool, *, player_key: int, sequence: int, limit: int) -> list[RoundView]:
+    """The player's rounds that closed after the one with `sequence`, in the order of their closing."""
+    return [round_view(row) for row in await pool.fetch(CLOSED_AFTER, player_key, sequence, limit)]
 
 
 def round_view(row: Mapping[str, Any]) -> RoundView:

@@ -31,7 +31,7 @@ from tests.conftest import Services
 from tests.e2e.house import LEAKS, Operator, Player
 from tests.e2e.test_choices import act, open_round
 from tests.integration.events_on_broker import cable_to
-from tests.support import clients
+from tests.support import clients, sockets
 from tests.support.asker import Asker, asking, is_replayed, reason, status
 from tests.support.clients import assert_nothing_lost_or_doubled, frozen, seat_players
 from tests.support.conditions import until
@@ -292,7 +292,7 @@ class TestPoison:
 
 
 async def test_a_hundred_identical_bets_by_every_way_in_at_once_are_one_round(
-    asker: Asker, player: Player, database: Database
+    platform: dict[str, Any], asker: Asker, player: Player, database: Database
 ) -> None:
     round_id = uuid4().hex
 
@@ -305,8 +305,14 @@ async def test_a_hundred_identical_bets_by_every_way_in_at_once_are_one_round(
         assert answer.status_code in (200, 201), answer.text
         return answer.json(), answer.headers.get("Idempotent-Replayed") == "true"
 
-    ways = (over_the_queue, over_http)
-    answers = await asyncio.gather(*(ways[number % len(ways)]() for number in range(100)))
+    async with sockets.opened(platform["base_url"], player.token) as socket:
+
+        async def over_the_socket() -> tuple[dict[str, Any], bool]:
+            answer = await socket.ask("bet", **player.wager(round_id))
+            return answer["round"], answer["replayed"]
+
+        ways = (over_the_queue, over_http, over_the_socket)
+        answers = await asyncio.gather(*(ways[number % len(ways)]() for number in range(100)))
     assert [body for body, _ in answers] == [answers[0][0]] * 100
     assert [replayed for _, replayed in answers].count(False) == 1
     stakes = "SELECT count(*) FROM transfers WHERE player_key = $1 AND kind = 'stake'"
