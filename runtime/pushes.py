@@ -111,8 +111,11 @@ class Pushes:
     async def _tell_round(self, push: RoundChanged) -> None:
         followers = self._followers.get(push.player, ())
         told = [one for one in followers if not (push.final and one.knows_the_end_of(push.round_id))]
-        if not told:
-            return
+        # One name may be two players to the ledger: with money, and with play money.
+        for player_key in {one.claims.player_key for one in told}:
+            await self._tell_those([one for one in told if one.claims.player_key == player_key], push)
+
+    async def _tell_those(self, told: list[Follower], push: RoundChanged) -> None:
         try:
             view = await self._rounds.find(_key(told[0].claims, push.round_id))
         except DATABASE_AWAY as error:
@@ -120,7 +123,7 @@ class Pushes:
             for follower in told:
                 follower.tell_missed()
             return
-        if view is not None:  # a round that the ledger does not know was made up by somebody
+        if view is not None:  # it is the other player's, or was made up by somebody
             for follower in told:
                 follower.tell_round(view)
 

@@ -75,6 +75,9 @@ def test_requests_are_described_as_closed_and_amounts_as_bounded_integers(descri
         "ResolveRound",
         "RotateSeed",
         "VerifyOutcome",
+        "CreateWebhook",
+        "ChangeWebhook",
+        "ReplayEvents",
     ):
         assert schemas[name]["additionalProperties"] is False
     for amount in (schemas["PlaceBet"]["properties"]["stake"], schemas["MoneyIn"]["properties"]["amount"]):
