@@ -339,7 +339,7 @@ class _Socket:
 
     def _tell_balance(self, view: RoundView, caller: Caller) -> None:
         """Later, and once for rounds that close together."""
-        if view.demo or view.currency != caller.claims.currency:
+        if view.currency != caller.claims.currency:
             return
         self._closed_round = view
         if self._balancing is None or self._balancing.done():
@@ -364,7 +364,7 @@ class _Socket:
 
 async def _balance_after(view: RoundView, caller: Caller) -> dict[str, Any] | None:
     """An operator's own wallet has said the balance with the round: it is not asked again by each socket."""
-    if caller.services.players.kept_elsewhere(caller.claims.operator_id):
+    if not caller.claims.demo and caller.services.players.kept_elsewhere(caller.claims.operator_id):
         return None if view.balance is None else {"balance": money(view.balance, view.currency)}
     try:
         return (await game_calls.balance(caller.claims, caller.services)).body

@@ -25,7 +25,8 @@ RELEASE: Final = (
 )
 FIND: Final = "SELECT * FROM round_view WHERE player_key = $1 AND round_id = $2"
 SEQUENCE: Final = "SELECT sequence FROM players WHERE id = $1"
-# The outbox has the index by sequence: each closed round has its event there.
+# The outbox has the index by sequence: each closed round has its event there. The limit of one keeps
+# PostgreSQL to looking up round by round, instead of joining with all that the player has.
 CLOSED_AFTER: Final = """
     WITH closed AS (
         SELECT subject, sequence FROM outbox
@@ -33,7 +34,7 @@ CLOSED_AFTER: Final = """
         ORDER BY sequence LIMIT $3
     )
     SELECT r.* FROM closed CROSS JOIN LATERAL (
-        SELECT * FROM round_view v WHERE v.player_key = $1 AND v.round_id = closed.subject
+        SELECT * FROM round_view v WHERE v.player_key = $1 AND v.round_id = closed.subject LIMIT 1
     ) r ORDER BY closed.sequence
 """
 

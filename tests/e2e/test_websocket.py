@@ -380,6 +380,19 @@ async def test_nobody_else_hears_of_it(base_url: str, operator: Operator, player
         await two.nothing_pushed()
 
 
+async def test_a_player_of_play_money_hears_of_that_alone_and_the_real_one_of_the_real(
+    base_url: str, other: Ingress, operator: Operator, player: Player
+) -> None:
+    """They have one name, and one key on the broker."""
+    demo = await operator.open_session(player.player_id, mode="demo")
+    async with opened(base_url, demo.token) as playing, opened(other.base_url, player.token) as real:
+        for seat, hears, does_not in ((demo, playing, real), (player, real, playing)):
+            played = await seat.played()
+            assert (await hears.push("round"))["round"] == played
+            assert (await hears.push("balance"))["balance"] == played["balance"]
+            await does_not.nothing_pushed()
+
+
 async def test_an_event_shows_nothing_of_its_second_key(amqp_url: str, player: Player, base_url: str) -> None:
     connection = await aio_pika.connect(amqp_url)
     async with connection:
