@@ -1,14 +1,11 @@
 """The ASGI application: routes, problems and the door, around the services it is given."""
 
-from fastapi import FastAPI
-
 from api import game_routes, intervention_routes, open_routes, operator_routes, problems
 from api.admission import Admission
 from api.door import Door
 from api.open_routes import ReadinessChecks
+from api.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
 from api.services import Services
-
-DESCRIPTION = "Casino game rounds as durable workflows. Amounts are integers in minor units."
 
 
 def create_app(
@@ -17,10 +14,12 @@ def create_app(
     admission: Admission,
 ) -> Door:
     """The whole API as one ASGI application."""
-    app = FastAPI(
+    app = DescribedAPI(
         title="Croupier",
         version="1",
         description=DESCRIPTION,
+        openapi_tags=[*TAGS],
+        generate_unique_id_function=operation_id,
         redirect_slashes=False,
         # The pages that FastAPI makes load their scripts from a third party, into a page that is given keys.
         docs_url=None,

@@ -18,8 +18,10 @@ from api.models import (
     RoundPage,
     SeedRotated,
     SessionOut,
+    headers,
+    repeat,
 )
-from api.problems import Problem
+from api.problems import Problem, problems
 from api.shapes import cursor, position, round_body
 from api.strict_json import StrictRoute
 from contracts import failures
@@ -36,13 +38,15 @@ router = APIRouter(
 )
 
 
-@router.get("/session", tags=["Session API"], response_model=SessionOut)
+@router.get(
+    "/session", tags=["Session API"], response_model=SessionOut, responses=problems("session-expired")
+)
 async def session(claims: AnySession, services: Deps) -> JSONResponse:
     """The session: player, game, balance, an open round to resume, and the fairness commitment."""
     return _respond(await game_calls.session(claims, services))
 
 
-@router.get("/balance", tags=["Wallet API"], response_model=BalanceOut)
+@router.get("/balance", tags=["Wallet API"], response_model=BalanceOut, responses=problems("wallet-failed"))
 async def balance(claims: AnySession, services: Deps) -> JSONResponse:
     """What the player can bet: the balance less what open rounds hold. Where the operator's own wallet keeps
     the money, what that says."""
@@ -63,14 +67,34 @@ router.add_api_route(
     status_code=201,
     response_model=RoundOut,
     responses={
-        200: {"model": RoundOut, "description": "A repeat: the first answer again"},
-        202: {"model": RoundOut, "description": "Still pending: ask at Location"},
+        **repeat(RoundOut),
+        202: {
+            "model": RoundOut,
+            "description": "Still pending: ask at Location",
+            "headers": headers("Location", "Retry-After"),
+        },
+        **problems(
+            "session-expired",
+            "insufficient-funds",
+            "limit-exceeded",
+            "game-disabled",
+            "player-blocked",
+            "round-open",
+            "round-closed",
+            "id-reused",
+            "currency-mismatch",
+            "stake-not-allowed",
+            "unknown-choice",
+            "wallet-failed",
+        ),
     },
     route_class_override=BetRoute,
 )
 
 
-@router.get("/rounds/{round_id}", tags=["Result API"], response_model=RoundOut)
+@router.get(
+    "/rounds/{round_id}", tags=["Result API"], response_model=RoundOut, responses=problems("not-found")
+)
 async def round_(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)], claims: AnySession, services: Deps
 ) -> JSONResponse:
@@ -91,7 +115,15 @@ async def rounds(
     return JSONResponse({"items": [round_body(view) for view in items], "next_cursor": cursor(following)})
 
 
-@router.post("/seed", tags=["Session API"], response_model=SeedRotated)
+@router.post(
+    "/seed",
+    tags=["Session API"],
+    response_model=SeedRotated,
+    responses={
+        200: {"headers": headers("Idempotent-Replayed")},
+        **problems("round-open", "id-reused", "not-found"),
+    },
+)
 async def rotate_seed(body: RotateSeed, claims: AnySession, services: Deps) -> JSONResponse:
     """Reveals the server seed of the rounds so far, for checking them, and commits to the next one. Name the
     seed to reveal by its `server_seed_hash`, and the same request may be sent again after any doubt. Unnamed,

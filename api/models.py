@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.problems import CONTENT_TYPE
+from api.problems import problems
 from contracts.currencies import exponent
 
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
@@ -44,6 +44,10 @@ class MoneyIn(_Request):
 
 
 class OpenSession(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"player_id": "alice", "game_id": "dice", "currency": "EUR"}]}
+    )
+
     player_id: CallerId
     game_id: GameId
     currency: Currency
@@ -52,11 +56,23 @@ class OpenSession(_Request):
 
 
 class Deposit(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"transaction_id": "t-1001", "amount": {"amount": 5_000, "currency": "EUR"}}]
+        }
+    )
+
     transaction_id: CallerId
     amount: MoneyIn
 
 
 class Withdrawal(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"transaction_id": "t-1002", "amount": {"amount": 1_000, "currency": "EUR"}}]
+        }
+    )
+
     transaction_id: CallerId
     amount: MoneyIn
 
@@ -67,6 +83,10 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterVa
 class VoidRound(_Request):
     """`reason` is kept for good, with the id of the key that was used."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "ticket 4711: the player was paid by hand"}]}
+    )
+
     reason: Reason
 
 
@@ -74,12 +94,24 @@ class ResolveRound(_Request):
     """`paid-outside`: the recorded win was paid by other means. `refunded-outside`: the stake was given back
     by other means. `retry-now`: the wallet is asked again at once. `void`: the stake goes back."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"action": "retry-now", "reason": "ticket 4711: the wallet is back"}]}
+    )
+
     action: Literal["retry-now", "paid-outside", "refunded-outside", "void"]
     reason: Reason
 
 
 class PlaceBet(_Request):
     """`stake` in minor units of the session's currency; `choice` as the game's own description says."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"round_id": "r-1001", "stake": 100, "choice": {"direction": "over", "target": 4_999}}
+            ]
+        }
+    )
 
     round_id: CallerId
     stake: Amount
@@ -258,16 +290,62 @@ class StatementPage(BaseModel):
     next_cursor: str | None
 
 
-class ProblemOut(BaseModel):
-    """RFC 9457; further members as the case needs."""
+class Health(BaseModel):
+    status: Literal["ok"]
 
-    model_config = ConfigDict(extra="allow")
+
+class Readiness(BaseModel):
+    """`failing` names what does not answer."""
+
+    status: Literal["ready", "not ready"]
+    failing: list[str]
+
+
+class GameMode(BaseModel):
+    """A way to bet: `stakes`, in minor units, are the game's own times `stake_multiplier`."""
+
+    description: str
+    stake_multiplier: int
+    stakes: list[int]
+
+
+class GameSummary(BaseModel):
+    """`stakes` in minor units; `max_win` in stakes; `choice` is the JSON Schema of a bet's choice, or null
+    when the game takes none."""
+
+    id: str
+    version: str
+    title: str
+    modes: dict[str, GameMode]
+    stakes: list[int]
+    max_win: int
+    choice: dict[str, Any] | None
+
+
+class GameOut(GameSummary):
+    """A game with its rules, in the game's own terms."""
+
+    rules: dict[str, Any]
+
+
+class GameList(BaseModel):
+    items: list[GameSummary]
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457. Clients switch on `code`; `detail` is for people. Further members as the case needs."""
+
+    model_config = ConfigDict(extra="allow", title="Problem")
     type: str
     title: str
     status: int
     detail: str
     code: str
     request_id: str
+    retry_after: int = Field(default=0, description="whole seconds, with a status of 429 or 503")
+    round_id: str = Field(default="", description="the round that was declined")
+    open_round: str | None = Field(default=None, description="the round to finish first")
+    balance: Money | None = Field(default=None, description="what is available")
 
 
 SeedHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -275,6 +353,8 @@ SeedHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 class RotateSeed(_Request):
     """`server_seed_hash` names the seed to reveal; without it, the session's current one is meant."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"client_seed": "seven-green-apples"}]})
 
     client_seed: CallerId
     server_seed_hash: SeedHash | None = None
@@ -297,6 +377,22 @@ class SeedRotated(BaseModel):
 class VerifyOutcome(_Request):
     """A round as its player knows it, and the revealed server seed as hex. `stake` in minor units. `choices`
     is the choice that was made with the bet, or a list with that alone."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "game": "dice",
+                    "version": "1.0.0",
+                    "server_seed": "5f" * 32,
+                    "client_seed": "seven-green-apples",
+                    "nonce": 0,
+                    "stake": 100,
+                    "choices": {"direction": "over", "target": 4_999},
+                }
+            ]
+        }
+    )
 
     game: GameId
     version: Annotated[str, StringConstraints(max_length=64)]
@@ -323,10 +419,16 @@ class VerifiedOutcome(BaseModel):
     win: int
 
 
-# What every router says of its errors. A `model` here would be described as application/json.
-PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {
-        "description": "A problem document",
-        "content": {CONTENT_TYPE: {"schema": ProblemOut.model_json_schema()}},
-    }
-}
+# What every router says of its errors: the door refuses what is too large or too much, and bugs are told.
+PROBLEM_RESPONSES: Final = problems("too-large", "internal", "overloaded")
+
+
+def headers(*names: str) -> dict[str, Any]:
+    """What a response says of its headers; api/openapi.py describes each."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def repeat(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """For the `responses` of a route that does a thing once: how it answers the same request again."""
+    description = "A repeat: the first answer again"
+    return {200: {"model": model, "description": description, "headers": headers("Idempotent-Replayed")}}

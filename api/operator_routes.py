@@ -25,8 +25,9 @@ from api.models import (
     StatementPage,
     Withdrawal,
     Withdrawn,
+    repeat,
 )
-from api.problems import Problem
+from api.problems import Problem, problems
 from api.services import Services
 from api.shapes import (
     cursor,
@@ -53,7 +54,13 @@ router = APIRouter(
 PlayerId = Annotated[str, Path(pattern=ID_PATTERN)]
 
 
-@router.post("/sessions", tags=["Session API"], status_code=201, response_model=SessionOpened)
+@router.post(
+    "/sessions",
+    tags=["Session API"],
+    status_code=201,
+    response_model=SessionOpened,
+    responses=problems("not-found"),
+)
 async def open_session(body: OpenSession, operator: Operator, services: Deps) -> JSONResponse:
     """Opens a session; the player is made by the first one. The token goes to the game client."""
     if body.mode != "real":
@@ -81,7 +88,9 @@ async def open_session(body: OpenSession, operator: Operator, services: Deps) ->
     )
 
 
-@router.delete("/sessions/{session_id}", tags=["Session API"], status_code=204)
+@router.delete(
+    "/sessions/{session_id}", tags=["Session API"], status_code=204, responses=problems("not-found")
+)
 async def end_session(
     session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: Operator, services: Deps
 ) -> Response:
@@ -91,7 +100,13 @@ async def end_session(
     return Response(status_code=204)
 
 
-@router.post("/players/{player_id}/deposits", tags=["Wallet API"], status_code=201, response_model=Deposited)
+@router.post(
+    "/players/{player_id}/deposits",
+    tags=["Wallet API"],
+    status_code=201,
+    response_model=Deposited,
+    responses={**repeat(Deposited), **problems("id-reused", "limit-exceeded", "wrong-state")},
+)
 async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, services: Deps) -> JSONResponse:
     """Credits the player, once per transaction id. An id names one deposit or one withdrawal of the player,
     for ever: what was used for the one is refused for the other. Refused where the operator's own wallet
@@ -118,7 +133,14 @@ async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, servic
 
 
 @router.post(
-    "/players/{player_id}/withdrawals", tags=["Wallet API"], status_code=201, response_model=Withdrawn
+    "/players/{player_id}/withdrawals",
+    tags=["Wallet API"],
+    status_code=201,
+    response_model=Withdrawn,
+    responses={
+        **repeat(Withdrawn),
+        **problems("not-found", "id-reused", "insufficient-funds", "wrong-state"),
+    },
 )
 async def withdraw(player_id: PlayerId, body: Withdrawal, operator: Operator, services: Deps) -> JSONResponse:
     """Pays out to the player, once per transaction id, and never out of what open rounds hold. An id names
@@ -161,7 +183,12 @@ def _moved(body: Deposit | Withdrawal, done: DepositView | WithdrawalView) -> JS
     return JSONResponse(answer, 200 if replayed else 201, headers=REPLAYED if replayed else None)
 
 
-@router.get("/players/{player_id}/balance", tags=["Wallet API"], response_model=OperatorBalance)
+@router.get(
+    "/players/{player_id}/balance",
+    tags=["Wallet API"],
+    response_model=OperatorBalance,
+    responses=problems("not-found", "wrong-state"),
+)
 async def balance(
     player_id: PlayerId, currency: Annotated[Currency, Query()], operator: Operator, services: Deps
 ) -> JSONResponse:
@@ -182,7 +209,12 @@ async def balance(
     )
 
 
-@router.get("/players/{player_id}/statement", tags=["Wallet API"], response_model=StatementPage)
+@router.get(
+    "/players/{player_id}/statement",
+    tags=["Wallet API"],
+    response_model=StatementPage,
+    responses=problems("not-found"),
+)
 async def statement(
     player_id: PlayerId,
     operator: Operator,
@@ -232,7 +264,12 @@ async def rounds(
     )
 
 
-@router.get("/rounds/{round_id}", tags=["Result API"], response_model=OperatorRoundRecord)
+@router.get(
+    "/rounds/{round_id}",
+    tags=["Result API"],
+    response_model=OperatorRoundRecord,
+    responses=problems("not-found"),
+)
 async def round_(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)],
     operator: Operator,

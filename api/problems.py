@@ -46,6 +46,8 @@ _CODES_OF_STATUS: Final = {
 CONTENT_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:croupier:problem:"
 RETRY_AFTER_S: Final = 1
+# Where a route's description names the codes of a status; api/openapi.py makes whole responses of them.
+CODES_KEY: Final = "x-problem-codes"
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,16 @@ class Problem(Exception):
         self.detail = detail
         self.headers = headers or {}
         self.members = members
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """What a route says of its own errors, for its `responses`: `problems("not-found", "wrong-state")`. What
+    every route answers, or every one with a key or parameters, goes without saying."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        response = responses.setdefault(PROBLEMS[code][0], {"description": "", CODES_KEY: []})
+        response[CODES_KEY].append(code)
+    return responses
 
 
 def document(
