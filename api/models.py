@@ -1,12 +1,21 @@
 """The bodies of requests, checked exactly, and of answers, as OpenAPI describes them."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from api.problems import problems
-from contracts.currencies import exponent
+from contracts.currencies import exponent, known
 
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
 # Ids that callers choose: they are idempotency keys, parts of workflow ids and words of routing keys.
@@ -26,10 +35,26 @@ def _printable(text: str) -> str:
     return text
 
 
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}$"), AfterValidator(_known)]
+Currency = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}$"),
+    AfterValidator(_known),
+    Field(json_schema_extra={"enum": sorted(known())}),
+]
 GameId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 # 2**53 - 1: the largest integer that every JSON client reads exactly.
 Amount = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
+
+
+def _rfc3339(value: object) -> object:
+    """Pydantic alone would take a number for seconds since 1970, and a date for its midnight."""
+    if isinstance(value, str) and _RFC3339.match(value) is None:
+        raise ValueError("a time as in RFC 3339, such as 2026-11-22T16:56:52Z")
+    return value
+
+
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 
 
 class _Request(BaseModel):

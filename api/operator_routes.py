@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 
 from api.authentication import Deps, Operator
 from api.game_calls import REPLAYED
@@ -17,6 +16,7 @@ from api.models import (
     Currency,
     Deposit,
     Deposited,
+    Moment,
     OpenSession,
     OperatorBalance,
     OperatorRoundPage,
@@ -220,8 +220,8 @@ async def statement(
     operator: Operator,
     services: Deps,
     currency: Annotated[Currency | None, Query(description="one wallet; all when not given")] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="at or after")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="before")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="at or after")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="before")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
@@ -243,8 +243,8 @@ async def rounds(
     player_id: Annotated[CallerId | None, Query()] = None,
     game_id: Annotated[CallerId | None, Query()] = None,
     state: Annotated[RoundState | None, Query()] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="started at or after")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="started before")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="started at or after")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="started before")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from contracts import failures
@@ -127,7 +128,10 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _CODES_OF_STATUS.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
-    return _respond(request, Problem(code, headers=dict(error.headers or {})))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return _respond(request, Problem(code, headers=headers))
 
 
 async def _answer_away(request: Request, error: Exception) -> JSONResponse:
@@ -138,6 +142,17 @@ async def _answer_away(request: Request, error: Exception) -> JSONResponse:
 async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
     # The log has the traceback, under the request's id; the client gets neither text nor type of the error.
     return _respond(request, Problem("internal", "Ask for the round before sending anything again."))
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that the address takes: each of our routes knows only its own."""
+    known = [context.original_route for context in iter_route_contexts(request.app.routes)]
+    at_address = [route for route in known if isinstance(route, APIRoute) and _is_at(route, request)]
+    return {method for route in at_address for method in route.methods or ()}
+
+
+def _is_at(route: APIRoute, request: Request) -> bool:
+    return route.path_regex.fullmatch(request.url.path) is not None
 
 
 def _first_error(error: RequestValidationError) -> str:
