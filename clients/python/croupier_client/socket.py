@@ -1,0 +1,7 @@
+"""placeholder"""
+
+
+class GameSocket: ...
+
+
+class SessionEnded(Exception): ...
