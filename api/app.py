@@ -1,5 +1,7 @@
 """The ASGI application: routes, problems and the door, around the services it is given."""
 
+from typing import Any
+
 from api import game_routes, intervention_routes, open_routes, operator_routes, problems
 from api.admission import Admission
 from api.door import Door
@@ -14,6 +16,18 @@ def create_app(
     admission: Admission,
 ) -> Door:
     """The whole API as one ASGI application."""
+    app = _routes()
+    app.state.services = services
+    app.state.readiness = readiness
+    return Door(app, admission)
+
+
+def described() -> dict[str, Any]:
+    """The document at /openapi.json, without anything that could serve it."""
+    return _routes().openapi()
+
+
+def _routes() -> DescribedAPI:
     app = DescribedAPI(
         title="Croupier",
         version="1",
@@ -25,9 +39,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.services = services
-    app.state.readiness = readiness
     for routes in (open_routes, game_routes, operator_routes, intervention_routes):
         app.include_router(routes.router)
     problems.install(app)
-    return Door(app, admission)
+    return app

