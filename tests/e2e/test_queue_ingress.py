@@ -2,6 +2,7 @@
 nonsense in nobody's way."""
 
 import asyncio
+import functools
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -9,9 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
 
+import aio_pika
 import httpx
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import ChannelNotFoundEntity
+from aiormq import spec
 from temporalio.client import Client
 
 from api.models import RoundOut
@@ -20,7 +24,7 @@ from compose import process
 from compose.process import Process
 from compose.programs import OwnProgram
 from compose.service import wait_until_ready
-from events.commands import SUBMIT_ROUND
+from events.commands import COMMANDS, COMMANDS_EXCHANGE, SUBMIT_ROUND
 from events.consumer import ROUTING_KEY_HEADER
 from storage.database import Database
 from tests.conftest import Services
@@ -169,6 +173,52 @@ async def _send_poison(asker: Asker, player: Player, changes: dict[str, Any]) ->
     return message_id
 
 
+class _Bytes(spec.Basic.Properties):
+    """Properties as no client library would write them."""
+
+    def __init__(self, reply_to: str, flag: int, value: bytes) -> None:
+        super().__init__()
+        reply = len(reply_to).to_bytes(1, "big") + reply_to.encode()
+        # In the order of their flags, which stand for the fields that follow.
+        fields = sorted([(0x0200, reply), (flag, value)], reverse=True)
+        self._encoded = (0x0200 | flag).to_bytes(2, "big") + b"".join(field for _, field in fields)
+
+    def marshal(self) -> bytes:
+        return self._encoded
+
+
+NESTED: Final = functools.reduce(
+    lambda inner, _: b"\x01aF" + len(inner).to_bytes(4, "big") + inner, range(2_000), b""
+)
+ODD_PROPERTIES: Final = {
+    "a correlation id that is not UTF-8": (0x0400, b"\x02\xff\xfe"),
+    "a message id of bytes": (0x0080, b"\xff" + b"\xff" * 255),
+    "a content type that is not UTF-8": (0x8000, b"\x02\xff\xfe"),
+    "a header's name that is not UTF-8": (0x2000, b"\x00\x00\x00\x04\x02\xff\xfeV"),
+    "headers nested without end": (0x2000, len(NESTED).to_bytes(4, "big") + NESTED),
+    "a time beyond every calendar": (0x0040, b"\x7f" + b"\xff" * 7),
+    "the highest priority": (0x0800, b"\xff"),
+}
+
+
+@pytest.mark.parametrize(("flag", "value"), ODD_PROPERTIES.values(), ids=ODD_PROPERTIES)
+async def test_a_message_with_odd_properties_is_answered_as_any_other(
+    asker: Asker, player: Player, amqp_url: str, flag: int, value: bytes
+) -> None:
+    async with asking(amqp_url) as odd:
+        queue = await asker.channel.declare_queue(exclusive=True)
+        channel = await odd.channel.get_underlay_channel()
+        await channel.basic_publish(
+            json.dumps(submission(player)).encode(),
+            exchange=COMMANDS_EXCHANGE,
+            routing_key=SUBMIT_ROUND,
+            properties=_Bytes(queue.name, flag, value),
+        )
+        answer = await until(lambda: queue.get(no_ack=True, fail=False), within_s=5)
+        assert answer is not None
+        assert checked_round(answer)["state"] == "settled"
+
+
 class TestPoison:
     async def test_is_parked_with_its_reason_and_delays_nobody(self, asker: Asker, player: Player) -> None:
         before = await player.operator.books()
@@ -238,6 +288,29 @@ async def test_a_command_waits_for_a_service_that_is_away_where_http_says_overlo
         assert (await player.bet()).status_code == 503
         assert not answer.done()
     assert checked_round(await answer)["state"] == "settled"
+
+
+@pytest.mark.parametrize("deleted", [COMMANDS.name, COMMANDS.dead_name])
+async def test_a_queue_that_somebody_deletes_is_made_again(
+    platform: dict[str, Any], amqp_url: str, player: Player, deleted: str
+) -> None:
+    async with asking(amqp_url) as asker:
+        await asker.channel.queue_delete(deleted)
+        if deleted == COMMANDS.dead_name:
+            await _send_poison(asker, player, {"more": 1})  # it finds no grave
+
+    async def made_again() -> bool:
+        async with await aio_pika.connect(amqp_url) as connection:
+            try:
+                await (await connection.channel()).get_queue(deleted, ensure=True)
+            except ChannelNotFoundEntity:
+                return False
+            return True
+
+    await until(made_again)
+    async with asking(amqp_url) as asker:
+        assert status(await asker.ask(submission(player))) == 201
+        await asker.dead_letter(await _send_poison(asker, player, {"more": 1}))
 
 
 @asynccontextmanager
