@@ -73,24 +73,28 @@ async def declare(channel: AbstractChannel, *, timeout_seconds: float) -> None:
     )
     await channel.declare_exchange(DEAD_EXCHANGE, ExchangeType.DIRECT, durable=True, timeout=timeout_seconds)
     # From the last to the first, so that whatever leaves a queue has a place to go to.
-    queues = (
-        (COMMANDS.dead_name, _DEAD_ARGUMENTS, DEAD_EXCHANGE, COMMANDS.dead_name),
-        (DROPPED.name, _dying_into(DROPPED, COMMANDS.dead_name), DEAD_EXCHANGE, DROPPED.name),
-        (COMMANDS.name, _commands_arguments(), exchange.name, _EVERY_KEY),
+    bindings = (
+        (COMMANDS.dead_name, DEAD_EXCHANGE, COMMANDS.dead_name),
+        (DROPPED.name, DEAD_EXCHANGE, DROPPED.name),
+        (COMMANDS.name, exchange.name, _EVERY_KEY),
     )
-    for name, arguments, bound_to, key in queues:
-        queue = await channel.declare_queue(name, durable=True, arguments=arguments, timeout=timeout_seconds)
+    for name, bound_to, key in bindings:
+        queue = await channel.declare_queue(
+            name, durable=True, arguments=arguments_of(name), timeout=timeout_seconds
+        )
         await queue.bind(bound_to, key, timeout=timeout_seconds)
+
+
+def arguments_of(queue: str) -> dict[str, Any]:
+    """What one of the three queues is declared with."""
+    into = "x-dead-letter-routing-key"
+    return {
+        COMMANDS.name: COMMANDS.arguments | {into: DROPPED.name, "x-max-length": WAITING_LIMIT},
+        DROPPED.name: DROPPED.arguments | {into: COMMANDS.dead_name},
+        COMMANDS.dead_name: _DEAD_ARGUMENTS,
+    }[queue]
 
 
 async def waiting(channel: AbstractChannel, *, timeout_seconds: float) -> int:
     """How many commands nobody has been handed yet."""
     return await topology.waiting(channel, COMMANDS, timeout_seconds=timeout_seconds)
-
-
-def _commands_arguments() -> dict[str, Any]:
-    return {**_dying_into(COMMANDS, DROPPED.name), "x-max-length": WAITING_LIMIT}
-
-
-def _dying_into(queue: ConsumerQueue, grave: str) -> dict[str, Any]:
-    return {**queue.arguments, "x-dead-letter-routing-key": grave}
