@@ -122,7 +122,7 @@ async def _answer_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _respond(request, Problem("invalid", _first_error(error)))
+    return _respond(request, Problem("invalid", first_error(error)))
 
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
@@ -155,7 +155,7 @@ def _is_at(route: APIRoute, request: Request) -> bool:
     return route.path_regex.fullmatch(request.url.path) is not None
 
 
-def _first_error(error: RequestValidationError) -> str:
+def first_error(error: RequestValidationError) -> str:
     """Where the request is wrong and why, without repeating what was sent."""
     first = error.errors()[0]
     if first["type"] == "json_invalid":

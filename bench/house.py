@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,12 +41,12 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class House:
-    """Everything is up. `tokens` are the players' session tokens, which are secrets."""
+    """Everything is up. `tokens` are the players' session tokens; they and the broker's URL are secrets."""
 
     stack: Stack
-    urls: dict[str, str]
+    urls: dict[str, str] = field(repr=False)
     pids: dict[str, int]
-    tokens: tuple[str, ...]
+    tokens: tuple[str, ...] = field(repr=False)
     loader: Loader
 
     def meter(self, variant: str) -> Meter:
@@ -55,7 +55,7 @@ class House:
 
     def meter_of_all(self) -> Meter:
         """CPU by family, with the programs of all variants as one."""
-        return Meter(self.roots(list(self.pids.values())))
+        return Meter(self.roots(list(set(self.pids.values()))))
 
     def roots(self, programs: list[int]) -> dict[str, list[int]]:
         """The first processes of each family, with these as the programs."""
@@ -93,7 +93,9 @@ async def open_house(
         base_url = str(stack.info(operator)["base_url"])
         urls, pids = {"croupier": base_url}, {"croupier": stack.pid("ingress")}
         for variant in variants:
-            if variant.peer is not None:
+            if variant.over_queue:
+                urls[variant.name], pids[variant.name] = stack.addresses.amqp_url, pids["croupier"]
+            elif variant.peer is not None:
                 tell(f"starting {variant.name}")
                 running, urls[variant.name] = await _start_peer(stack, variant, closing)
                 pids[variant.name] = running.pid

@@ -20,6 +20,7 @@ import httptools
 import uvloop
 
 from bench.latency import Latencies
+from bench.over_queue import SCHEMES, Line, QueuePlayer
 from bench.pace import ClosedLoop, OpenLoop, Pace
 from bench.wire import BODY_KEPT_BYTES, Answers, Request, address, cut, is_settled, round_ids
 
@@ -37,7 +38,7 @@ class Job:
     open. What begins within the first `warm_up_s` is played and not recorded, with no pause before what is
     measured, so that the measured `seconds` begin with everybody under way. `drain_s`: how long answers are
     waited for afterwards. In a `flood` refusals are expected: 503 with Retry-After counts by itself, and the
-    ids of all settled rounds are handed back.
+    ids of all settled rounds are handed back. An AMQP URL means the broker's queue instead of HTTP.
     """
 
     url: str
@@ -80,8 +81,8 @@ def job_of(line: str | bytes) -> Job:
 class Connection(asyncio.Protocol):
     """One keep-alive connection of one player, with at most one round under way."""
 
-    def __init__(self, run: Run, parts: tuple[bytes, ...]) -> None:
-        self._run, self._parts = run, parts
+    def __init__(self, run: Run, request: Request, host: str) -> None:
+        self._run, self._request, self._parts = run, request, cut(request, host=host)
         self._answers = Answers(self._answered)
         self._transport: asyncio.Transport | None = None
         self.since: float | None = None  # from when the round under way counts
@@ -99,7 +100,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._run.lost(self, self.since, self._parts)
+        self._run.lost(self, self.since, self._request)
 
     def send(self, since: float, round_id: bytes) -> None:
         assert self._transport is not None, "who is free is connected"
@@ -120,6 +121,9 @@ class Connection(asyncio.Protocol):
             self._run.answered(self, since, status, body)
 
 
+AnyPlayer = Connection | QueuePlayer
+
+
 class Run:
     """One job under way: who is free, what is due, what came of it."""
 
@@ -129,8 +133,9 @@ class Run:
         self._ids = round_ids(job.prefix)
         self._latencies, self._refusals = Latencies(), Latencies()
         self._outcome = Outcome()
-        self._free: deque[Connection] = deque()
-        self._connections: set[Connection] = set()
+        self._free: deque[AnyPlayer] = deque()
+        self._connections: set[AnyPlayer] = set()
+        self._line: Line | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._pace: Pace | None = None
         self._begin = self._end = self._cpu_s = 0.0
@@ -145,9 +150,9 @@ class Run:
 
     async def play(self) -> Outcome:
         """Connect everybody first, then play, then wait for what is under way."""
-        host, _ = place = address(self._job.url)
-        name = f"{host}:{place[1]}"
-        await asyncio.gather(*(self._connect(cut(request, host=name)) for request in self._job.requests))
+        if self._job.url.startswith(SCHEMES):
+            self._line = await Line.open(self._job.url, self)
+        await asyncio.gather(*(self._connect(request) for request in self._job.requests))
         job, now = self._job, self._clock()
         self._begin, self._end = now + job.warm_up_s, now + job.warm_up_s + job.seconds
         self._pace = self._pace_from(now)
@@ -161,6 +166,8 @@ class Run:
             self._give_up()
         self._ending = True
         self._close()
+        if self._line is not None:
+            await self._line.close()
         self._outcome.histogram = self._latencies.text()
         self._outcome.refusals = self._refusals.text()
         return self._outcome
@@ -179,11 +186,20 @@ class Run:
             return ClosedLoop(end=self._end)
         return OpenLoop(rate=self._job.rate, start=began, end=self._end)
 
-    async def _connect(self, parts: tuple[bytes, ...]) -> None:
-        host, port = address(self._job.url)
-        _, connection = await self._loop.create_connection(lambda: Connection(self, parts), host, port)
+    async def _connect(self, request: Request) -> None:
+        connection = await self._connection(request)
         self._connections.add(connection)
         self._free.append(connection)
+
+    async def _connection(self, request: Request) -> AnyPlayer:
+        """Raises OSError."""
+        if self._line is not None:
+            return self._line.seat(request)
+        host, port = address(self._job.url)
+        _, connection = await self._loop.create_connection(
+            lambda: Connection(self, request, f"{host}:{port}"), host, port
+        )
+        return connection
 
     def _go_on(self) -> None:
         """Send what is due over who is free, then wait for the next moment or say that all is done."""
@@ -209,7 +225,7 @@ class Run:
         self._timer = None
         self._go_on()
 
-    def answered(self, connection: Connection, since: float, status: int, body: bytes) -> None:
+    def answered(self, connection: AnyPlayer, since: float, status: int, body: bytes) -> None:
         """An answer arrived; only a settled round counts as one."""
         if self._ending:
             return
@@ -228,7 +244,7 @@ class Run:
         # A pause, so that a target that refuses everything is not measured by how fast it refuses.
         self._loop.call_later(PAUSE_AFTER_FAILURE_S, self._back, connection)
 
-    def refused(self, connection: Connection, since: float) -> None:
+    def refused(self, connection: AnyPlayer, since: float) -> None:
         """A refusal arrived in a flood; its player is free at once, for another round is due already."""
         if self._ending:
             return
@@ -237,12 +253,12 @@ class Run:
             self._outcome.refused += 1
         self._back(connection)
 
-    def _back(self, connection: Connection) -> None:
+    def _back(self, connection: AnyPlayer) -> None:
         if connection in self._connections and not self._ending:
             self._free.append(connection)
             self._go_on()
 
-    def lost(self, connection: Connection, since: float | None, parts: tuple[bytes, ...]) -> None:
+    def lost(self, connection: AnyPlayer, since: float | None, request: Request) -> None:
         """A connection ended that this side did not end; its player comes back with a new one."""
         if self._ending:
             return
@@ -252,15 +268,15 @@ class Run:
         if since is not None:
             self._outcome.failures += 1
             self.note("the connection was lost with a round under way")
-        task = self._loop.create_task(self._come_back(parts))
+        task = self._loop.create_task(self._come_back(request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _come_back(self, parts: tuple[bytes, ...]) -> None:
+    async def _come_back(self, request: Request) -> None:
         while not self._ending:
             await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
             try:
-                await self._connect(parts)
+                await self._connect(request)
             except OSError as error:
                 self.note(f"cannot connect: {type(error).__name__}")
             else:
@@ -286,7 +302,7 @@ class Run:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.close()
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from bench.blocks import CLOSED, Measured
 from bench.overload import Overload
-from bench.variants import PRODUCT
+from bench.variants import PRODUCT, QUEUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ TARGETS: Final = (
     Target("rounds_per_s", 16, "floor", 0.55, 0.8),
     Target("rounds_per_s", 16, "direct", None, None),
     Target("p50_ms", 1, "direct", None, None),
+    Target("rounds_per_s", 16, QUEUE, None, None),
+    Target("p50_ms", 1, QUEUE, None, None),
 )
 OVERLOAD_P99: Final = Limit("overload: p99 of admitted rounds, against capacity", 3.0, 2.0)
 OVERLOAD_REFUSALS: Final = Limit("overload: p99 of refusals, ms", 50.0)

@@ -1,8 +1,8 @@
 """What is compared, and how each is started and called.
 
-The product is called as it is. Each peer is a program, `python -m bench.peers.NAME`, with the settings of
-our own workers in its environment; it listens on CROUPIER_HTTP_PORT and answers the same bet with the same
-shape.
+The product is called as it is, over HTTP and over the broker's queue. Each peer is a program,
+`python -m bench.peers.NAME`, with the settings of our own workers in its environment; it listens on
+CROUPIER_HTTP_PORT and answers the same bet with the same shape.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Final
 
 from bench.peers import PEERS, Peer, with_token
 from bench.wire import PLACEHOLDER, Request
+from events.commands import SUBMIT_ROUND
 
 PRODUCT: Final = "croupier"
-ORDER: Final = (PRODUCT, "croupier-queue", "saga", "dbos", "restate", "direct", "floor")
+QUEUE: Final = "croupier-queue"
+ORDER: Final = (PRODUCT, QUEUE, "saga", "dbos", "restate", "direct", "floor")
 ROUNDS_PATH: Final = "/v1/game/rounds"
 STAKE: Final = 100  # minor units
 BET: Final = {
@@ -32,13 +34,17 @@ class UnknownVariant(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Something that plays rounds over HTTP. `peer` is None for the product itself."""
+    """Something that plays rounds, over HTTP or `over_queue`. `peer` is None for the product itself."""
 
     name: str
     peer: Peer | None
+    over_queue: bool = False
 
     def request(self, token: str) -> Request:
-        """What the player with this session token sends for each round."""
+        """What the player with this session token sends for each round; for the queue, its path is the
+        routing key."""
+        if self.over_queue:
+            return Request(SUBMIT_ROUND, {}, {**BET, "session_token": token})
         if self.peer is None:
             return Request(ROUNDS_PATH, *with_token(dict(BET), token))
         return Request(self.peer.path, *self.peer.wrap(dict(BET), token))
@@ -51,7 +57,8 @@ class Variant:
 
 def known() -> dict[str, Variant]:
     """Every variant that this version can run, in the order of the tables."""
-    found = {PRODUCT: Variant(PRODUCT, None), **{name: Variant(name, peer) for name, peer in PEERS.items()}}
+    own = {PRODUCT: Variant(PRODUCT, None), QUEUE: Variant(QUEUE, None, over_queue=True)}
+    found = own | {name: Variant(name, peer) for name, peer in PEERS.items()}
     return {name: found[name] for name in sorted(found, key=_place)}
 
 

@@ -11,6 +11,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, TimeoutType
 from aio_pika.exceptions import AMQPError
 
 from contracts.failures import bounded
+from events import odd_properties
 
 CONNECT_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
@@ -53,6 +54,7 @@ async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
     aio-pika's robust connection restores channels on its own terms; here each owner knows better what a
     new channel has to look like, and when a caller must be told. Raises LinkLost.
     """
+    odd_properties.endure()
     with link_errors_as_one():
         async with asyncio.timeout(CONNECT_SECONDS):
             return await aio_pika.connect(

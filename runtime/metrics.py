@@ -46,5 +46,11 @@ WALLET_BREAKER_OPEN: Final = Gauge(
 WALLET_WAITING: Final = Gauge(
     "croupier_wallet_waiting", "Calls that wait for a place among those under way.", ["operator"]
 )
+COMMANDS: Final = Counter(
+    "croupier_commands_total",
+    "Commands from the queue, by what came of them: `round`, `problem`, or `parked` for what is no command.",
+    ["answer"],
+)
+COMMANDS_CONNECTED: Final = Gauge("croupier_commands_connected", "1 while commands are taken from the queue.")
 OPEN_REQUESTS: Final = Gauge("croupier_open_requests", "Requests being served.")
 OPEN_BETS: Final = Gauge("croupier_open_bets", "Bets being served.")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import uvicorn
@@ -14,13 +14,15 @@ from api.admission import Admission
 from api.app import create_app
 from api.bets import BetDesk
 from api.open_routes import ReadinessChecks
+from api.queue_ingress import QueueIngress
 from api.services import Services
 from contracts.views import RoundView
+from events.command_consumer import CommandConsumer
 from games.registry import Registry
 from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
-from runtime.resources import Resources, connect_temporal, open_resources
+from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.services import OperatorKeys, Players, Rounds, Sessions
 from runtime.settings import Settings, SettingsError
 from security.seeds import SeedVault
@@ -31,6 +33,8 @@ from workers.lifecycle import run, serve_metrics
 
 # A player thinks for longer than the 5 s that uvicorn would keep an idle connection for.
 KEEP_ALIVE_S: Final = 75
+# How long what is under way may take after the signal to stop.
+GRACE_S: Final = 15
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -59,7 +63,35 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 max_running_bets=settings.max_running_bets,
             )
             app = create_app(services, _readiness(resources, client), admission)
-            await _serve_http(app, listener, settings, stop)
+            async with _commands(settings, QueueIngress(services, admission), stop):
+                await _serve_http(app, listener, settings, stop)
+
+
+@contextlib.asynccontextmanager
+async def _commands(settings: Settings, handler: QueueIngress, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Takes commands from the broker inside the block, and until `stop`; leaving it waits for their ends.
+    The broker may be away at any time: that neither delays nor ends anything else."""
+    if not settings.commands_enabled:
+        yield
+        return
+    consumer = CommandConsumer(
+        required_secret(settings.amqp_url, "amqp_url"),
+        handler=handler,
+        prefetch=settings.commands_prefetch or settings.max_running_bets,
+    )
+    metrics.COMMANDS_CONNECTED.set_function(lambda: consumer.connected)
+    consumer.start()
+
+    async def end_with_the_rest() -> None:
+        await stop.wait()
+        await consumer.stop(grace_seconds=GRACE_S)
+
+    ending = asyncio.create_task(end_with_the_rest())
+    try:
+        yield
+    finally:
+        stop.set()
+        await ending
 
 
 async def _serve_http(app: object, listener: socket.socket, settings: Settings, stop: asyncio.Event) -> None:
@@ -72,7 +104,7 @@ async def _serve_http(app: object, listener: socket.socket, settings: Settings, 
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=15,
+        timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config)
     ending = asyncio.create_task(_end_with(server, stop))

@@ -1,0 +1,323 @@
+"""Takes commands from the broker, many at once; each is answered, or parked with its reason, before it is
+acknowledged."""
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import DeliveryError
+
+from contracts.failures import bounded
+from events import commands
+from events.broker import (
+    CONNECT_SECONDS,
+    LinkLost,
+    Pauses,
+    close_quietly,
+    connect,
+    link_errors_as_one,
+    open_channel,
+    reason,
+)
+from events.commands import COMMANDS, DROPPED, REASON_HEADER, Answer, Command, TryAgain
+from events.consumer import ROUTING_KEY_HEADER
+from events.topology import DEAD_EXCHANGE
+
+log = logging.getLogger(__name__)
+
+OWN_QUEUES: Final = "croupier."
+PARKED_BYTES: Final = 64 * 1024
+_PLAIN: Final = frozenset({"", "identity", "utf-8", "utf8"})
+
+# Session tokens are compact JWTs. A null between the characters is UTF-16; the end may be cut off.
+_TOKEN: Final = re.compile(rb"e\0?y\0?J\0?(?:[\w.-]\0?){16,}")
+
+# How the broker names its reasons (x-first-death-reason), for people.
+_DROPPED_BECAUSE: Final = {
+    "expired": "its time was over before anybody took it",
+    "delivery_limit": "returned to the queue too often",
+}
+
+
+class Handler(Protocol):
+    """Answers one command; many are under way at once. Called again with the same command after TryAgain,
+    and after a lost link or process, so it must do a thing once however often it is asked. May be
+    cancelled."""
+
+    async def __call__(self, command: Command, /) -> Answer: ...
+
+
+class _Link:
+    """One channel, from its subscriptions until it is lost, and what is under way on it."""
+
+    def __init__(self, channel: AbstractChannel) -> None:
+        self.channel = channel
+        self.lost = asyncio.Event()
+        self.under_way: set[asyncio.Task[None]] = set()
+        # The client library tells a refused publish by its message_id, so dead letters go out one by one.
+        self.parking = asyncio.Lock()
+
+    async def watch(self) -> None:
+        """Notices a closed channel, and a consumer that the broker cancels (a deleted queue, a lost node),
+        after which an open channel would stay silent for ever."""
+        self.channel.close_callbacks.add(lambda _channel, _error: self.lost.set())
+        underlay = await self.channel.get_underlay_channel()
+        underlay.on_consumer_cancel_callbacks.add(lambda _frame: self.lost.set())
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+
+    async def idle(self) -> None:
+        while self.under_way:
+            await asyncio.wait(self.under_way)
+
+    async def abandon(self) -> None:
+        """Whatever is not acknowledged, the queue hands out again: nobody can be answered over this link."""
+        for task in self.under_way:
+            task.cancel()
+        await asyncio.gather(*self.under_way, return_exceptions=True)
+
+
+class CommandConsumer:
+    """Hands commands to one handler, over a connection of its own, until `stop`.
+
+    - At most `prefetch` commands are under way, in no order of their own.
+    - A command is acknowledged after the broker has confirmed its answer, and its dead letter where it gets
+      one. A process that dies before has it handed out again.
+    - A handler that says TryAgain is asked again, with growing pauses and the message in hand: giving it back
+      would count against the queue's delivery limit.
+    - A lost broker: connects again for ever.
+    """
+
+    def __init__(self, amqp_url: str, *, handler: Handler, prefetch: int) -> None:
+        assert 1 <= prefetch <= 65_535
+        self._amqp_url = amqp_url
+        self._handler = handler
+        self._prefetch = prefetch
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._down = False
+        self.connected = False  # for metrics
+
+    def start(self) -> None:
+        """Returns at once, with or without a broker."""
+        assert self._task is None, "a consumer starts once"
+        self._task = asyncio.create_task(self._run(), name="consumer of commands")
+
+    async def stop(self, *, grace_seconds: float) -> None:
+        """Takes no more commands, finishes those in hand, closes. Past the grace the queue has them back."""
+        self._stopping.set()
+        if self._task is None:
+            return
+        await asyncio.wait({self._task}, timeout=grace_seconds)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pauses = Pauses(first_seconds=0.1, longest_seconds=5.0)
+        while not self._stopping.is_set():
+            connection: AbstractConnection | None = None
+            try:
+                connection = await connect(self._amqp_url, name="croupier commands")
+                with link_errors_as_one():
+                    await self._consume(_Link(await open_channel(connection)), pauses)
+            except LinkLost as error:
+                self._report_down(str(error))
+            except Exception:
+                # A mistake of ours must not end the way in for good.
+                log.exception("commands: the consumer failed, trying again")
+            finally:
+                self.connected = False
+                await close_quietly(connection)
+            await self._sleep(pauses.next_seconds())
+
+    async def _consume(self, link: _Link, pauses: Pauses) -> None:
+        """Subscribes, and works until the link is lost or `stop` is called."""
+        await link.watch()
+        await link.channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
+        await commands.declare(link.channel, timeout_seconds=CONNECT_SECONDS)
+        queues = [
+            await self._subscribe(link, COMMANDS.name, self._serve),
+            await self._subscribe(link, DROPPED.name, self._park_dropped),
+        ]
+        self._report_up()
+        pauses.reset()
+        try:
+            await _either(self._stopping, link.lost)
+            if not link.lost.is_set():
+                await self._finish(link, queues)
+        finally:
+            await link.abandon()
+        if not self._stopping.is_set():
+            raise LinkLost("the channel was closed")
+
+    async def _subscribe(
+        self,
+        link: _Link,
+        name: str,
+        work: Callable[[AbstractIncomingMessage, _Link], Coroutine[Any, Any, None]],
+    ) -> tuple[AbstractQueue, str]:
+        async def take(message: AbstractIncomingMessage) -> None:
+            link.begin(self._guarded(work(message, link), link))
+
+        queue = await link.channel.get_queue(name, ensure=False)
+        return queue, await queue.consume(take, timeout=CONNECT_SECONDS)
+
+    async def _finish(self, link: _Link, queues: list[tuple[AbstractQueue, str]]) -> None:
+        """Takes no more, and waits for what is under way."""
+        with suppress(LinkLost), link_errors_as_one():
+            for queue, tag in queues:
+                await queue.cancel(tag, timeout=CONNECT_SECONDS)
+        await link.idle()
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], link: _Link) -> None:
+        """A command that cannot be concluded ends its link, or it would stay in hand for ever."""
+        try:
+            with link_errors_as_one():
+                await work
+        except LinkLost:
+            link.lost.set()
+        except Exception:
+            log.exception("commands: one could not be concluded")
+            link.lost.set()
+
+    async def _serve(self, message: AbstractIncomingMessage, link: _Link) -> None:
+        if (message.reply_to or "").startswith(OWN_QUEUES):
+            # The sender might not be allowed to write there, and we are.
+            await self._park(message, "reply_to names a queue of Croupier's own", link)
+            await message.ack()
+            return
+        answer = await self._answer(_command(message))
+        if answer is None:
+            return  # stopped: the queue has it back
+        if message.reply_to:
+            await _reply(message, answer, link)
+        if answer.parked_because is not None:
+            await self._park(message, answer.parked_because, link)
+        await message.ack()
+
+    async def _answer(self, command: Command) -> Answer | None:
+        """None when `stop` is called while the handler waits for something that is away."""
+        pauses = Pauses(first_seconds=0.1, longest_seconds=5.0)
+        while True:
+            try:
+                return await self._handler(command)
+            except TryAgain as away:
+                log.warning("commands: waiting: %s", bounded(str(away)))
+            await self._sleep(pauses.next_seconds())
+            if self._stopping.is_set():
+                return None
+
+    async def _park_dropped(self, message: AbstractIncomingMessage, link: _Link) -> None:
+        """What the broker took out of the queue gets its reason in words, and loses its token."""
+        why = str(message.headers.get("x-first-death-reason", ""))
+        await self._park(message, _DROPPED_BECAUSE.get(why, why or "dropped by the broker"), link)
+        await message.ack()
+
+    async def _park(self, message: AbstractIncomingMessage, why: str, link: _Link) -> None:
+        """Returns once the broker has confirmed the dead letter. A crash before the original is acknowledged
+        leaves two of them."""
+        why = without_tokens(why.encode()).decode(errors="replace")
+        log.warning("commands: parked %r: %r", message.message_id, why)
+        letter = Message(
+            parked_body(message.body, message.content_encoding),
+            headers={REASON_HEADER: bounded(why), ROUTING_KEY_HEADER: message.routing_key or ""},
+            content_type=message.content_type,
+            correlation_id=message.correlation_id,
+            delivery_mode=DeliveryMode.PERSISTENT,
+            message_id=message.message_id,
+            type=message.type,
+            app_id=message.app_id,
+        )
+        exchange = await link.channel.get_exchange(DEAD_EXCHANGE, ensure=False)
+        try:
+            async with link.parking:
+                await exchange.publish(letter, COMMANDS.dead_name, mandatory=True)
+        except DeliveryError as error:
+            # The dead queue was deleted, or has no majority. The next link declares it again.
+            raise LinkLost(reason(error)) from None
+
+    def _report_up(self) -> None:
+        if self._down:
+            log.info("commands: the broker is back")
+        self._down = False
+        self.connected = True
+
+    def _report_down(self, why: str) -> None:
+        """Once for each outage: it may last for days."""
+        if not self._down and not self._stopping.is_set():
+            log.warning("commands: no broker, trying again: %s", why)
+            self._down = True
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps, and wakes early on `stop`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+
+def parked_body(body: bytes, content_encoding: str | None) -> bytes:
+    """A body as it may lie about: without session tokens, which its hash still tells apart, and not longer
+    than PARKED_BYTES. One that is compressed could hide a token, so nothing of it is left."""
+    return without_tokens(body[:PARKED_BYTES]) if is_plain(content_encoding) else b""
+
+
+def is_plain(content_encoding: str | None) -> bool:
+    """Whether a body with this content encoding can be read as it is."""
+    return (content_encoding or "").lower() in _PLAIN
+
+
+def without_tokens(text: bytes) -> bytes:
+    """The text with `removed-` and the first 12 digits of its SHA-256 for each session token."""
+    return _TOKEN.sub(_removed, text)
+
+
+def _removed(token: re.Match[bytes]) -> bytes:
+    return b"removed-" + hashlib.sha256(token[0].replace(b"\0", b"")).hexdigest()[:12].encode()
+
+
+def _command(message: AbstractIncomingMessage) -> Command:
+    return Command(
+        routing_key=message.routing_key or "",
+        body=message.body,
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+    )
+
+
+async def _reply(message: AbstractIncomingMessage, answer: Answer, link: _Link) -> None:
+    """Returns once the broker has confirmed the answer, or an asker who is gone. Waits as long as the link
+    lives: a broker that is short of memory takes nothing for a while."""
+    assert message.reply_to is not None, "somebody asks"
+    reply = Message(
+        answer.body,
+        type=answer.type,
+        content_type=answer.content_type,
+        headers=dict(answer.headers),
+        correlation_id=message.correlation_id,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        app_id="croupier",
+    )
+    try:
+        # Not mandatory: the direct reply-to would report itself unroutable each time.
+        await link.channel.default_exchange.publish(reply, message.reply_to, mandatory=False)
+    except DeliveryError as error:
+        # The asker's queue is full. It can ask again, and is told the same.
+        log.warning("commands: an asker's queue refused its answer: %s", reason(error))
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
