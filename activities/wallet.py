@@ -125,7 +125,7 @@ def _reservation(view: RoundView) -> Reservation:
         state=view.state,
         draw=None if view.state.final else _draw(view),
         failure_code=view.failure_code,
-        event_id=view.event_id,
+        event_id=_to_emit(view),
         request_id=view.request_id,
     )
 
@@ -144,4 +144,9 @@ def _draw(view: RoundView) -> DrawReference:
 
 
 def _terminal(view: RoundView) -> Terminal:
-    return Terminal(state=view.state, event_id=view.event_id, failure_code=view.failure_code)
+    return Terminal(state=view.state, event_id=_to_emit(view), failure_code=view.failure_code)
+
+
+def _to_emit(view: RoundView) -> str | None:
+    """The event that the round's own workflow publishes. That of a declined bet is the relay's."""
+    return view.event_id if view.state in (RoundState.SETTLED, RoundState.VOID) else None

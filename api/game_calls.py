@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api.bets import NothingStored, StartUncertain
-from api.models import PlaceBet
+from api.models import PlaceBet, TellEvents
 from api.problems import Problem
 from api.services import Services
 from api.shapes import moment, money, pending_body, round_body
 from contracts import failures
+from contracts.events import TellVerdict
 from contracts.rounds import Bet, RoundKey, RoundState
 from contracts.sessions import SessionClaims
 from contracts.views import RoundView
@@ -21,6 +22,7 @@ from runtime import metrics
 from runtime.services import NoAccount, WalletSilent
 
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
+TELL_AGAIN_AFTER_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,24 @@ async def find_round(round_id: str, claims: SessionClaims, services: Services) -
     if view is None:
         raise Problem("not-found", "The player has no such round.")
     return Reply(200, round_body(view))
+
+
+async def tell_events(body: TellEvents, claims: SessionClaims, services: Services) -> Reply:
+    """Records what the game client tells of itself: all of it, each event once, or nothing."""
+    events = [event.model_dump() for event in body.events]
+    told = await services.game_events.tell(claims, events)
+    if told.verdict is TellVerdict.UNKNOWN:
+        raise Problem("unauthenticated", "The session is not known here.")
+    if told.verdict is TellVerdict.REUSED:
+        raise Problem(failures.ID_REUSED, f"Event {told.event_id} was told before with other contents.")
+    if told.verdict is TellVerdict.TOO_MANY:
+        raise Problem(
+            "too-many-requests",
+            "Nothing was recorded: the session told too many events within a minute. Send these again later.",
+            headers={"Retry-After": str(TELL_AGAIN_AFTER_S)},
+            retry_after=TELL_AGAIN_AFTER_S,
+        )
+    return Reply(202, {"accepted": len(events)})
 
 
 async def _balance(claims: SessionClaims, services: Services) -> dict[str, Any]:

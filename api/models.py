@@ -1,7 +1,8 @@
 """The bodies of requests, checked exactly, and of answers, as OpenAPI describes them."""
 
+import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -48,12 +49,14 @@ Amount = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
 
 def _rfc3339(value: object) -> object:
     """Pydantic alone would take a number for seconds since 1970, and a date for its midnight."""
-    if isinstance(value, str) and _RFC3339.match(value) is None:
+    if isinstance(value, str) and re.fullmatch(_RFC_3339, value) is None:
         raise ValueError("a time as in RFC 3339, such as 2026-11-22T16:56:52Z")
     return value
 
 
-_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
+_RFC_3339: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
 Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 
 
@@ -142,6 +145,60 @@ class PlaceBet(_Request):
     stake: Amount
     mode: Annotated[str, StringConstraints(max_length=64)] = "base"
     choice: dict[str, Any] | None = None
+
+
+def _utc(text: str) -> str:
+    """The moment as events have it. Raises ValueError for one that is in no calendar."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="microseconds")
+    except OverflowError:
+        raise ValueError("a time between the years 1 and 9999") from None
+
+
+def _small(data: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(data, separators=(",", ":"))) > GAME_EVENT_BYTES:
+        raise ValueError(f"at most {GAME_EVENT_BYTES} bytes of JSON")
+    return data
+
+
+GAME_EVENT_BYTES: Final = 4_096
+
+
+class GameEventIn(_Request):
+    """Something that a game client tells of itself. `event_id` is the player's own, for ever; `at` is RFC
+    3339; `data` is at most 4096 bytes of JSON."""
+
+    event_id: CallerId
+    type: Annotated[str, StringConstraints(pattern=r"^[a-z0-9._-]{1,64}$")]
+    at: Annotated[str, StringConstraints(pattern=_RFC_3339), AfterValidator(_utc)]
+    data: Annotated[dict[str, Any], AfterValidator(_small)]
+
+
+class TellEvents(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "events": [
+                        {
+                            "event_id": "e-1001",
+                            "type": "tutorial.finished",
+                            "at": "2026-11-22T16:56:52Z",
+                            "data": {"steps": 4},
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
+    events: Annotated[list[GameEventIn], Field(min_length=1, max_length=50)]
+
+
+class EventsAccepted(BaseModel):
+    """How many events the call told, those among them that were known before."""
+
+    accepted: int
 
 
 class Money(BaseModel):
@@ -241,6 +298,29 @@ class OperatorRoundRecord(OperatorRound):
 class OperatorRoundPage(BaseModel):
     items: list[OperatorRound]
     next_cursor: str | None
+
+
+class CloudEvent(BaseModel):
+    """An event as the broker carries it: CloudEvents 1.0. `data` is as its type's own description says;
+    `sequence` is the player's, without gaps."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str
+    operator: str
+    sequence: int
+    data: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """`next_cursor` is always there: after the last event it is where the next ones will follow."""
+
+    items: list[CloudEvent]
+    next_cursor: str
 
 
 class SessionOpened(BaseModel):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from api.bets import BetDesk
 from games.registry import Registry
 from runtime.interventions import Interventions
-from runtime.services import OperatorKeys, Players, Rounds, Sessions
+from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
 from security.tokens import TokenVerifier
 
 
@@ -20,6 +20,8 @@ class Services:
     players: Players
     rounds: Rounds
     interventions: Interventions
+    feed: EventFeed
+    game_events: GameEvents
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str

@@ -11,20 +11,27 @@ CONTENT_TYPE: Final = "application/cloudevents+json"
 
 ROUND_SETTLED: Final = "round.settled"
 ROUND_VOID: Final = "round.void"
+ROUND_DECLINED: Final = "round.declined"
+ROUND_OPENED: Final = "round.opened"
+SESSION_OPENED: Final = "session.opened"
+SESSION_ENDED: Final = "session.ended"
+WALLET_DEPOSITED: Final = "wallet.deposited"
+WALLET_WITHDRAWN: Final = "wallet.withdrawn"
+GAME_EVENT: Final = "game.event"
 INCIDENT_OPENED: Final = "incident.opened"
 
-# The types that api.md promises to consumers. Nothing else is published.
+# The types that consumers are promised. Nothing else is published.
 EVENT_TYPES: Final = frozenset(
     {
         ROUND_SETTLED,
         ROUND_VOID,
-        "round.declined",
-        "round.opened",
-        "session.opened",
-        "session.ended",
-        "wallet.deposited",
-        "wallet.withdrawn",
-        "game.event",
+        ROUND_DECLINED,
+        ROUND_OPENED,
+        SESSION_OPENED,
+        SESSION_ENDED,
+        WALLET_DEPOSITED,
+        WALLET_WITHDRAWN,
+        GAME_EVENT,
         INCIDENT_OPENED,
     }
 )
@@ -199,31 +206,68 @@ _MONEY: Final = {
     "required": ["amount", "currency"],
     "properties": {"amount": {"type": "integer", "minimum": 0}, "currency": _TEXT},
 }
-_ROUND_PROPERTIES: Final[dict[str, Any]] = {
+_OBJECT: Final = {"type": "object"}
+
+
+def _all_of(properties: dict[str, Any]) -> dict[str, Any]:
+    """An object that has all of these, and may get more in a later release."""
+    return {"type": "object", "required": [*properties], "properties": properties}
+
+
+_PLAYED: Final[dict[str, Any]] = {
     "player_id": _TEXT,
     "session_id": _TEXT,
     "round_id": _TEXT,
-    "game": {"type": "object", "required": ["id", "version"], "properties": {"id": _TEXT, "version": _TEXT}},
+    "game": _all_of({"id": _TEXT, "version": _TEXT}),
     "mode": _TEXT,
     "stake": _MONEY,
-    "win": _MONEY,
+}
+_ROUND: Final[dict[str, Any]] = {**_PLAYED, "win": _MONEY, "balance": _MONEY}
+_FAILED: Final[dict[str, Any]] = {"closed_at": _TIME, "failure": _all_of({"code": _TEXT})}
+_SESSION: Final[dict[str, Any]] = {
+    "player_id": _TEXT,
+    "session_id": _TEXT,
+    "game": _all_of({"id": _TEXT}),
+    "currency": _TEXT,
+}
+_MOVEMENT: Final[dict[str, Any]] = {
+    "player_id": _TEXT,
+    "transaction_id": _TEXT,
+    "amount": _MONEY,
     "balance": _MONEY,
 }
 
-# What `data` of a round's event holds, as JSON Schema; the transaction that closes the round writes it.
+# What `data` of the event of a settled or void round holds, as JSON Schema; the database writes it.
 ROUND_DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
-    ROUND_SETTLED: {
-        "type": "object",
-        "required": [*_ROUND_PROPERTIES, "settled_at"],
-        "properties": {**_ROUND_PROPERTIES, "settled_at": _TIME},
-    },
-    ROUND_VOID: {
-        "type": "object",
-        "required": [*_ROUND_PROPERTIES, "closed_at", "failure"],
-        "properties": {
-            **_ROUND_PROPERTIES,
-            "closed_at": _TIME,
-            "failure": {"type": "object", "required": ["code"], "properties": {"code": _TEXT}},
-        },
-    },
+    ROUND_SETTLED: _all_of({**_ROUND, "settled_at": _TIME}),
+    ROUND_VOID: _all_of({**_ROUND, **_FAILED}),
+}
+
+# The same for each type. `balance` of a declined bet is null where the operator's wallet did not tell it.
+DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
+    **ROUND_DATA_SCHEMA,
+    ROUND_DECLINED: _all_of({**_ROUND, **_FAILED, "balance": {"oneOf": [_MONEY, {"type": "null"}]}}),
+    ROUND_OPENED: _all_of(
+        {
+            **_PLAYED,
+            "choices": {"type": "array", "items": _OBJECT},
+            "decide_by": {"type": ["string", "null"], "format": "date-time"},
+        }
+    ),
+    SESSION_OPENED: _all_of({**_SESSION, "expires_at": _TIME}),
+    SESSION_ENDED: _all_of(_SESSION),
+    WALLET_DEPOSITED: _all_of(_MOVEMENT),
+    WALLET_WITHDRAWN: _all_of(_MOVEMENT),
+    GAME_EVENT: _all_of(
+        {
+            "player_id": _TEXT,
+            "session_id": _TEXT,
+            "game": _all_of({"id": _TEXT}),
+            "event_id": _TEXT,
+            "type": _TEXT,
+            "at": _TIME,
+            "data": _OBJECT,
+        }
+    ),
+    INCIDENT_OPENED: _all_of({"kind": _TEXT, "round_id": {"type": ["string", "null"]}, "detail": _OBJECT}),
 }

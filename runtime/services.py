@@ -1,13 +1,15 @@
 """What the ingress asks of the rest of the program, apart from playing rounds: sessions, players, history."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
 
+from contracts.events import RecordedEvent, Told
 from contracts.movements import StatementEntry, StatementFilter, WithdrawalView
 from contracts.records import RoundRecord
 from contracts.rounds import RoundKey
@@ -18,8 +20,9 @@ from contracts.wallet import WalletVerdict
 from security.api_keys import ApiKeyInvalid, parse_api_key
 from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
-from storage import history, operators, players, rounds, seeds, sessions, statement, timeline
+from storage import game_events, history, operators, players, rounds, seeds, sessions, statement, timeline
 from storage.database import AWAY, Database
+from storage.feed import Feed
 from storage.seeds import NewSeed
 from wallet.directory import WalletDirectory
 
@@ -256,6 +259,36 @@ class Rounds:
     ) -> tuple[list[RoundView], int | None]:
         """At most `limit` rounds that pass the filter, newest first, and where the next page begins."""
         return await history.page(self._database, wanted, before=before, limit=limit)
+
+
+class EventFeed:
+    """An operator's events, oldest first, for whoever asks instead of listening at the broker."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._feed = Feed(pool)
+
+    async def page(
+        self, *, operator_id: str, after: int | None, limit: int
+    ) -> tuple[list[RecordedEvent], int]:
+        """At most `limit` events behind `after`, and where to go on: at the end, the same place again."""
+        return await self._feed.page(operator_id=operator_id, after=after, limit=limit)
+
+
+class GameEvents:
+    """What game clients tell of themselves."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def tell(self, claims: SessionClaims, events: Sequence[dict[str, Any]]) -> Told:
+        """Records {event_id, type, at, data} for the session's player, all or none, each once."""
+        return await game_events.tell(
+            self._pool,
+            operator_id=claims.operator_id,
+            player_key=claims.player_key,
+            session_id=claims.session_id,
+            events=events,
+        )
 
 
 @dataclass(frozen=True, slots=True)

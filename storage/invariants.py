@@ -204,7 +204,7 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
     title="each round has what its state asks for, and nothing else",
     # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
     # had rolled its bet back all the same, or a person voided it. What the wallet did not tell with a
-    # refusal, nobody knows.
+    # refusal, nobody knows. Bets that were declined before their events were recorded have none.
     broken="""
         SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,
                'state ' || state AS detail
@@ -219,10 +219,10 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
                     AND failure_code IN ('rolled-back', 'voided-by-operator')))
                 AND win = 0 AND r.balance IS NOT NULL AND sequence IS NOT NULL
                 AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
-            WHEN 'declined' THEN outcome IS NULL AND win = 0 AND sequence IS NULL
+            WHEN 'declined' THEN outcome IS NULL AND win = 0
                 AND (r.balance IS NOT NULL OR b.round_id IS NOT NULL OR w.operator_id IS NOT NULL)
-                AND event_id IS NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
-                AND seed_id IS NULL
+                AND (sequence IS NULL) = (event_id IS NULL) AND closed_at IS NOT NULL
+                AND failure_code IS NOT NULL AND seed_id IS NULL
             WHEN 'settling' THEN outcome IS NOT NULL AND b.round_id IS NOT NULL
                 AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
             ELSE state IN ('pending', 'awaiting_choice') AND outcome IS NULL AND win = 0
@@ -233,16 +233,55 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
 ONE_EVENT: Final = Invariant(
     code="I4",
     name="one-event",
-    title="a round has an event exactly when it is settled or void",
+    title="a round has one closing event exactly when it is closed; each event of a round is of one there is",
     broken="""
         SELECT format('round %s of player %s', coalesce(r.round_id, o.subject),
                       coalesce(r.player_key, o.player_key)) AS subject,
                CASE WHEN o.event_id IS NULL THEN r.state || ' without an event'
                     ELSE format('event %s belongs to no closed round', o.event_id) END AS detail
-        FROM (SELECT * FROM rounds WHERE state IN ('settled', 'void')) r
-        FULL JOIN (SELECT * FROM outbox WHERE type LIKE 'round.%') o
+        FROM (SELECT * FROM rounds
+              WHERE state IN ('settled', 'void') OR (state = 'declined' AND event_id IS NOT NULL)) r
+        FULL JOIN (SELECT * FROM outbox
+                   WHERE type IN ('round.settled', 'round.void', 'round.declined')) o
             ON o.event_id = r.event_id AND o.player_key = r.player_key AND o.subject = r.round_id
         WHERE r.id IS NULL OR o.id IS NULL
+        UNION ALL
+        SELECT format('round %s of player %s', o.subject, o.player_key),
+               format('event %s belongs to no round', o.event_id)
+        FROM outbox o LEFT JOIN rounds r ON r.player_key = o.player_key AND r.round_id = o.subject
+        WHERE o.type = 'round.opened' AND r.id IS NULL
+    """,
+)
+MOVEMENTS_AGREE: Final = Invariant(
+    code="I4",
+    name="movements-agree",
+    title="each event of a deposit or a withdrawal is of one that was made, once, and says the same",
+    # The other way round it does not hold of movements from before their events were recorded.
+    broken="""
+        SELECT format('event %s of player %s', o.event_id, o.player_key) AS subject,
+               format('%s of transaction %s', o.type, o.data ->> 'transaction_id') AS detail
+        FROM (SELECT *, count(*) OVER (PARTITION BY player_key, data ->> 'transaction_id') AS told
+              FROM outbox WHERE type IN ('wallet.deposited', 'wallet.withdrawn')) o
+        LEFT JOIN transfers t ON t.player_key = o.player_key AND t.reference = o.data ->> 'transaction_id'
+            AND t.kind = CASE o.type WHEN 'wallet.deposited' THEN 'deposit' ELSE 'withdrawal' END
+        WHERE o.told > 1
+           OR (o.data -> 'amount', o.data -> 'balance') IS DISTINCT FROM (
+               jsonb_build_object('amount', t.amount, 'currency', t.currency),
+               jsonb_build_object('amount', t.available_after, 'currency', t.currency))
+    """,
+)
+SESSIONS_AGREE: Final = Invariant(
+    code="I4",
+    name="sessions-agree",
+    title="each event of a session is of one of its player's, recorded once, and an end of one that ended",
+    broken="""
+        SELECT format('event %s of player %s', o.event_id, o.player_key) AS subject,
+               format('%s of session %s', o.type, o.data ->> 'session_id') AS detail
+        FROM (SELECT *, count(*) OVER (PARTITION BY type, data ->> 'session_id') AS told
+              FROM outbox WHERE type IN ('session.opened', 'session.ended')) o
+        LEFT JOIN sessions s ON s.id = o.data ->> 'session_id' AND s.player_key = o.player_key
+        WHERE s.id IS NULL OR o.told > 1 OR s.game_id <> o.game_id
+           OR (o.type = 'session.ended' AND s.ended_at IS NULL)
     """,
 )
 EVENTS_PUBLISHED: Final = Invariant(
@@ -374,7 +413,8 @@ EVENTS_AGREE: Final = Invariant(
            OR (o.data -> 'stake', o.data -> 'win', o.data -> 'balance') IS DISTINCT FROM (
                jsonb_build_object('amount', r.stake, 'currency', r.currency),
                jsonb_build_object('amount', r.win, 'currency', r.currency),
-               jsonb_build_object('amount', r.balance, 'currency', r.currency))
+               CASE WHEN r.balance IS NULL THEN 'null'::jsonb
+                    ELSE jsonb_build_object('amount', r.balance, 'currency', r.currency) END)
     """,
 )
 ROWS_BELONG_TOGETHER: Final = Invariant(
@@ -443,6 +483,8 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     WALLET_BETS_ARE_RESOLVED,
     ROUNDS_ARE_COMPLETE,
     ONE_EVENT,
+    MOVEMENTS_AGREE,
+    SESSIONS_AGREE,
     EVENTS_PUBLISHED,
     EVENTS_APPLIED,
     NO_INVENTED_EVENT,
@@ -479,7 +521,8 @@ UNDER_WAY: Final = """
                             WHERE r.player_key = b.player_key AND r.round_id = b.round_id))
         + (SELECT count(*) FROM outbox WHERE published_at IS NULL
             AND (player_key = ANY($1) OR occurred_at < $2))
-        + (SELECT count(*) FROM outbox o WHERE o.player_key = ANY($1) AND NOT EXISTS (
+        + (SELECT count(*) FROM outbox o
+           WHERE o.player_key = ANY($1) AND o.type IN ('round.settled', 'round.void') AND NOT EXISTS (
             SELECT FROM inbox i WHERE i.consumer = 'statistics' AND i.event_id = o.event_id))
 """
 PLAYER_KEYS: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = ANY($2)"

@@ -14,9 +14,10 @@ _COLUMNS = (
     "event_id, type, operator_id, game_id, subject, sequence, data::text AS data, occurred_at, published_at"
 )
 FIND: Final = f"SELECT {_COLUMNS} FROM outbox WHERE event_id = $1"  # noqa: S608 - a constant above
-# Rows younger than the pause belong to rounds that are still emitting by themselves.
+# Rounds publish their own ends: those younger than the pause are still at it. All else waits for nobody.
 WAITING: Final = (
-    f"SELECT {_COLUMNS} FROM outbox WHERE published_at IS NULL AND occurred_at < $1 ORDER BY id LIMIT $2"  # noqa: S608
+    f"SELECT {_COLUMNS} FROM outbox WHERE published_at IS NULL "  # noqa: S608
+    "AND (occurred_at < $1 OR type NOT IN ('round.settled', 'round.void')) ORDER BY id LIMIT $2"
 )
 MARK: Final = (
     "UPDATE outbox SET published_at = clock_timestamp() WHERE event_id = ANY($1) AND published_at IS NULL"
@@ -35,7 +36,8 @@ async def find(pool: asyncpg.Pool, event_id: str) -> tuple[RecordedEvent, bool] 
 
 
 async def waiting(pool: asyncpg.Pool, *, older_than_s: float, limit: int) -> Sequence[RecordedEvent]:
-    """At most `limit` unpublished events that are older than `older_than_s` seconds, oldest first."""
+    """At most `limit` unpublished events, oldest first; of those that rounds publish by themselves, the ones
+    that are older than `older_than_s` seconds."""
     rows = await pool.fetch(WAITING, datetime.now(UTC) - timedelta(seconds=older_than_s), limit)
     return [recorded_event(row) for row in rows]
 

@@ -26,25 +26,14 @@ ENSURE_ACCOUNT: Final = """
     )
     SELECT id FROM made UNION ALL SELECT id FROM accounts WHERE player_key = $2 AND currency = $3 LIMIT 1
 """
-OPEN: Final = """
-    WITH seed AS (
-        INSERT INTO seeds (id, player_key, sealed_server_seed, server_seed_hash, client_seed)
-        VALUES ($8, $3, $9, $10, $11) RETURNING id
-    )
-    INSERT INTO sessions
-        (id, operator_id, player_key, account_id, game_id, currency, mode, seed_id, expires_at)
-    SELECT $1, $2, $3, $4, $5, $6, $7, seed.id, $12 FROM seed
-"""
+OPEN: Final = "SELECT open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 FIND: Final = """
     SELECT s.id AS session_id, s.operator_id, p.player_id, s.player_key, s.account_id, s.game_id, s.currency,
            s.mode, d.server_seed_hash, d.client_seed, d.next_nonce, s.expires_at, s.ended_at
     FROM sessions s JOIN players p ON p.id = s.player_key JOIN seeds d ON d.id = s.seed_id
     WHERE s.id = $1 AND s.operator_id = $2
 """
-END: Final = """
-    UPDATE sessions SET ended_at = coalesce(ended_at, clock_timestamp())
-    WHERE id = $1 AND operator_id = $2 RETURNING id
-"""
+END: Final = "SELECT end_session($1, $2)"
 OPEN_ROUND: Final = """
     SELECT round_id FROM rounds
     WHERE player_key = $1 AND game_id = $2 AND state IN ('pending', 'awaiting_choice', 'settling')
@@ -76,7 +65,7 @@ async def _ensured(pool: asyncpg.Pool, statement: str, *arguments: object) -> in
 async def open_session(
     pool: asyncpg.Pool, session: SessionView, *, seed_id: str, sealed_server_seed: str
 ) -> None:
-    """Stores a new session with its first seed pair."""
+    """Stores a new session with its first seed pair, and records that it was opened."""
     await pool.execute(
         OPEN,
         session.session_id,
@@ -100,8 +89,9 @@ async def find_session(pool: asyncpg.Pool, *, session_id: str, operator_id: str)
 
 
 async def end_session(pool: asyncpg.Pool, *, session_id: str, operator_id: str) -> bool:
-    """Whether there is such a session; ending it twice changes nothing."""
-    return await pool.fetchval(END, session_id, operator_id) is not None
+    """Whether there is such a session. The first end is recorded; ending it twice changes nothing."""
+    found: bool = await pool.fetchval(END, session_id, operator_id)
+    return found
 
 
 async def open_round(pool: asyncpg.Pool, *, player_key: int, game_id: str) -> str | None:

@@ -1,13 +1,15 @@
-"""The sweeper: publishes recorded events that no workflow got to the broker, and says how many wait, and how
+"""The relay: publishes recorded events that no workflow brings to the broker, and says how many wait, and how
 many rounds wait for their operator's wallet.
 
-A workflow emits its own event without end, so this is the second net: for a round whose workflow is gone
-(terminated by hand, lost with an older copy of Temporal's data).
+A round's workflow emits its own event without end, so for these the relay is the second net: for a round
+whose workflow is gone (terminated by hand, lost with an older copy of Temporal's data). Of everything else,
+such as deposits and sessions, the relay is the publisher.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
@@ -15,6 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from contracts.events import RecordedEvent
 from events.broker import reason
+from events.catalogue import ROUND_SETTLED, ROUND_VOID, EventInvalid
 from events.publisher import BrokerUnavailable, Publisher, PublishUncertain, Unroutable
 from runtime.resources import open_resources
 from runtime.settings import Settings
@@ -23,15 +26,25 @@ from storage.database import AWAY
 from storage.settling import settling
 from workers.lifecycle import run, serve_metrics
 
-# Younger events belong to rounds that are still emitting by themselves.
+# Younger events of these types belong to rounds that are still emitting by themselves.
+OF_WORKFLOWS: Final = frozenset({ROUND_SETTLED, ROUND_VOID})
 OLDER_THAN_S: Final = 10.0
-PAUSE_S: Final = 5.0
+PAUSE_S: Final = 0.5
+# After a sweep that could not publish all, and between two looks at what waits.
+LONG_PAUSE_S: Final = 5.0
 BATCH: Final = 100
+BATCHES: Final = 50  # of one sweep, so that a flood of events does not keep the gauges from being set
 PUBLISH_LIMIT_S: Final = 5.0
 
 OUTBOX_WAITING: Final = Gauge("croupier_outbox_waiting", "Events that wait for the broker.")
 OUTBOX_AGE_SECONDS: Final = Gauge("croupier_outbox_age_seconds", "Age of the oldest waiting event.")
-EVENTS_SWEPT: Final = Counter("croupier_events_swept_total", "Events the sweeper had to publish.")
+EVENTS_RELAYED: Final = Counter(
+    "croupier_events_relayed_total", "Events that the relay published, as it should."
+)
+EVENTS_SWEPT: Final = Counter("croupier_events_swept_total", "Events that no workflow had.")
+EVENTS_UNWANTED: Final = Counter(
+    "croupier_events_unwanted_total", "Events that no queue wanted. They are in the feed.", ["type"]
+)
 ROUNDS_SETTLING: Final = Gauge(
     "croupier_rounds_settling",
     "Rounds whose win or rollback their operator's wallet has not taken.",
@@ -49,24 +62,47 @@ async def relay(settings: Settings, stop: asyncio.Event) -> None:
     """Sweeps until `stop`."""
     async with open_resources(settings, connections=2) as resources:
         serve_metrics(settings)
+        clock = asyncio.get_running_loop().time
+        look_at = clock()
         while not stop.is_set():
+            pause_s = LONG_PAUSE_S
             try:
-                await sweep(resources.database.pool, resources.publisher)
+                swept = await sweep(resources.database.pool, resources.publisher)
+                if clock() >= look_at:
+                    await look(resources.database.pool)
+                    look_at = clock() + LONG_PAUSE_S
+                pause_s = PAUSE_S if swept.all_confirmed else LONG_PAUSE_S
             except AWAY as error:
                 log.warning("the sweep failed and is repeated: %s", reason(error))
-            await _pause(stop)
+            await _pause(stop, pause_s)
 
 
-async def sweep(pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float = OLDER_THAN_S) -> int:
-    """Publishes what waits, oldest first, batch by batch; returns how many the broker confirmed."""
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How many events were done with, and whether those were all that were tried."""
+
+    confirmed: int
+    all_confirmed: bool
+
+
+async def sweep(pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float = OLDER_THAN_S) -> Swept:
+    """Publishes what waits, oldest first, batch by batch; of the events of workflows those that are older."""
     swept = 0
-    while events := await outbox.waiting(pool, older_than_s=older_than_s, limit=BATCH):
+    for _ in range(BATCHES):
+        events = await outbox.waiting(pool, older_than_s=older_than_s, limit=BATCH)
+        if not events:
+            break
         confirmed = await _publish_all(publisher, events)
-        await outbox.mark_published(pool, confirmed)
+        await outbox.mark_published(pool, [event.event_id for event in confirmed])
         swept += len(confirmed)
-        EVENTS_SWEPT.inc(len(confirmed))
+        _count(confirmed)
         if len(confirmed) < len(events):
-            break  # the broker is not well: the next sweep tries again
+            return Swept(swept, all_confirmed=False)  # the broker is not well: the next sweep tries again
+    return Swept(swept, all_confirmed=True)
+
+
+async def look(pool: asyncpg.Pool) -> None:
+    """Sets the gauges of what waits."""
     backlog = await outbox.backlog(pool)
     OUTBOX_WAITING.set(backlog.waiting)
     OUTBOX_AGE_SECONDS.set(backlog.age_s)
@@ -74,29 +110,42 @@ async def sweep(pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float
         ROUNDS_SETTLING.labels(call.value).set(found.rounds)
         SETTLING_AGE_SECONDS.labels(call.value).set(found.age_s)
     LAST_SWEEP.set_to_current_time()
-    if swept:
-        log.warning("published %d events that no workflow had", swept)
-    return swept
 
 
-async def _publish_all(publisher: Publisher, events: Sequence[RecordedEvent]) -> list[str]:
-    """The ids of those that were confirmed. Confirms pipeline, so all are sent at once."""
-    outcomes = await asyncio.gather(*(_publish(publisher, event) for event in events))
-    return [event.event_id for event, confirmed in zip(events, outcomes, strict=True) if confirmed]
+def _count(confirmed: Sequence[RecordedEvent]) -> None:
+    late = sum(event.type in OF_WORKFLOWS for event in confirmed)
+    EVENTS_RELAYED.inc(len(confirmed) - late)
+    EVENTS_SWEPT.inc(late)
+    if late:
+        log.warning("published %d events that no workflow had", late)
 
 
-async def _publish(publisher: Publisher, event: RecordedEvent) -> bool:
+async def _publish_all(publisher: Publisher, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
+    """Those that are done with. Confirms pipeline, so all are sent at once."""
+    problems = await asyncio.gather(*(_problem(publisher, event) for event in events))
+    failed = [problem for problem in problems if problem is not None]
+    if failed:
+        log.warning("%d of %d events were not confirmed, the first: %s", len(failed), len(events), failed[0])
+    return [event for event, problem in zip(events, problems, strict=True) if problem is None]
+
+
+async def _problem(publisher: Publisher, event: RecordedEvent) -> str | None:
+    """Publishes the event; why it is not done with, or None. The end of a round always has a taker, the
+    statistics. Of all else, what no queue wants is nobody's: it has been offered, and it is in the feed."""
     try:
         await publisher.publish(event, timeout_seconds=PUBLISH_LIMIT_S)
-    except (BrokerUnavailable, PublishUncertain, Unroutable) as error:
-        log.warning("event %s was not confirmed: %s", event.event_id, reason(error))
-        return False
-    return True
+    except Unroutable as error:
+        if event.type in OF_WORKFLOWS:
+            return f"event {event.event_id}: {reason(error)}"
+        EVENTS_UNWANTED.labels(event.type).inc()
+    except (BrokerUnavailable, PublishUncertain, EventInvalid) as error:
+        return f"event {event.event_id}: {reason(error)}"
+    return None
 
 
-async def _pause(stop: asyncio.Event) -> None:
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
     try:
-        async with asyncio.timeout(PAUSE_S):
+        async with asyncio.timeout(seconds):
             await stop.wait()
     except TimeoutError:
         pass

@@ -23,7 +23,7 @@ from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
-from runtime.services import OperatorKeys, Players, Rounds, Sessions
+from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
 from runtime.settings import Settings, SettingsError
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
@@ -177,6 +177,8 @@ def _services(
         players=Players(pool, operators),
         rounds=rounds,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
+        feed=EventFeed(pool),
+        game_events=GameEvents(pool),
         operator_keys=OperatorKeys(pool),
         tokens=TokenVerifier(resources.keyring, time.time),
         game_client_url=settings.game_client_url or f"{base_url}/play",

@@ -53,17 +53,10 @@ CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS 
         'round_id', r.round_id, 'player_id', r.player_id, 'session_id', r.session_id,
         'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
         'stake', money_json(r.stake, r.currency), 'win', money_json(r.win, r.currency),
-        'balance', money_json(r.balance, r.currency),
+        -- Unknown where the operator's wallet declined and did not tell it.
+        'balance', CASE WHEN r.balance IS NOT NULL THEN money_json(r.balance, r.currency) END,
         CASE r.state WHEN 'settled' THEN 'settled_at' ELSE 'closed_at' END,
         to_char(r.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
         || CASE WHEN r.failure_code IS NULL THEN '{}'::jsonb
                 ELSE jsonb_build_object('failure', jsonb_build_object('code', r.failure_code)) END
-$$;
-
--- Puts a closed round's event into the outbox, in the transaction that closed it. Returns the event's data.
-CREATE FUNCTION record_event(r rounds) RETURNS text LANGUAGE sql AS $$
-    INSERT INTO outbox (event_id, type, operator_id, player_key, game_id, subject, sequence, data, occurred_at)
-    VALUES (r.event_id, 'round.' || r.state, r.operator_id, r.player_key, r.game_id, r.round_id, r.sequence,
-            round_event_data(r), r.closed_at)
-    RETURNING data::text
 $$;

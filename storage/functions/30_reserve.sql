@@ -16,6 +16,7 @@ DECLARE
     v_open_round text;
     v_refusal text;
     v_nonce bigint;
+    v_sequence bigint;
 BEGIN
     SELECT blocked INTO STRICT v_blocked FROM players
     WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
@@ -54,11 +55,14 @@ BEGIN
         UPDATE accounts SET held = held + p_stake WHERE id = p_account_id;
         UPDATE seeds SET next_nonce = next_nonce + 1 WHERE id = v_session.seed_id
         RETURNING next_nonce - 1 INTO STRICT v_nonce;
+    ELSE
+        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO v_sequence;
     END IF;
 
     INSERT INTO rounds (
         operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
-        mode, stake, choice, request_id, seed_id, nonce, state, balance, failure_code, failure_detail, closed_at)
+        mode, stake, choice, request_id, seed_id, nonce, state, balance, failure_code, failure_detail, closed_at,
+        sequence, event_id)
     VALUES (
         p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
         p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id,
@@ -66,6 +70,10 @@ BEGIN
         CASE WHEN v_refusal IS NULL THEN 'pending' ELSE 'declined' END,
         CASE WHEN v_refusal IS NOT NULL THEN v_available END, v_refusal,
         CASE WHEN v_refusal = 'round-open' THEN v_open_round END,
-        CASE WHEN v_refusal IS NOT NULL THEN clock_timestamp() END);
+        CASE WHEN v_refusal IS NOT NULL THEN clock_timestamp() END,
+        v_sequence, CASE WHEN v_sequence IS NOT NULL THEN gen_random_uuid() END);
+    IF v_refusal IS NOT NULL THEN
+        PERFORM record_event(r) FROM rounds r WHERE r.player_key = p_player_key AND r.round_id = p_round_id;
+    END IF;
     RETURN QUERY SELECT * FROM round_view v WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
 END $$;

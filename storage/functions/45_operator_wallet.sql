@@ -87,20 +87,29 @@ BEGIN
     RETURN v_account;
 END $$;
 
--- The row of a round whose bet was refused, by us or by the wallet. The balance is null where nobody told it.
+-- The row and the event of a round whose bet was refused, by us or by the wallet. The balance is null where nobody
+-- told it.
 CREATE FUNCTION store_declined_wallet_bet(
     p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
     p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
     p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text, p_balance bigint
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    r rounds;
+    v_sequence bigint;
+BEGIN
+    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO v_sequence;
     INSERT INTO rounds (
         operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
-        mode, stake, choice, request_id, state, balance, failure_code, failure_detail, closed_at)
+        mode, stake, choice, request_id, state, balance, failure_code, failure_detail, closed_at, sequence,
+        event_id)
     VALUES (
         p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
         p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, 'declined', p_balance,
-        p_failure_code, p_failure_detail, clock_timestamp())
-$$;
+        p_failure_code, p_failure_detail, clock_timestamp(), v_sequence, gen_random_uuid())
+    RETURNING * INTO r;
+    PERFORM record_event(r);
+END $$;
 
 -- Before the wallet is asked for a stake. `verdict` is `stands` (with the round: it exists, or was refused here),
 -- `ask` (the wallet may be asked), or `releasing` (the round is on its way to void: do not ask).

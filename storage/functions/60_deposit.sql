@@ -35,5 +35,9 @@ BEGIN
     RETURNING balance - held INTO STRICT v_available;
     PERFORM post_transfer(p_player_key, 'deposit', p_transaction_id, v_cash, p_account_id, p_amount, p_currency,
                           v_available);
+    PERFORM record_player_event(
+        p_player_key, 'wallet.deposited', '', NULL,
+        jsonb_build_object('transaction_id', p_transaction_id, 'amount', money_json(p_amount, p_currency),
+                           'balance', money_json(v_available, p_currency)));
     RETURN QUERY SELECT 'deposited'::text, v_available;
 END $$;

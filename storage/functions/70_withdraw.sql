@@ -43,5 +43,9 @@ BEGIN
     RETURNING balance - held INTO STRICT v_available;
     PERFORM post_transfer(p_player_key, 'withdrawal', p_transaction_id, v_account, v_cash, p_amount, p_currency,
                           v_available);
+    PERFORM record_player_event(
+        p_player_key, 'wallet.withdrawn', '', NULL,
+        jsonb_build_object('transaction_id', p_transaction_id, 'amount', money_json(p_amount, p_currency),
+                           'balance', money_json(v_available, p_currency)));
     RETURN QUERY SELECT 'withdrawn'::text, v_available;
 END $$;

@@ -26,10 +26,6 @@ BEGIN
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO croupier_app', current_schema());
         GRANT INSERT (operator_id, player_id), UPDATE (blocked) ON players TO croupier_app;
         GRANT INSERT (operator_id, kind, player_key, currency, balance) ON accounts TO croupier_app;
-        GRANT INSERT (id, operator_id, player_key, account_id, game_id, currency, mode, seed_id, expires_at),
-            UPDATE (ended_at) ON sessions TO croupier_app;
-        GRANT INSERT (id, player_key, sealed_server_seed, server_seed_hash, client_seed) ON seeds
-            TO croupier_app;
         GRANT UPDATE (published_at) ON outbox TO croupier_app;
         GRANT INSERT ON inbox TO croupier_app;
         GRANT INSERT, UPDATE ON game_statistics TO croupier_app;

@@ -29,7 +29,7 @@ async def test_a_dice_round_settles_and_adds_up(player: Player) -> None:
     assert round_["balance"] == {"amount": 10_000 - 200 + win, "currency": "EUR"}
     assert await player.balance() == 9_800 + win
     assert (round_["sequence"], round_["failure"], round_["choices"], round_["decide_by"]) == (
-        1,
+        3,  # after the session and the deposit
         None,
         [],
         None,
@@ -48,7 +48,7 @@ async def test_a_slot_round_settles_and_adds_up(operator: Operator) -> None:
 
 async def test_sequences_and_balances_follow_each_other_without_a_gap(player: Player) -> None:
     balance = 10_000
-    for expected in range(1, 11):
+    for expected in range(3, 13):
         round_ = await player.played()
         balance += round_["win"]["amount"] - 100
         assert (round_["sequence"], round_["balance"]["amount"]) == (expected, balance)
@@ -184,7 +184,9 @@ async def test_fifty_different_bets_at_once_play_one_after_another_or_name_the_o
     assert settled
     assert all(p["open_round"] in ids - {p["round_id"]} for p in refused)
     assert {r["round_id"] for r in settled} | {p["round_id"] for p in refused} == ids
-    assert sorted(r["sequence"] for r in settled) == list(range(1, len(settled) + 1))
+    # The session and the deposit came first, and each refusal is told too.
+    sequences = [r["sequence"] for r in await player.history()]
+    assert sorted(sequences) == list(range(3, 3 + len(ids)))
     assert await player.balance() == 10_000 + sum(r["win"]["amount"] - 100 for r in settled)
     states = Counter(r["state"] for r in await player.history())
     assert states == Counter(settled=len(settled), declined=len(refused))
@@ -232,9 +234,10 @@ async def test_more_than_the_balance_is_declined_with_the_true_balance(operator:
     assert _same(again, first)
     declined = (await player.call("GET", f"/rounds/{wager['round_id']}")).json()
     assert (declined["state"], declined["failure"]) == ("declined", {"code": "insufficient-funds"})
-    assert (declined["win"]["amount"], declined["settled_at"], declined["sequence"]) == (0, None, None)
+    assert (declined["win"]["amount"], declined["settled_at"], declined["sequence"]) == (0, None, 3)
     after = dict(await operator.books())
-    assert {name for name in books if books[name] != after[name]} == {"rounds"}, "no money moved"
+    changed = {name for name in books if books[name] != after[name]}
+    assert changed == {"rounds", "events", "sequences"}, "no money moved, and it is told"
 
     assert (await player.bet(stake=100)).status_code == 201, "the session is not wedged"
 

@@ -107,7 +107,8 @@ async def test_an_ended_session_refuses_bets_and_still_reads(operator: Operator,
     checked_problem(await player.bet(round_id := uuid4().hex), 401, "session-expired")
     await _reads_on(player, played, refused=round_id)
     after = dict(await operator.books())
-    assert {name for name in books if books[name] != after[name]} == {"ended", "rounds"}, "no money moved"
+    changed = {name for name in books if books[name] != after[name]}
+    assert changed == {"ended", "rounds", "events", "sequences"}, "no money moved, and all is told"
     checked_problem(await player.call("GET", "/session"), 401, "session-expired")
 
 

@@ -154,7 +154,9 @@ CORRUPTIONS: Final = (
     Corruption(
         "rounds-are-complete",
         "a state that nobody knows",
-        "UPDATE rounds SET state = 'lost' WHERE round_id = 'declined'",
+        f"""UPDATE rounds SET state = 'lost', sequence = NULL, event_id = NULL WHERE round_id = 'poor';
+            DELETE FROM outbox WHERE player_key = {BOB} AND type = 'round.declined';
+            UPDATE players SET sequence = sequence - 1 WHERE id = {BOB}""",
     ),
     Corruption(
         "one-event",
@@ -172,6 +174,33 @@ CORRUPTIONS: Final = (
             UPDATE game_statistics SET voids = voids - 1;
             DELETE FROM outbox WHERE event_id = {VOID_EVENT};
             UPDATE players SET sequence = sequence - 1 WHERE id = {ALICE}""",
+    ),
+    Corruption(
+        "one-event",
+        "a choice in a round that is not there",
+        f"UPDATE outbox SET type = 'round.opened' WHERE player_key = {ALICE} AND type = 'session.opened'",
+    ),
+    Corruption(
+        "movements-agree",
+        "an event of another amount",
+        f"""UPDATE outbox SET data = jsonb_set(data, '{{amount,amount}}', '1')
+            WHERE player_key = {ALICE} AND type = 'wallet.deposited'""",
+    ),
+    Corruption(
+        "movements-agree",
+        "an event of a withdrawal that nobody made",
+        f"UPDATE outbox SET type = 'wallet.withdrawn' WHERE player_key = {BOB} AND type = 'wallet.deposited'",
+    ),
+    Corruption(
+        "sessions-agree",
+        "an end of a session that goes on",
+        f"UPDATE outbox SET type = 'session.ended' WHERE player_key = {ALICE} AND type = 'session.opened'",
+    ),
+    Corruption(
+        "sessions-agree",
+        "a session of another player's",
+        f"""UPDATE outbox SET data = jsonb_set(data, '{{session_id}}', '"session-bob"')
+            WHERE player_key = {ALICE} AND type = 'session.opened'""",
     ),
     Corruption(
         "events-published",
@@ -244,7 +273,7 @@ CORRUPTIONS: Final = (
         "rows-belong-together",
         "a round of another player's session",
         f"""UPDATE rounds SET session_id = (SELECT id FROM sessions WHERE player_key = {BOB})
-            WHERE round_id = 'declined'""",
+            WHERE round_id = 'open'""",
     ),
     Corruption(
         "rows-belong-together",
@@ -334,7 +363,7 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _populate(pool: asyncpg.Pool) -> None:
     """Alice has a round of each kind, in our ledger and at a wallet, the void one of ours last among those
-    with an event; Bob has a lost one."""
+    with an event; Bob has a lost one, and a declined one last."""
     await operators.ensure_operator(pool, operator_id=OPERATOR, name="Casino")
     await operators.ensure_operator(pool, operator_id="other", name="Other")
     digest = hashlib.sha256(b"a key").hexdigest()
@@ -348,9 +377,10 @@ async def _populate(pool: asyncpg.Pool) -> None:
         await _settled(pool, _named(bob, "lost"), win=0),
     ]
     closed += await _at_a_wallet(pool, alice)
+    await rounds.reserve(pool, replace(_named(bob, "poor"), stake=10**9))
+    await rounds.reserve(pool, replace(_named(alice, "declined"), stake=10**9))
     await rounds.reserve(pool, _named(alice, "void"))
     closed.append(await rounds.release(pool, _named(alice, "void"), "resolve-failed", "a test"))
-    await rounds.reserve(pool, replace(_named(alice, "declined"), stake=10**9))
     await rounds.reserve(pool, _named(alice, "open"))
     await outbox.mark_published(pool, [view.event_id for view in closed if view.event_id])
     await statistics.apply(pool, [_fact(view) for view in closed])

@@ -32,7 +32,7 @@ async def test_a_settled_round_moves_stake_and_win(database: Database) -> None:
         RoundState.SETTLED,
         250,
         1_150,
-        1,
+        3,  # after the session and the deposit
     )
     assert await seat.money() == (1_150, 0)
     assert [(t["kind"], t["amount"]) for t in await seat.transfers()] == [

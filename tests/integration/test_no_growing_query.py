@@ -19,6 +19,7 @@ from contracts.movements import StatementFilter
 from contracts.rounds import Bet, RoundState
 from contracts.views import RoundFilter
 from storage import (
+    feed,
     history,
     incidents,
     interventions,
@@ -78,6 +79,7 @@ class House:
     position: int  # the same of the player's transfers
     moment: datetime  # and when that transfer was made
     event_id: str  # of that round
+    place: int  # of an event in the middle of the operator's
 
     @property
     def database(self) -> Database:
@@ -103,6 +105,10 @@ class House:
             Counter({row["relation"]: row["scans"] for row in scans}),
         )
 
+
+MIDDLE_EVENT: Final = """
+    SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM outbox WHERE operator_id = $1
+"""
 
 Operation = Callable[[House], Awaitable[object]]
 
@@ -162,6 +168,7 @@ async def _with_a_player(database: Database) -> House:
         position=entry["position"],
         moment=entry["created_at"],
         event_id=str(won["event_id"]),
+        place=await database.pool.fetchval(MIDDLE_EVENT, OPERATOR),
     )
 
 
@@ -298,6 +305,25 @@ async def find_event(house: House) -> None:
     assert await outbox.find(house.database.pool, house.event_id) is not None
 
 
+async def event_feed_from_the_first(house: House) -> None:
+    await _feed(house, after=None)
+
+
+async def event_feed_in_the_middle(house: House) -> None:
+    await _feed(house, after=house.place)
+
+
+async def event_feed_at_its_end(house: House) -> None:
+    reader = feed.Feed(house.database.pool)
+    end = await reader.end()
+    assert await reader.page(operator_id=OPERATOR, after=end, limit=PAGE) == ([], end)
+
+
+async def _feed(house: House, *, after: int | None) -> None:
+    events, _ = await feed.Feed(house.database.pool).page(operator_id=OPERATOR, after=after, limit=PAGE)
+    assert len(events) == PAGE
+
+
 async def sweep(house: House) -> None:
     """What the relay reads when one event waits, and marks."""
     await settled_round(house)
@@ -368,6 +394,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     decision_about_a_round,
     *(balance, deposit, withdrawal, session, new_session),
     *(statement_first_page, statement_page_in_the_middle, statement_of_a_moment, statement_of_a_quiet_wallet),
+    *(event_feed_from_the_first, event_feed_in_the_middle, event_feed_at_its_end),
     *(find_event, sweep, rounds_that_are_settling, statistics_write),
     *(reconciliation_of_open_rounds, reconciliation_of_events, reconciliation_with_wallets),
 )
@@ -388,6 +415,7 @@ STATEMENTS: Final = {
     f"{module.__name__}.{name}": value
     for module in (
         *(
+            feed,
             incidents,
             interventions,
             operators,

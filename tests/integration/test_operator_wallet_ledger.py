@@ -155,7 +155,7 @@ async def test_a_settled_round_collects_the_stake_and_pays_the_win(seat: WalletS
         RoundState.SETTLED,
         250,
         1_150,
-        1,
+        2,  # after the session
     )
     assert settled.event is not None
     assert await seat.seat.money() == (0, 0)
@@ -484,7 +484,7 @@ async def test_the_bets_of_several_players_and_one_round_id_do_not_meet(seat: Wa
     for own in (seat, other):
         await own.pending(own.bet("same"))
         await own.record(own.bet("same"))
-        assert (await own.close(own.bet("same"))).view.sequence == 1
+        assert (await own.close(own.bet("same"))).view.sequence == 2  # after the session
 
 
 # What is written stays

@@ -18,7 +18,7 @@ from storage.database import Database
 from storage.statistics import RoundFact
 from tests.support.conditions import until
 from tests.support.ledger import OUTCOME, Seat, take_seat
-from workers.relay import ROUNDS_SETTLING, SETTLING_AGE_SECONDS, sweep
+from workers.relay import ROUNDS_SETTLING, SETTLING_AGE_SECONDS, look, sweep
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ async def test_the_sweeper_publishes_what_no_workflow_did(database: Database, pu
     assert not any([await _published(database, event_id) for event_id in event_ids])
 
     async def swept() -> bool:
-        return await sweep(database.pool, publisher, older_than_s=0) >= 3
+        return (await sweep(database.pool, publisher, older_than_s=0)).all_confirmed
 
     await until(swept)
     assert all([await _published(database, event_id) for event_id in event_ids])
-    assert await sweep(database.pool, publisher, older_than_s=0) == 0
+    assert (await sweep(database.pool, publisher, older_than_s=0)).confirmed == 0
 
 
 async def _emitted(steps: EventSteps, database: Database, event_id: str) -> None:
@@ -117,13 +117,11 @@ async def test_the_sweeper_leaves_rounds_that_are_still_emitting_alone(
     assert not await _published(database, event_id)
 
 
-async def test_the_sweeper_counts_the_rounds_that_wait_for_their_wallet(
-    database: Database, publisher: Publisher
-) -> None:
+async def test_the_relay_counts_the_rounds_that_wait_for_their_wallet(database: Database) -> None:
     """A win and a rollback that are not taken; not a bet that is only being asked for, nor what has ended."""
 
     async def counted() -> dict[str, float]:
-        await sweep(database.pool, publisher, older_than_s=3_600)
+        await look(database.pool)
         return {call: ROUNDS_SETTLING.labels(call)._value.get() for call in ("win", "rollback")}
 
     def age_s(call: str) -> float:
@@ -161,7 +159,7 @@ async def test_the_sweeper_marks_nothing_that_the_broker_did_not_confirm(databas
     event_id = await _settled(seat)
     nowhere = Publisher("amqp://guest:guest@127.0.0.1:9/", Signer(Keyring.generate().events))
     nowhere.start()
-    assert await sweep(database.pool, nowhere, older_than_s=0) == 0
+    assert (await sweep(database.pool, nowhere, older_than_s=0)).confirmed == 0
     await nowhere.close()
     assert not await _published(database, event_id)
 

@@ -20,7 +20,7 @@ from tests.conftest import Services
 from tests.support.ledger import OUTCOME, Seat, take_seat
 
 RECORDS: Final = (
-    *("transfers", "postings", "rounds", "outbox"),
+    *("transfers", "postings", "rounds", "outbox", "game_events"),
     *("accounts", "players", "seeds", "sessions", "operators", "api_keys"),
 )
 
@@ -154,10 +154,14 @@ async def test_the_role_can_neither_remove_nor_redefine(
         "UPDATE seeds SET next_nonce = 0",
         "UPDATE seeds SET sealed_server_seed = ''",
         "UPDATE sessions SET account_id = 1",
+        "UPDATE sessions SET ended_at = NULL",
         "UPDATE outbox SET data = '{}'",
         "UPDATE operators SET name = ''",
         "UPDATE api_keys SET revoked_at = NULL",
         "INSERT INTO outbox (type) VALUES ('round.settled')",
+        "INSERT INTO game_events (event_id) VALUES ('mine')",
+        "INSERT INTO sessions (id) VALUES ('mine')",
+        "INSERT INTO seeds (id) VALUES ('mine')",
         "INSERT INTO api_keys (id) VALUES ('mine')",
         "INSERT INTO players (operator_id, player_id, sequence) VALUES ('demo', 'x', 7)",
         "INSERT INTO accounts (operator_id, kind, currency, held) VALUES ('demo', 'cash', 'XTS', 0)",
@@ -208,6 +212,14 @@ async def test_the_pieces_of_the_ledger_move_nothing_when_the_role_calls_them(se
             session.account_id,
         )
     assert await seat.money() == (950, 0)
+
+
+async def test_no_event_is_recorded_by_hand(seat: Seat) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await seat.database.pool.execute(
+            "SELECT record_player_event($1, 'wallet.deposited', '', NULL, '{}')", seat.session.player_key
+        )
+    assert len(await seat.every_event()) == 3
 
 
 async def test_no_account_begins_with_money(application: Database, seat: Seat) -> None:

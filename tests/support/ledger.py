@@ -96,7 +96,12 @@ class Seat:
         )
 
     async def events(self) -> list[asyncpg.Record]:
-        """The player's events in the order of their sequence."""
+        """The events of the ends of the player's rounds, settled or void, in the order of their sequence."""
+        ends = ("round.settled", "round.void")
+        return [event for event in await self.every_event() if event["type"] in ends]
+
+    async def every_event(self) -> list[asyncpg.Record]:
+        """All of the player's events in the order of their sequence."""
         return list(
             await self.database.pool.fetch(
                 "SELECT * FROM outbox WHERE player_key = $1 ORDER BY sequence", self.session.player_key

@@ -4,6 +4,23 @@ export interface BalanceOut {
   balance: Money;
 }
 
+/**
+ * An event as the broker carries it: CloudEvents 1.0. `data` is as its type's own description says;
+ * `sequence` is the player's, without gaps.
+ */
+export interface CloudEvent {
+  specversion: "1.0";
+  id: string;
+  source: string;
+  type: string;
+  subject: string;
+  time: string;
+  datacontenttype: string;
+  operator: string;
+  sequence: number;
+  data: Record<string, unknown>;
+}
+
 export interface Deposit {
   transaction_id: string;
   amount: MoneyIn;
@@ -21,6 +38,17 @@ export interface EventOut {
   published_at: string | null;
 }
 
+/** `next_cursor` is always there: after the last event it is where the next ones will follow. */
+export interface EventPage {
+  items: CloudEvent[];
+  next_cursor: string;
+}
+
+/** How many events the call told, those among them that were known before. */
+export interface EventsAccepted {
+  accepted: number;
+}
+
 export interface Failure {
   code: string;
 }
@@ -29,6 +57,17 @@ export interface Fairness {
   server_seed_hash: string | null;
   client_seed: string | null;
   nonce: number | null;
+}
+
+/**
+ * Something that a game client tells of itself. `event_id` is the player's own, for ever; `at` is RFC
+ * 3339; `data` is at most 4096 bytes of JSON.
+ */
+export interface GameEventIn {
+  event_id: string;
+  type: string;
+  at: string;
+  data: Record<string, unknown>;
 }
 
 export interface GameList {
@@ -302,6 +341,10 @@ export interface StatementPage {
   next_cursor: string | null;
 }
 
+export interface TellEvents {
+  events: GameEventIn[];
+}
+
 /** `server_seed_hash` is what must have been shown before play; `win` is in minor units. */
 export interface VerifiedOutcome {
   server_seed_hash: string;
@@ -438,6 +481,19 @@ export interface Operations {
     problem: "unauthenticated" | "session-expired" | "too-large" | "invalid" | "internal" | "overloaded";
   };
   /**
+   * POST /v1/game/events
+   * Records what the game client tells of itself, for its operator: all of the call or nothing, and each
+   * event once by its id. The same again is accepted and does nothing; an id with other contents is refused. A
+   * session may tell 300 events a minute.
+   */
+  gameTell: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: TellEvents;
+    answer: EventsAccepted;
+    problem: "unauthenticated" | "too-large" | "invalid" | "id-reused" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * GET /v1/games
    * The games that can be played, each in its current version.
    */
@@ -494,6 +550,19 @@ export interface Operations {
     body: undefined;
     answer: undefined;
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/events
+   * The operator's events, oldest first, each as the broker carries it; from the first one without `after`.
+   * A page may be short: go on with its next_cursor, at the end again and again. Incidents are no part of it:
+   * they are no facts about a player.
+   */
+  operatorFeed: {
+    path: Record<string, never>;
+    query: { after?: string | null; limit?: number };
+    body: undefined;
+    answer: EventPage;
+    problem: "unauthenticated" | "forbidden" | "too-large" | "invalid" | "internal" | "overloaded";
   };
   /**
    * POST /v1/operator/sessions
@@ -609,11 +678,13 @@ export const OPERATIONS = {
   gameRound: { method: "GET", path: "/v1/game/rounds/{round_id}" },
   gameRounds: { method: "GET", path: "/v1/game/rounds" },
   gameSession: { method: "GET", path: "/v1/game/session" },
+  gameTell: { method: "POST", path: "/v1/game/events" },
   games: { method: "GET", path: "/v1/games" },
   healthz: { method: "GET", path: "/healthz" },
   operatorBalance: { method: "GET", path: "/v1/operator/players/{player_id}/balance" },
   operatorDeposit: { method: "POST", path: "/v1/operator/players/{player_id}/deposits" },
   operatorEndSession: { method: "DELETE", path: "/v1/operator/sessions/{session_id}" },
+  operatorFeed: { method: "GET", path: "/v1/operator/events" },
   operatorOpenSession: { method: "POST", path: "/v1/operator/sessions" },
   operatorResolve: { method: "POST", path: "/v1/operator/rounds/{round_id}/resolve" },
   operatorRound: { method: "GET", path: "/v1/operator/rounds/{round_id}" },

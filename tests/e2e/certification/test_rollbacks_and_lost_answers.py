@@ -59,10 +59,11 @@ async def _released(seat: Seat, *more: tuple[Kind, WalletCall], stake: int = STA
 
 
 LOCK_PLAYER = "SELECT FROM players WHERE id = $1 FOR UPDATE"
-TAKE_FIRST_NUMBER = """
+TAKE_NEXT_NUMBER = """
     INSERT INTO outbox
         (event_id, type, operator_id, player_key, game_id, subject, sequence, data, occurred_at)
-    VALUES (gen_random_uuid(), 'round.settled', $1, $2, 'dice', 'nothing', 1, '{}', now())
+    SELECT gen_random_uuid(), 'round.settled', $1, id, 'dice', 'nothing', sequence + 1, '{}', now()
+    FROM players WHERE id = $2
 """
 
 
@@ -416,7 +417,7 @@ async def _blocked(database: Database, reserving: Seat, settling: Seat) -> Async
         try:
             await connection.execute(LOCK_PLAYER, reserving.player.claims.player_key)
             await connection.execute(
-                TAKE_FIRST_NUMBER,
+                TAKE_NEXT_NUMBER,
                 settling.player.operator.operator_id,
                 settling.player.claims.player_key,
             )
@@ -458,6 +459,7 @@ async def _assert_one_event_each(database: Database, seats: list[Seat], round_id
 
     await until(applied, within_s=30)
     recorded = await database.pool.fetch(
-        "SELECT count(*) FROM outbox WHERE player_key = ANY($1) GROUP BY player_key", keys
+        "SELECT count(*) FROM outbox WHERE player_key = ANY($1) AND type LIKE 'round.%' GROUP BY player_key",
+        keys,
     )
     assert [row["count"] for row in recorded] == [1] * len(seats)

@@ -2,12 +2,14 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.events import RecordedEvent
 from events.catalogue import (
+    DATA_SCHEMA,
     EVENT_TYPES,
     ROUND_DATA_SCHEMA,
     ROUND_SETTLED,
@@ -225,3 +227,9 @@ def test_any_value_in_any_place_is_read_or_refused_with_the_one_error(name: str,
     except EventInvalid:
         return
     assert isinstance(event.stake.amount, int)
+
+
+def test_every_type_has_a_schema_of_its_data() -> None:
+    assert set(DATA_SCHEMA) == EVENT_TYPES
+    for schema in DATA_SCHEMA.values():
+        jsonschema_rs.validator_for(schema)

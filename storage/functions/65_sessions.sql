@@ -1,0 +1,65 @@
+-- open and end of a game session, each with its event.
+--
+-- The interleavings that must not hurt: a session that is ended twice at once, and an end beside a bet. All of them
+-- wait for the player's row, which is locked before the session's, as every operation here has it: so a second
+-- end finds the first and records nothing, and a bet comes before the end or is refused.
+DROP FUNCTION IF EXISTS open_session CASCADE;
+DROP FUNCTION IF EXISTS end_session CASCADE;
+
+-- A new session with its first seed pair.
+CREATE FUNCTION open_session(
+    p_id text, p_operator_id text, p_player_key bigint, p_account_id bigint, p_game_id text, p_currency text,
+    p_mode text, p_seed_id text, p_sealed_server_seed text, p_server_seed_hash text, p_client_seed text,
+    p_expires_at timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'operator % has no player %', p_operator_id, p_player_key
+            USING ERRCODE = 'no_data_found';
+    END IF;
+    INSERT INTO seeds (id, player_key, sealed_server_seed, server_seed_hash, client_seed)
+    VALUES (p_seed_id, p_player_key, p_sealed_server_seed, p_server_seed_hash, p_client_seed);
+    INSERT INTO sessions (id, operator_id, player_key, account_id, game_id, currency, mode, seed_id, expires_at)
+    VALUES (p_id, p_operator_id, p_player_key, p_account_id, p_game_id, p_currency, p_mode, p_seed_id,
+            p_expires_at);
+    PERFORM record_player_event(
+        p_player_key, 'session.opened', p_game_id, NULL,
+        jsonb_build_object('session_id', p_id, 'game', jsonb_build_object('id', p_game_id),
+                           'currency', p_currency, 'expires_at', event_time(p_expires_at)));
+END $$;
+
+-- Whether the operator has such a session. Ending it twice changes nothing.
+CREATE FUNCTION end_session(p_id text, p_operator_id text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_session sessions;
+BEGIN
+    SELECT * INTO v_session FROM sessions WHERE id = p_id AND operator_id = p_operator_id;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM 1 FROM players WHERE id = v_session.player_key FOR NO KEY UPDATE;
+    UPDATE sessions SET ended_at = clock_timestamp() WHERE id = p_id AND ended_at IS NULL;
+    IF FOUND THEN
+        PERFORM record_player_event(
+            v_session.player_key, 'session.ended', v_session.game_id, NULL,
+            jsonb_build_object('session_id', p_id, 'game', jsonb_build_object('id', v_session.game_id),
+                               'currency', v_session.currency));
+    END IF;
+    RETURN true;
+END $$;
+
+-- As in 90_access.sql: the programs call them, with the rights of their owner, and write no session themselves.
+DO $$
+DECLARE
+    v_function text;
+BEGIN
+    FOREACH v_function IN ARRAY ARRAY['open_session', 'end_session'] LOOP
+        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
+                       v_function, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
+        IF to_regrole('croupier_app') IS NOT NULL THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
+        END IF;
+    END LOOP;
+END $$;

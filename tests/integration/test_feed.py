@@ -1,0 +1,171 @@
+"""The feed skips nothing, whatever the order in which transactions end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from storage import rounds
+from storage.database import Database
+from storage.feed import Feed
+from tests.support.ledger import OUTCOME, Seat, take_seat
+
+
+async def _two_seats(database: Database) -> tuple[Seat, Seat]:
+    """Two players of one operator: players do not wait for each other."""
+    first = await take_seat(database, balance=1_000)
+    return first, await take_seat(database, balance=1_000, operator_id=first.session.operator_id)
+
+
+@asynccontextmanager
+async def _settling(seat: Seat) -> AsyncIterator[asyncpg.Connection]:
+    """A round is settled, its event has its place, and nothing is committed before the block ends."""
+    bet = seat.bet()
+    await seat.reserve(bet)
+    async with seat.database.pool.acquire() as connection, connection.transaction():
+        await connection.fetchrow(rounds.SETTLE, bet.key.player_key, bet.key.round_id, OUTCOME, 10)
+        yield connection
+
+
+async def _settle(seat: Seat) -> None:
+    bet = seat.bet()
+    await seat.reserve(bet)
+    await seat.settle(bet, 10)
+
+
+async def _all(feed: Feed, seat: Seat, *, after: int | None = None, limit: int = 100) -> list[str]:
+    """Every event from there on, page after page."""
+    found: list[str] = []
+    operator_id = seat.session.operator_id
+    while True:
+        events, after = await feed.page(operator_id=operator_id, after=after, limit=limit)
+        if not events:
+            return found
+        found += [event.event_id for event in events]
+
+
+async def _recorded(seat: Seat) -> list[str]:
+    rows = await seat.database.pool.fetch(
+        "SELECT event_id::text FROM outbox WHERE operator_id = $1 ORDER BY id", seat.session.operator_id
+    )
+    return [row["event_id"] for row in rows]
+
+
+async def test_an_event_that_commits_late_is_not_skipped(database: Database) -> None:
+    """The earlier place commits after the later one was there to be read."""
+    slow, quick = await _two_seats(database)
+    feed = Feed(database.pool, patience_s=0.1)
+    operator_id = slow.session.operator_id
+    before, place = await feed.page(operator_id=operator_id, after=None, limit=100)
+    async with _settling(slow):
+        await _settle(quick)
+        assert len(await _recorded(slow)) == len(before) + 1, "the later one is committed"
+        meanwhile, place = await feed.page(operator_id=operator_id, after=place, limit=100)
+        assert meanwhile == [], "and is not served while an earlier one may come"
+    assert await _all(feed, slow, after=place) == (await _recorded(slow))[len(before) :]
+    assert len(await _recorded(slow)) == len(before) + 2
+
+
+async def test_nor_is_one_whose_transaction_began_last(database: Database) -> None:
+    """The transaction of the earlier place is younger than the one of the later place, and than every
+    transaction that has ended: a snapshot's own bounds would not know of it."""
+    slow, quick = await _two_seats(database)
+    feed = Feed(database.pool, patience_s=0.1)
+    operator_id = slow.session.operator_id
+    before, place = await feed.page(operator_id=operator_id, after=None, limit=100)
+    quick_bet, slow_bet = quick.bet(), slow.bet()
+    await quick.reserve(quick_bet)
+    await slow.reserve(slow_bet)
+    async with database.pool.acquire() as one, database.pool.acquire() as other:
+        older, younger = one.transaction(), other.transaction()
+        await older.start()
+        older_id = await one.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        await younger.start()
+        younger_id = await other.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        assert older_id < younger_id
+        await other.fetchrow(rounds.SETTLE, slow_bet.key.player_key, slow_bet.key.round_id, OUTCOME, 10)
+        await one.fetchrow(rounds.SETTLE, quick_bet.key.player_key, quick_bet.key.round_id, OUTCOME, 10)
+        await older.commit()
+        meanwhile, place = await feed.page(operator_id=operator_id, after=place, limit=100)
+        assert meanwhile == []
+        await younger.commit()
+    assert await _all(feed, slow, after=place) == (await _recorded(slow))[len(before) :]
+    assert len(await _recorded(slow)) == len(before) + 2
+
+
+async def test_earlier_events_are_served_while_a_transaction_runs(database: Database) -> None:
+    seat, other = await _two_seats(database)
+    for _ in range(3):
+        await _settle(seat)
+    feed = Feed(database.pool, patience_s=0.1)
+    earlier = await _all(feed, seat)
+    assert earlier == await _recorded(seat)
+    async with _settling(other):
+        assert await _all(feed, seat, limit=2) == earlier
+
+
+async def test_a_transaction_that_is_rolled_back_holds_nothing_up(database: Database) -> None:
+    slow, quick = await _two_seats(database)
+    feed = Feed(database.pool)
+    bet = slow.bet()
+    await slow.reserve(bet)
+    async with database.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.fetchrow(rounds.SETTLE, bet.key.player_key, bet.key.round_id, OUTCOME, 10)
+        await _settle(quick)
+        asking = asyncio.create_task(_all(feed, quick))
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        await transaction.rollback()
+    assert await asking == await _recorded(quick)
+
+
+async def test_a_reader_of_a_busy_feed_misses_nothing(database: Database) -> None:
+    """Twelve players of one operator settle at once while two readers with small pages go along."""
+    first = await take_seat(database, balance=10_000)
+    operator_id = first.session.operator_id
+    seats = [first] + [await take_seat(database, balance=10_000, operator_id=operator_id) for _ in range(11)]
+    playing = asyncio.Event()
+
+    async def play(seat: Seat) -> None:
+        for _ in range(8):
+            await _settle(seat)
+
+    async def read(feed: Feed, limit: int) -> list[str]:
+        found: list[str] = []
+        place: int | None = None
+        while True:
+            over = playing.is_set()
+            events, place = await feed.page(operator_id=operator_id, after=place, limit=limit)
+            found += [event.event_id for event in events]
+            if over and not events:
+                return found
+
+    readers = [asyncio.create_task(read(Feed(database.pool), limit)) for limit in (3, 7)]
+    await asyncio.gather(*(play(seat) for seat in seats))
+    playing.set()
+    recorded = await _recorded(first)
+    assert len(recorded) >= 96
+    assert await asyncio.gather(*readers) == [recorded, recorded]
+
+
+async def test_the_end_of_the_feed_is_where_the_next_event_follows(database: Database) -> None:
+    seat = await take_seat(database, balance=1_000)
+    await _settle(seat)
+    feed = Feed(database.pool)
+    end = await feed.end()
+    assert await _all(feed, seat, after=end) == []
+    await _settle(seat)
+    assert await _all(feed, seat, after=end) == (await _recorded(seat))[-1:]
+
+
+async def test_an_operator_sees_its_own_events_alone(database: Database) -> None:
+    mine, theirs = await take_seat(database, balance=1_000), await take_seat(database, balance=1_000)
+    await _settle(mine)
+    await _settle(theirs)
+    feed = Feed(database.pool)
+    assert await _all(feed, mine) == await _recorded(mine)
+    assert await _all(feed, theirs) == await _recorded(theirs)
+    assert not set(await _recorded(mine)) & set(await _recorded(theirs))
