@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from api import event_routes, game_routes, intervention_routes, open_routes, operator_routes, problems
+from api import (
+    asyncapi,
+    event_routes,
+    game_routes,
+    intervention_routes,
+    open_routes,
+    operator_routes,
+    problems,
+)
 from api.admission import Admission
 from api.door import Door
 from api.open_routes import ReadinessChecks
@@ -39,7 +47,7 @@ def _routes() -> DescribedAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (open_routes, game_routes, operator_routes, intervention_routes, event_routes):
+    for routes in (open_routes, game_routes, operator_routes, intervention_routes, event_routes, asyncapi):
         app.include_router(routes.router)
     problems.install(app)
     return app

@@ -139,6 +139,8 @@ class TestPython:
             assert caught.value.members["balance"] == {"amount": STAKE - 1, "currency": "EUR"}
             with pytest.raises(NotFound):
                 await game.round("never")
+            told = {"event_id": "e-1", "type": "sad", "at": "2026-11-22T16:56:52Z", "data": {}}
+            await game.report([told, told])
             await player.deposit(1_000)
             round_id = uuid4().hex
             first = await game.bet(STAKE, OVER_HALF, round_id=round_id)
@@ -164,10 +166,17 @@ class TestPython:
         assert kinds[-2:] == ["stake", "deposit"]
         withdrawn = await operator.withdraw("ben", Money(10, "EUR"))
         assert withdrawn.balance.amount == balance.balance.amount - 10
+        assert await self._told_of(operator, "ben") == ["round.settled", "wallet.withdrawn"]
         with pytest.raises(WrongState):
             await operator.void(played["round_id"], "too late", player_id="ben")
         with pytest.raises(WrongState):
             await operator.resolve(played["round_id"], "retry-now", "too late", player_id="ben")
+
+    async def _told_of(self, operator: AsyncOperatorClient, player_id: str) -> list[str]:
+        """The types of the player's last two events in the feed."""
+        events = [event async for page in operator.feed() for event in page.items]
+        assert len({event.id for event in events}) == len(events)
+        return [event.type for event in events if event.data["player_id"] == player_id][-2:]
 
     async def test_does_the_same_without_an_event_loop(self, base_url: str, own: Operator) -> None:
         def play() -> tuple[Round, list[Round], Money]:

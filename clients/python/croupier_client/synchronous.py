@@ -214,6 +214,13 @@ class OperatorClient(_Client):
         """A page of the event feed, oldest first; keep `next_cursor` with what you made of the events."""
         return self._run(self._calls.events(after, limit))
 
+    def feed(self, after: str | None = None) -> Iterator[Page[Event]]:
+        """The event feed from `after` to its present end, page by page. Keep each page's `next_cursor`
+        together with what you made of its events, and go on from there later."""
+        while (page := self.events(after)).items:
+            yield page
+            after = page.next_cursor
+
     def set_game(self, game_id: str, *, enabled: bool) -> Mapping[str, Any]:
         """Switches a game on or off; rounds under way finish."""
         return self._run(self._calls.switch("games", game_id, {"enabled": enabled}))
