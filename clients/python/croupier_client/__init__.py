@@ -40,7 +40,7 @@ from croupier_client.problems import (
     WalletFailed,
     WrongState,
 )
-from croupier_client.socket import GameSocket, SessionEnded
+from croupier_client.socket import GameSocket, Push, Resync, SessionEnded
 from croupier_client.steps import Patience
 from croupier_client.synchronous import GameClient, OperatorClient
 
@@ -70,6 +70,8 @@ __all__ = [
     "Patience",
     "Posting",
     "Problem",
+    "Push",
+    "Resync",
     "RevealedSeed",
     "Round",
     "RoundClosed",

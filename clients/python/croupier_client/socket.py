@@ -4,6 +4,7 @@ connection is made again, what was under way is sent again with the same ids, an
 import asyncio
 import json
 import random
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -27,6 +28,9 @@ REFUSED: Final[Mapping[int, str]] = {
 }
 TRANSIENT: Final = frozenset({"overloaded", "internal", "too-many-requests"})
 PUSHES_MAX: Final = 1_000
+# Pushes may overtake each other. What came within this time before a connection was lost may have overtaken
+# something that never came, so the next connection is asked to tell from before it.
+OVERTAKING_S: Final = 10.0
 
 
 class SessionEnded(CroupierError):
@@ -64,7 +68,8 @@ class GameSocket:
         self._connection: ClientConnection | None = None
         self._ended: SessionEnded | None = None
         self._running: asyncio.Task[None] | None = None
-        self.last_sequence: int | None = None
+        self._told_until: int | None = None  # the sequence up to which nothing is missing
+        self._told_lately: deque[tuple[float, int]] = deque()
         self.connections = 0
 
     async def __aenter__(self) -> Self:
@@ -203,12 +208,13 @@ class GameSocket:
 
     async def _greet(self, connection: ClientConnection) -> None:
         hello: dict[str, Any] = {"type": "hello", "token": self._token}
-        if self.last_sequence is not None:
-            hello["last_sequence"] = self.last_sequence
+        if self._told_until is not None:
+            hello["last_sequence"] = self._settle()
         await connection.send(json.dumps(hello))
-        answer = json.loads(await connection.recv())
-        if self.last_sequence is None:
-            self.last_sequence = answer["sequence"]
+        while (answer := json.loads(await connection.recv()))["type"] != "hello":
+            pass  # a problem in words; the connection is closed after it
+        if self._told_until is None:
+            self._told_until = answer["sequence"]
         self.connections += 1
         self._connection = connection
         for asked in list(self._asked.values()):
@@ -226,7 +232,9 @@ class GameSocket:
             return
         match message["type"]:
             case "round":
-                self._push(self._seen(message["round"]))
+                known = {sequence for _, sequence in self._told_lately}
+                if message["round"]["sequence"] not in known:
+                    self._push(self._seen(message["round"]))
             case "balance":
                 self._push(Money.parse(message["balance"]))
             case "resync":
@@ -241,8 +249,17 @@ class GameSocket:
     def _seen(self, body: Mapping[str, Any]) -> Round:
         round_ = Round.parse(body)
         if round_.sequence is not None:
-            self.last_sequence = max(self.last_sequence or 0, round_.sequence)
+            self._settle()
+            self._told_lately.append((time.monotonic(), round_.sequence))
         return round_
+
+    def _settle(self) -> int:
+        """The sequence up to which nothing can be missing any more."""
+        told_until = self._told_until or 0
+        while self._told_lately and self._told_lately[0][0] < time.monotonic() - OVERTAKING_S:
+            told_until = max(told_until, self._told_lately.popleft()[1])
+        self._told_until = told_until
+        return told_until
 
     def _end(self, why: str) -> None:
         self._ended = SessionEnded(why)

@@ -42,6 +42,9 @@ const REFUSED: Record<number, string> = {
 const TRANSIENT = new Set(["overloaded", "internal", "too-many-requests"]);
 const POLL_MS = 500;
 const PAUSE_MAX_MS = 5_000;
+// Pushes may overtake each other. What came within this time before a connection was lost may have overtaken
+// something that never came, so the next connection is asked to tell from before it.
+const OVERTAKING_MS = 10_000;
 const PATIENCE: Patience = { totalMs: 60_000, firstPauseMs: 100 };
 
 export class GameSocket {
@@ -52,8 +55,9 @@ export class GameSocket {
   #greeted = false;
   #ended: Error | null = null;
   #pauseMs: number;
-  /** The player's newest sequence that this client knows of; a new connection is told what came after it. */
-  lastSequence: number | null = null;
+  // The sequence up to which nothing is missing, and what was told since.
+  #toldUntil: number | null = null;
+  #toldLately: { at: number; sequence: number }[] = [];
   /** How often a connection was made. */
   connections = 0;
 
@@ -163,7 +167,7 @@ export class GameSocket {
     const socket = new WebSocket(url);
     this.#socket = socket;
     socket.onopen = () => {
-      const last = this.lastSequence === null ? {} : { last_sequence: this.lastSequence };
+      const last = this.#toldUntil === null ? {} : { last_sequence: this.#settle() };
       socket.send(JSON.stringify({ type: "hello", token: this.#options.token, ...last }));
     };
     socket.onmessage = (event) => this.#take(JSON.parse(String(event.data)) as Message);
@@ -191,7 +195,7 @@ export class GameSocket {
         this.#welcome(Number(message["sequence"]));
         break;
       case "round":
-        this.#options.onRound?.(this.#seen(message["round"]));
+        this.#hear(message["round"] as RoundOut);
         break;
       case "balance":
         this.#options.onBalance?.(message["balance"] as Money);
@@ -206,7 +210,7 @@ export class GameSocket {
   }
 
   #welcome(sequence: number): void {
-    this.lastSequence ??= sequence;
+    this.#toldUntil ??= sequence;
     this.connections += 1;
     this.#greeted = true;
     this.#pauseMs = this.#patience.firstPauseMs;
@@ -215,8 +219,26 @@ export class GameSocket {
 
   #seen(body: unknown): RoundOut {
     const round = body as RoundOut;
-    if (round.sequence !== null) this.lastSequence = Math.max(this.lastSequence ?? 0, round.sequence);
+    if (round.sequence !== null) {
+      this.#settle();
+      this.#toldLately.push({ at: Date.now(), sequence: round.sequence });
+    }
     return round;
+  }
+
+  #hear(round: RoundOut): void {
+    if (this.#toldLately.some(({ sequence }) => sequence === round.sequence)) return;
+    this.#options.onRound?.(this.#seen(round));
+  }
+
+  /** The sequence up to which nothing can be missing any more. */
+  #settle(): number {
+    let toldUntil = this.#toldUntil ?? 0;
+    while (this.#toldLately.length > 0 && this.#toldLately[0]!.at < Date.now() - OVERTAKING_MS) {
+      toldUntil = Math.max(toldUntil, this.#toldLately.shift()!.sequence);
+    }
+    this.#toldUntil = toldUntil;
+    return toldUntil;
   }
 
   #end(why: string, tell: boolean): void {
