@@ -206,7 +206,7 @@ class TestTypeScript:
 
     async def test_becomes_javascript_for_browsers(self, tmp_path: Path) -> None:
         await node(str(TYPESCRIPT / "build.mjs"), str(tmp_path))
-        assert {path.suffix for path in tmp_path.iterdir()} == {".js"}
+        assert all(name.endswith(".js") for name in os.listdir(tmp_path))
         check = f"const made = await import({json.dumps((tmp_path / 'index.js').as_uri())});"
         report = await node("--input-type=module", "-e", check + "console.log(Object.keys(made).join())")
         assert {"GameClient", "GameSocket", "OperatorClient", "Problem"} <= set(report.strip().split(","))
