@@ -30,10 +30,8 @@ class GameSteps:
         draws = HmacDraws(server_seed=seed, client_seed=draw.client_seed, nonce=draw.nonce)
         wager = Wager(stake=bet.stake, mode=bet.mode, choice=bet.choice)
         try:
-            step = play_round(game, wager, draws)
-            if step.choices:
-                raise ValueError(f"{game.id} offers choices, which rounds do not carry yet")
+            step = play_round(game, wager, draws, request.actions)
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, always the same
             message = bounded(f"{type(error).__name__}: {error}")
             raise ApplicationError(message, type=GAME_ERROR, non_retryable=True) from None
-        return Resolution(outcome=step.outcome, win=step.win)
+        return Resolution(outcome=step.outcome, win=step.win, offer=step.offer, actions=len(request.actions))

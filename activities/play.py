@@ -1,4 +1,5 @@
-"""A round in one go: reserve, resolve, settle, emit, one after the other in this process.
+"""A round in one go: reserve, resolve, settle, emit, one after the other in this process; and an action of
+its player likewise, from the ledger's yes to the round's end or its next offer.
 
 Steps of one workflow task are recorded together when that task completes, whether they were one local
 activity or four: a crash before it runs all of them again, and each answers from what it stored. So four
@@ -8,14 +9,19 @@ would buy no durability, and each costs a way into the workflow and back.
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from temporalio import activity
 
 from contracts import steps
+from contracts.actions import Acted, ActionVerdict, ActRequest
+from contracts.choices import OpenRound
 from contracts.events import RecordedEvent
 from contracts.rounds import (
     Bet,
+    Opened,
+    OpenRequest,
     Played,
     Reservation,
     Resolution,
@@ -32,6 +38,8 @@ log = logging.getLogger(__name__)
 
 class _Wallet(Protocol):
     async def reserve(self, bet: Bet) -> Reservation: ...
+    async def open(self, request: OpenRequest) -> Opened: ...
+    async def act(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]: ...
     async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]: ...
 
 
@@ -58,20 +66,64 @@ class PlayStep:
         reservation = await watch.time(steps.RESERVE.name, self._wallet.reserve(bet))
         if reservation.draw is None:
             return _closed_before(reservation, watch.took_us)
+        if reservation.open is not None:
+            return Played(state=reservation.state, took_us=watch.took_us, open=reservation.open)
+        reached = await self._go_on(bet, reservation, watch)
+        return Played(
+            state=reached.state,
+            took_us=watch.took_us,
+            failure_code=reached.failure_code,
+            request_id=bet.request_id,
+            unconfirmed_event_id=reached.unconfirmed_event_id,
+            open=reached.open,
+        )
+
+    @activity.defn(name=steps.ACT.name)
+    async def act(self, request: ActRequest) -> Acted:
+        """Raises what a step up to settle raises, though the action is on record: the same call again then
+        goes on from it."""
+        watch = _Stopwatch(self._observe)
+        verdict, standing = await watch.time(steps.ACT.name, self._wallet.act(request))
+        if standing is None:
+            return Acted(verdict=verdict, state=RoundState.PENDING)
+        if not verdict.counts or standing.state.final or standing.open is not None:
+            return Acted(
+                verdict=verdict,
+                state=standing.state,
+                open=standing.open,
+                failure_code=standing.failure_code,
+                unconfirmed_event_id=standing.event_id,
+            )
+        reached = await self._go_on(request.bet, standing, watch)
+        return Acted(
+            verdict=verdict,
+            state=reached.state,
+            open=reached.open,
+            failure_code=reached.failure_code,
+            unconfirmed_event_id=reached.unconfirmed_event_id,
+        )
+
+    async def _go_on(self, bet: Bet, reservation: Reservation, watch: "_Stopwatch") -> "_Reached":
+        """From a round that is pending to its end or its next offer."""
         resolution = None
         if reservation.state is not RoundState.SETTLING:  # else the result is on record already
-            request = ResolveRequest(bet=bet, draw=reservation.draw)
+            assert reservation.draw is not None, "an open round has its draw"
+            request = ResolveRequest(bet=bet, draw=reservation.draw, actions=reservation.actions)
             resolution = await watch.time(steps.RESOLVE.name, self._games.resolve(request))
+            if resolution.offer is not None:
+                return await self._open(bet, resolution, watch)
         settle = self._wallet.settle_with_event(SettleRequest(bet=bet, resolution=resolution))
         terminal, event = await watch.time(steps.SETTLE.name, settle)
         confirmed = event is not None and await watch.time(steps.EMIT.name, self._emit(event))
-        return Played(
-            state=terminal.state,
-            took_us=watch.took_us,
-            failure_code=terminal.failure_code,
-            request_id=bet.request_id,
-            unconfirmed_event_id=None if confirmed else terminal.event_id,
-        )
+        return _Reached(terminal.state, terminal.failure_code, None if confirmed else terminal.event_id)
+
+    async def _open(self, bet: Bet, resolution: Resolution, watch: "_Stopwatch") -> "_Reached":
+        request = OpenRequest(bet=bet, resolution=resolution)
+        opened = await watch.time(steps.OPEN.name, self._wallet.open(request))
+        if opened.open is None:
+            # It was released meanwhile, or its player has acted: whoever asks again finds how it stands.
+            raise ValueError("the round does not wait for this step any more")
+        return _Reached(RoundState.AWAITING_CHOICE, open=opened.open)
 
     async def _emit(self, event: RecordedEvent) -> bool:
         try:
@@ -80,6 +132,16 @@ class PlayStep:
             log.info("event %s goes the patient way: %s", event.event_id, type(error).__name__)
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """How far a round came: to its end, with the event that the broker has yet to confirm, or to an offer."""
+
+    state: RoundState
+    failure_code: str | None = None
+    unconfirmed_event_id: str | None = None
+    open: OpenRound | None = None
 
 
 class _Stopwatch:

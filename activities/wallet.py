@@ -8,6 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from contracts import steps
+from contracts.actions import ActionVerdict, ActRequest
 from contracts.events import RecordedEvent
 from contracts.failures import (
     ID_REUSED,
@@ -21,6 +22,8 @@ from contracts.failures import (
 from contracts.rounds import (
     Bet,
     DrawReference,
+    Opened,
+    OpenRequest,
     ReleaseRequest,
     Reservation,
     RoundState,
@@ -62,7 +65,7 @@ class WalletSteps:
         if not view.answers(bet):
             self._deliver(view)
             return Reservation(state=RoundState.DECLINED, failure_code=ID_REUSED, request_id=view.request_id)
-        if view.state.final:
+        if view.state.final or view.open is not None:
             self._deliver(view)
         return _reservation(view)
 
@@ -85,6 +88,20 @@ class WalletSteps:
             raise self._pending(pending) from None
         self._deliver(settled.view)
         return _terminal(settled.view), settled.event
+
+    @activity.defn(name=steps.OPEN.name)
+    async def open(self, request: OpenRequest) -> Opened:
+        try:
+            view = await self._wallet.open(request.bet, request.resolution)
+        except WalletConflict as conflict:
+            raise _final(conflict) from None
+        self._deliver(view)
+        return Opened(open=view.open)
+
+    async def act(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]:
+        """What the ledger made of an action, and the round after it."""
+        verdict, view = await self._wallet.act(request.bet, request.action)
+        return verdict, None if view is None else _reservation(view)
 
     @activity.defn(name=steps.RELEASE.name)
     async def release(self, request: ReleaseRequest) -> Terminal:
@@ -121,8 +138,11 @@ def _final(conflict: WalletConflict) -> ApplicationError:
 
 
 def _reservation(view: RoundView) -> Reservation:
+    """How the steps after `reserve` find a round that is stored."""
     return Reservation(
         state=view.state,
+        actions=view.chosen,
+        open=view.open,
         draw=None if view.state.final else _draw(view),
         failure_code=view.failure_code,
         event_id=_to_emit(view),

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from starlette.routing import WebSocketRoute
+
 from api import (
     asyncapi,
     event_routes,
@@ -10,23 +12,28 @@ from api import (
     open_routes,
     operator_routes,
     problems,
+    sockets,
 )
 from api.admission import Admission
 from api.door import Door
 from api.open_routes import ReadinessChecks
 from api.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
 from api.services import Services
+from api.sockets import Sockets
 
 
 def create_app(
     services: Services,
     readiness: ReadinessChecks,
     admission: Admission,
+    over_sockets: Sockets | None = None,
 ) -> Door:
-    """The whole API as one ASGI application."""
+    """The whole API as one ASGI application; without `over_sockets`, over HTTP alone."""
     app = _routes()
     app.state.services = services
     app.state.readiness = readiness
+    if over_sockets is not None:
+        app.router.routes.append(WebSocketRoute(sockets.PATH, over_sockets))
     return Door(app, admission)
 
 
@@ -47,7 +54,10 @@ def _routes() -> DescribedAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (open_routes, game_routes, operator_routes, intervention_routes, event_routes, asyncapi):
+    for routes in (
+        *(open_routes, game_routes, operator_routes, intervention_routes, event_routes),
+        *(sockets, asyncapi),
+    ):
         app.include_router(routes.router)
     problems.install(app)
     return app

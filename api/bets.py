@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -21,6 +21,7 @@ from runtime.services import Rounds
 # The answer of a round that runs here comes in process. After this time it may be running elsewhere
 # (its process was killed, or had no free slot), and Temporal is asked too.
 IN_PROCESS_PATIENCE_S: Final = 2.0
+LOOK_EVERY_S: Final = 0.5
 START_TIMEOUT: Final = timedelta(seconds=5)
 
 
@@ -92,9 +93,10 @@ class BetDesk:
 
     async def _join(self, bet: Bet, delivered: asyncio.Future[RoundView]) -> RoundView | None:
         """A repeat. What is stored tells at once when the round has ended, though its workflow may still be
-        emitting, and when it was another bet; otherwise its end is still to come, and is awaited."""
+        emitting, when it waits for its player, and when it was another bet; otherwise that is still to come,
+        and is awaited."""
         stored = await self._rounds.find(bet.key)
-        if stored is not None and (stored.state.final or not stored.answers(bet)):
+        if stored is not None and (stored.state.final or stored.open or not stored.answers(bet)):
             return stored
         handle: WorkflowHandle[object, RoundClosed] = self._client.get_workflow_handle(
             bet.key.workflow_id, result_type=RoundClosed
@@ -123,13 +125,23 @@ class BetDesk:
         handle: WorkflowHandle[object, RoundClosed],
         bet: Bet,
     ) -> RoundView | None:
-        elsewhere = asyncio.create_task(self._read_after(handle, bet))
-        either: set[asyncio.Future[Any]] = {delivered, elsewhere}
+        ended = asyncio.create_task(self._read_after(handle, bet))
+        waits = asyncio.create_task(self._read_when_open(bet))
+        any_: set[asyncio.Future[RoundView | None]] = {delivered, ended, waits}  # type: ignore[arg-type]
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            return delivered.result() if delivered.done() else elsewhere.result()
+            done, _ = await asyncio.wait(any_, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
         finally:
-            elsewhere.cancel()
+            ended.cancel()
+            waits.cancel()
+
+    async def _read_when_open(self, bet: Bet) -> RoundView:
+        """A round that waits for its player goes on in its workflow, which says nothing until the end."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            view = await self._rounds.find(bet.key)
+            if view is not None and view.open:
+                return view
 
     async def _read_after(self, handle: WorkflowHandle[object, RoundClosed], bet: Bet) -> RoundView | None:
         """A cancelled or failed round has left its record too, so the row tells, not the result; unless

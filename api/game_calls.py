@@ -5,12 +5,15 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from api.actions import ActionUncertain
 from api.bets import NothingStored, StartUncertain
-from api.models import PlaceBet, TellEvents
+from api.models import PlaceBet, TakeAction, TellEvents
 from api.problems import Problem
 from api.services import Services
 from api.shapes import moment, money, pending_body, round_body
 from contracts import failures
+from contracts.actions import ActionVerdict, PlayerAction
+from contracts.choices import Chosen
 from contracts.events import TellVerdict
 from contracts.rounds import Bet, RoundKey, RoundState
 from contracts.sessions import SessionClaims
@@ -84,12 +87,33 @@ async def place_bet(body: PlaceBet, claims: SessionClaims, services: Services, r
         raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {body.round_id}.") from None
     except NothingStored as refused:
         raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
-    if answer.view is None or not answer.view.state.final:
+    if answer.view is None or not (answer.view.state.final or answer.view.open):
         reply = _pending(bet, answer.view)
     else:
-        reply = _closed(bet, answer.view, first=answer.first)
+        reply = _played(bet, answer.view, first=answer.first)
     metrics.BET_SECONDS.labels(str(reply.status)).observe(time.monotonic() - started_at)
     return reply
+
+
+async def take_action(
+    round_id: str, body: TakeAction, claims: SessionClaims, services: Services, request_id: str
+) -> Reply:
+    """Takes the player's action in a round that waits for it, once."""
+    action = PlayerAction(
+        action_id=body.action_id,
+        chosen=Chosen(action=body.action, params=body.params),
+        request_id=request_id,
+    )
+    try:
+        answer = await services.actions.take(round_key(claims, round_id), action)
+    except ActionUncertain:
+        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {round_id}.") from None
+    if answer.view is None:
+        raise Problem("not-found", "The player has no such round.")
+    if not answer.verdict.counts:
+        raise _refused(answer.verdict, answer.view)
+    first = answer.verdict is ActionVerdict.TAKEN
+    return Reply(200, round_body(answer.view), {} if first else REPLAYED)
 
 
 async def find_round(round_id: str, claims: SessionClaims, services: Services) -> Reply:
@@ -169,13 +193,32 @@ def _bet(body: PlaceBet, claims: SessionClaims, game: Game, request_id: str) -> 
     )
 
 
-def _closed(bet: Bet, view: RoundView, *, first: bool) -> Reply:
+def _played(bet: Bet, view: RoundView, *, first: bool) -> Reply:
     headers = {} if first else REPLAYED
     if not view.answers(bet):
         raise Problem(failures.ID_REUSED, f"Round {bet.key.round_id} was another bet: take a new id.")
     if view.state is RoundState.DECLINED:
         raise _declined(view, headers)
     return Reply(201 if first else 200, round_body(view), headers)
+
+
+def _refused(verdict: ActionVerdict, view: RoundView) -> Problem:
+    members: dict[str, Any] = {"round_id": view.key.round_id, "state": view.state.value}
+    if verdict is ActionVerdict.UNKNOWN_CHOICE:
+        members["choices"] = round_body(view)["choices"]
+    return Problem(_CODES.get(verdict, verdict.value), _REFUSALS.get(verdict, ""), **members)
+
+
+# An action is refused as stale for the timer's sake only; a player's is not.
+_CODES: Final = {ActionVerdict.STALE: "wrong-state"}
+_REFUSALS: Final = {
+    ActionVerdict.ID_REUSED: "This action id belongs to another action of the round: take a new one.",
+    ActionVerdict.ROUND_CLOSED: "The round has ended; ask for it to see how.",
+    ActionVerdict.WRONG_STATE: "The round does not take this action now; ask for it to see why.",
+    ActionVerdict.UNKNOWN_CHOICE: "Take one of `choices`, with a value for each of its params.",
+    ActionVerdict.INSUFFICIENT_FUNDS: "The balance does not cover the action; the round waits on.",
+    ActionVerdict.SESSION_EXPIRED: "An action that costs something needs a live session.",
+}
 
 
 def _declined(view: RoundView, headers: dict[str, str]) -> Problem:

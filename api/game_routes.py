@@ -18,6 +18,7 @@ from api.models import (
     RoundPage,
     SeedRotated,
     SessionOut,
+    TakeAction,
     headers,
     repeat,
 )
@@ -90,6 +91,36 @@ router.add_api_route(
     },
     route_class_override=BetRoute,
 )
+
+
+@router.post(
+    "/rounds/{round_id}/actions",
+    tags=["Bet API"],
+    response_model=RoundOut,
+    responses={
+        200: {"headers": headers("Idempotent-Replayed")},
+        **problems(
+            "session-expired",
+            "insufficient-funds",
+            "not-found",
+            "round-closed",
+            "wrong-state",
+            "id-reused",
+            "unknown-choice",
+            "wallet-failed",
+        ),
+    },
+)
+async def take_action(
+    round_id: Annotated[str, Path(pattern=ID_PATTERN)],
+    body: TakeAction,
+    claims: AnySession,
+    services: Deps,
+    request: Request,
+) -> JSONResponse:
+    """Decides in a round that waits for its player: one of its `choices`. Send the same body again after any
+    doubt: it is taken once. Also an expired session may go on with an open round, but not stake more."""
+    return _respond(await game_calls.take_action(round_id, body, claims, services, request.state.request_id))
 
 
 @router.get(

@@ -12,6 +12,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
     StringConstraints,
 )
 
@@ -147,6 +150,32 @@ class PlaceBet(_Request):
     choice: dict[str, Any] | None = None
 
 
+ActionName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+# A value for each parameter that the choice has.
+Params = Annotated[
+    dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        StrictBool | StrictInt | Annotated[StrictStr, StringConstraints(max_length=200)],
+    ],
+    Field(max_length=20),
+]
+
+
+class TakeAction(_Request):
+    """A decision in a round that waits for its player: one of its `choices`, with a value for each of that
+    one's `params`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"action_id": "a-1001", "action": "gamble", "params": {"color": "red"}}]
+        }
+    )
+
+    action_id: CallerId
+    action: ActionName
+    params: Params = {}
+
+
 def _utc(text: str) -> str:
     """The moment as events have it. Raises ValueError for one that is in no calendar."""
     try:
@@ -223,7 +252,29 @@ class Failure(BaseModel):
     code: str
 
 
+class ChoiceOut(BaseModel):
+    """What the player may do, and what it costs: `params` has the values that are allowed for each name."""
+
+    action: str
+    params: dict[str, list[str | int | bool]]
+    debit: Money
+
+
+class TakenAction(BaseModel):
+    """What was done. `by` is "timer" where the house decided for a player who stayed away."""
+
+    action_id: str
+    action: str
+    params: dict[str, str | int | bool]
+    debit: Money
+    by: Literal["player", "timer"]
+    at: datetime
+
+
 class RoundOut(BaseModel):
+    """`stake` is all that was staked, further debits included; `choices` is what the round waits for, until
+    `decide_by` (null: without end); `actions` is what was chosen before."""
+
     round_id: str
     state: Literal["pending", "awaiting_choice", "settling", "settled", "declined", "void"]
     game: GameName
@@ -232,8 +283,9 @@ class RoundOut(BaseModel):
     win: Money
     balance: Money | None
     outcome: dict[str, Any] | None
-    choices: list[dict[str, Any]]
+    choices: list[ChoiceOut]
     decide_by: datetime | None
+    actions: list[TakenAction]
     fairness: Fairness
     sequence: int | None
     created_at: datetime | None  # None while nothing of a pending round is stored yet
@@ -479,9 +531,17 @@ class SeedRotated(BaseModel):
     next: SessionCommitment
 
 
+class VerifyAction(_Request):
+    """One of a round's `actions`, as far as its outcome depends on it."""
+
+    action: ActionName
+    params: Params = {}
+
+
 class VerifyOutcome(_Request):
-    """A round as its player knows it, and the revealed server seed as hex. `stake` in minor units. `choices`
-    is the choice that was made with the bet, or a list with that alone."""
+    """A round as its player knows it, and the revealed server seed as hex. `stake` in minor units, the bet's
+    alone. `choices` is the choice that was made with the bet, or a list with that alone; `actions` is what
+    was chosen later, in its order."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -507,6 +567,7 @@ class VerifyOutcome(_Request):
     mode: Annotated[str, StringConstraints(max_length=64)] = "base"
     stake: Amount
     choices: dict[str, Any] | Annotated[list[dict[str, Any]], Field(max_length=1)] | None = None
+    actions: Annotated[list[VerifyAction], Field(max_length=100)] = []
 
     @property
     def choice(self) -> dict[str, Any] | None:

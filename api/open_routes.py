@@ -10,7 +10,8 @@ from api.authentication import Deps
 from api.models import PROBLEM_RESPONSES, GameList, GameOut, Health, Readiness, VerifiedOutcome, VerifyOutcome
 from api.problems import Problem, problems
 from api.strict_json import StrictRoute
-from games.protocol import Wager, WagerRefused
+from games.checks import ActionRefused
+from games.protocol import Chosen, Wager, WagerRefused
 from games.recompute import recompute
 from games.registry import UnknownGame
 from security.seeds import commitment
@@ -75,11 +76,14 @@ async def verify(body: VerifyOutcome, services: Deps) -> JSONResponse:
             server_seed=server_seed,
             client_seed=body.client_seed,
             nonce=body.nonce,
+            actions=[Chosen(action=taken.action, params=taken.params) for taken in body.actions],
         )
     except UnknownGame:
         raise Problem("not-found", "There is no such game, or no such version of it.") from None
     except WagerRefused as refused:
         raise Problem(refused.code, str(refused)) from None
+    except ActionRefused:
+        raise Problem("unknown-choice", "actions: the round does not offer one of them there") from None
     return JSONResponse(
         {"server_seed_hash": commitment(server_seed), "outcome": step.outcome, "win": step.win}
     )

@@ -97,6 +97,7 @@ async def end_session(
     """Ends a session: it takes no more bets, and rounds in flight finish."""
     if not await services.sessions.end(operator_id=operator.operator_id, session_id=session_id):
         raise Problem("not-found", "There is no such session.")
+    services.pushes.session_ended(session_id)
     return Response(status_code=204)
 
 

@@ -1,6 +1,7 @@
 """Every problem the API answers with: RFC 9457 documents, and the one table of their HTTP statuses."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -28,6 +29,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "wrong-state": (409, "The state does not allow this"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body must be application/json"),
+    "upgrade-required": (426, "This address speaks WebSocket alone"),
     "invalid": (422, "The request is not valid"),
     failures.ID_REUSED: (422, "The id belongs to another request"),
     "currency-mismatch": (422, "The currency does not fit"),
@@ -122,7 +124,7 @@ async def _answer_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _respond(request, Problem("invalid", first_error(error)))
+    return _respond(request, invalid(error.errors()))
 
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
@@ -135,13 +137,12 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_away(request: Request, error: Exception) -> JSONResponse:
-    log.warning("request %s: the database is away: %s", request.state.request_id, type(error).__name__)
-    return _respond(request, Problem("overloaded", "A service that we need is away; try again soon."))
+    return _respond(request, _away(error, request.state.request_id))
 
 
 async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
     # The log has the traceback, under the request's id; the client gets neither text nor type of the error.
-    return _respond(request, Problem("internal", "Ask for the round before sending anything again."))
+    return _respond(request, _unexpected())
 
 
 def _methods(request: Request) -> set[str]:
@@ -155,10 +156,30 @@ def _is_at(route: APIRoute, request: Request) -> bool:
     return route.path_regex.fullmatch(request.url.path) is not None
 
 
-def first_error(error: RequestValidationError) -> str:
-    """Where the request is wrong and why, without repeating what was sent."""
-    first = error.errors()[0]
+def of(error: Exception, request_id: str) -> Problem:
+    """What to answer where no application turns errors into documents. What is unforeseen is logged."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, DATABASE_AWAY):
+        return _away(error, request_id)
+    log.error("request %s failed", request_id, exc_info=error)
+    return _unexpected()
+
+
+def _away(error: Exception, request_id: str) -> Problem:
+    log.warning("request %s: the database is away: %s", request_id, type(error).__name__)
+    return Problem("overloaded", "A service that we need is away; try again soon.")
+
+
+def _unexpected() -> Problem:
+    return Problem("internal", "Ask for the round before sending anything again.")
+
+
+def invalid(errors: Sequence[Any]) -> Problem:
+    """Where the request is wrong first and why, without repeating what was sent. `errors` are pydantic's."""
+    first = errors[0]
     if first["type"] == "json_invalid":
-        return "The body is not valid JSON: " + str(first.get("ctx", {}).get("error", "it cannot be read"))
+        why = str(first.get("ctx", {}).get("error", "it cannot be read"))
+        return Problem("invalid", f"The body is not valid JSON: {why}")
     place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    return f"{place}: {first['msg']}"[: failures.DETAIL_LIMIT]
+    return Problem("invalid", f"{place}: {first['msg']}"[: failures.DETAIL_LIMIT])

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import SecretStr, ValidationError
 
@@ -122,7 +121,7 @@ def _read(command: Command) -> tuple[_Kind, Any]:
         errors: list[Any] = [{"type": "json_invalid", "loc": (), "msg": "", "ctx": {"error": broken.msg}}]
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False, include_input=False)
-    raise _Unusable(Problem("invalid", problems.first_error(RequestValidationError(errors))))
+    raise _Unusable(problems.invalid(errors))
 
 
 def _is_json(content_type: str | None) -> bool:

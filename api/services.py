@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from api.actions import ActionDesk
 from api.bets import BetDesk
 from games.registry import Registry
 from runtime.interventions import Interventions
+from runtime.pushes import Pushes
 from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
 from security.tokens import TokenVerifier
 
@@ -16,9 +18,11 @@ class Services:
 
     games: Registry
     bets: BetDesk
+    actions: ActionDesk
     sessions: Sessions
     players: Players
     rounds: Rounds
+    pushes: Pushes
     interventions: Interventions
     feed: EventFeed
     game_events: GameEvents

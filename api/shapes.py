@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.problems import Problem
+from contracts.choices import Choice
 from contracts.movements import StatementEntry
 from contracts.records import AttemptFact, RoundRecord
 from contracts.rounds import Bet, RoundState
@@ -30,12 +31,13 @@ def round_body(view: RoundView) -> dict[str, Any]:
         "state": view.state.value,
         "game": {"id": view.game_id, "version": view.game_version},
         "mode": view.mode,
-        "stake": money(view.stake, view.currency),
+        "stake": money(view.stake + view.extra, view.currency),
         "win": money(view.win, view.currency),
         "balance": None if view.balance is None else money(view.balance, view.currency),
         "outcome": view.outcome,
-        "choices": [],
-        "decide_by": None,
+        "choices": [] if view.offer is None else [_choice(c, view.currency) for c in view.offer.choices],
+        "decide_by": moment(view.decide_by),
+        "actions": [taken | {"debit": money(taken["debit"], view.currency)} for taken in view.taken or ()],
         "fairness": {
             "server_seed_hash": view.server_seed_hash,
             "client_seed": view.client_seed,
@@ -46,6 +48,10 @@ def round_body(view: RoundView) -> dict[str, Any]:
         "settled_at": moment(view.closed_at) if view.state is RoundState.SETTLED else None,
         "failure": None if view.failure_code is None else {"code": view.failure_code},
     }
+
+
+def _choice(choice: Choice, currency: str) -> dict[str, Any]:
+    return {"action": choice.action, "params": choice.params, "debit": money(choice.debit, currency)}
 
 
 def pending_body(bet: Bet) -> dict[str, Any]:
@@ -61,6 +67,7 @@ def pending_body(bet: Bet) -> dict[str, Any]:
         "outcome": None,
         "choices": [],
         "decide_by": None,
+        "actions": [],
         "fairness": {"server_seed_hash": None, "client_seed": None, "nonce": None},
         "sequence": None,
         "created_at": None,

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.models import CallerId, Money, PlaceBet, ProblemOut, RoundOut, SessionOut
+from api.models import CallerId, Money, PlaceBet, ProblemOut, RoundOut, SessionOut, TakeAction
 
 
 class _FromClient(BaseModel):
@@ -31,6 +31,14 @@ class BetMessage(PlaceBet):
 
     type: Literal["bet"]
     id: CallerId
+
+
+class ActionMessage(TakeAction):
+    """A decision as POST /v1/game/rounds/{round_id}/actions takes it. Answered by `round`."""
+
+    type: Literal["action"]
+    id: CallerId
+    round_id: CallerId
 
 
 class RoundMessage(_Request):
@@ -129,7 +137,10 @@ class ResyncPush(BaseModel):
     type: Literal["resync"]
 
 
-FROM_CLIENT: Final = (Hello, BetMessage, RoundMessage, BalanceMessage, SessionMessage, PingMessage)
+FROM_CLIENT: Final = (
+    *(Hello, BetMessage, ActionMessage, RoundMessage),
+    *(BalanceMessage, SessionMessage, PingMessage),
+)
 ANSWERS: Final = (HelloAnswer, RoundAnswer, BalanceAnswer, SessionAnswer, ProblemAnswer, PongAnswer)
 PUSHES: Final = (RoundPush, BalancePush, SessionEndedPush, ResyncPush)
 

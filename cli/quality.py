@@ -15,6 +15,9 @@ from cli import bootstrap
 from runtime.settings import PROJECT_ROOT
 
 INTERRUPTED = 130
+# Most tests wait for a service most of the time, so two stacks of them share a machine well. The long runs
+# measure, and run alone.
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,17 @@ def run(pytest_arguments: list[str], *, full: bool) -> int:
         return 2
     console = Console(highlight=False)
     try:
-        results = [_run(step, console) for step in steps([*(["--full"] if full else []), *pytest_arguments])]
+        results = [_run(step, console) for step in steps(_arguments(pytest_arguments, full=full))]
     except KeyboardInterrupt:
         return INTERRUPTED
     _summarise(results, console)
     return 0 if all(result.passed for result in results) else 1
+
+
+def _arguments(given: list[str], *, full: bool) -> list[str]:
+    if full:
+        return ["--full", *given]
+    return given or list(SIDE_BY_SIDE)
 
 
 def steps(pytest_arguments: list[str]) -> tuple[Step, ...]:

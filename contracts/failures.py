@@ -18,6 +18,8 @@ RESOLVE_FAILED: Final = "resolve-failed"
 ROUND_CANCELLED: Final = "round-cancelled"
 # The operator's wallet refused the win of a recorded result, for it had rolled the bet back.
 ROLLED_BACK: Final = "rolled-back"
+# The player did not decide in time, and the round's rules give the stakes back then.
+ABANDONED: Final = "abandoned"
 # A person decided so. The ledger's functions know this code and the one above by these names.
 VOIDED_BY_OPERATOR: Final = "voided-by-operator"
 
@@ -29,6 +31,8 @@ WALLET_UNCERTAIN: Final = "WalletUncertain"
 WALLET_RELEASING: Final = "WalletReleasing"
 NON_RETRYABLE: Final = (GAME_ERROR, LEDGER_CONFLICT, WALLET_UNCERTAIN, WALLET_RELEASING)
 
+# An action that the workflow refuses to hear: the message is the verdict.
+ACTION_REFUSED: Final = "ActionRefused"
 # A person's decision that the workflow refuses to hear.
 INVALID_INTERVENTION: Final = "InvalidIntervention"
 

@@ -1,8 +1,10 @@
 """The round as it crosses process boundaries: the bet, what each step takes and gives, the states."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from contracts.choices import Chosen, Offer, OpenRound
 
 
 class RoundState(StrEnum):
@@ -69,27 +71,51 @@ class DrawReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """What `reserve` found or made: a held stake, a refusal, or a round that already reached its end."""
+    """What `reserve` found or made: a held stake, a refusal, or a round that already reached its end.
+    `actions` were taken before; `open` is set exactly when the round waits for its player."""
 
     state: RoundState
     draw: DrawReference | None = None  # set exactly when the state is not final
     failure_code: str | None = None
     event_id: str | None = None  # of a round that was already final
     request_id: str | None = None  # of the request that made the round
+    actions: list[Chosen] = field(default_factory=list)
+    open: OpenRound | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveRequest:
+    """`actions` are all that were taken, in their order."""
+
     bet: Bet
     draw: DrawReference
+    actions: list[Chosen] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """A game's final step: the outcome to show and the win in minor units."""
+    """A game's step after `actions` of them: the outcome to show and the win in minor units. With an `offer`
+    the round goes on, and the win is not paid yet."""
 
     outcome: dict[str, Any]
     win: int
+    offer: Offer | None = None
+    actions: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRequest:
+    """A step that leaves the round open, to be put on record."""
+
+    bet: Bet
+    resolution: Resolution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """How the round stands then: it waits, or came to its end before."""
+
+    open: OpenRound | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +154,7 @@ class Played:
     failure_code: str | None = None
     request_id: str | None = None  # of the request that made the round
     unconfirmed_event_id: str | None = None  # the event that the broker has yet to confirm
+    open: OpenRound | None = None  # set exactly when the round waits for its player
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

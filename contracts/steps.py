@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
+from contracts.actions import Acted, ActRequest
 from contracts.interventions import Intervened, InterveneRequest
 from contracts.rounds import (
     Bet,
     EmitRequest,
+    Opened,
+    OpenRequest,
     Played,
     ReleaseRequest,
     Reservation,
@@ -35,6 +38,10 @@ RESOLVE: Final = Step("resolve", ResolveRequest, Resolution)
 SETTLE: Final = Step("settle", SettleRequest, Terminal)
 RELEASE: Final = Step("release", ReleaseRequest, Terminal)
 EMIT: Final = Step("emit", EmitRequest, bool)
+# Puts on record that a round waits for its player.
+OPEN: Final = Step("open", OpenRequest, Opened)
+# Takes a player's action and plays on: to the round's end, or to its next offer.
+ACT: Final = Step("act", ActRequest, Acted)
 # reserve, resolve, settle and emit in one go: what a round is when nothing is slow or broken.
 PLAY: Final = Step("play", Bet, Played)
 # A person's decision about the round, put to the ledger.
@@ -48,3 +55,5 @@ ROUND_WORKFLOW: Final = "Round"
 ROUND_TASK_TIMEOUT: Final = timedelta(seconds=3)
 # Its update: takes an Intervention, answers Intervened.
 INTERVENE_UPDATE: Final = "intervene"
+# Its update: takes an Action, answers Acted.
+ACT_UPDATE: Final = "act"

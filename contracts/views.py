@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from contracts.choices import Chosen, Offer, OpenRound
 from contracts.events import RecordedEvent
 from contracts.rounds import Bet, RoundKey, RoundState
 
@@ -11,7 +12,11 @@ from contracts.rounds import Bet, RoundKey, RoundState
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundView:
     """A round as it is stored. Amounts are minor units of `currency`; `balance` is the player's available
-    balance right after the round closed, and None while it is open."""
+    balance right after the round closed, and None while it is open.
+
+    `stake` is the bet's, `extra` what further actions cost. `actions` counts those, and `taken` has them:
+    action_id, action, params, debit, by and at. While the round waits for its player, `offer` is what it
+    offers, until `decide_by` (None: without end)."""
 
     key: RoundKey
     player_id: str
@@ -41,6 +46,25 @@ class RoundView:
     closed_at: datetime | None
     demo: bool = False
     jurisdiction: str | None = None
+    extra: int = 0
+    actions: int = 0
+    offer: Offer | None = None
+    decide_by: datetime | None = None
+    left_s: float | None = None
+    taken: list[dict[str, Any]] | None = None
+
+    @property
+    def open(self) -> OpenRound | None:
+        """What the round waits for, None when it does not."""
+        if self.state is not RoundState.AWAITING_CHOICE:
+            return None
+        assert self.offer is not None
+        return OpenRound(offer=self.offer, actions=self.actions, left_s=self.left_s)
+
+    @property
+    def chosen(self) -> list[Chosen]:
+        """The actions that were taken, in their order."""
+        return [Chosen(action=taken["action"], params=taken["params"]) for taken in self.taken or ()]
 
     @property
     def bet(self) -> Bet:

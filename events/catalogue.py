@@ -58,6 +58,20 @@ def routing_key(event: RecordedEvent) -> str:
     return f"{event.operator_id}.{game_id}.{event.type}"
 
 
+def push_key(operator_id: str, player_id: str) -> str:
+    """The second routing key of an event that a player's own sockets wait for. Three words, so that no
+    pattern for the four or more of `routing_key` takes it."""
+    return f"player.{operator_id}.{player_id}"
+
+
+def players_key(event: RecordedEvent) -> str | None:
+    """The event's second routing key; None for an event that no socket waits for. Raises EventInvalid."""
+    if event.type not in (ROUND_SETTLED, ROUND_VOID):
+        return None
+    player_id = _load_object(event.data, "data").get("player_id")
+    return push_key(event.operator_id, player_id) if isinstance(player_id, str) else None
+
+
 def envelope(event: RecordedEvent) -> bytes:
     """The CloudEvents 1.0 JSON body (ASCII). The same event gives the same bytes, whoever sends it.
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, HeadersType
 from aio_pika.exceptions import DeliveryError, PublishError
 
 from contracts.events import RecordedEvent
@@ -23,12 +23,14 @@ from events.broker import (
     open_channel,
     reason,
 )
-from events.catalogue import CONTENT_TYPE, envelope, routing_key
+from events.catalogue import CONTENT_TYPE, envelope, players_key, routing_key
 
 log = logging.getLogger(__name__)
 
 SIGNATURE_HEADER: Final = "croupier-signature"
 KEY_ID_HEADER: Final = "croupier-key-id"
+# Further routing keys of a message. The broker takes the header off, so that no consumer sees it.
+SECOND_KEYS_HEADER: Final = "BCC"
 
 
 class BrokerUnavailable(Exception):
@@ -159,6 +161,9 @@ class Publisher:
     def _message(self, event: RecordedEvent) -> Message:
         body = envelope(event)
         signature = self._signer.sign(body)
+        headers: HeadersType = {SIGNATURE_HEADER: signature.value, KEY_ID_HEADER: signature.key_id}
+        if (key := players_key(event)) is not None:
+            headers[SECOND_KEYS_HEADER] = [key]
         return Message(
             body,
             content_type=CONTENT_TYPE,
@@ -166,7 +171,7 @@ class Publisher:
             message_id=event.event_id,
             type=event.type,
             app_id="croupier",
-            headers={SIGNATURE_HEADER: signature.value, KEY_ID_HEADER: signature.key_id},
+            headers=headers,
         )
 
     @asynccontextmanager

@@ -6,10 +6,12 @@ from typing import Any, Final
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractChannel
 
-from events.catalogue import INCIDENT_OPENED, ROUND_SETTLED, ROUND_VOID
+from events.catalogue import INCIDENT_OPENED, ROUND_SETTLED, ROUND_VOID, push_key
 
 EVENTS_EXCHANGE: Final = "croupier.events"
 DEAD_EXCHANGE: Final = "croupier.dead"
+# Leads from a player to the processes where that player has a socket; see events.pushes.
+PUSHES_EXCHANGE: Final = "croupier.pushes"
 
 # Each return of a message to its queue counts, also when a consumer's process dies with a full prefetch in
 # hand. The limit is there only for a message that kills its consumer, so it must outlast an ordinary crash
@@ -73,6 +75,18 @@ async def declare(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_sec
     )
     for binding in queue.bindings:
         await declared.bind(EVENTS_EXCHANGE, binding, timeout=timeout_seconds)
+
+
+async def declare_pushes(channel: AbstractChannel, *, timeout_seconds: float) -> None:
+    """Declares the exchange of pushes, fed with all events that name their player. It is direct: a process
+    binds for each player with a socket there, and the patterns of the events' exchange stay few."""
+    events = await channel.declare_exchange(
+        EVENTS_EXCHANGE, ExchangeType.TOPIC, durable=True, timeout=timeout_seconds
+    )
+    pushes = await channel.declare_exchange(
+        PUSHES_EXCHANGE, ExchangeType.DIRECT, durable=True, timeout=timeout_seconds
+    )
+    await pushes.bind(events, push_key("*", "*"), timeout=timeout_seconds)
 
 
 async def waiting(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_seconds: float) -> int:

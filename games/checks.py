@@ -2,16 +2,19 @@
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 from games.protocol import (
+    Abandonment,
+    Choice,
+    Chosen,
     Draws,
     Game,
     InvalidChoice,
-    JsonObject,
     Mode,
+    Offer,
     StakeNotAllowed,
     Step,
     UnknownMode,
@@ -21,6 +24,9 @@ from games.protocol import (
 # The largest integer that every JSON client reads exactly (RFC 8259, section 6). No game can pay more.
 MONEY_LIMIT: Final = 2**53 - 1
 TITLE_LIMIT: Final = 100
+CHOICES_LIMIT: Final = 20  # of an offer
+VALUES_LIMIT: Final = 200  # of a parameter
+DECIDE_LIMIT_S: Final = 30 * 86_400
 _ID: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")  # no dots: an id is one word of a routing key
 _VERSION: Final = re.compile(r"(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})", re.ASCII)
 _PROPERTIES: Final = ("id", "version", "title", "modes", "stakes", "max_win", "choice_schema", "rules")
@@ -28,6 +34,10 @@ _PROPERTIES: Final = ("id", "version", "title", "modes", "stakes", "max_win", "c
 
 class GameError(RuntimeError):
     """A game broke its own contract: its step must not become money. No retry mends it."""
+
+
+class ActionRefused(ValueError):
+    """The round does not offer the action that it is to go on with."""
 
 
 class DeclarationError(ValueError):
@@ -61,25 +71,22 @@ def win_limit(game: Game, wager: Wager) -> int:
     return wager.stake // game.modes[wager.mode].stake_multiplier * game.max_win
 
 
-def play_round(
-    game: Game,
-    wager: Wager,
-    draws: Draws,
-    state: JsonObject | None = None,
-    choice: JsonObject | None = None,
-) -> Step:
-    """The game's step, checked on both sides: what money may be made from.
+def play_round(game: Game, wager: Wager, draws: Draws, actions: Sequence[Chosen] = ()) -> Step:
+    """The game's step after `actions`, each step up to it checked on both sides: what money may be made from.
 
-    Raises WagerRefused for a wager that should not have come this far, and GameError for a step that
-    is not of the promised shape or pays outside 0..win_limit.
+    Raises WagerRefused for a wager that should not have come this far, ActionRefused for an action that was
+    not offered, and GameError for a step that is not of the promised shape or pays outside 0..win_limit.
     """
     check_wager(game, wager)
-    step = game.play(wager, draws, state, choice)
-    _check_step(game, wager, step)
+    step = _checked(game, wager, game.play(wager, draws))
+    for chosen in actions:
+        if step.offer is None or step.offer.find(chosen) is None:
+            raise ActionRefused("the round does not offer this action")
+        step = _checked(game, wager, game.play(wager, draws, step.state, chosen))
     return step
 
 
-def _check_step(game: Game, wager: Wager, step: Step) -> None:
+def _checked(game: Game, wager: Wager, step: Step) -> Step:
     name = f"{game.id} {game.version}"
     if type(step) is not Step:
         raise GameError(f"{name} answered a {type(step).__name__}, not a Step")
@@ -87,10 +94,40 @@ def _check_step(game: Game, wager: Wager, step: Step) -> None:
         raise GameError(f"{name} pays outside 0..{win_limit(game, wager)}")
     if type(step.outcome) is not dict or not is_json(step.outcome):
         raise GameError(f"{name} shows an outcome that JSON cannot carry unchanged")
-    if type(step.choices) is not tuple or not all(type(c) is dict and is_json(c) for c in step.choices):
-        raise GameError(f"{name} offers choices that JSON cannot carry unchanged")
     if step.state is not None and not (type(step.state) is dict and is_json(step.state)):
         raise GameError(f"{name} keeps a state that JSON cannot carry unchanged")
+    if step.offer is not None and (problem := _offer_problem(step.offer)):
+        raise GameError(f"{name} makes an offer in which {problem}")
+    return step
+
+
+def _offer_problem(offer: Offer) -> str | None:
+    """What is wrong with it, in words."""
+    if type(offer) is not Offer or not 0 < len(offer.choices) <= CHOICES_LIMIT:
+        return f"there is not one choice, or more than {CHOICES_LIMIT}"
+    if any((problem := _choice_problem(choice)) for choice in offer.choices):
+        return problem
+    if len({choice.action for choice in offer.choices}) != len(offer.choices):
+        return "two choices have one name"
+    default = offer.find(offer.default)
+    if default is None or default.debit:
+        return "the default is not offered, or costs something"
+    if type(offer.decide_within_s) is not int or not 0 < offer.decide_within_s <= DECIDE_LIMIT_S:
+        return f"the time to decide is not in 1..{DECIDE_LIMIT_S} s"
+    return None if type(offer.abandonment) is Abandonment else "the abandonment is none"
+
+
+def _choice_problem(choice: Choice) -> str | None:
+    if type(choice) is not Choice or type(choice.action) is not str or not _ID.fullmatch(choice.action):
+        return "an action's name is not 1-64 of a-z 0-9 -, a letter first"
+    if type(choice.debit) is not int or not 0 <= choice.debit <= MONEY_LIMIT:
+        return "an action costs less than nothing, or too much"
+    for name, values in choice.params.items():
+        if not _ID.fullmatch(name) or not 0 < len(values) <= VALUES_LIMIT:
+            return f"a parameter has a bad name, no value, or more than {VALUES_LIMIT}"
+        if not all(type(value) in (str, int, bool) and is_json(value) for value in values):
+            return "a parameter's value is no text, integer or truth value"
+    return None
 
 
 def is_json(value: Any) -> bool:
@@ -128,7 +165,7 @@ def _check_calls(game: Game) -> None:
     _require(callable(game.validate) and _accepts(game.validate, 1), "validate must take (wager)")
     _require(
         callable(game.play) and _accepts(game.play, 4),
-        "play must take (wager, draws, state, choice)",
+        "play must take (wager, draws, state, chosen)",
     )
 
 

@@ -13,7 +13,7 @@ exact value of every bet, and a test checks the range over all of them.
 from types import MappingProxyType
 from typing import Final
 
-from games.protocol import Draws, InvalidChoice, JsonObject, Mode, Step, Wager
+from games.protocol import Chosen, Draws, InvalidChoice, JsonObject, Mode, Step, Wager
 
 ROLLS: Final = 10_000
 RETURNED: Final = 9_900  # of every 10,000 staked, before rounding
@@ -57,13 +57,13 @@ class Dice:
         winning_rolls(wager.choice)
 
     def play(
-        self, wager: Wager, draws: Draws, state: JsonObject | None = None, choice: JsonObject | None = None
+        self, wager: Wager, draws: Draws, state: JsonObject | None = None, chosen: Chosen | None = None
     ) -> Step:
         count = winning_rolls(wager.choice)
         assert wager.stake in self.stakes, "play is for wagers that were checked"
         assert wager.choice is not None, "play is for wagers that were checked"
         assert state is None, "dice has one step"
-        assert choice is None, "dice has one step"
+        assert chosen is None, "dice has one step"
         direction, target = wager.choice["direction"], wager.choice["target"]
         roll = draws.integer(ROLLS)
         won = roll > target if direction == "over" else roll < target

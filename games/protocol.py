@@ -4,6 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
+from contracts.choices import Abandonment, Choice, Chosen, Offer
+
+__all__ = [
+    "Abandonment",
+    "Choice",
+    "Chosen",
+    "Draws",
+    "Game",
+    "InvalidChoice",
+    "JsonObject",
+    "Mode",
+    "Offer",
+    "StakeNotAllowed",
+    "Step",
+    "UnknownMode",
+    "Wager",
+    "WagerRefused",
+]
+
 # Objects of str, int, bool, None, list and dict with str keys. Nothing else survives JSON unchanged.
 JsonObject = dict[str, Any]
 
@@ -53,13 +72,15 @@ class Step:
     """What a game answers. `win` is what the round pays in all, in minor units, the stake not subtracted.
 
     `outcome` is for the client and the record: everything needed to show and to recheck the win.
-    `choices` empty means final. Otherwise the round stays open, and `state` is all that the game wants to
-    see again with the player's choice; both are JSON. (Open rounds are not played yet: see docs/games.md.)
+    Without an `offer` the step is final. With one, the round waits for its player, `win` is what it would
+    pay so far, and `state` is all that the game wants to see again with the choice. The state is never
+    stored or shown, so it may hold what the player must not know yet: each later step is computed from the
+    round's first one on.
     """
 
     outcome: JsonObject
     win: int
-    choices: tuple[JsonObject, ...] = ()
+    offer: Offer | None = None
     state: JsonObject | None = None
 
 
@@ -113,10 +134,10 @@ class Game(Protocol):
         game that has no `choice_schema`, are checked before and need no code here."""
 
     def play(
-        self, wager: Wager, draws: Draws, state: JsonObject | None = None, choice: JsonObject | None = None
+        self, wager: Wager, draws: Draws, state: JsonObject | None = None, chosen: Chosen | None = None
     ) -> Step:
         """The round's next step, for a wager that passed `validate`.
 
-        The first call of a round has neither `state` nor `choice`. Later ones, once open rounds are played,
-        carry the previous step's state and what the player chose from its choices.
+        The first call of a round has neither `state` nor `chosen`. Later ones carry the previous step's state
+        and what was chosen from its offer; `draws` goes on where the previous step left it.
         """

@@ -9,7 +9,7 @@ from games.checks import DeclarationError, check_declaration, ladder, version_or
 from games.protocol import Game, JsonObject
 
 # The games that come with Croupier. A version stays listed for as long as a round may still be open on it.
-BUILT_IN: Final = ("games.fruit_lines:GAME", "games.dice:GAME")
+BUILT_IN: Final = ("games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME")
 
 
 class UnknownGame(LookupError):

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from games.protocol import Draws, InvalidChoice, JsonObject, Mode, Step, Wager
+from games.protocol import Chosen, Draws, InvalidChoice, JsonObject, Mode, Step, Wager
 
 BASE_ONLY: Final = MappingProxyType({"base": Mode(description="One paid spin on all lines")})
 
@@ -97,11 +97,11 @@ class LineSlot:
             raise InvalidChoice(f"{self.id} takes no choice with the bet")
 
     def play(
-        self, wager: Wager, draws: Draws, state: JsonObject | None = None, choice: JsonObject | None = None
+        self, wager: Wager, draws: Draws, state: JsonObject | None = None, chosen: Chosen | None = None
     ) -> Step:
         assert wager.stake in self.stakes, "play is for wagers that were checked"
         assert state is None, "a line slot has one step"
-        assert choice is None, "a line slot has one step"
+        assert chosen is None, "a line slot has one step"
         feature, line_stake = self.free_spins, wager.stake // len(self.lines)
         spin, awarded = self._spin(draws, line_stake, 1, feature.maximum)
         spins, total = [spin], spin["win"]
@@ -112,6 +112,10 @@ class LineSlot:
             total += spin["win"]
         win = min(total, self.max_win * wager.stake)
         return Step(outcome={"spins": spins, "total": win, "capped": win < total}, win=win)
+
+    def spin(self, draws: Draws, stake: int, *, multiplier: int) -> JsonObject:
+        """One spin as the outcome shows it, for a game that awards its free spins itself."""
+        return self._spin(draws, stake // len(self.lines), multiplier, 0)[0]
 
     def _spin(self, draws: Draws, line_stake: int, multiplier: int, room: int) -> tuple[JsonObject, int]:
         """One spin as the outcome shows it, and the free spins it awards: at most `room`."""

@@ -54,3 +54,4 @@ COMMANDS: Final = Counter(
 COMMANDS_CONNECTED: Final = Gauge("croupier_commands_connected", "1 while commands are taken from the queue.")
 OPEN_REQUESTS: Final = Gauge("croupier_open_requests", "Requests being served.")
 OPEN_BETS: Final = Gauge("croupier_open_bets", "Bets being served.")
+OPEN_SOCKETS: Final = Gauge("croupier_open_sockets", "WebSockets of game clients.")

@@ -247,6 +247,16 @@ class Rounds:
     async def find(self, key: RoundKey) -> RoundView | None:
         return await rounds.find(self._database.pool, key)
 
+    async def sequence(self, player_key: int) -> int | None:
+        """The sequence of what closed last of the player's; None for an unknown player."""
+        return await rounds.sequence(self._database.pool, player_key)
+
+    async def closed_after(self, player_key: int, *, sequence: int, limit: int) -> list[RoundView]:
+        """At most `limit` of the player's rounds that closed after `sequence`, in that order."""
+        return await rounds.closed_after(
+            self._database.pool, player_key=player_key, sequence=sequence, limit=limit
+        )
+
     async def record(self, key: RoundKey) -> RoundRecord:
         """Everything that is stored of the round, which must be there, as of one moment."""
         return await timeline.record(self._database.pool, key)

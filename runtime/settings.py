@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     games: Annotated[tuple[str, ...], NoDecode] = Field(
-        ("games.fruit_lines:GAME", "games.dice:GAME"),
+        ("games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"),
         description="Plug-ins as module:attribute; in the environment separated by commas.",
     )
     max_open_requests: int = Field(
@@ -91,6 +91,15 @@ class Settings(BaseSettings):
     )
     commands_prefetch: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
         None, description="Commands from the queue under way at once; max_running_bets when not given."
+    )
+    max_sockets: int = Field(
+        5_000, ge=1, description="WebSockets that one ingress holds; a further one is answered with 503."
+    )
+    max_sockets_per_session: int = Field(
+        5, ge=1, description="WebSockets of one session at one ingress; a further one is closed with 4429."
+    )
+    socket_heartbeat_s: int = Field(
+        20, ge=1, description="Seconds between pings; a peer that answers none for as long is cut."
     )
     reconcile_every_s: int = Field(
         60, ge=1, description="How often ledger, Temporal, events and operators' wallets are compared."

@@ -81,7 +81,7 @@ HOLDS_ARE_OPEN_STAKES: Final = Invariant(
                format('held %s, open stakes %s %s', a.held, coalesce(r.total, 0), a.currency) AS detail
         FROM accounts a
         LEFT JOIN (
-            SELECT account_id, sum(stake) AS total FROM rounds
+            SELECT account_id, sum(stake + extra) AS total FROM rounds
             WHERE state IN ('pending', 'awaiting_choice', 'settling') GROUP BY account_id
         ) r ON r.account_id = a.id
         WHERE a.held <> coalesce(r.total, 0)
@@ -93,9 +93,15 @@ NO_HOLD_OVERDUE: Final = Invariant(
     title="no stake is held, or asked of an operator's wallet, for longer than a round may take",
     broken="""
         SELECT format('round %s of player %s', round_id, player_key) AS subject,
-               format('%s since %s', state, created_at) AS detail
-        FROM rounds, overdue
-        WHERE state IN ('pending', 'awaiting_choice', 'settling') AND created_at < overdue.moment
+               format('%s since %s', state, coalesce(decide_by, acted.at, created_at)) AS detail
+        FROM overdue, rounds r
+        LEFT JOIN LATERAL (
+            SELECT max(a.taken_at) AS at FROM round_actions a
+            WHERE a.player_key = r.player_key AND a.round_id = r.round_id
+        ) acted ON r.actions > 0
+        WHERE CASE state WHEN 'awaiting_choice' THEN decide_by
+                         WHEN 'pending' THEN coalesce(acted.at, created_at)
+                         WHEN 'settling' THEN coalesce(acted.at, created_at) END < overdue.moment
         UNION ALL
         SELECT format('round %s of player %s', b.round_id, b.player_key),
                format('asked of the wallet since %s, %s', b.asked_at,
@@ -128,13 +134,14 @@ ONE_TERMINAL: Final = Invariant(
         SELECT format('round %s of player %s', coalesce(r.round_id, m.reference),
                       coalesce(r.player_key, m.player_key)) AS subject,
                format('%s, stake %s, win %s; moved %s stakes of %s and %s wins of %s',
-                      coalesce(r.state, 'no round'), r.stake, r.win, coalesce(m.stakes, 0),
+                      coalesce(r.state, 'no round'), r.stake + r.extra, r.win, coalesce(m.stakes, 0),
                       coalesce(m.stake, 0), coalesce(m.wins, 0), coalesce(m.win, 0)) AS detail
         FROM rounds r FULL JOIN moved m ON m.player_key = r.player_key AND m.reference = r.round_id
         WHERE CASE
             WHEN r.state = 'settled' THEN
                 (m.stakes, m.stake, m.lowest, m.highest, m.currency)
-                    IS DISTINCT FROM (1::bigint, r.stake::numeric, r.account_id, r.account_id, r.currency)
+                    IS DISTINCT FROM (1::bigint, (r.stake + r.extra)::numeric, r.account_id, r.account_id,
+                                      r.currency)
                 OR m.wins <> CASE WHEN r.win > 0 THEN 1 ELSE 0 END
                 OR coalesce(m.win, 0) <> r.win
             ELSE m.reference IS NOT NULL
@@ -203,8 +210,9 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
     name="rounds-are-complete",
     title="each round has what its state asks for, and nothing else",
     # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
-    # had rolled its bet back all the same, or a person voided it. What the wallet did not tell with a
-    # refusal, nobody knows. Bets that were declined before their events were recorded have none.
+    # had rolled its bet back all the same, or a person voided it. So does a round that waited for its player:
+    # what was shown stays on record. What the wallet did not tell with a refusal, nobody knows. Bets that
+    # were declined before their events were recorded have none.
     broken="""
         SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,
                'state ' || state AS detail
@@ -216,7 +224,8 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
                 AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NULL
                 AND seed_id IS NOT NULL AND nonce IS NOT NULL
             WHEN 'void' THEN (outcome IS NULL OR (b.round_id IS NOT NULL
-                    AND failure_code IN ('rolled-back', 'voided-by-operator')))
+                    AND failure_code = 'rolled-back')
+                    OR actions > 0 OR failure_code IN ('voided-by-operator', 'abandoned', 'round-cancelled'))
                 AND win = 0 AND r.balance IS NOT NULL AND sequence IS NOT NULL
                 AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
             WHEN 'declined' THEN outcome IS NULL AND win = 0
@@ -225,9 +234,30 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
                 AND failure_code IS NOT NULL AND seed_id IS NULL
             WHEN 'settling' THEN outcome IS NOT NULL AND b.round_id IS NOT NULL
                 AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
-            ELSE state IN ('pending', 'awaiting_choice') AND outcome IS NULL AND win = 0
+            WHEN 'awaiting_choice' THEN outcome IS NOT NULL AND offer IS NOT NULL AND win = 0
+                AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
+            ELSE state = 'pending' AND (outcome IS NULL) = (actions = 0) AND win = 0
                 AND sequence IS NULL AND event_id IS NULL AND closed_at IS NULL AND seed_id IS NOT NULL
         END, false)
+           OR (state <> 'awaiting_choice' AND (offer IS NOT NULL OR decide_by IS NOT NULL))
+    """,
+)
+ACTIONS_ARE_COUNTED: Final = Invariant(
+    code="I3",
+    name="actions-are-counted",
+    title="each round has the actions that it counts, and staked besides its stake what they cost",
+    broken="""
+        WITH taken AS (
+            SELECT player_key, round_id, count(*) AS actions, max(ordinal) AS last, sum(debit) AS debit
+            FROM round_actions GROUP BY player_key, round_id
+        )
+        SELECT format('round %s of player %s', coalesce(r.round_id, t.round_id),
+                      coalesce(r.player_key, t.player_key)) AS subject,
+               format('counts %s actions that cost %s; has %s that cost %s', r.actions, r.extra,
+                      coalesce(t.actions, 0), coalesce(t.debit, 0)) AS detail
+        FROM (SELECT * FROM rounds WHERE actions > 0 OR extra > 0) r
+        FULL JOIN taken t ON t.player_key = r.player_key AND t.round_id = r.round_id
+        WHERE (r.actions, r.actions, r.extra) IS DISTINCT FROM (t.actions, t.last, t.debit)
     """,
 )
 ONE_EVENT: Final = Invariant(
@@ -325,7 +355,7 @@ STATISTICS_ARE_ROUNDS: Final = Invariant(
             SELECT r.operator_id, r.game_id, r.currency,
                    count(*) FILTER (WHERE r.state = 'settled') AS rounds,
                    count(*) FILTER (WHERE r.state = 'void') AS voids,
-                   coalesce(sum(r.stake) FILTER (WHERE r.state = 'settled'), 0) AS stake,
+                   coalesce(sum(r.stake + r.extra) FILTER (WHERE r.state = 'settled'), 0) AS stake,
                    coalesce(sum(r.win) FILTER (WHERE r.state = 'settled'), 0) AS win
             FROM rounds r JOIN inbox i ON i.consumer = 'statistics' AND i.event_id = r.event_id
             GROUP BY r.operator_id, r.game_id, r.currency
@@ -387,6 +417,7 @@ GUARDS_IN_PLACE: Final = Invariant(
                      ('wallet_bets', 'never_deleted'), ('wallet_bets', 'never_truncated'),
                      ('wallet_attempts', 'append_only'), ('wallet_attempts', 'append_only_truncate'),
                      ('interventions', 'append_only'), ('interventions', 'append_only_truncate'),
+                     ('round_actions', 'append_only'), ('round_actions', 'append_only_truncate'),
                      ('seeds', 'revealed_is_final'),
                      ('incidents', 'only_forward'), ('incidents', 'never_deleted'),
                      ('incidents', 'never_truncated'),
@@ -411,7 +442,7 @@ EVENTS_AGREE: Final = Invariant(
                 IS DISTINCT FROM (r.round_id, r.player_id, r.session_id, r.mode, r.game_id, r.game_version,
                                   r.failure_code)
            OR (o.data -> 'stake', o.data -> 'win', o.data -> 'balance') IS DISTINCT FROM (
-               jsonb_build_object('amount', r.stake, 'currency', r.currency),
+               jsonb_build_object('amount', r.stake + r.extra, 'currency', r.currency),
                jsonb_build_object('amount', r.win, 'currency', r.currency),
                CASE WHEN r.balance IS NULL THEN 'null'::jsonb
                     ELSE jsonb_build_object('amount', r.balance, 'currency', r.currency) END)
@@ -482,6 +513,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     WALLETS_ARE_SQUARE,
     WALLET_BETS_ARE_RESOLVED,
     ROUNDS_ARE_COMPLETE,
+    ACTIONS_ARE_COUNTED,
     ONE_EVENT,
     MOVEMENTS_AGREE,
     SESSIONS_AGREE,

@@ -24,7 +24,7 @@ ACCEPT_BET: Final = f"SELECT (standing).*, verdict FROM accept_wallet_bet({_BET}
 DECLINE_BET: Final = f"SELECT (standing).*, verdict FROM decline_wallet_bet({_BET}, $14, $15, $16)"
 BEGIN_RELEASE: Final = f"SELECT (standing).*, verdict FROM begin_wallet_release({_BET}, $14, $15)"
 RECORD_RESULT: Final = (
-    "SELECT (closed).*, event_data, being_released FROM record_wallet_result($1, $2, $3, $4)"
+    "SELECT (closed).*, event_data, being_released FROM record_wallet_result($1, $2, $3, $4, $5)"
 )
 CLOSE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, NULL, NULL, true, $3)"
 RELEASE: Final = f"SELECT * FROM release_round({_BET}, $14, $15, true, $16)"
@@ -99,8 +99,10 @@ async def record_result(
 ) -> tuple[Settlement, bool]:
     """Commits the result unless there is one, or the round is on its way to void, which the flag says. A
     round of our own ledger is closed. Raises asyncpg.NoDataFoundError when there is no such round."""
-    outcome, win = (None, None) if resolution is None else (resolution.outcome, resolution.win)
-    row = await pool.fetchrow(RECORD_RESULT, key.player_key, key.round_id, outcome, win)
+    result: tuple[Any, ...] = (None, None, None)
+    if resolution is not None:
+        result = (resolution.outcome, resolution.win, resolution.actions)
+    row = await pool.fetchrow(RECORD_RESULT, key.player_key, key.round_id, *result)
     return settlement(row), row["being_released"]
 
 

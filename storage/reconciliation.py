@@ -24,11 +24,19 @@ EVENT_PAGE: Final = 500
 # How many of the latest events and attempts the very first look begins with.
 FIRST_LOOK: Final = 10_000
 
+# From when on a round should have gone on by itself. One that waits for its player does so when the player's
+# time is over; until then, and where it is held without end, the player's next action takes up a lost one.
+_SINCE: Final = """
+    CASE WHEN r.state = 'awaiting_choice' THEN coalesce(r.decide_by, 'infinity')
+         WHEN r.actions = 0 THEN r.created_at
+         ELSE (SELECT max(a.taken_at) FROM round_actions a
+               WHERE a.player_key = r.player_key AND a.round_id = r.round_id) END
+"""
 OPEN_ROUNDS: Final = f"""
-    SELECT * FROM rounds
-    WHERE state IN ('pending', 'awaiting_choice', 'settling') AND (player_key, game_id) > ($1, $2)
-      AND created_at < $3
-    ORDER BY player_key, game_id LIMIT {PAGE}
+    SELECT r.*, {_SINCE} AS since FROM rounds r
+    WHERE r.state IN ('pending', 'awaiting_choice', 'settling') AND (r.player_key, r.game_id) > ($1, $2)
+      AND {_SINCE} < $3
+    ORDER BY r.player_key, r.game_id LIMIT {PAGE}
 """
 UNANSWERED_BETS: Final = f"""
     SELECT b.*, (SELECT p.operator_id FROM players p WHERE p.id = b.player_key) AS operator_id
@@ -37,7 +45,7 @@ UNANSWERED_BETS: Final = f"""
       AND (SELECT r.id FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key) IS NULL
     ORDER BY b.player_key, b.game_id LIMIT {PAGE}
 """
-ROUND: Final = "SELECT * FROM rounds WHERE player_key = $1 AND round_id = $2"
+ROUND: Final = f"SELECT r.*, {_SINCE} AS since FROM rounds r WHERE r.player_key = $1 AND r.round_id = $2"
 UNRESOLVED_BET: Final = """
     SELECT b.*, (SELECT p.operator_id FROM players p WHERE p.id = b.player_key) AS operator_id
     FROM wallet_bets b WHERE b.player_key = $1 AND b.round_id = $2 AND b.resolved_at IS NULL
@@ -238,7 +246,7 @@ def _round(row: Mapping[str, Any]) -> Standing:
     key = RoundKey(operator_id=row["operator_id"], player_key=row["player_key"], round_id=row["round_id"])
     bet = Bet(key=key, **{name: row[name] for name in Bet.__slots__ if name != "key"})
     return Standing(
-        key=key, state=RoundState(row["state"]), game_id=row["game_id"], since=row["created_at"], bet=bet
+        key=key, state=RoundState(row["state"]), game_id=row["game_id"], since=row["since"], bet=bet
     )
 
 

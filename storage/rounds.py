@@ -7,18 +7,35 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 
+from contracts.actions import ActionVerdict, PlayerAction
+from contracts.choices import Abandonment, Offer
 from contracts.events import RecordedEvent
-from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.rounds import Bet, Resolution, RoundKey, RoundState
 from contracts.views import RoundView, Settlement
 from storage.outbox import occurred_at
 
 RESERVE: Final = "SELECT * FROM reserve_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-SETTLE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, $3, $4)"
+SETTLE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, $3, $4, p_actions => $5)"
+OPEN: Final = "SELECT * FROM open_round($1, $2, $3, $4, $5, $6)"
+TAKE: Final = "SELECT (standing).*, verdict FROM take_action($1, $2, $3, $4, $5, $6, $7, $8)"
 RELEASE: Final = (
     "SELECT * FROM release_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 )
 FIND: Final = "SELECT * FROM round_view WHERE player_key = $1 AND round_id = $2"
+SEQUENCE: Final = "SELECT sequence FROM players WHERE id = $1"
+# The outbox has the index by sequence: each closed round has its event there.
+CLOSED_AFTER: Final = """
+    WITH closed AS (
+        SELECT subject, sequence FROM outbox
+        WHERE player_key = $1 AND sequence > $2 AND type IN ('round.settled', 'round.void')
+        ORDER BY sequence LIMIT $3
+    )
+    SELECT r.* FROM closed CROSS JOIN LATERAL (
+        SELECT * FROM round_view v WHERE v.player_key = $1 AND v.round_id = closed.subject
+    ) r ORDER BY closed.sequence
+"""
 
 
 async def reserve(pool: asyncpg.Pool, bet: Bet) -> RoundView:
@@ -26,10 +43,42 @@ async def reserve(pool: asyncpg.Pool, bet: Bet) -> RoundView:
     return round_view(await pool.fetchrow(RESERVE, *bet_arguments(bet)))
 
 
-async def settle(pool: asyncpg.Pool, key: RoundKey, outcome: dict[str, Any], win: int) -> Settlement:
-    """Closes the round as settled, or answers how it was closed before. Raises
-    asyncpg.NoDataFoundError when there is no such round."""
-    return settlement(await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win))
+async def settle(
+    pool: asyncpg.Pool, key: RoundKey, outcome: dict[str, Any], win: int, actions: int = 0
+) -> Settlement:
+    """Closes the round as settled, with what was computed after `actions` of them, or answers how it was
+    closed before. Raises asyncpg.NoDataFoundError when there is no such round."""
+    return settlement(await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win, actions))
+
+
+async def open_round(pool: asyncpg.Pool, key: RoundKey, resolution: Resolution) -> RoundView:
+    """Puts a step with an offer on record, or answers how the round stands. Raises asyncpg.NoDataFoundError
+    when there is no such round."""
+    offer = resolution.offer
+    assert offer is not None
+    waits_s = None if offer.abandonment is Abandonment.HOLD else offer.decide_within_s
+    arguments = (resolution.actions, resolution.outcome, msgspec.to_builtins(offer), waits_s)
+    return round_view(await pool.fetchrow(OPEN, key.player_key, key.round_id, *arguments))
+
+
+async def take_action(
+    pool: asyncpg.Pool, key: RoundKey, action: PlayerAction
+) -> tuple[ActionVerdict, RoundView | None]:
+    """Takes an action from the round's offer, once, and says how the round stands after it; None when there
+    is no such round."""
+    row = await pool.fetchrow(
+        TAKE,
+        key.player_key,
+        key.round_id,
+        action.action_id,
+        action.chosen.action,
+        action.chosen.params,
+        action.by,
+        action.request_id,
+        action.after,
+    )
+    verdict = ActionVerdict(row["verdict"])
+    return verdict, None if verdict is ActionVerdict.NOT_FOUND else round_view(row)
 
 
 async def release(pool: asyncpg.Pool, bet: Bet, failure_code: str, failure_detail: str) -> RoundView:
@@ -43,12 +92,25 @@ async def find(pool: asyncpg.Pool, key: RoundKey) -> RoundView | None:
     return None if row is None else round_view(row)
 
 
+async def sequence(pool: asyncpg.Pool, player_key: int) -> int | None:
+    """The sequence of what closed last of the player's, 0 when nothing has; None for an unknown player.
+    What has a smaller one is committed too: it is counted under the player's lock."""
+    found: int | None = await pool.fetchval(SEQUENCE, player_key)
+    return found
+
+
+async def closed_after(pool: asyncpg.Pool, *, player_key: int, sequence: int, limit: int) -> list[RoundView]:
+    """The player's rounds that closed after the one with `sequence`, in the order of their closing."""
+    return [round_view(row) for row in await pool.fetch(CLOSED_AFTER, player_key, sequence, limit)]
+
+
 def round_view(row: Mapping[str, Any]) -> RoundView:
     """A row of the view `round_view` as the contract's dataclass."""
     return RoundView(
         key=RoundKey(operator_id=row["operator_id"], player_key=row["player_key"], round_id=row["round_id"]),
         state=RoundState(row["state"]),
         event_id=None if row["event_id"] is None else str(row["event_id"]),
+        offer=None if row["offer"] is None else msgspec.convert(row["offer"], Offer),
         **{name: row[name] for name in _PLAIN_COLUMNS},
     )
 
@@ -77,7 +139,7 @@ def _event(view: RoundView, data: str) -> RecordedEvent:
 
 
 _PLAIN_COLUMNS: Final = tuple(
-    name for name in RoundView.__slots__ if name not in ("key", "state", "event_id")
+    name for name in RoundView.__slots__ if name not in ("key", "state", "event_id", "offer")
 )
 
 

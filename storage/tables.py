@@ -189,6 +189,7 @@ class Round(SQLModel, table=True):
             postgresql_where=text("state IN ('declined', 'void')"),
         ),
         CheckConstraint("stake > 0 AND win >= 0", name="amounts_in_range"),
+        CheckConstraint("extra >= 0 AND (extra = 0 OR actions > 0)", name="extra_in_range"),
     )
     id: int = _key()
     operator_id: str
@@ -218,6 +219,34 @@ class Round(SQLModel, table=True):
     closed_at: datetime | None = _time()
     demo: bool = Field(sa_column_kwargs={"server_default": text("false")})  # play money
     jurisdiction: str | None = None
+    extra: int = _amount("0")  # what actions cost besides the stake
+    actions: int = Field(sa_column_kwargs={"server_default": text("0")})
+    # contracts.choices.Offer, exactly while the round waits for its player; null decide_by: without end.
+    offer: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    decide_by: datetime | None = _time()
+
+
+class RoundAction(SQLModel, table=True):
+    """What a player, or the timer, decided in a round that offered it: the 1st, 2nd, ... of the round.
+    Append-only."""
+
+    __tablename__ = "round_actions"
+    __table_args__ = (
+        UniqueConstraint("player_key", "round_id", "action_id"),
+        CheckConstraint("debit >= 0", name="debit_in_range"),
+    )
+    player_key: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("players.id"), primary_key=True, nullable=False)
+    )
+    round_id: str = Field(primary_key=True)
+    ordinal: int = Field(primary_key=True)
+    action_id: str
+    action: str
+    params: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    debit: int = _amount()
+    taken_by: str  # "player" or "timer"
+    request_id: str
+    taken_at: datetime = _now()
 
 
 class Transfer(SQLModel, table=True):

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from contracts.actions import ActionVerdict, PlayerAction
 from contracts.rounds import Bet, Resolution
 from contracts.views import RoundView, Settlement
 
@@ -46,6 +47,15 @@ class Wallet(Protocol):
         """Takes the stake and pays the win: of the result on record where there is one, of `resolution`
         otherwise. Raises WalletConflict when nothing was ever reserved, WalletPending and
         WalletReleasing."""
+
+    async def open(self, bet: Bet, resolution: Resolution) -> RoundView:
+        """Puts on record that the round waits for its player: `resolution` has an offer. A round that is not
+        waiting for this step is answered as it stands. Raises WalletConflict when nothing was ever
+        reserved."""
+
+    async def act(self, bet: Bet, action: PlayerAction) -> tuple[ActionVerdict, RoundView | None]:
+        """Takes an action from the round's offer, once, with what it costs; the round as it stands after it,
+        None when there is no such round."""
 
     async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
         """Gives the stake back; what was never reserved can no longer be. A round whose result was recorded

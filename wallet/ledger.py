@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from contracts.actions import ActionVerdict, PlayerAction
 from contracts.rounds import Bet, Resolution
 from contracts.views import RoundView, Settlement
 from storage import rounds
@@ -28,9 +29,20 @@ class LedgerWallet:
             # Our ledger never keeps a result apart from its round's end.
             raise WalletConflict("the round has no result on record")
         try:
-            return await rounds.settle(self._pool, bet.key, resolution.outcome, resolution.win)
+            return await rounds.settle(
+                self._pool, bet.key, resolution.outcome, resolution.win, resolution.actions
+            )
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
+
+    async def open(self, bet: Bet, resolution: Resolution) -> RoundView:
+        try:
+            return await rounds.open_round(self._pool, bet.key, resolution)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
+
+    async def act(self, bet: Bet, action: PlayerAction) -> tuple[ActionVerdict, RoundView | None]:
+        return await rounds.take_action(self._pool, bet.key, action)
 
     async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
         try:

@@ -18,10 +18,12 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from contracts import failures
+from contracts.actions import ActionVerdict, PlayerAction
 from contracts.rounds import Bet, Resolution, RoundKey, RoundState
 from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from storage import operator_wallets as stored
+from storage import rounds
 from storage.operator_wallets import Decision, Verdict
 from wallet.interface import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
@@ -92,6 +94,17 @@ class OperatorWallet:
         if answer.verdict is WalletVerdict.REFUSED and asked.first:
             _incident(bet.key, f"refuses a win with {answer.code}: it is told again until it takes it")
         raise WalletPending(f"the win: {answer.code}", view)
+
+    async def open(self, bet: Bet, resolution: Resolution) -> RoundView:
+        """No call of the wallet: what it was told stands until the round ends."""
+        try:
+            return await rounds.open_round(self._pool, bet.key, resolution)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
+
+    async def act(self, bet: Bet, action: PlayerAction) -> tuple[ActionVerdict, RoundView | None]:
+        """An action that costs something is refused by the ledger: the wallet is asked for one stake."""
+        return await rounds.take_action(self._pool, bet.key, action)
 
     async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from contracts.actions import ActionVerdict, PlayerAction
 from contracts.rounds import Bet, Resolution
 from contracts.views import RoundView, Settlement
 from wallet.interface import Wallet
@@ -23,6 +24,14 @@ class WalletRouter:
         self, bet: Bet, resolution: Resolution | None, *, within_s: float | None = None
     ) -> Coroutine[Any, Any, Settlement]:
         return self._of(bet).settle(bet, resolution, within_s=within_s)
+
+    def open(self, bet: Bet, resolution: Resolution) -> Coroutine[Any, Any, RoundView]:
+        return self._of(bet).open(bet, resolution)
+
+    def act(
+        self, bet: Bet, action: PlayerAction
+    ) -> Coroutine[Any, Any, tuple[ActionVerdict, RoundView | None]]:
+        return self._of(bet).act(bet, action)
 
     def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> Coroutine[Any, Any, RoundView]:
         return self._of(bet).release(bet, failure_code=failure_code, failure_detail=failure_detail)

@@ -64,7 +64,7 @@ async def running(
         workflows=[RoundWorkflow],
         activities=[
             *(play.play, wallet.reserve, games.resolve, wallet.settle, wallet.release, events.emit),
-            interventions.intervene,
+            *(wallet.open, play.act, interventions.intervene),
         ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         debug_mode=True,

@@ -4,24 +4,28 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
 import uvicorn
 from temporalio.client import Client
 
+from api.actions import ActionDesk
 from api.admission import Admission
 from api.app import create_app
 from api.bets import BetDesk
+from api.door import BODY_LIMIT_BYTES
 from api.open_routes import ReadinessChecks
 from api.queue_ingress import QueueIngress
 from api.services import Services
+from api.sockets import SocketLimits, Sockets
 from contracts.views import RoundView
 from events.command_consumer import CommandConsumer
 from games.registry import Registry
 from runtime import metrics
 from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
+from runtime.pushes import Pushes
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
 from runtime.settings import Settings, SettingsError
@@ -30,6 +34,7 @@ from security.tokens import TokenIssuer, TokenVerifier
 from wallet.directory import WalletDirectory
 from workers import round_worker, wallets
 from workers.lifecycle import run, serve_metrics
+from workers.socket_protocol import SocketProtocol
 
 # A player thinks for longer than the 5 s that uvicorn would keep an idle connection for.
 KEEP_ALIVE_S: Final = 75
@@ -46,25 +51,35 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         if view.state.final:
             metrics.ROUNDS_CLOSED.labels(view.game_id, view.state.value).inc()
         waiting_room.deliver(view)
+        if view.demo or not view.state.final:  # all other ends have their event
+            pushes.round_changed(view)
 
     async with open_resources(settings) as resources:
         client = await connect_temporal(settings, resources.keyring)
+        rounds = Rounds(resources.database)
+        pushes = Pushes(required_secret(settings.amqp_url, "amqp_url"), rounds)
         listener = _listen(settings)
         async with (
             wallets.opened(resources) as operators,
             round_worker.running(client, resources, registry, operators, deliver),
         ):
+            bets = _bet_desk(settings, client, rounds, waiting_room)
             services = _services(
-                settings, resources, client, registry, operators, waiting_room, _address(listener)
+                settings, resources, client, registry, operators, bets, rounds, pushes, _address(listener)
             )
             admission = Admission(
                 max_open_requests=settings.max_open_requests,
                 max_open_bets=settings.max_open_bets,
                 max_running_bets=settings.max_running_bets,
             )
-            app = create_app(services, _readiness(resources, client), admission)
-            async with _commands(settings, QueueIngress(services, admission), stop):
-                await _serve_http(app, listener, settings, stop)
+            sockets = Sockets(services, admission, _socket_limits(settings))
+            app = create_app(services, _readiness(resources, client), admission, sockets)
+            pushes.start()
+            try:
+                async with _commands(settings, QueueIngress(services, admission), stop):
+                    await _serve_http(app, listener, settings, stop, sockets.drain)
+            finally:
+                await pushes.close()
 
 
 @contextlib.asynccontextmanager
@@ -94,7 +109,13 @@ async def _commands(settings: Settings, handler: QueueIngress, stop: asyncio.Eve
         await ending
 
 
-async def _serve_http(app: object, listener: socket.socket, settings: Settings, stop: asyncio.Event) -> None:
+async def _serve_http(
+    app: object,
+    listener: socket.socket,
+    settings: Settings,
+    stop: asyncio.Event,
+    drain: Callable[[], Awaitable[None]],
+) -> None:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
         loop="none",
@@ -105,8 +126,14 @@ async def _serve_http(app: object, listener: socket.socket, settings: Settings, 
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
+        ws=SocketProtocol,
+        ws_max_size=BODY_LIMIT_BYTES,
+        ws_ping_interval=settings.socket_heartbeat_s,
+        ws_ping_timeout=settings.socket_heartbeat_s,
+        # What is compressed may unfold to far more, and each socket would keep a window for it.
+        ws_per_message_deflate=False,
     )
-    server = _Server(config)
+    server = _Server(config, drain)
     ending = asyncio.create_task(_end_with(server, stop))
     serve_metrics(settings)
     try:
@@ -117,11 +144,22 @@ async def _serve_http(app: object, listener: socket.socket, settings: Settings, 
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the program, which has more to end than its sockets."""
+    """Leaves the signals to the program, which has more to end than its connections."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn closes WebSockets before what they asked for is answered, so they are ended first."""
+        for server in self.servers:
+            server.close()
+        await self._drain()
+        await super().shutdown(sockets)
 
 
 async def _end_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
@@ -148,23 +186,42 @@ def _address(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
+def _bet_desk(settings: Settings, client: Client, rounds: Rounds, waiting_room: WaitingRoom) -> BetDesk:
+    return BetDesk(
+        client,
+        rounds,
+        waiting_room,
+        task_queue=settings.task_queue,
+        patience_s=settings.client_patience_ms / 1000,
+    )
+
+
+def _socket_limits(settings: Settings) -> SocketLimits:
+    return SocketLimits(
+        sockets=settings.max_sockets,
+        per_session=settings.max_sockets_per_session,
+        heartbeat_s=settings.socket_heartbeat_s,
+    )
+
+
 def _services(
     settings: Settings,
     resources: Resources,
     client: Client,
     registry: Registry,
     operators: WalletDirectory,
-    waiting_room: WaitingRoom,
+    bets: BetDesk,
+    rounds: Rounds,
+    pushes: Pushes,
     base_url: str,
 ) -> Services:
     pool = resources.database.pool
-    rounds = Rounds(resources.database)
     return Services(
         games=registry,
-        bets=BetDesk(
+        bets=bets,
+        actions=ActionDesk(
             client,
             rounds,
-            waiting_room,
             task_queue=settings.task_queue,
             patience_s=settings.client_patience_ms / 1000,
         ),
@@ -176,6 +233,7 @@ def _services(
         ),
         players=Players(pool, operators),
         rounds=rounds,
+        pushes=pushes,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
         feed=EventFeed(pool),
         game_events=GameEvents(pool),

@@ -53,8 +53,23 @@ RESOLVE: Final = StepPolicy(
     patience=timedelta(seconds=15),
 )
 
+# The outcome is not final yet, so a round that cannot be left open is given up like one that cannot be
+# computed.
+OPEN: Final = StepPolicy(
+    attempt_limit=timedelta(seconds=5),
+    retry=_growing(first_s=0.1, longest_s=2),
+    patience=timedelta(seconds=60),
+)
+
 # From here on the round has an outcome, and an outcome is always paid: without end.
 SETTLE: Final = StepPolicy(
+    attempt_limit=timedelta(seconds=10),
+    retry=_growing(first_s=0.1, longest_s=30),
+    patience=None,
+)
+
+# An action that is on record is played to its end: without end.
+ACT: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),
     retry=_growing(first_s=0.1, longest_s=30),
     patience=None,

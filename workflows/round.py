@@ -1,5 +1,6 @@
-"""One round: reserve, resolve, settle, emit, in one go; step by step when that does not come off; and
-release when a step before settle fails for good, or a person decides so.
+"""One round: reserve, resolve, settle, emit, in one go; step by step when that does not come off; waiting for
+its player where the game offers choices; and release when a step before settle fails for good, or a person
+decides so.
 """
 
 import asyncio
@@ -8,7 +9,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from contracts import steps
+from contracts.actions import Acted, PlayerAction
+from contracts.choices import OpenRound
 from contracts.failures import (
+    ABANDONED,
     INVALID_INTERVENTION,
     RESERVE_UNCERTAIN,
     RESOLVE_FAILED,
@@ -20,8 +24,8 @@ from contracts.failures import (
 from contracts.interventions import Intervened, InterveneRequest, Intervention, InterventionVerdict
 from contracts.rounds import (
     Bet,
-    DrawReference,
     EmitRequest,
+    OpenRequest,
     Played,
     ReleaseRequest,
     Reservation,
@@ -32,8 +36,9 @@ from contracts.rounds import (
     SettleRequest,
     Terminal,
 )
-from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
+from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_WORKFLOW
 from workflows import policies
+from workflows.choices import Abandoned, Decisions, Ended
 from workflows.steps import Nudges, take, take_or_nudge, uninterrupted
 
 
@@ -49,21 +54,42 @@ class RoundWorkflow:
     A person may decide about a round that is open (docs/operators.md). The ledger decides whether that is
     possible, and what the round does next follows from its steps: one that is never given up is asked again
     at once, and answers from what the ledger has by then.
+
+    A round that its game leaves open waits for its player's actions (workflows/choices.py), each of which is
+    taken once, and decides for a player who stays away as the offer says.
     """
 
     @workflow.init
     def __init__(self, bet: Bet) -> None:
         self._bet = bet
         self._nudges = Nudges()
+        self._interventions = 0  # under way
+        self._decisions = Decisions(bet)
+
+    @workflow.update(name=ACT_UPDATE)
+    async def act(self, action: PlayerAction) -> Acted:
+        """Fails with ACTION_REFUSED when the round is known to refuse it; a refusal of the ledger is a
+        verdict."""
+        return await self._decisions.act(action)
+
+    @act.validator
+    def _refuse_early(self, action: PlayerAction) -> None:
+        self._decisions.refuse_early(action)
 
     @workflow.update(name=INTERVENE_UPDATE)
     async def intervene(self, intervention: Intervention) -> Intervened:
         """Fails when the ledger did not answer in time (policies.INTERVENE); it may have decided all the
         same."""
         request = InterveneRequest(bet=self._bet, intervention=intervention)
-        intervened = await take(steps.INTERVENE, request, policies.INTERVENE)
+        self._interventions += 1
+        try:
+            intervened = await take(steps.INTERVENE, request, policies.INTERVENE)
+        finally:
+            self._interventions -= 1
         if intervened.verdict is InterventionVerdict.ACCEPTED:
             self._nudges.count += 1
+            if intervened.releasing or (intervened.state is not None and intervened.state.final):
+                self._decisions.end()
         return intervened
 
     @intervene.validator
@@ -74,7 +100,8 @@ class RoundWorkflow:
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
         # A decision that begins a lost round anew comes first, or the round might end before it.
-        await self._everybody_answered()
+        if self._interventions:
+            await self._persons_answered()
         try:
             closed = await self._played(bet)
         except FailureError:
@@ -90,6 +117,8 @@ class RoundWorkflow:
             if is_cancelled_exception(failure):
                 return await self._void(bet, ROUND_CANCELLED, failure)
             return await self._step_by_step(bet)
+        if played.open is not None:
+            return await self._decided(bet, played.open)
         return await uninterrupted(self._emit_if_unconfirmed(played))
 
     async def _in_one_go(self, bet: Bet) -> Played:
@@ -117,16 +146,44 @@ class RoundWorkflow:
             return await uninterrupted(self._already_closed(reservation))
         if reservation.state is RoundState.SETTLING:
             return await uninterrupted(self._settle_and_emit(bet, None))
+        if reservation.open is not None:
+            return await self._decided(bet, reservation.open)
 
+        request = ResolveRequest(bet=bet, draw=reservation.draw, actions=reservation.actions)
         try:
-            resolution = await self._resolve(bet, reservation.draw)
+            resolution = await take(steps.RESOLVE, request, policies.RESOLVE)
         except (FailureError, asyncio.CancelledError) as failure:
             return await self._void(bet, RESOLVE_FAILED, failure)
+        if resolution.offer is not None:
+            return await self._left_open(bet, resolution)
 
         return await uninterrupted(self._settle_and_emit(bet, resolution))
 
-    async def _resolve(self, bet: Bet, draw: DrawReference) -> Resolution:
-        return await take(steps.RESOLVE, ResolveRequest(bet=bet, draw=draw), policies.RESOLVE)
+    async def _left_open(self, bet: Bet, resolution: Resolution) -> RoundClosed:
+        try:
+            opened = await take(steps.OPEN, OpenRequest(bet=bet, resolution=resolution), policies.OPEN)
+        except (FailureError, asyncio.CancelledError) as failure:
+            return await self._void(bet, RESOLVE_FAILED, failure)
+        if opened.open is None:
+            # A person has released it meanwhile; the release below answers how it stands.
+            return await uninterrupted(self._release_and_emit(_voided(bet)))
+        return await self._decided(bet, opened.open)
+
+    async def _decided(self, bet: Bet, opened: OpenRound) -> RoundClosed:
+        """Waits for the player, to the round's end."""
+        try:
+            acted = await self._decisions.until_closed(opened)
+        except Ended:
+            return await uninterrupted(self._release_and_emit(_voided(bet)))
+        except Abandoned:
+            released = ReleaseRequest(bet=bet, failure_code=ABANDONED, failure_detail="")
+            return await uninterrupted(self._release_and_emit(released))
+        except (FailureError, asyncio.CancelledError) as failure:
+            return await self._void(bet, RESOLVE_FAILED, failure)
+        terminal = Terminal(
+            state=acted.state, event_id=acted.unconfirmed_event_id, failure_code=acted.failure_code
+        )
+        return await uninterrupted(self._emit(bet, terminal))
 
     async def _settle_and_emit(self, bet: Bet, resolution: Resolution | None) -> RoundClosed:
         """`resolution` is None when the result is on record already."""
@@ -136,9 +193,7 @@ class RoundWorkflow:
         except ActivityError as failure:
             if not _says(failure, WALLET_RELEASING):
                 raise
-            # A person decided so, and the ledger has the reason that was given.
-            released = ReleaseRequest(bet=bet, failure_code=VOIDED_BY_OPERATOR, failure_detail="")
-            return await self._release_and_emit(released)
+            return await self._release_and_emit(_voided(bet))
         return await self._emit(bet, terminal)
 
     async def _void(self, bet: Bet, failure_code: str, failure: BaseException) -> RoundClosed:
@@ -178,13 +233,22 @@ class RoundWorkflow:
             request_id=reservation.request_id,
         )
 
+    async def _persons_answered(self) -> None:
+        await uninterrupted(workflow.wait_condition(lambda: self._interventions == 0))
+
     async def _everybody_answered(self) -> None:
-        """Also whoever intervened at the last moment is answered before the history ends."""
+        """Also whoever decided something at the last moment is answered before the history ends."""
+        self._decisions.end()
         if not workflow.all_handlers_finished():
             await uninterrupted(workflow.wait_condition(workflow.all_handlers_finished))
 
     async def _emitted(self, event_id: str) -> None:
         await take_or_nudge(steps.EMIT, EmitRequest(event_id=event_id), policies.EMIT, self._nudges)
+
+
+def _voided(bet: Bet) -> ReleaseRequest:
+    """A person decided so, and the ledger has the reason that was given."""
+    return ReleaseRequest(bet=bet, failure_code=VOIDED_BY_OPERATOR, failure_detail="")
 
 
 def _says(failure: ActivityError, error_type: str) -> bool:

@@ -2,7 +2,14 @@
 
 -- One round with what its answer shows of its seed. Available balance, not the ledger's, is what players see.
 CREATE VIEW round_view AS
-SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed
+SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed,
+       extract(epoch FROM r.decide_by - clock_timestamp())::float8 AS left_s,
+       CASE WHEN r.actions > 0 THEN (
+           SELECT jsonb_agg(jsonb_build_object(
+               'action_id', a.action_id, 'action', a.action, 'params', a.params, 'debit', a.debit,
+               'by', a.taken_by, 'at', to_char(a.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+               ORDER BY a.ordinal)
+           FROM round_actions a WHERE a.player_key = r.player_key AND a.round_id = r.round_id) END AS taken
 FROM rounds r LEFT JOIN seeds s ON s.id = r.seed_id;
 
 -- SHA-256 over the previous link and this transfer's fields, so that changing, removing or moving any
@@ -52,7 +59,7 @@ CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS 
     SELECT jsonb_build_object(
         'round_id', r.round_id, 'player_id', r.player_id, 'session_id', r.session_id,
         'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
-        'stake', money_json(r.stake, r.currency), 'win', money_json(r.win, r.currency),
+        'stake', money_json(r.stake + r.extra, r.currency), 'win', money_json(r.win, r.currency),
         -- Unknown where the operator's wallet declined and did not tell it.
         'balance', CASE WHEN r.balance IS NOT NULL THEN money_json(r.balance, r.currency) END,
         CASE r.state WHEN 'settled' THEN 'settled_at' ELSE 'closed_at' END,

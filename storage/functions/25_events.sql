@@ -38,8 +38,7 @@ CREATE FUNCTION record_player_event(
     FROM numbered
 $$;
 
--- A round that stays open until its player has chosen. Call it in the transaction that opens the round, or opens it
--- again for a further choice; the relay publishes it.
+-- A round that stays open until its player has chosen: its first offer. The relay publishes it.
 CREATE FUNCTION record_round_opened(r rounds, p_choices jsonb, p_decide_by timestamptz) RETURNS void
 LANGUAGE sql AS $$
     SELECT record_player_event(
@@ -47,7 +46,7 @@ LANGUAGE sql AS $$
         jsonb_build_object(
             'round_id', r.round_id, 'session_id', r.session_id,
             'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
-            'stake', money_json(r.stake, r.currency), 'choices', p_choices,
+            'stake', money_json(r.stake + r.extra, r.currency), 'choices', p_choices,
             'decide_by', event_time(p_decide_by)))
 $$;
 

@@ -1,6 +1,7 @@
 -- settle: one transaction that fixes the outcome, moves stake and win, takes the player's next sequence
 -- and records the event. The first terminal wins: a round that is closed already is answered as it stands.
--- event_data is null then, for it is not known here whether that event is out.
+-- event_data is null then, for it is not known here whether that event is out. p_actions says how many actions
+-- the outcome was computed from: the round must have as many.
 --
 -- A round whose money an operator's wallet keeps is settled the same way, with p_wallet_paid, once its result is
 -- recorded and the wallet has taken the win: outcome and win are those on record, the win leaves the mirror for
@@ -8,7 +9,7 @@
 -- other: a worker that knows the operator's wallet and one that does not could otherwise both close it.
 CREATE FUNCTION settle_round(
     p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint,
-    p_wallet_paid boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL
+    p_wallet_paid boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL, p_actions int DEFAULT NULL
 ) RETURNS TABLE (closed round_view, event_data text) LANGUAGE plpgsql AS $$
 DECLARE
     r rounds;
@@ -18,6 +19,7 @@ DECLARE
     v_win bigint := p_win;
     v_paid bigint := 0;
     v_available bigint;
+    v_staked bigint;
 BEGIN
     PERFORM 1 FROM players WHERE id = p_player_key FOR NO KEY UPDATE;
     SELECT * INTO r FROM rounds WHERE player_key = p_player_key AND round_id = p_round_id;
@@ -28,7 +30,8 @@ BEGIN
 
     IF r.state NOT IN ('settled', 'declined', 'void') THEN
         SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
-        IF FOUND <> p_wallet_paid OR (p_wallet_paid AND r.state <> 'settling') THEN
+        IF FOUND <> p_wallet_paid OR (p_wallet_paid AND r.state <> 'settling')
+           OR (NOT p_wallet_paid AND (r.state <> 'pending' OR r.actions <> p_actions)) THEN
             RAISE EXCEPTION 'round % of player % (%) is not settled this way', p_round_id, p_player_key, r.state
                 USING ERRCODE = 'object_not_in_prerequisite_state';
         END IF;
@@ -40,10 +43,11 @@ BEGIN
 
         SELECT id INTO STRICT v_house FROM accounts
         WHERE operator_id = r.operator_id AND kind = 'house' AND currency = r.currency AND player_key IS NULL;
-        UPDATE accounts SET held = held - r.stake, balance = balance - r.stake + v_win - v_paid
+        v_staked := r.stake + r.extra;
+        UPDATE accounts SET held = held - v_staked, balance = balance - v_staked + v_win - v_paid
         WHERE id = r.account_id RETURNING balance - held INTO STRICT v_available;
 
-        PERFORM post_transfer(p_player_key, 'stake', p_round_id, r.account_id, v_house, r.stake, r.currency,
+        PERFORM post_transfer(p_player_key, 'stake', p_round_id, r.account_id, v_house, v_staked, r.currency,
                               v_available + v_paid - v_win);
         IF v_win > 0 THEN
             PERFORM post_transfer(p_player_key, 'win', p_round_id, v_house, r.account_id, v_win, r.currency,

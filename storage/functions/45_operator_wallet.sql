@@ -272,7 +272,7 @@ END $$;
 -- a person releases it. A round that has a result, or has ended, is answered as it stands; so is one that is being
 -- released, and it is marked so: the wallet must not be told the win. A round of our own ledger is settled at once.
 CREATE FUNCTION record_wallet_result(
-    p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint
+    p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint, p_actions int
 ) RETURNS TABLE (closed round_view, event_data text, being_released boolean) LANGUAGE plpgsql AS $$
 DECLARE
     b wallet_bets;
@@ -281,12 +281,13 @@ BEGIN
     SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
     IF NOT FOUND THEN
         RETURN QUERY SELECT s.closed, s.event_data, false
-        FROM settle_round(p_player_key, p_round_id, p_outcome, p_win) s;
+        FROM settle_round(p_player_key, p_round_id, p_outcome, p_win, p_actions => p_actions) s;
         RETURN;
     END IF;
     IF NOT b.releasing AND p_outcome IS NOT NULL THEN
         UPDATE rounds SET state = 'settling', outcome = p_outcome, win = p_win
-        WHERE player_key = p_player_key AND round_id = p_round_id AND state = 'pending';
+        WHERE player_key = p_player_key AND round_id = p_round_id AND state = 'pending'
+          AND actions = p_actions;
     END IF;
     RETURN QUERY SELECT v, NULL::text, b.releasing AND b.resolved_at IS NULL FROM round_view v
     WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
@@ -319,7 +320,7 @@ BEGIN
     END IF;
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id AND v.state <> 'pending'
+    WHERE v.player_key = p_player_key AND v.round_id = p_round_id AND v.state NOT IN ('pending', 'awaiting_choice')
       AND NOT (v.state = 'settling' AND b.releasing);
     IF FOUND THEN
         RETURN;

@@ -46,7 +46,7 @@ BEGIN
 
         v_verdict := CASE WHEN v_open AND CASE p_action
             WHEN 'retry-now' THEN true
-            WHEN 'void' THEN coalesce(r.state, 'pending') IN ('pending', 'settling')
+            WHEN 'void' THEN coalesce(r.state, 'pending') IN ('pending', 'awaiting_choice', 'settling')
             WHEN 'paid-outside' THEN v_at_wallet AND coalesce(r.state = 'settling', false) AND NOT b.releasing
             WHEN 'refunded-outside' THEN v_at_wallet AND (coalesce(r.state = 'settling', false) OR b.releasing)
             ELSE false

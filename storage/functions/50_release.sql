@@ -45,8 +45,8 @@ BEGIN
     END IF;
 
     IF v_found THEN
-        v_held := r.stake;
-        v_returned := CASE WHEN p_rolled_back THEN r.stake ELSE 0 END;
+        v_held := r.stake + r.extra;
+        v_returned := CASE WHEN p_rolled_back THEN v_held ELSE 0 END;
     END IF;
     -- A round's stake is held on the account that it was reserved on, whatever the bet names now.
     UPDATE accounts SET held = held - v_held, balance = balance - v_returned
@@ -64,7 +64,7 @@ BEGIN
     UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO v_sequence;
 
     IF v_found THEN
-        UPDATE rounds SET state = 'void', win = 0, balance = v_available, sequence = v_sequence,
+        UPDATE rounds SET state = 'void', win = 0, offer = NULL, decide_by = NULL, balance = v_available, sequence = v_sequence,
             event_id = gen_random_uuid(), failure_code = p_failure_code, failure_detail = p_failure_detail,
             closed_at = clock_timestamp()
         WHERE id = r.id RETURNING * INTO r;

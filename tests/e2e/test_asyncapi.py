@@ -5,6 +5,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
+from websockets.asyncio.client import connect
 
 from tests.e2e.house import OVER_HALF, House
 from tests.support.asker import asking
@@ -26,6 +27,13 @@ class Judge:
         self._validate(message["payload"], body)
         if headers is not None:
             self._validate(message["headers"], headers)
+
+    def check_told(self, message: dict[str, Any]) -> str:
+        """The name of what a socket told."""
+        kind = "".join(word.capitalize() for word in message["type"].split("-"))
+        name = kind + ("Answer" if "id" in message or kind == "Hello" else "Push")
+        self.check(name, message)
+        return name
 
     def _validate(self, schema: dict[str, Any], body: Any) -> None:
         components = self._described["components"]
@@ -58,6 +66,34 @@ async def test_events_are_as_described(house: House, judge: Judge) -> None:
         "session.opened", "wallet.deposited", "round.settled", "wallet.withdrawn", "round.declined",
         "game.event", "session.ended",
     }  # fmt: skip
+
+
+async def test_messages_of_a_socket_are_as_described(house: House, judge: Judge) -> None:
+    player = await (await house.new_operator()).open_session(balance=150)
+    url = house.http.base_url.copy_with(scheme="ws", path="/v1/game/ws")
+    async with connect(str(url)) as socket:
+
+        async def ask(name: str, message: dict[str, Any]) -> str:
+            judge.check(name, message)
+            await socket.send(json.dumps(message))
+            return judge.check_told(json.loads(await socket.recv()))
+
+        assert await ask("Hello", {"type": "hello", "token": player.token}) == "HelloAnswer"
+        bet = {"type": "bet", "id": "1", "round_id": "s-1", "stake": 100, "choice": OVER_HALF}
+        assert await ask("BetMessage", bet) == "RoundAnswer"
+        assert await ask("BetMessage", {**bet, "id": "2", "stake": 200}) == "ProblemAnswer"
+        action = {"type": "action", "id": "3", "round_id": "s-1", "action_id": "a-1", "action": "collect"}
+        assert await ask("ActionMessage", action) == "ProblemAnswer"
+        assert await ask("RoundMessage", {"type": "round", "id": "4", "round_id": "s-1"}) == "RoundAnswer"
+        assert await ask("BalanceMessage", {"type": "balance", "id": "5"}) == "BalanceAnswer"
+        assert await ask("SessionMessage", {"type": "session", "id": "6"}) == "SessionAnswer"
+        assert await ask("PingMessage", {"type": "ping", "id": "7"}) == "PongAnswer"
+        await player.deposit(1_000)
+        await player.played()
+        pushed = {judge.check_told(json.loads(await socket.recv())) for _ in range(2)}
+        assert pushed == {"RoundPush", "BalancePush"}
+        await player.operator.call("DELETE", f"/sessions/{player.session_id}")
+        assert judge.check_told(json.loads(await socket.recv())) == "SessionEndedPush"
 
 
 async def test_commands_and_their_answers_are_as_described(house: House, amqp_url: str, judge: Judge) -> None:

@@ -16,6 +16,7 @@ import pytest
 from croupier_client import (
     AsyncGameClient,
     AsyncOperatorClient,
+    Decision,
     GameClient,
     IdReused,
     InsufficientFunds,
@@ -24,6 +25,7 @@ from croupier_client import (
     OperatorClient,
     Patience,
     Round,
+    RoundClosed,
     RoundState,
     Unauthenticated,
     WrongState,
@@ -153,12 +155,33 @@ class TestPython:
             with pytest.raises(Unauthenticated):
                 await nobody.balance()
 
+    async def test_plays_rounds_with_choices_to_their_ends(self, base_url: str, own: Operator) -> None:
+        player = await own.open_session(game_id="lucky-fruits", balance=1_000_000)
+        async with AsyncGameClient(base_url, player.token) as game:
+            decided: list[Round] = []
+
+            def cautious(round_: Round) -> Decision:
+                decided.append(round_)
+                first = round_.choices[0]
+                return Decision(first.action, {name: values[0] for name, values in first.params.items()})
+
+            for _ in range(100):
+                round_ = await game.bet((await game.session()).game.stakes[0])
+                ended = await game.finish(round_, cautious)
+                assert ended.state is RoundState.SETTLED
+                if decided:
+                    break
+            assert decided, "no round offered a choice"
+            assert [taken.by for taken in ended.actions] == ["player"] * len(decided)
+            with pytest.raises(RoundClosed):
+                await game.act(ended.round_id, "collect")
+
     async def test_does_the_operators_work(
         self, base_url: str, operator: AsyncOperatorClient, own: Operator
     ) -> None:
         player = await own.open_session("ben", balance=1_000)
         played = await player.played()
-        assert [game.id for game in await operator.games()] == ["dice", "fruit-lines"]
+        assert [game.id for game in await operator.games()] == ["dice", "fruit-lines", "lucky-fruits"]
         assert [found.round_id async for found in operator.rounds(player_id="ben")] == [played["round_id"]]
         record = await operator.round(played["round_id"], player_id="ben")
         assert record.more["player_id"] == "ben"

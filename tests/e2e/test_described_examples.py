@@ -8,7 +8,7 @@ import httpx
 from tests.e2e.house import House
 
 # The example's round is over, so a decision about it is understood and refused.
-REFUSED = {"operatorVoid": "wrong-state", "operatorResolve": "wrong-state"}
+REFUSED = {"gameTakeAction": "round-closed", "operatorVoid": "wrong-state", "operatorResolve": "wrong-state"}
 # What begins things comes first, what switches them off or ends them comes last.
 FIRST = ("operatorOpenSession", "operatorDeposit", "gamePlaceBet")
 ORDER = ("post", "get", "patch", "put", "delete")

@@ -30,7 +30,7 @@ async def test_a_running_house_is_healthy_and_ready(house: House, path: str, ans
 
 async def test_the_games_are_listed_and_each_has_its_rules(house: House) -> None:
     listed = (await house.http.get("/v1/games")).json()["items"]
-    assert [game["id"] for game in listed] == ["dice", "fruit-lines"]
+    assert [game["id"] for game in listed] == ["dice", "fruit-lines", "lucky-fruits"]
     for game in listed:
         described = (await house.http.get(f"/v1/games/{game['id']}")).json()
         assert described == game | {"rules": described["rules"]}

@@ -44,7 +44,7 @@ async def test_requests_made_from_the_description_are_answered_as_it_says(
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(config),
         "run", str(house.http.base_url.join("/openapi.json")),
         "--checks", "all", "--mode", "all", "--seed", "1", "--no-color", "--generation-database", "none",
-        "--max-examples", "100" if full else "5",
+        "--max-examples", "100" if full else "3",
     ]  # fmt: skip
     environment = os.environ | {
         "SESSION_TOKEN": alice.token,

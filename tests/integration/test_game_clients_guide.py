@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from croupier_client import Decision, Round
+from croupier_client import Decision, GameSocket, Round, SessionEnded
 from temporalio.client import Client
 
 from api.problems import PROBLEMS
@@ -22,7 +22,7 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.house import House, Operator
 from tests.integration.test_guides import blocks
-from tests.unit.clients.test_python_client import BODY
+from tests.unit.clients.test_python_client import BODY, choice
 
 PAGE = "game-clients.md"
 # Stands in for curl where a machine has none: the four options that the page uses.
@@ -87,8 +87,21 @@ async def test_the_python_example_plays_a_round(operator: Operator) -> None:
 
 
 def test_the_strategy_decides_by_what_the_round_offers() -> None:
-    open_ = Round.parse(BODY | {"state": "awaiting_choice", "choices": [{"action": "collect"}]})
-    assert run_python(1)["cautious"](open_) == Decision("collect")
+    open_ = Round.parse(BODY | {"state": "awaiting_choice", "choices": [choice("collect")]})
+    assert run_python(1)["cautious"](open_) == Decision("collect", {})
+
+
+async def test_the_socket_example_plays_a_round(operator: Operator) -> None:
+    player = await operator.open_session(balance=1_000)
+    names = run_python(2)
+    round_ = await names["play_over_a_socket"](str(operator.house.http.base_url), player.token)
+    assert [found["round_id"] for found in await player.history()] == [round_.round_id]
+    async with GameSocket(str(operator.house.http.base_url), player.token) as socket:
+        heard = asyncio.create_task(names["watch"](socket))
+        await socket.ping()
+        await operator.call("DELETE", f"/sessions/{player.session_id}")
+        with pytest.raises(SessionEnded):
+            await asyncio.wait_for(heard, 10)
 
 
 async def test_the_typescript_example_plays_a_round(operator: Operator, tmp_path: Path) -> None:

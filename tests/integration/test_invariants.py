@@ -16,6 +16,8 @@ import pytest
 from sqlalchemy import make_url
 
 from cli.check.invariants import audit, examine
+from contracts.actions import PlayerAction
+from contracts.choices import Choice, Chosen, Offer
 from contracts.rounds import Bet, Resolution, RoundKey
 from contracts.views import ApiKeyView, RoundView, SessionView
 from security.keyring import Keyring
@@ -157,6 +159,26 @@ CORRUPTIONS: Final = (
         f"""UPDATE rounds SET state = 'lost', sequence = NULL, event_id = NULL WHERE round_id = 'poor';
             DELETE FROM outbox WHERE player_key = {BOB} AND type = 'round.declined';
             UPDATE players SET sequence = sequence - 1 WHERE id = {BOB}""",
+    ),
+    Corruption(
+        "actions-are-counted",
+        "an action of no round",
+        f"INSERT INTO round_actions VALUES ({ALICE}, 'ghost', 1, 'a', 'go', '{{}}', 0, 'player', 'r', now())",
+    ),
+    Corruption(
+        "actions-are-counted",
+        "an action that is gone",
+        "DELETE FROM round_actions WHERE round_id = 'chosen'",
+    ),
+    Corruption(
+        "rounds-are-complete",
+        "a round that waits and offers nothing",
+        "UPDATE rounds SET offer = NULL WHERE round_id = 'waiting'",
+    ),
+    Corruption(
+        "no-hold-overdue",
+        "a round that waits for longer than its player may",
+        "UPDATE rounds SET decide_by = now() - interval '1 hour' WHERE round_id = 'waiting'",
     ),
     Corruption(
         "one-event",
@@ -317,7 +339,7 @@ async def test_a_sound_ledger_passes(ledger: Database) -> None:
     state = await audit(ledger, overdue_after_s=OVERDUE_AFTER_S)
     assert [finding for finding in state.findings if not finding.holds] == []
     assert state.sums == {CURRENCY: 0}
-    assert state.open_holds == 1
+    assert state.open_holds == 2
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS, ids=lambda c: f"{c.broken}: {c.what}")
@@ -363,7 +385,8 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _populate(pool: asyncpg.Pool) -> None:
     """Alice has a round of each kind, in our ledger and at a wallet, the void one of ours last among those
-    with an event; Bob has a lost one, and a declined one last."""
+    with an event; Bob has a lost one, one that he decided in,
+    one that waits for him, and a declined one last."""
     await operators.ensure_operator(pool, operator_id=OPERATOR, name="Casino")
     await operators.ensure_operator(pool, operator_id="other", name="Other")
     digest = hashlib.sha256(b"a key").hexdigest()
@@ -376,6 +399,8 @@ async def _populate(pool: asyncpg.Pool) -> None:
         await _settled(pool, _named(alice, "lost"), win=0),
         await _settled(pool, _named(bob, "lost"), win=0),
     ]
+    closed.append(await _chosen(pool, _named(bob, "chosen")))
+    await _waiting(pool, _named(bob, "waiting"))
     closed += await _at_a_wallet(pool, alice)
     await rounds.reserve(pool, replace(_named(bob, "poor"), stake=10**9))
     await rounds.reserve(pool, replace(_named(alice, "declined"), stake=10**9))
@@ -453,6 +478,24 @@ async def _at_a_wallet(pool: asyncpg.Pool, seat: Bet) -> list[RoundView]:
     return [settled.view, void]
 
 
+async def _waiting(pool: asyncpg.Pool, bet: Bet) -> None:
+    offer = Offer(
+        choices=[Choice(action="collect"), Choice(action="double", debit=100)],
+        default=Chosen(action="collect"),
+        decide_within_s=60,
+    )
+    await rounds.reserve(pool, bet)
+    await rounds.open_round(pool, bet.key, Resolution(outcome={"roll": 1}, win=0, offer=offer))
+
+
+async def _chosen(pool: asyncpg.Pool, bet: Bet) -> RoundView:
+    """A settled round whose player paid for an action."""
+    await _waiting(pool, bet)
+    action = PlayerAction(action_id="a1", chosen=Chosen(action="double"), request_id="request")
+    await rounds.take_action(pool, bet.key, action)
+    return (await rounds.settle(pool, bet.key, {"roll": 1}, 300, actions=1)).view
+
+
 def _named(seat: Bet, round_id: str) -> Bet:
     return replace(seat, key=replace(seat.key, round_id=round_id))
 
@@ -470,6 +513,6 @@ def _fact(view: RoundView) -> RoundFact:
         game_id=view.game_id,
         currency=view.currency,
         settled=view.state == "settled",
-        stake=view.stake,
+        stake=view.stake + view.extra,
         win=view.win,
     )

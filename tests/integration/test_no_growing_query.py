@@ -201,6 +201,15 @@ async def a_round(house: House) -> None:
     assert await rounds.find(house.database.pool, house.earlier.key) is not None
 
 
+async def rounds_since_a_lost_connection(house: House) -> None:
+    pool, player_key = house.database.pool, house.seat.session.player_key
+    newest = await rounds.sequence(pool, player_key)
+    assert newest is not None
+    assert len(await rounds.closed_after(pool, player_key=player_key, sequence=newest - 5, limit=100)) == 5
+    middle = await rounds.closed_after(pool, player_key=player_key, sequence=newest // 2, limit=PAGE)
+    assert len(middle) == PAGE
+
+
 async def first_page(house: House) -> None:
     await _page(house, house.seat.session.player_key, before=None)
 
@@ -388,7 +397,7 @@ async def reconciliation_with_wallets(house: House) -> None:
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *(settled_round, void_round, declined_round, repeated_reserve, repeated_settle),
-    *(a_round, first_page, page_in_the_middle),
+    *(a_round, rounds_since_a_lost_connection, first_page, page_in_the_middle),
     *(operators_first_page, operators_page_in_the_middle),
     *(operators_search_by_round, operators_search_by_state, timeline_of_a_round),
     decision_about_a_round,

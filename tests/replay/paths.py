@@ -1,10 +1,15 @@
 """Every path a round can take through RoundWorkflow: each is recorded once, and replayed for ever."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
+from temporalio.client import WorkflowUpdateFailedError
+
+from contracts.choices import Abandonment, Chosen
 from contracts.interventions import Action
-from contracts.rounds import Resolution, SettleRequest
+from contracts.rounds import OpenRequest, Resolution, SettleRequest
+from tests.workflow.choices import COLLECT, DOUBLE, act, action, offer, waits
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Meddles, Refuses
 from tests.workflow.stage import Ended, Stage, heard, intervene, within
 from tests.workflow.world import WIN
@@ -166,6 +171,69 @@ async def voided_when_on_record(stage: Stage) -> Ended:
     return await _decided(stage, Action.VOID)
 
 
+async def collected(stage: Stage) -> Ended:
+    return await _acted(stage, COLLECT)
+
+
+async def doubled_and_collected(stage: Stage) -> Ended:
+    return await _acted(stage, DOUBLE, COLLECT)
+
+
+async def acted_step_by_step(stage: Stage) -> Ended:
+    stage.set(Breaks(step="act", way=SHORT, late=True))
+    return await _acted(stage, COLLECT)
+
+
+async def opened_step_by_step(stage: Stage) -> Ended:
+    _leave_the_one_go(stage)
+    return await _acted(stage, COLLECT)
+
+
+async def opened_before(stage: Stage) -> Ended:
+    """The round's earlier workflow is lost."""
+    stage.world.offers = [offer(Abandonment.HOLD)]
+    stage.world.reserve(stage.bet)
+    resolution = Resolution(outcome={}, win=WIN, offer=stage.world.offers[0])
+    stage.world.open(OpenRequest(bet=stage.bet, resolution=resolution))
+    return await _acted(stage, COLLECT)
+
+
+async def abandoned_and_collected(stage: Stage) -> Ended:
+    stage.world.offers = [offer(within_s=1)]
+    return await stage.play()
+
+
+async def abandoned_and_refunded(stage: Stage) -> Ended:
+    stage.world.offers = [offer(Abandonment.REFUND, within_s=1)]
+    return await stage.play()
+
+
+async def action_refused_by_the_game(stage: Stage) -> Ended:
+    stage.world.offers = [offer(Abandonment.HOLD)]
+    async with stage.playing() as handle:
+        await waits(stage, handle)
+        stage.set(Refuses(step="resolve", times=2))
+        with suppress(WorkflowUpdateFailedError):
+            await act(handle, action(COLLECT))
+        return await stage.end(handle)
+
+
+async def voided_while_waiting(stage: Stage) -> Ended:
+    stage.world.offers = [offer(Abandonment.HOLD)]
+    async with stage.playing() as handle:
+        await waits(stage, handle)
+        await intervene(handle, stage.decision(Action.VOID))
+        return await stage.end(handle)
+
+
+async def cancelled_while_waiting(stage: Stage) -> Ended:
+    stage.world.offers = [offer(Abandonment.HOLD)]
+    async with stage.playing() as handle:
+        await waits(stage, handle)
+        await handle.cancel()
+        return await stage.end(handle)
+
+
 PATHS: Final[dict[str, Path]] = {
     path.__name__: path
     for path in (
@@ -199,6 +267,16 @@ PATHS: Final[dict[str, Path]] = {
         paid_outside,
         refunded_outside,
         voided_when_on_record,
+        collected,
+        doubled_and_collected,
+        acted_step_by_step,
+        opened_step_by_step,
+        opened_before,
+        abandoned_and_collected,
+        abandoned_and_refunded,
+        action_refused_by_the_game,
+        voided_while_waiting,
+        cancelled_while_waiting,
     )
 }
 
@@ -239,3 +317,14 @@ async def _decided(stage: Stage, action: Action) -> Ended:
         ended = await stage.end(handle)
         hangs.go.set()
         return ended
+
+
+async def _acted(stage: Stage, *chosen: Chosen) -> Ended:
+    """By the player, one action after another, each from an offer that is held without end: a timer would be
+    skipped, or take its time."""
+    stage.world.offers = stage.world.offers or [offer(Abandonment.HOLD) for _ in chosen]
+    async with stage.playing() as handle:
+        await waits(stage, handle)
+        for number, taken in enumerate(chosen):
+            await act(handle, action(taken, f"a{number}"))
+        return await stage.end(handle)

@@ -10,12 +10,15 @@ from temporalio.exceptions import ApplicationError
 
 from activities.play import PlayStep
 from contracts import steps
+from contracts.actions import ActionVerdict, ActRequest
 from contracts.events import RecordedEvent
 from contracts.failures import LEDGER_CONFLICT, WALLET_RELEASING
 from contracts.interventions import Intervened, InterveneRequest
 from contracts.rounds import (
     Bet,
     EmitRequest,
+    Opened,
+    OpenRequest,
     ReleaseRequest,
     Reservation,
     Resolution,
@@ -48,7 +51,7 @@ class FakeSteps:
     def activities(self) -> list[Callable[..., Any]]:
         return [
             *(self._one_go.play, self.reserve, self.resolve, self.settle, self.release, self.emit),
-            self.intervene,
+            *(self.open, self._one_go.act, self.intervene),
         ]
 
     @activity.defn(name=steps.RESERVE.name)
@@ -58,6 +61,13 @@ class FakeSteps:
     @activity.defn(name=steps.RESOLVE.name)
     async def resolve(self, request: ResolveRequest) -> Resolution:
         return await self._take(steps.RESOLVE.name, lambda: self._world.resolve(request))
+
+    @activity.defn(name=steps.OPEN.name)
+    async def open(self, request: OpenRequest) -> Opened:
+        return await self._take(steps.OPEN.name, lambda: self._world.open(request))
+
+    async def act(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]:
+        return await self._take(steps.ACT.name, lambda: self._world.act(request))
 
     @activity.defn(name=steps.SETTLE.name)
     async def settle(self, request: SettleRequest) -> Terminal:

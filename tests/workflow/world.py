@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from contracts.actions import ActionVerdict, ActRequest, PlayerAction
+from contracts.choices import Abandonment, Offer, OpenRound
 from contracts.events import RecordedEvent
 from contracts.failures import INSUFFICIENT_FUNDS, VOIDED_BY_OPERATOR
 from contracts.interventions import Action, Intervened, InterveneRequest, InterventionVerdict
@@ -10,6 +12,8 @@ from contracts.rounds import (
     Bet,
     DrawReference,
     EmitRequest,
+    Opened,
+    OpenRequest,
     ReleaseRequest,
     Reservation,
     Resolution,
@@ -44,6 +48,20 @@ class LedgerRound:
     failure_code: str | None = None
     failure_detail: str | None = None
     releasing: bool = False
+    offer: Offer | None = None
+    actions: list[PlayerAction] = field(default_factory=list)
+    extra: int = 0
+
+    @property
+    def staked(self) -> int:
+        return self.bet.stake + self.extra
+
+    @property
+    def open(self) -> OpenRound | None:
+        if self.offer is None:
+            return None
+        waits_s = None if self.offer.abandonment is Abandonment.HOLD else float(self.offer.decide_within_s)
+        return OpenRound(offer=self.offer, actions=len(self.actions), left_s=waits_s)
 
     @property
     def event_id(self) -> str | None:
@@ -61,6 +79,7 @@ class World:
     published: list[str] = field(default_factory=list)
     effects: list[str] = field(default_factory=list)
     interventions: dict[str, InterventionVerdict] = field(default_factory=dict)
+    offers: list[Offer] = field(default_factory=list)  # the game's, one for each step that is not its last
 
     def reserve(self, bet: Bet) -> Reservation:
         round_ = self.rounds.get(bet.key)
@@ -72,17 +91,53 @@ class World:
             else:
                 self.held += bet.stake
                 self.effects.append("reserve")
-        return Reservation(
-            state=round_.state,
-            draw=None if round_.state.final else DRAW,
-            failure_code=round_.failure_code,
-            event_id=round_.event_id,
-            request_id=round_.bet.request_id,
-        )
+        return _reservation(round_)
 
     def resolve(self, request: ResolveRequest) -> Resolution:
         assert request.draw == DRAW
-        return Resolution(outcome={"reels": [1, 2, 3]}, win=WIN)
+        taken = len(request.actions)
+        offer = self.offers[taken] if taken < len(self.offers) else None
+        return Resolution(outcome={"reels": [1, 2, 3]}, win=WIN, offer=offer, actions=taken)
+
+    def open(self, request: OpenRequest) -> Opened:
+        round_, resolution = self.rounds[request.bet.key], request.resolution
+        if round_.state is RoundState.PENDING and len(round_.actions) == resolution.actions:
+            round_.state, round_.offer = RoundState.AWAITING_CHOICE, resolution.offer
+            self.effects.append("open")
+        return Opened(open=round_.open)
+
+    def act(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]:
+        round_, action = self.rounds[request.bet.key], request.action
+        verdict = self._verdict(round_, action)
+        if verdict is ActionVerdict.TAKEN and action not in round_.actions:
+            assert round_.offer is not None
+            choice = round_.offer.find(action.chosen)
+            assert choice is not None
+            round_.state, round_.offer = RoundState.PENDING, None
+            round_.actions.append(action)
+            round_.extra += choice.debit
+            self.held += choice.debit
+            self.effects.append(f"take {action.chosen.action}")
+        return verdict, _reservation(round_)
+
+    def _verdict(self, round_: LedgerRound, action: PlayerAction) -> ActionVerdict:
+        known = [taken for taken in round_.actions if taken.action_id == action.action_id]
+        if known:
+            if known[0].chosen != action.chosen:
+                return ActionVerdict.ID_REUSED
+            again = known[0].request_id == action.request_id
+            return ActionVerdict.TAKEN if again else ActionVerdict.REPLAYED
+        if round_.state.final:
+            return ActionVerdict.ROUND_CLOSED
+        if round_.offer is None:
+            return ActionVerdict.WRONG_STATE
+        if action.after not in (None, len(round_.actions)):
+            return ActionVerdict.STALE
+        choice = round_.offer.find(action.chosen)
+        if choice is None:
+            return ActionVerdict.UNKNOWN_CHOICE
+        too_dear = self.balance - self.held < choice.debit
+        return ActionVerdict.INSUFFICIENT_FUNDS if too_dear else ActionVerdict.TAKEN
 
     def settle(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
         """The terminal, and its event when this very call closed the round."""
@@ -95,6 +150,8 @@ class World:
             raise Releasing
         if round_.state is not RoundState.SETTLING:
             assert request.resolution is not None, "nothing is on record"
+            assert request.resolution.actions == len(round_.actions)
+            assert round_.offer is None
             round_.win = request.resolution.win
         self._settle(round_)
         return _terminal(round_), round_.event
@@ -119,8 +176,8 @@ class World:
             if round_ is None:  # a tombstone: the reserve that comes late finds it and holds nothing
                 round_ = self.rounds[request.bet.key] = LedgerRound(bet=request.bet, state=RoundState.VOID)
             else:
-                self.held -= round_.bet.stake
-                round_.win = 0
+                self.held -= round_.staked
+                round_.win, round_.offer = 0, None
             if not round_.releasing:
                 round_.failure_code = request.failure_code
                 round_.failure_detail = request.failure_detail
@@ -180,14 +237,14 @@ class World:
             assert round_.state.final, f"the round was left {round_.state}"
         assert self.held == 0, f"{self.held} stayed held"
         assert self.effects.count("settle") + self.effects.count("release") <= len(self.rounds)
-        won = [r.win - r.bet.stake for r in self.rounds.values() if r.state is RoundState.SETTLED]
+        won = [r.win - r.staked for r in self.rounds.values() if r.state is RoundState.SETTLED]
         assert self.balance == OPENING_BALANCE + sum(won)
         events = [r.event_id for r in self.rounds.values() if r.event_id is not None]
         assert sorted(self.published) == sorted(events), "each terminal's event is published exactly once"
 
     def _settle(self, round_: LedgerRound) -> None:
-        self.held -= round_.bet.stake
-        self.balance += round_.win - round_.bet.stake
+        self.held -= round_.staked
+        self.balance += round_.win - round_.staked
         self._close(round_, RoundState.SETTLED)
         self.effects.append("settle")
 
@@ -204,6 +261,18 @@ class World:
             occurred_at="2026-01-01T00:00:00Z",
             data="{}",
         )
+
+
+def _reservation(round_: LedgerRound) -> Reservation:
+    return Reservation(
+        state=round_.state,
+        draw=None if round_.state.final else DRAW,
+        failure_code=round_.failure_code,
+        event_id=round_.event_id,
+        request_id=round_.bet.request_id,
+        actions=[action.chosen for action in round_.actions],
+        open=round_.open,
+    )
 
 
 def _terminal(round_: LedgerRound) -> Terminal:

@@ -20,6 +20,7 @@ from croupier_client.models import (
     SeedRotation,
     Session,
     SessionOpened,
+    TakenAction,
 )
 from croupier_client.problems import (
     CroupierError,
@@ -83,6 +84,7 @@ __all__ = [
     "SessionExpired",
     "SessionOpened",
     "StakeNotAllowed",
+    "TakenAction",
     "Unanswered",
     "Unauthenticated",
     "UnknownChoice",

@@ -71,16 +71,41 @@ class GameInfo:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Something that an open round may be told to do. `params` describes what goes with it; `debit` is what
-    it costs, in minor units."""
+    """Something that an open round may be told to do. `params` names what has to be said with it, each with
+    the values that are allowed; `debit` is what it costs."""
 
     action: str
-    params: Any = None
-    debit: int | None = None
+    params: Mapping[str, tuple[str | int | bool, ...]]
+    debit: Money
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:
-        return cls(body["action"], body.get("params"), body.get("debit"))
+        params = {name: tuple(values) for name, values in body["params"].items()}
+        return cls(body["action"], params, Money.parse(body["debit"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenAction:
+    """Something that was done in a round; `by` is "timer" where the house decided for a player who stayed
+    away."""
+
+    action_id: str
+    action: str
+    params: Mapping[str, str | int | bool]
+    debit: Money
+    by: str
+    at: datetime
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> Self:
+        return cls(
+            action_id=body["action_id"],
+            action=body["action"],
+            params=body["params"],
+            debit=Money.parse(body["debit"]),
+            by=body["by"],
+            at=datetime.fromisoformat(body["at"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +139,7 @@ class Round:
     outcome: Mapping[str, Any] | None
     choices: tuple[Choice, ...]
     decide_by: datetime | None
+    actions: tuple[TakenAction, ...]
     fairness: Fairness
     sequence: int | None
     created_at: datetime | None
@@ -136,6 +162,7 @@ class Round:
             outcome=body["outcome"],
             choices=tuple(Choice.parse(choice) for choice in body["choices"]),
             decide_by=_moment(body["decide_by"]),
+            actions=tuple(TakenAction.parse(action) for action in body["actions"]),
             fairness=Fairness(
                 body["fairness"]["server_seed_hash"],
                 body["fairness"]["client_seed"],
@@ -151,7 +178,7 @@ class Round:
 
 _ROUND_MEMBERS = frozenset(
     {"round_id", "state", "game", "mode", "stake", "win", "balance", "outcome", "choices", "decide_by"}
-    | {"fairness", "sequence", "created_at", "settled_at", "failure"}
+    | {"actions", "fairness", "sequence", "created_at", "settled_at", "failure"}
 )
 
 

@@ -4,6 +4,13 @@ export interface BalanceOut {
   balance: Money;
 }
 
+/** What the player may do, and what it costs: `params` has the values that are allowed for each name. */
+export interface ChoiceOut {
+  action: string;
+  params: Record<string, (string | number | boolean)[]>;
+  debit: Money;
+}
+
 /**
  * An event as the broker carries it: CloudEvents 1.0. `data` is as its type's own description says;
  * `sequence` is the player's, without gaps.
@@ -161,8 +168,9 @@ export interface OperatorRound {
   win: Money;
   balance: Money | null;
   outcome: Record<string, unknown> | null;
-  choices: Record<string, unknown>[];
+  choices: ChoiceOut[];
   decide_by: string | null;
+  actions: TakenAction[];
   fairness: Fairness;
   sequence: number | null;
   created_at: string | null;
@@ -189,8 +197,9 @@ export interface OperatorRoundRecord {
   win: Money;
   balance: Money | null;
   outcome: Record<string, unknown> | null;
-  choices: Record<string, unknown>[];
+  choices: ChoiceOut[];
   decide_by: string | null;
+  actions: TakenAction[];
   fairness: Fairness;
   sequence: number | null;
   created_at: string | null;
@@ -264,6 +273,10 @@ export interface RotateSeed {
   server_seed_hash?: string | null;
 }
 
+/**
+ * `stake` is all that was staked, further debits included; `choices` is what the round waits for, until
+ * `decide_by` (null: without end); `actions` is what was chosen before.
+ */
 export interface RoundOut {
   round_id: string;
   state: "pending" | "awaiting_choice" | "settling" | "settled" | "declined" | "void";
@@ -273,8 +286,9 @@ export interface RoundOut {
   win: Money;
   balance: Money | null;
   outcome: Record<string, unknown> | null;
-  choices: Record<string, unknown>[];
+  choices: ChoiceOut[];
   decide_by: string | null;
+  actions: TakenAction[];
   fairness: Fairness;
   sequence: number | null;
   created_at: string | null;
@@ -341,6 +355,26 @@ export interface StatementPage {
   next_cursor: string | null;
 }
 
+/**
+ * A decision in a round that waits for its player: one of its `choices`, with a value for each of that
+ * one's `params`.
+ */
+export interface TakeAction {
+  action_id: string;
+  action: string;
+  params?: Record<string, boolean | number | string>;
+}
+
+/** What was done. `by` is "timer" where the house decided for a player who stayed away. */
+export interface TakenAction {
+  action_id: string;
+  action: string;
+  params: Record<string, string | number | boolean>;
+  debit: Money;
+  by: "player" | "timer";
+  at: string;
+}
+
 export interface TellEvents {
   events: GameEventIn[];
 }
@@ -352,9 +386,16 @@ export interface VerifiedOutcome {
   win: number;
 }
 
+/** One of a round's `actions`, as far as its outcome depends on it. */
+export interface VerifyAction {
+  action: string;
+  params?: Record<string, boolean | number | string>;
+}
+
 /**
- * A round as its player knows it, and the revealed server seed as hex. `stake` in minor units. `choices`
- * is the choice that was made with the bet, or a list with that alone.
+ * A round as its player knows it, and the revealed server seed as hex. `stake` in minor units, the bet's
+ * alone. `choices` is the choice that was made with the bet, or a list with that alone; `actions` is what
+ * was chosen later, in its order.
  */
 export interface VerifyOutcome {
   game: string;
@@ -365,6 +406,7 @@ export interface VerifyOutcome {
   mode?: string;
   stake: number;
   choices?: Record<string, unknown> | Record<string, unknown>[] | null;
+  actions?: VerifyAction[];
 }
 
 /** `reason` is kept for good, with the id of the key that was used. */
@@ -479,6 +521,18 @@ export interface Operations {
     body: undefined;
     answer: SessionOut;
     problem: "unauthenticated" | "session-expired" | "too-large" | "invalid" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/game/rounds/{round_id}/actions
+   * Decides in a round that waits for its player: one of its `choices`. Send the same body again after any
+   * doubt: it is taken once. Also an expired session may go on with an open round, but not stake more.
+   */
+  gameTakeAction: {
+    path: { round_id: string };
+    query: Record<string, never>;
+    body: TakeAction;
+    answer: RoundOut;
+    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "not-found" | "round-closed" | "wrong-state" | "too-large" | "invalid" | "id-reused" | "unknown-choice" | "internal" | "wallet-failed" | "overloaded";
   };
   /**
    * POST /v1/game/events
@@ -678,6 +732,7 @@ export const OPERATIONS = {
   gameRound: { method: "GET", path: "/v1/game/rounds/{round_id}" },
   gameRounds: { method: "GET", path: "/v1/game/rounds" },
   gameSession: { method: "GET", path: "/v1/game/session" },
+  gameTakeAction: { method: "POST", path: "/v1/game/rounds/{round_id}/actions" },
   gameTell: { method: "POST", path: "/v1/game/events" },
   games: { method: "GET", path: "/v1/games" },
   healthz: { method: "GET", path: "/healthz" },

@@ -8,14 +8,13 @@ export type Round = RoundOut;
 
 export interface Decision {
   action: string;
-  params?: Record<string, unknown>;
+  params?: Record<string, string | number | boolean>;
 }
 
 export type Strategy = (round: Round) => Decision;
 
 const FINAL = new Set<string>(["settled", "declined", "void"]);
 const POLL_MS = 500;
-const ACTIONS = { method: "POST", path: "/v1/game/rounds/{round_id}/actions" };
 
 /** Whether nothing of the round can change any more. */
 export function isFinal(round: Round): boolean {
@@ -56,11 +55,11 @@ export class GameClient {
   act(
     roundId: string,
     action: string,
-    params?: Record<string, unknown>,
+    params?: Decision["params"],
     actionId: string = newId(),
   ): Promise<Round> {
     const body = { action_id: actionId, action, ...(params === undefined ? {} : { params }) };
-    return this.#caller.request<Round>(ACTIONS, { path: { round_id: roundId }, body });
+    return this.#caller.call("gameTakeAction", { path: { round_id: roundId }, body });
   }
 
   /** Plays an open round to its end: each time it offers choices, `strategy` decides. */

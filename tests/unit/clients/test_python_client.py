@@ -39,6 +39,7 @@ BODY: dict[str, Any] = {
     "outcome": {"roll": 7_000},
     "choices": [],
     "decide_by": None,
+    "actions": [],
     "fairness": {"server_seed_hash": "5f" * 32, "client_seed": "seed", "nonce": 0},
     "sequence": 1,
     "created_at": "2026-11-22T16:56:52.862Z",
@@ -49,6 +50,10 @@ BODY: dict[str, Any] = {
 
 def answer(status: int, body: Any = None, **headers: str) -> Response:
     return Response(status, headers, b"" if body is None else json.dumps(body).encode())
+
+
+def choice(action: str, *, debit: int = 0, **params: list[str]) -> dict[str, Any]:
+    return {"action": action, "params": params, "debit": {"amount": debit, "currency": "EUR"}}
 
 
 def refusal(code: str, **members: Any) -> Response:
@@ -118,16 +123,17 @@ class TestBet:
             drive(steps, [None] * 20)
 
     def test_that_awaits_a_choice_is_an_answer(self) -> None:
-        choices = [{"action": "collect"}, {"action": "gamble", "params": {"on": ["red"]}, "debit": 50}]
+        choices = [choice("collect"), choice("raise", debit=50, color=["red", "black"])]
         open_ = BODY | {"state": "awaiting_choice", "choices": choices, "decide_by": "2026-11-22T17:00:00Z"}
         round_, _, _ = drive(bet(), [answer(201, open_)])
-        assert [choice.action for choice in round_.choices] == ["collect", "gamble"]
-        assert (round_.choices[1].debit, round_.decide_by.minute) == (50, 0)
+        assert [choice.action for choice in round_.choices] == ["collect", "raise"]
+        assert (round_.choices[1].debit.amount, round_.decide_by.minute) == (50, 0)
+        assert round_.choices[1].params == {"color": ("red", "black")}
 
 
 class TestFinish:
     def test_plays_an_open_round_to_its_end_by_a_strategy(self) -> None:
-        open_ = BODY | {"state": "awaiting_choice", "choices": [{"action": "pick"}]}
+        open_ = BODY | {"state": "awaiting_choice", "choices": [choice("pick")]}
         begun = Round.parse(open_)
         answers = [
             None,
@@ -165,8 +171,9 @@ def test_every_problem_of_the_api_is_an_exception_with_its_code() -> None:
         raised = problem(status, refusal(code).body)
         assert (raised.code, raised.status) == (code, status)
     assert isinstance(problem(402, {"code": "insufficient-funds"}), InsufficientFunds)
-    unknown = {"method-not-allowed", "too-large", "unsupported-media-type", "internal", "overloaded"}
-    assert set(PROBLEMS) - unknown - {"too-many-requests"} == set(BY_CODE)
+    general = {"method-not-allowed", "too-large", "unsupported-media-type", "upgrade-required"}
+    general |= {"internal", "overloaded", "too-many-requests"}
+    assert set(PROBLEMS) - general == set(BY_CODE)
 
 
 @pytest.mark.parametrize("amount", [1.0, "1", None, True])

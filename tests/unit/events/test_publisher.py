@@ -1,7 +1,7 @@
 """The faults of a publish that a real broker does not produce on demand."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -12,7 +12,14 @@ from pamqp.commands import Basic
 
 from contracts.events import RecordedEvent
 from events.broker import LinkLost, Pauses, link_errors_as_one
-from events.publisher import BrokerUnavailable, Publisher, PublishUncertain, Unroutable, _Lane
+from events.publisher import (
+    SECOND_KEYS_HEADER,
+    BrokerUnavailable,
+    Publisher,
+    PublishUncertain,
+    Unroutable,
+    _Lane,
+)
 
 EVENT = RecordedEvent(
     event_id="e-1",
@@ -59,6 +66,13 @@ def publisher_on(channel: FakeChannel) -> Publisher:
     publisher = Publisher("amqp://unused", FakeSigner())
     publisher._offer(_Lane(cast(AbstractChannel, channel), cast(AbstractExchange, channel)))
     return publisher
+
+
+def test_a_closed_rounds_event_carries_its_players_key_in_a_header_that_the_broker_takes_off() -> None:
+    publisher = Publisher("amqp://unused", FakeSigner())
+    assert SECOND_KEYS_HEADER not in publisher._message(EVENT).headers
+    of_a_player = replace(EVENT, data='{"player_id": "anna"}')
+    assert publisher._message(of_a_player).headers[SECOND_KEYS_HEADER] == ["player.acme.anna"]
 
 
 async def test_a_return_is_unroutable_and_tells_nothing_of_the_body() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from games import dice, fruit_lines
 from games.checks import (
+    ActionRefused,
     DeclarationError,
     GameError,
     check_declaration,
@@ -20,7 +21,19 @@ from games.checks import (
     win_limit,
 )
 from games.draws import ScriptedDraws
-from games.protocol import Draws, InvalidChoice, JsonObject, Mode, StakeNotAllowed, Step, UnknownMode, Wager
+from games.protocol import (
+    Choice,
+    Chosen,
+    Draws,
+    InvalidChoice,
+    JsonObject,
+    Mode,
+    Offer,
+    StakeNotAllowed,
+    Step,
+    UnknownMode,
+    Wager,
+)
 
 PLAIN = Mode(description="plain")
 UNDER = {"direction": "under", "target": 5_000}
@@ -49,7 +62,7 @@ class Puppet:
         pass
 
     def play(
-        self, wager: Wager, draws: Draws, state: JsonObject | None = None, choice: JsonObject | None = None
+        self, wager: Wager, draws: Draws, state: JsonObject | None = None, chosen: Chosen | None = None
     ) -> Step:
         step: Step = self.step
         return step
@@ -120,7 +133,12 @@ class TestPlayRound:
 
     @pytest.mark.parametrize("win", [0, 1, 50])
     def test_passes_on_a_step_that_keeps_the_contract(self, win: int) -> None:
-        step = Step(outcome={"a": [1, None, True, "x"]}, win=win, choices=({"action": "go"},), state={})
+        offer = Offer(
+            choices=[Choice(action="go", params={"where": [1, "up", True]}, debit=5), Choice(action="stay")],
+            default=Chosen(action="stay"),
+            decide_within_s=60,
+        )
+        step = Step(outcome={"a": [1, None, True, "x"]}, win=win, offer=offer, state={})
         assert self.play(step) is step
 
     def test_does_not_play_a_wager_that_is_refused(self) -> None:
@@ -137,10 +155,41 @@ class TestPlayRound:
         with pytest.raises(GameError, match="outcome"):
             self.play(Step(outcome=outcome, win=0))
 
-    @pytest.mark.parametrize("choices", [[], [{}], ("go",), ({"a": 0.5},)])
-    def test_refuses_choices_that_json_would_change(self, choices: Any) -> None:
-        with pytest.raises(GameError, match="choices"):
-            self.play(Step(outcome={}, win=0, choices=choices))
+    STAY = Choice(action="stay")
+
+    @pytest.mark.parametrize(
+        ("changes", "problem"),
+        [
+            ({"choices": []}, "not one choice"),
+            ({"choices": [STAY] * 21}, "more than 20"),
+            ({"choices": [STAY, STAY]}, "one name"),
+            ({"choices": [STAY, Choice(action="Up")]}, "name"),
+            ({"choices": [STAY, Choice(action="go", debit=-1)]}, "less than nothing"),
+            ({"choices": [STAY, Choice(action="go", debit=True)]}, "less than nothing"),
+            ({"choices": [STAY, Choice(action="go", params={"to": []})]}, "no value"),
+            ({"choices": [STAY, Choice(action="go", params={"to": [None]})]}, "no text"),  # type: ignore[list-item]
+            ({"choices": [STAY, Choice(action="go", params={"to": [2**53]})]}, "no text"),
+            ({"default": Chosen(action="go")}, "default"),
+            ({"choices": [Choice(action="stay", debit=1)]}, "costs something"),
+            ({"decide_within_s": 0}, "time to decide"),
+            ({"decide_within_s": 31 * 86_400}, "time to decide"),
+        ],
+    )
+    def test_refuses_an_offer_that_nobody_could_take(self, changes: dict[str, Any], problem: str) -> None:
+        whole: dict[str, Any] = {
+            "choices": [self.STAY],
+            "default": Chosen(action="stay"),
+            "decide_within_s": 60,
+            **changes,
+        }
+        with pytest.raises(GameError, match=problem):
+            self.play(Step(outcome={}, win=0, offer=Offer(**whole)))
+
+    def test_refuses_an_action_that_is_not_offered(self) -> None:
+        with pytest.raises(ActionRefused):
+            play_round(
+                Puppet(step=Step(outcome={}, win=0)), self.WAGER, ScriptedDraws([]), [Chosen(action="go")]
+            )
 
     @pytest.mark.parametrize("state", [[], {"a": {1, 2}}])
     def test_refuses_a_state_that_json_would_change(self, state: Any) -> None:

@@ -1,0 +1,66 @@
+"""A player's decision in a round that waits for it, and what the ledger made of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from contracts.choices import Chosen, OpenRound
+from contracts.rounds import Bet, RoundState
+
+ACTION_BY_PLAYER: Final = "player"
+ACTION_BY_TIMER: Final = "timer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerAction:
+    """A decision of the player, or of the timer. `action_id` is the caller's and the key to repeats;
+    `after` is set by the timer: how many actions the round must have had for this one to count."""
+
+    action_id: str
+    chosen: Chosen
+    request_id: str
+    by: str = ACTION_BY_PLAYER
+    after: int | None = None
+
+
+class ActionVerdict(StrEnum):
+    """What the ledger made of an action. All but the first two changed nothing; their names are the codes of
+    problems, but `stale`."""
+
+    TAKEN = "taken"
+    REPLAYED = "replayed"
+    """It was taken before, with the same content."""
+    STALE = "stale"
+    """The player was faster than the timer."""
+    ID_REUSED = "id-reused"
+    NOT_FOUND = "not-found"
+    ROUND_CLOSED = "round-closed"
+    WRONG_STATE = "wrong-state"
+    UNKNOWN_CHOICE = "unknown-choice"
+    INSUFFICIENT_FUNDS = "insufficient-funds"
+    PLAYER_BLOCKED = "player-blocked"
+    SESSION_EXPIRED = "session-expired"
+    LIMIT_EXCEEDED = "limit-exceeded"
+
+    @property
+    def counts(self) -> bool:
+        """Whether the action is on record."""
+        return self in (ActionVerdict.TAKEN, ActionVerdict.REPLAYED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActRequest:
+    bet: Bet
+    action: PlayerAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acted:
+    """What became of an action and how the round stands after it: `open` is set exactly when it waits again,
+    and `unconfirmed_event_id` is the event of its end that the broker has yet to confirm."""
+
+    verdict: ActionVerdict
+    state: RoundState
+    open: OpenRound | None = None
+    failure_code: str | None = None
+    unconfirmed_event_id: str | None = None

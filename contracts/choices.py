@@ -1,0 +1,70 @@
+"""Rounds that wait for their player: what is offered, what was chosen, and what becomes of one whose player
+stays away."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Abandonment(StrEnum):
+    """What becomes of a round whose player does not decide in time."""
+
+    COLLECT = "collect"
+    """The offer's default is chosen, as often as it takes, and what was won is paid."""
+    REFUND = "refund"
+    """The round is void: every stake of it goes back."""
+    HOLD = "hold"
+    """The round waits for its player without end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Something that the player may do. `params` names what has to be said with it, each with the values that
+    are allowed; `debit` is what it costs, in minor units of the round's currency."""
+
+    action: str
+    params: dict[str, list[str | int | bool]] = field(default_factory=dict)
+    debit: int = 0
+
+    def admits(self, params: dict[str, Any]) -> bool:
+        """Whether exactly these values may be said with it; a number is no truth value."""
+        return params.keys() == self.params.keys() and all(
+            any(type(value) is type(allowed) and value == allowed for allowed in self.params[name])
+            for name, value in params.items()
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What was chosen from an offer."""
+
+    action: str
+    params: dict[str, str | int | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a round waits for. `default` is what the house chooses for a player who stays away, and costs
+    nothing; it has `decide_within_s` seconds to come back."""
+
+    choices: list[Choice]
+    default: Chosen
+    decide_within_s: int
+    abandonment: Abandonment = Abandonment.COLLECT
+
+    def find(self, chosen: Chosen) -> Choice | None:
+        """The choice that was made, None when it is not offered."""
+        for choice in self.choices:
+            if choice.action == chosen.action and choice.admits(chosen.params):
+                return choice
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRound:
+    """A round that waits, after `actions` of them. `left_s` is the time left to decide, in seconds, None for
+    a round that waits without end."""
+
+    offer: Offer
+    actions: int
+    left_s: float | None

@@ -1,0 +1,233 @@
+"""Pushes to players' sockets: what an ingress process hears through the broker, and what it tells others.
+
+A closed round needs no message of its own: its event carries a second routing key, its player's, which leads
+through PUSHES_EXCHANGE to the queue of each process where that player has a socket. What has no event is
+published there by itself. A push holds only ids; whoever receives it reads the round from the ledger.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+
+from events import topology
+from events.broker import (
+    CONNECT_SECONDS,
+    LinkLost,
+    Pauses,
+    close_quietly,
+    connect,
+    link_errors_as_one,
+)
+from events.catalogue import ROUND_SETTLED, ROUND_VOID, push_key
+
+ROUND_CHANGED: Final = "push.round"
+SESSION_ENDED: Final = "push.session-ended"
+# Every process hears of every session that ends: there are few, and the operator does not say whose it was.
+SESSIONS_KEY: Final = "sessions"
+# A process that does not keep up loses the oldest pushes, and the broker none of its memory.
+QUEUE_LIMIT: Final = 10_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerName:
+    """A player as events and pushes name them."""
+
+    operator_id: str
+    player_id: str
+
+    @property
+    def key(self) -> str:
+        return push_key(self.operator_id, self.player_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundChanged:
+    """A round reached a state. `final` is true when its event says so, and false when nobody says."""
+
+    player: PlayerName
+    round_id: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    session_id: str
+
+
+Push = RoundChanged | SessionEnded
+
+
+class PushLink:
+    """One connection that one task keeps open, with a queue of this process alone on it. `on_push` is called
+    with each push, `on_restored` when pushes may have been missed and the queue is there again.
+
+    `start` returns at once, with or without a broker. What is published or bound while there is none is not
+    made up for, except that the queue is bound for all followed players again: a push is a courtesy, and
+    the ledger answers whoever asks.
+    """
+
+    def __init__(
+        self, amqp_url: str, on_push: Callable[[Push], None], on_restored: Callable[[], None]
+    ) -> None:
+        self._amqp_url = amqp_url
+        self._on_push = on_push
+        self._on_restored = on_restored
+        self._followed: set[PlayerName] = set()
+        self._bound: set[PlayerName] = set()
+        self._binding = asyncio.Lock()
+        self._channel: AbstractChannel | None = None
+        self._queue: AbstractQueue | None = None
+        self._lost = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        assert self._keeper is None, "a link starts once"
+        self._keeper = asyncio.create_task(self._keep_open(), name="pushes")
+
+    async def close(self) -> None:
+        tasks = [*self._under_way, *([self._keeper] if self._keeper else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def connected(self) -> bool:
+        return self._queue is not None
+
+    async def follow(self, player: PlayerName) -> None:
+        """Returns when pushes of the player arrive here, or when there is no broker to send any."""
+        self._followed.add(player)
+        await self._settle(player)
+
+    def unfollow(self, player: PlayerName) -> None:
+        self._followed.discard(player)
+        self._later(self._settle(player))
+
+    def tell_round(self, player: PlayerName, round_id: str) -> None:
+        """To all processes where the player has a socket. Returns at once."""
+        body = {"operator": player.operator_id, "player_id": player.player_id, "round_id": round_id}
+        self._later(self._publish(ROUND_CHANGED, body, player.key))
+
+    def tell_session_ended(self, session_id: str) -> None:
+        """To all processes. Returns at once."""
+        self._later(self._publish(SESSION_ENDED, {"session_id": session_id}, SESSIONS_KEY))
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _publish(self, kind: str, body: dict[str, str], key: str) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        message = Message(
+            json.dumps(body).encode(), type=kind, delivery_mode=DeliveryMode.NOT_PERSISTENT, app_id="croupier"
+        )
+        with suppress(LinkLost), link_errors_as_one():
+            async with asyncio.timeout(CONNECT_SECONDS):
+                exchange = await channel.get_exchange(topology.PUSHES_EXCHANGE, ensure=False)
+                await exchange.publish(message, key, mandatory=False)
+
+    async def _settle(self, player: PlayerName) -> None:
+        """Binds or unbinds, as is wanted when its turn comes: of two that cross, the last wish holds."""
+        async with self._binding:
+            queue = self._queue
+            if queue is None or (player in self._followed) == (player in self._bound):
+                return
+            try:
+                with link_errors_as_one():
+                    if player in self._followed:
+                        await queue.bind(topology.PUSHES_EXCHANGE, player.key, timeout=CONNECT_SECONDS)
+                        self._bound.add(player)
+                    else:
+                        self._bound.discard(player)
+                        await queue.unbind(topology.PUSHES_EXCHANGE, player.key, timeout=CONNECT_SECONDS)
+            except LinkLost:
+                # A queue that does not hear of everybody is given up; the next one is bound for all.
+                self._lost.set()
+
+    async def _keep_open(self) -> None:
+        pauses, down = Pauses(first_seconds=0.1, longest_seconds=2.0), False
+        while True:
+            connection: AbstractConnection | None = None
+            try:
+                connection = await connect(self._amqp_url, name="croupier pushes")
+                with link_errors_as_one():
+                    await self._open_queue(connection)
+                pauses.reset()
+                if down:
+                    log.info("pushes: the broker is back")
+                down = False
+                self._on_restored()
+                await self._lost.wait()
+            except LinkLost as error:
+                if not down:
+                    log.warning("pushes: no broker, trying again: %s", error)
+                down = True
+            finally:
+                self._channel = self._queue = None
+                await close_quietly(connection)
+            await asyncio.sleep(pauses.next_seconds())
+
+    async def _open_queue(self, connection: AbstractConnection) -> None:
+        self._lost.clear()
+        channel = connection.channel(publisher_confirms=False)
+        async with asyncio.timeout(CONNECT_SECONDS):
+            await channel.initialize()
+            channel.close_callbacks.add(lambda *_: self._lost.set())
+            await topology.declare_pushes(channel, timeout_seconds=CONNECT_SECONDS)
+            queue = await channel.declare_queue(
+                exclusive=True, auto_delete=True, arguments={"x-max-length": QUEUE_LIMIT}
+            )
+            await queue.bind(topology.PUSHES_EXCHANGE, SESSIONS_KEY)
+        async with self._binding:
+            self._bound = set()
+            for player in tuple(self._followed):
+                await queue.bind(topology.PUSHES_EXCHANGE, player.key, timeout=CONNECT_SECONDS)
+                self._bound.add(player)
+            await queue.consume(self._receive, no_ack=True, timeout=CONNECT_SECONDS)
+            # From here on whoever follows binds by themselves; who began to meanwhile waits for the lock.
+            self._channel, self._queue = channel, queue
+
+    async def _receive(self, message: AbstractIncomingMessage) -> None:
+        try:
+            push = parse(message.type, message.body)
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("a push cannot be read: %s", type(error).__name__)
+            return
+        if push is not None:
+            self._on_push(push)
+
+
+def parse(kind: str | None, body: bytes) -> Push | None:
+    """What a message says, None for one that no socket waits for. Raises ValueError, KeyError or TypeError
+    for one that is not as ours are."""
+    fields: dict[str, Any] = json.loads(body)
+    if kind in (ROUND_SETTLED, ROUND_VOID):
+        player = PlayerName(
+            operator_id=_text(fields["operator"]), player_id=_text(fields["data"]["player_id"])
+        )
+        return RoundChanged(player=player, round_id=_text(fields["subject"]), final=True)
+    if kind == ROUND_CHANGED:
+        player = PlayerName(operator_id=_text(fields["operator"]), player_id=_text(fields["player_id"]))
+        return RoundChanged(player=player, round_id=_text(fields["round_id"]), final=False)
+    if kind == SESSION_ENDED:
+        return SessionEnded(session_id=_text(fields["session_id"]))
+    return None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a string")
+    return value

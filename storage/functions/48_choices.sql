@@ -1,0 +1,150 @@
+-- Rounds that wait for their player: an offer is put on record, one action is taken from it, and so on until the
+-- round is settled or released. Between an action and what follows from it the round is `pending`, as before
+-- its first outcome: nothing else can be done with it but to compute on, or to release it.
+--
+-- The interleavings that must not hurt:
+-- * Two actions at once, or one of the player and one of the timer. Each is taken under the player's lock from the
+--   offer that stands; the second finds the round pending, or an offer that is not the one it answers.
+-- * The step that took an action commits and its answer is lost. The repeat has the same id and finds it taken;
+--   the outcome after it is computed again, and is the same.
+-- * A worker that computed the outcome after n actions comes late, when n + 1 are taken: open_round and
+--   settle_round refuse what was computed from another number of actions than the round has.
+-- * The round is released while its player decides. The release closes it, or has marked its wallet bet; either
+--   way no action is taken and no offer is made any more.
+-- * An action that costs something while another game of the player spends the same money: what it costs is held
+--   under the player's lock from what is available, as a stake is.
+
+DROP FUNCTION IF EXISTS open_round CASCADE;
+DROP FUNCTION IF EXISTS take_action CASCADE;
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON round_actions
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON round_actions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Puts a step on record that leaves the round open, computed after p_actions of them. A round that is not waiting
+-- for this step is answered as it stands.
+CREATE FUNCTION open_round(
+    p_player_key bigint, p_round_id text, p_actions int, p_outcome jsonb, p_offer jsonb, p_decide_within_s int
+) RETURNS SETOF round_view LANGUAGE plpgsql AS $$
+DECLARE
+    r rounds;
+BEGIN
+    PERFORM 1 FROM players WHERE id = p_player_key FOR NO KEY UPDATE;
+    UPDATE rounds SET state = 'awaiting_choice', outcome = p_outcome, offer = p_offer,
+        decide_by = clock_timestamp() + p_decide_within_s * interval '1 second'
+    WHERE player_key = p_player_key AND round_id = p_round_id AND state = 'pending' AND actions = p_actions
+      AND NOT EXISTS (SELECT 1 FROM wallet_bets b
+                      WHERE b.player_key = p_player_key AND b.round_id = p_round_id AND b.releasing)
+    RETURNING * INTO r;
+    IF FOUND AND p_actions = 0 THEN
+        PERFORM record_round_opened(r, p_offer -> 'choices', r.decide_by);
+    END IF;
+    RETURN QUERY SELECT * FROM round_view v WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no round % of player % to open', p_round_id, p_player_key USING ERRCODE = 'no_data_found';
+    END IF;
+END $$;
+
+-- Takes an action from the round's offer, and holds what it costs. `verdict` is one of contracts.actions'
+-- ActionVerdict; the round is as it stands after it, null when there is none.
+CREATE FUNCTION take_action(
+    p_player_key bigint, p_round_id text, p_action_id text, p_action text, p_params jsonb, p_by text,
+    p_request_id text, p_after int
+) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
+DECLARE
+    r rounds;
+    a round_actions;
+    v_blocked boolean;
+    v_choice jsonb;
+    v_debit bigint := 0;
+    v_verdict text;
+BEGIN
+    SELECT blocked INTO STRICT v_blocked FROM players WHERE id = p_player_key FOR NO KEY UPDATE;
+    SELECT * INTO r FROM rounds WHERE player_key = p_player_key AND round_id = p_round_id;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT NULL::round_view, 'not-found'::text;
+        RETURN;
+    END IF;
+    SELECT * INTO a FROM round_actions
+    WHERE player_key = p_player_key AND round_id = p_round_id AND action_id = p_action_id;
+    IF FOUND THEN
+        v_verdict := CASE
+            WHEN (a.action, a.params) <> (p_action, p_params) THEN 'id-reused'
+            WHEN a.request_id = p_request_id THEN 'taken'  -- this very request, by a step that is repeated
+            ELSE 'replayed'
+        END;
+    ELSIF r.state IN ('settled', 'declined', 'void') THEN
+        v_verdict := 'round-closed';
+    ELSIF r.state <> 'awaiting_choice' OR EXISTS (
+        SELECT 1 FROM wallet_bets b
+        WHERE b.player_key = p_player_key AND b.round_id = p_round_id AND b.releasing) THEN
+        v_verdict := 'wrong-state';
+    ELSIF p_after <> r.actions THEN
+        v_verdict := 'stale';
+    ELSE
+        SELECT c INTO v_choice FROM jsonb_array_elements(r.offer -> 'choices') c WHERE c ->> 'action' = p_action;
+        v_debit := (v_choice ->> 'debit')::bigint;
+        v_verdict := CASE
+            WHEN v_choice IS NULL OR NOT admits(v_choice -> 'params', p_params) THEN 'unknown-choice'
+            WHEN v_debit > 0 THEN refuse_debit(r, v_debit, v_blocked)
+        END;
+    END IF;
+
+    IF v_verdict IS NULL THEN
+        v_verdict := 'taken';
+        IF v_debit > 0 THEN
+            UPDATE accounts SET held = held + v_debit WHERE id = r.account_id;
+        END IF;
+        INSERT INTO round_actions (player_key, round_id, ordinal, action_id, action, params, debit, taken_by,
+                                   request_id)
+        VALUES (p_player_key, p_round_id, r.actions + 1, p_action_id, p_action, p_params, v_debit, p_by,
+                p_request_id);
+        UPDATE rounds SET state = 'pending', actions = r.actions + 1, extra = extra + v_debit, offer = NULL,
+            decide_by = NULL
+        WHERE id = r.id;
+    END IF;
+    RETURN QUERY SELECT v, v_verdict FROM round_view v WHERE v.id = r.id;
+END $$;
+
+-- Whether exactly these values may be said: p_allowed has an array for each name.
+CREATE OR REPLACE FUNCTION admits(p_allowed jsonb, p_params jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT NOT EXISTS (
+        SELECT 1 FROM jsonb_each(p_allowed) a FULL JOIN jsonb_each(p_params) p ON p.key = a.key
+        WHERE NOT coalesce(a.value @> jsonb_build_array(p.value) AND jsonb_typeof(p.value)
+                           IN ('string', 'number', 'boolean'), false))
+$$;
+
+-- Why an action may not cost this much now; null when it may. It is a stake, so it is refused as one. Money that an
+-- operator's own wallet keeps cannot be held here.
+CREATE OR REPLACE FUNCTION refuse_debit(r rounds, p_debit bigint, p_blocked boolean) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_available bigint;
+BEGIN
+    SELECT balance - held INTO STRICT v_available FROM accounts WHERE id = r.account_id;
+    RETURN CASE
+        WHEN p_blocked THEN 'player-blocked'
+        WHEN (SELECT s.ended_at IS NOT NULL OR s.expires_at <= clock_timestamp()
+              FROM sessions s WHERE s.id = r.session_id) THEN 'session-expired'
+        WHEN EXISTS (SELECT 1 FROM wallet_bets b
+                     WHERE b.player_key = r.player_key AND b.round_id = r.round_id) THEN 'wrong-state'
+        WHEN v_available < p_debit THEN 'insufficient-funds'
+    END;
+END $$;
+
+-- As in 90_access.sql: the programs call these, with the rights of their owner, and write no table of theirs.
+DO $$
+DECLARE
+    v_function text;
+BEGIN
+    FOREACH v_function IN ARRAY ARRAY['open_round', 'take_action']
+    LOOP
+        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
+                       v_function, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
+        IF to_regrole('croupier_app') IS NOT NULL THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
+        END IF;
+    END LOOP;
+END $$;

@@ -1,0 +1,142 @@
+"""A round that waits for its player: one action at a time, by an update or, when nobody decides, by its
+timer."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
+
+from contracts import steps
+from contracts.actions import ACTION_BY_TIMER, Acted, ActionVerdict, ActRequest, PlayerAction
+from contracts.choices import Abandonment, OpenRound
+from contracts.failures import ACTION_REFUSED
+from contracts.rounds import Bet
+from workflows import policies
+from workflows.steps import take
+
+
+class Abandoned(Exception):
+    """The player did not decide in time, and the stakes go back."""
+
+
+class Ended(Exception):
+    """Whoever else decides about the round has ended the waiting."""
+
+
+class Decisions:
+    """What the round waits for, and who decides about it. The ledger has the last word: what is known here
+    only refuses early what the ledger would refuse."""
+
+    def __init__(self, bet: Bet) -> None:
+        self._bet = bet
+        self._open: OpenRound | None = None
+        self._closed: Acted | None = None
+        self._failure: FailureError | None = None
+        self._ended = False
+        self._turn = asyncio.Lock()
+
+    def refuse_early(self, action: PlayerAction) -> None:
+        """For the update's validator, so that a refusal leaves no trace in the history. Raises
+        ApplicationError whose message is the verdict. Before the round has come to its first offer nothing
+        is known here: its workflow may have been begun anew, and the action waits."""
+        if self._over:
+            raise _refusal(ActionVerdict.ROUND_CLOSED)
+        if self._open is not None and self._open.offer.find(action.chosen) is None:
+            raise _refusal(ActionVerdict.UNKNOWN_CHOICE)
+
+    async def act(self, action: PlayerAction) -> Acted:
+        """Takes the player's action. Raises FailureError when it is refused here, and when nobody can play
+        it."""
+        await workflow.wait_condition(lambda: self._open is not None or self._over)
+        return await self._take(action)
+
+    def end(self) -> None:
+        """No action is taken any more: the round has ended, or somebody else ends it."""
+        self._ended = True
+
+    async def until_closed(self, opened: OpenRound) -> Acted:
+        """Waits for actions until one ends the round, and decides for a player who stays away. Raises
+        Abandoned, Ended, FailureError when an action cannot be played, and CancelledError."""
+        self._open = opened
+        while not self._over:
+            seen = self._open
+            try:
+                await workflow.wait_condition(
+                    lambda: self._over or self._open is not seen,  # noqa: B023
+                    timeout=_patience(seen),
+                )
+            except TimeoutError:
+                await self._decide_for_the_player(seen)
+        async with self._turn:  # an action under way comes to its end first
+            if self._closed is not None:
+                return self._closed
+            if self._failure is not None:
+                raise self._failure
+            raise Ended
+
+    @property
+    def _over(self) -> bool:
+        return self._closed is not None or self._failure is not None or self._ended
+
+    async def _decide_for_the_player(self, seen: OpenRound) -> None:
+        if seen.offer.abandonment is Abandonment.REFUND:
+            async with self._turn:
+                if self._open is seen and not self._over:
+                    self.end()
+                    raise Abandoned
+            return
+        name = f"timer-{seen.actions + 1}"
+        action = PlayerAction(
+            action_id=name,
+            chosen=seen.offer.default,
+            request_id=name,
+            by=ACTION_BY_TIMER,
+            after=seen.actions,
+        )
+        try:
+            await self._take(action)
+        except FailureError as failure:
+            if is_cancelled_exception(failure) or not self._over:
+                raise
+
+    async def _take(self, action: PlayerAction) -> Acted:
+        async with self._turn:
+            if self._over:
+                raise _refusal(ActionVerdict.ROUND_CLOSED)
+            try:
+                acted = await _act(ActRequest(bet=self._bet, action=action))
+            except FailureError as failure:
+                self._failure = failure
+                raise
+            if acted.state.final:
+                self._closed = acted
+            elif acted.open is not None and (self._open is None or acted.open.actions != self._open.actions):
+                self._open = acted.open
+            return acted
+
+
+async def _act(request: ActRequest) -> Acted:
+    """In one go, and patiently when that does not come off: the action may be on record then, so it is never
+    given up."""
+    try:
+        acted: Acted = await workflow.execute_local_activity(
+            steps.ACT.name,
+            request,
+            result_type=steps.ACT.result_type,
+            schedule_to_close_timeout=policies.IN_ONE_GO_LIMIT,
+            retry_policy=policies.ONE_ATTEMPT,
+        )
+    except FailureError as failure:
+        if is_cancelled_exception(failure):
+            raise
+        return await take(steps.ACT, request, policies.ACT)
+    return acted
+
+
+def _refusal(verdict: ActionVerdict) -> ApplicationError:
+    return ApplicationError(verdict.value, type=ACTION_REFUSED, non_retryable=True)
+
+
+def _patience(opened: OpenRound) -> timedelta | None:
+    return None if opened.left_s is None else timedelta(seconds=max(opened.left_s, 0))
