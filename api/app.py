@@ -1,6 +1,6 @@
 """The ASGI application: routes, problems and the door, around the services it is given."""
 
-from typing import Any
+from typing import Any, Final
 
 from starlette.routing import WebSocketRoute
 
@@ -9,6 +9,7 @@ from api import (
     event_routes,
     game_routes,
     intervention_routes,
+    key_routes,
     open_routes,
     operator_routes,
     problems,
@@ -16,16 +17,27 @@ from api import (
 )
 from api.admission import Admission
 from api.door import Door
+from api.limits import Limits
 from api.open_routes import ReadinessChecks
 from api.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
 from api.services import Services
 from api.sockets import Sockets
+
+ROUTERS: Final = (
+    open_routes.router,
+    game_routes.router,
+    operator_routes.router,
+    intervention_routes.router,
+    event_routes.router,
+    key_routes.router,
+)
 
 
 def create_app(
     services: Services,
     readiness: ReadinessChecks,
     admission: Admission,
+    limits: Limits | None = None,
     over_sockets: Sockets | None = None,
 ) -> Door:
     """The whole API as one ASGI application; without `over_sockets`, over HTTP alone."""
@@ -34,7 +46,7 @@ def create_app(
     app.state.readiness = readiness
     if over_sockets is not None:
         app.router.routes.append(WebSocketRoute(sockets.PATH, over_sockets))
-    return Door(app, admission)
+    return Door(app, admission, limits)
 
 
 def described() -> dict[str, Any]:
@@ -54,10 +66,7 @@ def _routes() -> DescribedAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (
-        *(open_routes, game_routes, operator_routes, intervention_routes, event_routes),
-        *(sockets, asyncapi),
-    ):
-        app.include_router(routes.router)
+    for router in (*ROUTERS, sockets.router, asyncapi.router):
+        app.include_router(router)
     problems.install(app)
     return app

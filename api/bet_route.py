@@ -29,7 +29,8 @@ class BetRoute(StrictRoute):
             return
         request = StrictRequest(scope, receive)
         services = await authentication.services(request)
-        claims = await authentication.live_session(await authentication.SESSION_TOKEN(request), services)
+        credentials = await authentication.SESSION_TOKEN(request)
+        claims = await authentication.live_session(request, credentials, services)
         check_query(request, ())
         body = await _read(request)
         response = await self.endpoint(body=body, claims=claims, services=services, request=request)

@@ -2,14 +2,16 @@
 
 import json
 import logging
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 from uuid import uuid4
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.admission import Admission, Places
+from api.limits import Limits, too_many
 from api.problems import CONTENT_TYPE, Problem, document
 from runtime import metrics
 
@@ -27,9 +29,10 @@ class Door:
     """Pure ASGI, outermost. Refuses what is too large before reading it whole, and what is too much before
     it costs anything: an admitted request is one that can be served well."""
 
-    def __init__(self, app: ASGIApp, admission: Admission) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission, limits: Limits | None = None) -> None:
         self._app = app
         self._admission = admission
+        self._limits = limits or Limits()
         self._bets_refused = metrics.BETS_REFUSED.labels("overloaded")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,12 +40,17 @@ class Door:
             await self._app(scope, receive, send)
             return
         request_id = uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        address = self._limits.address_of(scope)
+        scope.setdefault("state", {}).update(request_id=request_id, address=address)
+        if scope["path"] not in ALWAYS_ADMITTED and (wait_s := self._limits.addresses.take(address)) > 0:
+            problem = too_many(wait_s)
+            await _refuse(send, request_id, problem.code, problem.members["retry_after"])
+            return
         is_bet = (scope["method"], scope["path"]) == BETS
         if (full := self._full_for(scope["path"], is_bet)) is not None:
             if is_bet:
                 self._bets_refused.inc()
-            await _refuse(send, request_id, full.retry_after_s)
+            await _refuse(send, request_id, "overloaded", full.retry_after_s)
             return
         serve = self._serve_bet if is_bet else self._serve
         with self._admission.requests.one():
@@ -61,11 +69,18 @@ class Door:
 
     async def _serve(self, scope: Scope, body: "_LimitedBody", sender: "_Sender") -> None:
         try:
-            if _declared_length(scope) > BODY_LIMIT_BYTES:
+            length, encoded = _declared(scope)
+            if length > BODY_LIMIT_BYTES:
                 raise _TooLarge
+            if encoded:
+                # A few compressed bytes can become gigabytes, so nothing here ever unpacks a body.
+                await sender.refuse(Problem("unsupported-media-type", "Send the body without any encoding."))
+                return
             await self._app(scope, body, sender)
         except _TooLarge:
             await sender.refuse(Problem("too-large", f"A body has at most {BODY_LIMIT_BYTES} bytes."))
+        except ClientDisconnect:
+            pass  # nobody is left to answer, and hanging up is no failure of ours
         except Exception:
             # Starlette has answered 500 already and raises again for the log, which belongs here.
             log.exception("request %s failed", sender.request_id)
@@ -73,24 +88,25 @@ class Door:
                 await sender.refuse(Problem("internal"))
 
 
-async def _refuse(send: Send, request_id: str, retry_after_s: int) -> None:
+async def _refuse(send: Send, request_id: str, code: str, retry_after_s: int) -> None:
     """A flood is mostly refusals, so one costs no more than two messages."""
-    headers, before, after = _refusal(retry_after_s)
+    status, headers, before, after = _refusal(code, retry_after_s)
     own_id = request_id.encode()
     headers = [*headers, (REQUEST_ID_HEADER, own_id)]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": before + own_id + after})
 
 
-@cache
-def _refusal(retry_after_s: int) -> tuple[list[tuple[bytes, bytes]], bytes, bytes]:
-    """The headers of a refusal, and its body before and after the request's id."""
-    problem = Problem("overloaded", "Try again after the time in Retry-After.")
-    _, headers, body = document(problem, ANY_REQUEST_ID, retry_after_s=retry_after_s)
+@lru_cache
+def _refusal(code: str, retry_after_s: int) -> tuple[int, list[tuple[bytes, bytes]], bytes, bytes]:
+    """The status and headers of a refusal, and its body before and after the request's id."""
+    problem = Problem(code, "Try again after the time in Retry-After.")
+    status, headers, body = document(problem, ANY_REQUEST_ID, retry_after_s=retry_after_s)
     content = json.dumps(body, separators=(",", ":")).encode()
     headers |= {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(content))}
     before, after = content.split(ANY_REQUEST_ID.encode())
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()], before, after
+    named = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    return status, named, before, after
 
 
 class _TooLarge(BaseException):
@@ -136,8 +152,12 @@ async def _no_body() -> Message:
     return {"type": "http.disconnect"}
 
 
-def _declared_length(scope: Scope) -> int:
+def _declared(scope: Scope) -> tuple[int, bool]:
+    """The body's length in bytes as the headers tell it, 0 when they do not, and whether it is compressed."""
+    length, encoded = 0, False
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0
+            length = int(value)
+        elif name == b"content-encoding" and value.strip().lower() != b"identity":
+            encoded = True
+    return length, encoded

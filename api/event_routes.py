@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from api import game_calls
-from api.authentication import AnySession, Deps, Operator
+from api.authentication import AnySession, Deps, GameServer
 from api.models import PROBLEM_RESPONSES, EventPage, EventsAccepted, TellEvents
 from api.problems import problems
 from api.shapes import cursor, position
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["Event API"], route_class=StrictRoute, re
 
 @router.get("/operator/events", response_model=EventPage)
 async def feed(
-    operator: Operator,
+    operator: GameServer,
     services: Deps,
     after: Annotated[str | None, Query(max_length=64, description="a next_cursor")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,

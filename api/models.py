@@ -20,6 +20,7 @@ from pydantic import (
 
 from api.problems import problems
 from contracts.currencies import exponent, known
+from security.api_keys import KeyScope
 
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
 # Ids that callers choose: they are idempotency keys, parts of workflow ids and words of routing keys.
@@ -583,6 +584,47 @@ class VerifiedOutcome(BaseModel):
     server_seed_hash: str
     outcome: dict[str, Any]
     win: int
+
+
+class NewApiKey(_Request):
+    """`expires_at` is when the key ends by itself; never when it is not given."""
+
+    scope: KeyScope
+    # Not strict: JSON has no times, so a text must do.
+    expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+
+
+class RotateApiKey(_Request):
+    """For how many seconds the old key still opens what it did; 0 ends it at once."""
+
+    overlap_s: int = Field(ge=0, le=30 * 86_400)
+
+
+class ApiKeyIssued(BaseModel):
+    """A new key, shown this once. `replaces` is the key that it was rotated from, which ends at
+    `replaced_until`."""
+
+    key_id: str
+    key: str
+    scope: KeyScope
+    expires_at: datetime | None
+    replaces: str | None
+    replaced_until: datetime | None
+
+
+class ApiKeyListed(BaseModel):
+    """A key without its secret. `active` is whether it opens anything now."""
+
+    key_id: str
+    scope: KeyScope
+    active: bool
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ApiKeyPage(BaseModel):
+    items: list[ApiKeyListed]
 
 
 # What every router says of its errors: the door refuses what is too large or too much, and bugs are told.

@@ -24,6 +24,7 @@ TAGS: Final = (
     {"name": "Result API", "description": "Rounds: their state, their history, and decisions about them."},
     {"name": "Wallet API", "description": "Balances, deposits, withdrawals and statements."},
     {"name": "Event API", "description": "What happened, as events."},
+    {"name": "Operator API", "description": "The operator's own matters, such as its keys."},
     {"name": "Open", "description": "Without a key: health, games, and checking a round's fairness."},
 )
 BY_SECURITY: Final = {

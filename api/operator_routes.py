@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 
-from api.authentication import Deps, Operator
+from api.authentication import Deps, GameServer, Operator
 from api.game_calls import REPLAYED
 from api.game_routes import ID_PATTERN
 from api.models import (
@@ -61,7 +61,7 @@ PlayerId = Annotated[str, Path(pattern=ID_PATTERN)]
     response_model=SessionOpened,
     responses=problems("not-found"),
 )
-async def open_session(body: OpenSession, operator: Operator, services: Deps) -> JSONResponse:
+async def open_session(body: OpenSession, operator: GameServer, services: Deps) -> JSONResponse:
     """Opens a session; the player is made by the first one. The token goes to the game client."""
     if body.mode != "real":
         raise Problem("invalid", "mode: demo sessions are not offered yet")
@@ -92,7 +92,7 @@ async def open_session(body: OpenSession, operator: Operator, services: Deps) ->
     "/sessions/{session_id}", tags=["Session API"], status_code=204, responses=problems("not-found")
 )
 async def end_session(
-    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: Operator, services: Deps
+    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: GameServer, services: Deps
 ) -> Response:
     """Ends a session: it takes no more bets, and rounds in flight finish."""
     if not await services.sessions.end(operator_id=operator.operator_id, session_id=session_id):
@@ -239,7 +239,7 @@ async def statement(
 
 @router.get("/rounds", tags=["Result API"], response_model=OperatorRoundPage)
 async def rounds(
-    operator: Operator,
+    operator: GameServer,
     services: Deps,
     player_id: Annotated[CallerId | None, Query()] = None,
     game_id: Annotated[CallerId | None, Query()] = None,
@@ -273,7 +273,7 @@ async def rounds(
 )
 async def round_(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)],
-    operator: Operator,
+    operator: GameServer,
     services: Deps,
     player_id: Annotated[CallerId | None, Query()] = None,
 ) -> JSONResponse:

@@ -30,6 +30,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body must be application/json"),
     "upgrade-required": (426, "This address speaks WebSocket alone"),
+    "head-too-large": (431, "The request's head is too large"),
     "invalid": (422, "The request is not valid"),
     failures.ID_REUSED: (422, "The id belongs to another request"),
     "currency-mismatch": (422, "The currency does not fit"),
@@ -82,7 +83,8 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
 def document(
     problem: Problem, request_id: str, *, retry_after_s: int = RETRY_AFTER_S
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """The status, headers and body of a problem. `retry_after_s`, in whole seconds, is told with a 503."""
+    """The status, headers and body of a problem. `retry_after_s`, in whole seconds, is told with a 503 or 429
+    that has no `retry_after` of its own."""
     status, title = PROBLEMS[problem.code]
     body = {
         "type": TYPE_PREFIX + problem.code,
@@ -94,9 +96,9 @@ def document(
         **problem.members,
     }
     headers = dict(problem.headers)
-    if status == 503:
-        body["retry_after"] = retry_after_s
-        headers["Retry-After"] = str(retry_after_s)
+    if status in (429, 503):
+        body.setdefault("retry_after", retry_after_s)
+        headers["Retry-After"] = str(body["retry_after"])
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return status, headers, body

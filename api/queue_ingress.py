@@ -9,28 +9,51 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
-from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import SecretStr, ValidationError
 
-from api import authentication, game_calls, problems, strict_json
+from api import game_calls, problems, strict_json
 from api.admission import Admission
 from api.door import BODY_LIMIT_BYTES
 from api.game_calls import Reply
 from api.problems import Problem
-from api.queue_messages import SubmitRound
+from api.queue_messages import ActOnRound, SubmitRound
 from api.services import Services
+from contracts import failures
 from contracts.sessions import SessionClaims
 from events.command_consumer import is_plain
-from events.commands import STATUS_HEADER, SUBMIT_ROUND, Answer, Command, TryAgain
+from events.commands import ACT_ON_ROUND, STATUS_HEADER, SUBMIT_ROUND, Answer, Command, TryAgain
 from runtime import metrics
 from runtime.services import DATABASE_AWAY
+from security.tokens import TokenExpired, TokenInvalid
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 JSON_TYPE: Final = "application/json"
 
 log = logging.getLogger(__name__)
 
-Session = Callable[[HTTPAuthorizationCredentials, Services], Awaitable[SessionClaims]]
+
+async def _any_session(token: str, services: Services) -> SessionClaims:
+    """The claims of a genuine token, also of an expired one: resuming stays possible."""
+    try:
+        return services.tokens.verify(token)
+    except TokenExpired as expired:
+        return expired.claims
+    except TokenInvalid:
+        raise Problem("unauthenticated", "The session token is not valid.") from None
+
+
+async def _live_session(token: str, services: Services) -> SessionClaims:
+    """The claims of a token that may still bet."""
+    try:
+        return services.tokens.verify(token)
+    except TokenExpired:
+        raise Problem(failures.SESSION_EXPIRED, "Ask the operator for a new session.") from None
+    except TokenInvalid:
+        raise Problem("unauthenticated", "The session token is not valid.") from None
+
+
+async def _act(body: ActOnRound, claims: SessionClaims, services: Services, request_id: str) -> Reply:
+    return await game_calls.take_action(body.round_id, body, claims, services, request_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +62,14 @@ class _Kind:
     it takes a place and a turn among the bets."""
 
     model: type[Any]
-    session: Session
+    session: Callable[[str, Services], Awaitable[SessionClaims]]
     call: Callable[[Any, SessionClaims, Services, str], Awaitable[Reply]]
     is_bet: bool
 
 
 KINDS: Final[dict[str, _Kind]] = {
-    SUBMIT_ROUND: _Kind(SubmitRound, authentication.live_session, game_calls.place_bet, is_bet=True),
+    SUBMIT_ROUND: _Kind(SubmitRound, _live_session, game_calls.place_bet, is_bet=True),
+    ACT_ON_ROUND: _Kind(ActOnRound, _any_session, _act, is_bet=False),
 }
 
 
@@ -90,8 +114,8 @@ class QueueIngress:
     async def _obey(self, command: Command, request_id: str) -> Reply:
         """Raises Problem, _Unusable."""
         kind, body = _read(command)
-        credentials = HTTPAuthorizationCredentials(scheme="Bearer", credentials=_token(body))
-        claims = await kind.session(credentials, self._services)
+        claims = await kind.session(_token(body), self._services)
+        self._services.limits.admit_session(claims.session_id)
         async with AsyncExitStack() as stack:
             # Commands are not refused for want of a place: the queue is where they wait, and the prefetch
             # bounds how many come at once.

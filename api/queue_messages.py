@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from api.models import PlaceBet
+from api.models import CallerId, PlaceBet, TakeAction
 
 # A secret, so that no log and no error shows it.
 SessionToken = Annotated[SecretStr, Field(min_length=1)]
@@ -15,3 +15,11 @@ class SubmitRound(PlaceBet):
     """Routing key `rounds.submit`: plays a round, as POST /v1/game/rounds does."""
 
     session_token: SessionToken
+
+
+class ActOnRound(TakeAction):
+    """Routing key `rounds.act`: decides in a round that waits for its player, as
+    POST /v1/game/rounds/{id}/actions does."""
+
+    session_token: SessionToken
+    round_id: CallerId

@@ -1,9 +1,10 @@
 """What the routes work with, handed in by the composition root."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.actions import ActionDesk
 from api.bets import BetDesk
+from api.limits import Limits
 from games.registry import Registry
 from runtime.interventions import Interventions
 from runtime.pushes import Pushes
@@ -29,3 +30,4 @@ class Services:
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str
+    limits: Limits = field(default_factory=Limits)

@@ -10,7 +10,7 @@ from contracts.choices import Choice
 from contracts.movements import StatementEntry
 from contracts.records import AttemptFact, RoundRecord
 from contracts.rounds import Bet, RoundState
-from contracts.views import RoundView
+from contracts.views import ApiKeyRecord, RoundView
 
 
 def money(amount: int, currency: str) -> dict[str, Any]:
@@ -163,3 +163,15 @@ def position(text: str | None) -> int | None:
     except (ValueError, binascii.Error):
         raise Problem("invalid", "cursor: use the next_cursor of an earlier answer") from None
     return value
+
+
+def api_key_body(record: ApiKeyRecord) -> dict[str, Any]:
+    """A key without its secret."""
+    return {
+        "key_id": record.key_id,
+        "scope": record.scope,
+        "active": record.active,
+        "created_at": moment(record.created_at),
+        "expires_at": moment(record.expires_at),
+        "revoked_at": moment(record.revoked_at),
+    }

@@ -23,9 +23,9 @@ from cli.timeline import one_line
 from compose import control
 from compose.layout import Layout
 from games.registry import PluginError, Registry
-from runtime.resources import Unreachable, connect_database
+from runtime.resources import Unreachable, connect_database, load_keyring
 from runtime.settings import Settings
-from security.keyring import Keyring, KeyringInvalid
+from security.keyring import KeyringInvalid
 from security.seeds import SeedVault
 from storage import audit, invariants
 from storage.database import Database
@@ -124,7 +124,8 @@ async def look(settings: Settings, wanted: Wanted) -> Audited:
     """Everything from one snapshot, so that rounds being played do not disturb it. Raises CannotAudit,
     Unreachable, KeyringInvalid or PluginError."""
     reached = where(settings)
-    vault = SeedVault(Keyring.load(reached.keyring)) if reached.keyring.exists() else None
+    known = reached.keyring_json is not None or reached.keyring.exists()
+    vault = SeedVault(load_keyring(reached)) if known else None
     database = await connect_database(reached, connections=1)
     try:
         async with (

@@ -184,7 +184,8 @@ def with_system_certificates() -> dict[str, str]:
     """The environment for pip. Old versions of pip trust only their own list of authorities, so a company's
     network needs the system's; REQUESTS_CA_BUNDLE yields to a certificate in the user's pip configuration.
     """
-    environment = dict(os.environ)
+    # Our own settings do not concern pip, and some are secrets.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CROUPIER_")}
     chosen = environment.get("SSL_CERT_FILE", str(SYSTEM_CERTIFICATES))
     if "REQUESTS_CA_BUNDLE" not in environment and Path(chosen).is_file():
         environment["REQUESTS_CA_BUNDLE"] = chosen

@@ -22,9 +22,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from cli.rounds import CannotShow, where
 from cli.timeline import one_line
 from contracts.reconciliation import RECONCILE_SCHEDULE, Incident, Reconciled
-from runtime.resources import Unreachable, connect_database, connect_temporal
+from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
 from runtime.settings import Settings
-from security.keyring import Keyring, KeyringInvalid
+from security.keyring import KeyringInvalid
 from storage import incidents as stored
 
 LISTED: Final = 1_000
@@ -88,7 +88,7 @@ async def _read(settings: Settings, *, resolved_too: bool) -> list[Incident]:
 
 
 async def _reconcile(settings: Settings) -> Reconciled:
-    client = await connect_temporal(settings, Keyring.load(settings.keyring))
+    client = await connect_temporal(settings, load_keyring(settings))
     try:
         return await run_now(client)
     except RPCError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from runtime.resources import load_keyring
 from security.keyring import (
     SECTIONS,
     KeyInUse,
@@ -51,7 +52,7 @@ _FAILURES: Final = (KeyringInvalid, UnknownKey, KeyInUse)
 def show(settings: Settings, *, as_json: bool) -> int:
     """Prints the ids. Returns 0, or 1 when there is no usable keyring."""
     try:
-        keyring = Keyring.load(settings.keyring)
+        keyring = load_keyring(settings)
     except KeyringInvalid as problem:
         return _fail(problem)
     if as_json:
@@ -101,7 +102,7 @@ def rotate(settings: Settings, section: SectionName, *, stage: bool, activate: s
 def remove(settings: Settings, section: SectionName, key_id: str, *, yes: bool) -> int:
     """Removes a key that is not the active one. Returns 0, or 1 when the file is as it was."""
     try:
-        Keyring.load(settings.keyring).without_key(section, key_id)
+        load_keyring(settings).without_key(section, key_id)
     except _FAILURES as problem:
         return _fail(problem)
     typer.echo(f"{section} {key_id}: {LOST[section]}", err=True)
@@ -117,6 +118,13 @@ def remove(settings: Settings, section: SectionName, key_id: str, *, yes: bool) 
 
 def _change(settings: Settings, change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring] | None:
     """The keyring before and after, or None when it could not be changed and the reader was told why."""
+    if settings.keyring_json is not None:
+        _fail(
+            "the keyring comes from CROUPIER_KEYRING_JSON: write it to a file of mode 0600, change"
+            " that file with CROUPIER_KEYRING naming it and CROUPIER_KEYRING_JSON empty, and put it"
+            " back where it came from"
+        )
+        return None
     try:
         return change_file(settings.keyring, change)
     except _FAILURES as problem:

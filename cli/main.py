@@ -35,6 +35,8 @@ app.add_typer(operator_app, name="operator")
 operator_wallet_app = typer.Typer(no_args_is_help=True, help="An operator's own wallet.")
 operator_app.add_typer(operator_wallet_app, name="wallet")
 
+operator_key_app = typer.Typer(no_args_is_help=True, help="An operator's API keys.")
+operator_app.add_typer(operator_key_app, name="key")
 keys_app = typer.Typer(no_args_is_help=True, help="Look at the keyring, and rotate its keys.")
 app.add_typer(keys_app, name="keys")
 
@@ -354,6 +356,61 @@ def set_operator_wallet(
         calls=calls,
     )
     sys.exit(command.set_wallet(_settings(), wanted, secret_file))
+
+
+OperatorId = Annotated[str, typer.Argument(help="The operator's id.", show_default=False)]
+ApiKeyId = Annotated[str, typer.Argument(help="As `operator key list` shows it.", show_default=False)]
+
+
+@operator_key_app.command("add")
+def add_operator_key(
+    operator: OperatorId,
+    scope: Annotated[
+        str, typer.Option("--scope", help="game (sessions and reading), operator, or admin (keys too).")
+    ] = "operator",
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, max=3_650, help="It ends by itself after that many.")
+    ] = None,
+) -> None:
+    """Make a key and print it, this once, on standard output."""
+    from cli import operator_keys
+    from security.api_keys import SCOPES
+
+    for known in SCOPES:
+        if scope == known:
+            sys.exit(operator_keys.add(_settings(), operator, known, days=days))
+    raise typer.BadParameter(f"the scopes are {', '.join(SCOPES)}")
+
+
+@operator_key_app.command("list")
+def list_operator_keys(operator: OperatorId, as_json: Json = False) -> None:
+    """Show an operator's keys, without their secrets."""
+    from cli import operator_keys
+
+    sys.exit(operator_keys.show(_settings(), operator, as_json=as_json))
+
+
+@operator_key_app.command("rotate")
+def rotate_operator_key(
+    operator: OperatorId,
+    key_id: ApiKeyId,
+    overlap_s: Annotated[
+        int,
+        typer.Option("--overlap", min=0, max=30 * 86_400, help="Seconds for which the old one still opens."),
+    ] = 86_400,
+) -> None:
+    """Make a key of the same scope and print it, this once; the old one ends after the overlap."""
+    from cli import operator_keys
+
+    sys.exit(operator_keys.rotate(_settings(), operator, key_id, overlap_s=overlap_s))
+
+
+@operator_key_app.command("revoke")
+def revoke_operator_key(operator: OperatorId, key_id: ApiKeyId) -> None:
+    """End a key for good."""
+    from cli import operator_keys
+
+    sys.exit(operator_keys.revoke(_settings(), operator, key_id))
 
 
 Section = Annotated[

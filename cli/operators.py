@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from cli.timeline import one_line
 from compose import control
 from compose.layout import Layout
-from runtime.resources import Unreachable, connect_database
-from security.keyring import Keyring, KeyringInvalid
+from runtime.resources import Unreachable, connect_database, load_keyring
+from security.keyring import KeyringInvalid
 from security.standard_webhooks import PrivateKey
 from storage import operator_wallets
 from storage.operator_wallets import StoredWallet
@@ -55,8 +55,8 @@ def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> 
     try:
         shared = _shares_secrets(wanted)
         secrets = _secrets(secret_file) if shared else ()
-        asyncio.run(store(_of_the_stack(settings), wanted, secrets))
-        public_key = PrivateKey(Keyring.load(settings.keyring).events.signing_key()).public_text
+        asyncio.run(store(of_the_stack(settings), wanted, secrets))
+        public_key = PrivateKey(load_keyring(settings).events.signing_key()).public_text
     except (CannotSet, Unreachable, KeyringInvalid) as problem:
         typer.echo(f"croupier: {problem}", err=True)
         return 1
@@ -70,7 +70,7 @@ def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> 
 
 async def store(settings: Settings, wanted: Wanted, secrets: tuple[str, ...]) -> None:
     """Checks and stores the wallet. Raises CannotSet, Unreachable or KeyringInvalid."""
-    vault = WalletVault(Keyring.load(settings.keyring))
+    vault = WalletVault(load_keyring(settings))
     wallet = StoredWallet(
         operator_id=wanted.operator_id,
         url=wanted.url,
@@ -103,7 +103,7 @@ def _shares_secrets(wanted: Wanted) -> bool:
     return wanted.dialect not in known or takes_secrets(known[wanted.dialect])
 
 
-def _of_the_stack(settings: Settings) -> Settings:
+def of_the_stack(settings: Settings) -> Settings:
     """The settings with the address of the stack that runs here, unless an address is set."""
     info = control.stack_info(Layout(settings.home))
     if settings.database_url is not None or info is None:

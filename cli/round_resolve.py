@@ -12,9 +12,9 @@ from cli.rounds import LISTED, CannotShow, Wanted, where
 from cli.timeline import one_line
 from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
 from runtime.interventions import Interventions, InterventionUncertain
-from runtime.resources import Unreachable, connect_database, connect_temporal
+from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
 from runtime.settings import Settings
-from security.keyring import Keyring, KeyringInvalid
+from security.keyring import KeyringInvalid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def resolve(settings: Settings, wanted: Wanted, decision: Decision) -> int:
 async def decide(settings: Settings, wanted: Wanted, decision: Decision) -> tuple[Subject, Intervened]:
     """Raises CannotResolve, CannotShow (no stack), Unreachable or KeyringInvalid."""
     reached, _ = where(settings)
-    keyring = Keyring.load(reached.keyring)
+    keyring = load_keyring(reached)
     database = await connect_database(reached, connections=1)
     try:
         client = await connect_temporal(reached, keyring)

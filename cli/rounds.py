@@ -18,7 +18,7 @@ from compose import control
 from compose.layout import Layout
 from contracts.rounds import RoundKey
 from contracts.views import RoundView
-from runtime.resources import Unreachable, connect_database, connect_temporal
+from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
 from runtime.settings import Settings
 from security.keyring import Keyring, KeyringInvalid
 from storage import timeline as stored
@@ -59,7 +59,7 @@ def show(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
 async def look(settings: Settings, wanted: Wanted) -> Timeline:
     """Raises CannotShow, Unreachable (the database) or KeyringInvalid."""
     reached, ui = where(settings)
-    keyring = Keyring.load(reached.keyring)
+    keyring = load_keyring(reached)
     database = await connect_database(reached, connections=1)
     try:
         key = await _find(database, wanted)

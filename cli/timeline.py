@@ -272,7 +272,7 @@ def _unfinished(record: RoundRecord) -> Iterator[str]:
         return
     if event.published_at is None:
         yield f"the event waits for the broker since {_moment(event.occurred_at)}"
-    elif event.applied_at is None:
+    elif event.applied_at is None and view.state is not RoundState.DECLINED:  # which they do not count
         yield f"the statistics have not applied the event since {_moment(event.published_at)}"
 
 

@@ -6,12 +6,14 @@ and the system's configuration of apt (mirrors, proxies, keys) is the one that c
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from compose.problems import Unavailable
+from runtime.settings import without_ours
 
 LIMIT_SECONDS = 180
 
@@ -35,7 +37,12 @@ def unpack(root_package: str, target: Path, *, always: re.Pattern[str]) -> None:
     _apt(work, installed, "download", *sorted(family | missing | {root_package}), folder=work / "debs")
     target.mkdir(parents=True)
     for package in sorted((work / "debs").glob("*.deb")):
-        subprocess.run(["dpkg", "-x", str(package), str(target)], check=True, capture_output=True)
+        subprocess.run(
+            ["dpkg", "-x", str(package), str(target)],
+            check=True,
+            capture_output=True,
+            env=without_ours(os.environ),
+        )
     shutil.rmtree(work)
 
 
@@ -67,6 +74,7 @@ def _apt(work: Path, status: Path, *arguments: str, folder: Path | None = None) 
             text=True,
             check=False,
             timeout=LIMIT_SECONDS,
+            env=without_ours(os.environ),
         )
     except subprocess.TimeoutExpired:
         raise Unavailable(f"apt-get {arguments[0]} took longer than {LIMIT_SECONDS} s") from None

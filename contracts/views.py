@@ -1,6 +1,6 @@
 """What the ledger shows of a round: the stored row as the rest of the program sees it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -155,6 +155,32 @@ class ApiKeyView:
     operator_id: str
     secret_hash: str  # SHA-256, in hex
     scope: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKeyRecord:
+    """An operator's key as its administrator sees it. `active` is whether it opens anything now."""
+
+    key_id: str
+    scope: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedApiKey:
+    """A new key, at the one moment when its text exists. `replaces` is the key that it is to take the place
+    of, which ends at `replaced_until`."""
+
+    key_id: str
+    text: str = field(repr=False)
+    scope: str
+    expires_at: datetime | None = None
+    replaces: str | None = None
+    replaced_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,9 @@ class _Link:
         await asyncio.gather(*self.under_way, return_exceptions=True)
 
 
+_Work = Callable[[AbstractIncomingMessage, _Link], Coroutine[Any, Any, None]]
+
+
 class CommandConsumer:
     """Hands commands to one handler, over a connection of its own, until `stop`.
 
@@ -144,13 +147,13 @@ class CommandConsumer:
         await link.watch()
         await link.channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
         await commands.declare(link.channel, timeout_seconds=CONNECT_SECONDS)
-        queues = [
-            await self._subscribe(link, COMMANDS.name, self._serve),
-            await self._subscribe(link, DROPPED.name, self._park_dropped),
-        ]
-        self._report_up()
-        pauses.reset()
         try:
+            queues = [
+                await self._subscribe(link, COMMANDS.name, self._serve),
+                await self._subscribe(link, DROPPED.name, self._park_dropped),
+            ]
+            self._report_up()
+            pauses.reset()
             await _either(self._stopping, link.lost)
             if not link.lost.is_set():
                 await self._finish(link, queues)
@@ -159,14 +162,9 @@ class CommandConsumer:
         if not self._stopping.is_set():
             raise LinkLost("the channel was closed")
 
-    async def _subscribe(
-        self,
-        link: _Link,
-        name: str,
-        work: Callable[[AbstractIncomingMessage, _Link], Coroutine[Any, Any, None]],
-    ) -> tuple[AbstractQueue, str]:
+    async def _subscribe(self, link: _Link, name: str, work: _Work) -> tuple[AbstractQueue, str]:
         async def take(message: AbstractIncomingMessage) -> None:
-            link.begin(self._guarded(work(message, link), link))
+            link.begin(self._guarded(work, message, link))
 
         queue = await link.channel.get_queue(name, ensure=False)
         return queue, await queue.consume(take, timeout=CONNECT_SECONDS)
@@ -178,11 +176,11 @@ class CommandConsumer:
                 await queue.cancel(tag, timeout=CONNECT_SECONDS)
         await link.idle()
 
-    async def _guarded(self, work: Coroutine[Any, Any, None], link: _Link) -> None:
+    async def _guarded(self, work: _Work, message: AbstractIncomingMessage, link: _Link) -> None:
         """A command that cannot be concluded ends its link, or it would stay in hand for ever."""
         try:
             with link_errors_as_one():
-                await work
+                await work(message, link)
         except LinkLost:
             link.lost.set()
         except Exception:

@@ -12,6 +12,7 @@ from events.topology import DEAD_EXCHANGE, ConsumerQueue
 
 COMMANDS_EXCHANGE: Final = "croupier.commands"
 SUBMIT_ROUND: Final = "rounds.submit"
+ACT_ON_ROUND: Final = "rounds.act"
 
 # The queue takes every routing key: one that nobody knows is then parked with its reason, and not dropped
 # by the exchange in silence.

@@ -26,6 +26,18 @@ STAGE_SECONDS: Final = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, *LATENCY_BUCKETS_S[1:]),
 )
 BETS_REFUSED: Final = Counter("croupier_bets_refused_total", "Bets refused at the door.", ["code"])
+REQUESTS_LIMITED: Final = Counter(
+    "croupier_requests_limited_total",
+    "Requests answered with 429, by the limit: `address`, `session`, `key`, or `failures` of an address.",
+    ["limit"],
+)
+CONNECTIONS: Final = Gauge("croupier_connections", "Connections that are open.")
+CONNECTIONS_ENDED: Final = Counter(
+    "croupier_connections_ended_total",
+    "Connections that we ended: `full` or `address-full` at once; for a `head` or `body` that did not come "
+    "in time, an answer `unread`, a message `too-large`, or `malformed`.",
+    ["why"],
+)
 WALLET_CALLS: Final = Counter(
     "croupier_wallet_calls_total",
     "Calls of operators' own wallets, by outcome: `accepted`, `refused`, `unknown`; `not-asked` for want of "

@@ -39,7 +39,7 @@ def ensure(settings: Settings) -> DemoOperator:
 async def _ensure(settings: Settings) -> DemoOperator:
     database = await connect_database(settings, connections=1)
     try:
-        if not settings.keyring.exists():
+        if settings.keyring_json is None and not settings.keyring.exists():
             if await sessions.any_seed(database.pool):
                 raise SettingsError(
                     f"the keyring {settings.keyring} is missing, and the database has seeds that only it"

@@ -27,6 +27,13 @@ class Resources:
     publisher: Publisher
 
 
+def load_keyring(settings: Settings) -> Keyring:
+    """The keyring that the settings hold, else the one in the file. Raises KeyringInvalid."""
+    if settings.keyring_json is not None:
+        return Keyring.from_json(settings.keyring_json.get_secret_value())
+    return Keyring.load(settings.keyring)
+
+
 class Unreachable(Exception):
     """A service does not answer. The text names the service and the setting, never a password."""
 
@@ -36,7 +43,7 @@ async def open_resources(settings: Settings, *, connections: int = 10) -> AsyncI
     """The database, the keyring and a started publisher. Raises SettingsError when an address is missing,
     Unreachable when the database does not answer; the broker may come later."""
     async with AsyncExitStack() as stack:
-        keyring = Keyring.load(settings.keyring)
+        keyring = load_keyring(settings)
         database = await connect_database(settings, connections=connections)
         stack.push_async_callback(database.close)
         publisher = Publisher(required_secret(settings.amqp_url, "amqp_url"), Signer(keyring.events))

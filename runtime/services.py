@@ -1,10 +1,10 @@
 """What the ingress asks of the rest of the program, apart from playing rounds: sessions, players, history."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -15,9 +15,18 @@ from contracts.records import RoundRecord
 from contracts.rounds import RoundKey
 from contracts.seeds import Commitment, RotationVerdict
 from contracts.sessions import SessionClaims
-from contracts.views import ApiKeyView, BalanceView, DepositView, RoundFilter, RoundView, SessionView
+from contracts.views import (
+    ApiKeyRecord,
+    ApiKeyView,
+    BalanceView,
+    DepositView,
+    IssuedApiKey,
+    RoundFilter,
+    RoundView,
+    SessionView,
+)
 from contracts.wallet import WalletVerdict
-from security.api_keys import ApiKeyInvalid, parse_api_key
+from security.api_keys import ApiKeyInvalid, KeyScope, new_api_key, parse_api_key
 from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
 from storage import game_events, history, operators, players, rounds, seeds, sessions, statement, timeline
@@ -30,7 +39,7 @@ from wallet.directory import WalletDirectory
 DATABASE_AWAY: Final = AWAY
 # A revoked key is refused at the latest after this time.
 KEY_CACHE_S: Final = 10.0
-KEY_CACHE_LIMIT: Final = 1_000
+KEY_CACHE_LIMIT: Final = 10_000
 
 
 class Sessions:
@@ -307,30 +316,114 @@ class _CachedKey:
     until: float  # of the monotonic clock, in seconds
 
 
+_Cached = TypeVar("_Cached")
+
+
+class LookUpRefused(Exception):
+    """Nobody here knows the key, and the asker may not have it looked up now."""
+
+
+class TooManyKeys(Exception):
+    """The operator has as many keys as it may have."""
+
+
 class OperatorKeys:
-    """Authenticates API keys; remembers those it found for KEY_CACHE_S seconds."""
+    """Authenticates API keys, and makes, rotates and revokes them.
+
+    What was found is remembered for KEY_CACHE_S, and its end is honoured at once. A key id that
+    is unknown costs a query once in that time, and a stranger with many of them gets no more than the asker's
+    budget. Keys that were found before are looked up again without any: no stranger keeps an operator out.
+    """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._cache: dict[str, _CachedKey] = {}
+        self._found: dict[str, _CachedKey] = {}
+        self._unknown: dict[str, float] = {}
 
-    async def authenticate(self, presented: str) -> ApiKeyView | None:
-        """The stored key that `presented` is, or None."""
+    async def authenticate(
+        self, presented: str, *, may_look_up: Callable[[], bool] = lambda: True
+    ) -> ApiKeyView | None:
+        """The stored key that `presented` is, or None. Raises LookUpRefused when `may_look_up` says no and
+        the key is not known here."""
         try:
             parsed = parse_api_key(presented)
         except ApiKeyInvalid:
             return None
-        key = await self._find(parsed.key_id)
-        return key if key is not None and parsed.matches(key.secret_hash) else None
+        key = await self._find(parsed.key_id, may_look_up)
+        if key is None or not parsed.matches(key.secret_hash):
+            return None
+        return None if key.expires_at is not None and key.expires_at <= datetime.now(UTC) else key
 
-    async def _find(self, key_id: str) -> ApiKeyView | None:
-        cached = self._cache.get(key_id)
-        if cached is not None and cached.until > time.monotonic():
+    async def _find(self, key_id: str, may_look_up: Callable[[], bool]) -> ApiKeyView | None:
+        now = time.monotonic()
+        cached = self._found.get(key_id)
+        if cached is not None and cached.until > now:
             return cached.key
-        self._cache.pop(key_id, None)
+        if self._unknown.get(key_id, 0.0) > now:
+            return None
+        if cached is None and not may_look_up():
+            raise LookUpRefused
         key = await operators.find_key(self._pool, key_id)
-        if key is not None:
-            if len(self._cache) >= KEY_CACHE_LIMIT:
-                self._cache.pop(next(iter(self._cache)))
-            self._cache[key_id] = _CachedKey(key, time.monotonic() + KEY_CACHE_S)
+        if key is None:
+            self._found.pop(key_id, None)
+            _remember(self._unknown, key_id, now + KEY_CACHE_S)
+        else:
+            # Counted from before the question: it may have been revoked while the answer was on its way.
+            _remember(self._found, key_id, _CachedKey(key, now + KEY_CACHE_S))
         return key
+
+    async def issue(
+        self, *, operator_id: str, scope: KeyScope, expires_at: datetime | None = None
+    ) -> IssuedApiKey | None:
+        """A new key; None when there is no such operator. Raises TooManyKeys."""
+        key = new_api_key()
+        stored = ApiKeyView(
+            key_id=key.key_id,
+            operator_id=operator_id,
+            secret_hash=key.secret_hash,
+            scope=scope,
+            expires_at=expires_at,
+        )
+        verdict = await operators.add_key(self._pool, stored)
+        if verdict == "too-many":
+            raise TooManyKeys
+        if verdict == "no-operator":
+            return None
+        return IssuedApiKey(key_id=key.key_id, text=key.text, scope=scope, expires_at=expires_at)
+
+    async def rotate(self, *, operator_id: str, key_id: str, overlap_s: int) -> IssuedApiKey | None:
+        """A new key of the same scope, while the old one goes on for `overlap_s`; None when the operator
+        has no such key that still opens something."""
+        key = new_api_key()
+        rotated = await operators.rotate_key(
+            self._pool,
+            operator_id=operator_id,
+            key_id=key_id,
+            new_id=key.key_id,
+            secret_hash=key.secret_hash,
+            overlap_s=overlap_s,
+        )
+        if rotated is None:
+            return None
+        self._found.pop(key_id, None)
+        scope, until = rotated
+        return IssuedApiKey(
+            key_id=key.key_id, text=key.text, scope=scope, replaces=key_id, replaced_until=until
+        )
+
+    async def revoke(self, *, operator_id: str, key_id: str) -> bool:
+        """Whether the operator has such a key. This process refuses it at once, others within KEY_CACHE_S."""
+        known = await operators.revoke_key(self._pool, operator_id=operator_id, key_id=key_id)
+        if known:
+            self._found.pop(key_id, None)
+        return known
+
+    async def listed(self, operator_id: str) -> list[ApiKeyRecord]:
+        return await operators.list_keys(self._pool, operator_id=operator_id)
+
+
+def _remember(cache: dict[str, _Cached], key_id: str, value: _Cached) -> None:
+    """The oldest goes when there is no room."""
+    if key_id not in cache and len(cache) >= KEY_CACHE_LIMIT:
+        cache.pop(next(iter(cache)))
+    cache[key_id] = value

@@ -6,6 +6,7 @@ A value comes from the environment (`CROUPIER_HTTP_PORT`), else from a TOML file
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -69,6 +70,9 @@ class Settings(BaseSettings):
     temporal_ui_port: Port | None = Field(None, description="The web interface of the embedded Temporal.")
 
     keyring: Path = Field(Path("keyring.json"), description="Keys for tokens and payloads; relative to home.")
+    keyring_json: SecretStr | None = Field(
+        None, description="The keyring itself, as JSON, from a secret store; the file is then not read."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     games: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -112,9 +116,29 @@ class Settings(BaseSettings):
         10_000, ge=1, description="How long a request waits for its round before 202."
     )
 
-    @field_validator("games", mode="before")
+    limit_session_per_s: float = Field(
+        300, ge=0, description="Calls of one session a second, in the long run; 0: no limit."
+    )
+    limit_session_burst: int = Field(600, ge=1, description="And at once, after a pause.")
+    limit_key_per_s: float = Field(2_000, ge=0, description="The same for an API key.")
+    limit_key_burst: int = Field(4_000, ge=1)
+    limit_address_per_s: float = Field(10_000, ge=0, description="The same for a client's address.")
+    limit_address_burst: int = Field(20_000, ge=1)
+    limit_failures_per_s: float = Field(
+        20, ge=0, description="Failed authentications of an address a second; 0: no limit."
+    )
+    limit_failures_burst: int = Field(100, ge=1)
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Networks of proxies of yours, whose X-Forwarded-For counts: 10.0.0.0/8,fd00::/8"
+    )
+    max_connections: int = Field(10_000, ge=1, description="Beyond it, connections are closed at once.")
+    max_connections_per_address: int = Field(4_000, ge=1, description="From one that is no trusted proxy.")
+    request_head_timeout_s: float = Field(10, gt=0, description="For a request's head to arrive.")
+    request_body_timeout_s: float = Field(20, gt=0, description="For its body, and for an answer to be read.")
+
+    @field_validator("games", "trusted_proxies", mode="before")
     @classmethod
-    def _split_games(cls, value: object) -> object:
+    def _split(cls, value: object) -> object:
         """The environment has no lists: `a:A,b:B`."""
         return (
             tuple(part.strip() for part in value.split(",") if part.strip())
@@ -129,6 +153,16 @@ class Settings(BaseSettings):
             module, _, attribute = reference.partition(":")
             if not all(part.isidentifier() for part in (*module.split("."), attribute)):
                 raise ValueError("each game is written module:attribute")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError("each proxy is an address or a network such as 10.0.0.0/8") from None
         return value
 
     @field_validator("database_url", "owner_database_url")
@@ -196,6 +230,11 @@ def to_environment(settings: Settings) -> dict[str, str]:
     return variables
 
 
+def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that is not ours: no setting of ours concerns it, and some are secrets."""
+    return {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
+
+
 def settings_file(environment: Mapping[str, str]) -> Path | None:
     """The settings file: the one CROUPIER_SETTINGS names, else the project's croupier.toml if any."""
     if named := environment.get("CROUPIER_SETTINGS"):
@@ -249,4 +288,12 @@ def _one_line(problem: ValidationError) -> str:
     return f"setting {key} ({PREFIX}{key.split('.')[0].upper()}): {message}"
 
 
-__all__ = ["PROJECT_ROOT", "Settings", "SettingsError", "load", "settings_file", "to_environment"]
+__all__ = [
+    "PROJECT_ROOT",
+    "Settings",
+    "SettingsError",
+    "load",
+    "settings_file",
+    "to_environment",
+    "without_ours",
+]

@@ -5,7 +5,12 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
+
+# What a key is for: `game` for servers that open sessions and read, `operator` for all that an operator does,
+# `admin` for that and the operator's keys.
+KeyScope = Literal["game", "operator", "admin"]
+SCOPES: Final[tuple[KeyScope, ...]] = ("game", "operator", "admin")
 
 _SECRET_BYTES: Final = 32
 _KEY_ID_BYTES: Final = 8

@@ -1,6 +1,7 @@
 """Session tokens: EdDSA JWTs that say who plays what until when, checked without any query."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ ISSUER: Final = "croupier"
 # A token of ours has some 500 characters. Anything much longer is refused before it is parsed.
 TOKEN_LIMIT: Final = 2_048
 CACHE_LIMIT: Final = 10_000
+# How far the clocks of two ingresses may be apart: a token of one is valid at once at the other.
+CLOCK_SKEW_S: Final = 30
 
 # Claim names are short because the token travels with every request. exp stands apart: it is the one integer
 # that JWT itself defines.
@@ -28,6 +31,8 @@ _TEXT_CLAIMS: Final = {
     "mode": "mode",
 }
 _INTEGER_CLAIMS: Final = {"pk": "player_key", "acc": "account_id", "exp": "expires_at"}
+# When a token begins: ours say when they were issued. A token from before that was so says nothing.
+_BEGINNINGS: Final = ("iat", "nbf")
 _REQUIRED: Final = ["iss", "aud", *_TEXT_CLAIMS, *_INTEGER_CLAIMS]
 
 
@@ -46,12 +51,13 @@ class TokenExpired(Exception):
 class TokenIssuer:
     """Signs session tokens with the active key of the tokens section."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
         self._key = keyring.tokens.signing_key()
         self._headers = {"kid": keyring.tokens.active}
+        self._clock = clock
 
     def issue(self, claims: SessionClaims) -> str:
-        payload: dict[str, Any] = {"iss": ISSUER, "aud": AUDIENCE}
+        payload: dict[str, Any] = {"iss": ISSUER, "aud": AUDIENCE, "iat": int(self._clock())}
         for name, attribute in (_TEXT_CLAIMS | _INTEGER_CLAIMS).items():
             payload[name] = getattr(claims, attribute)
         token = jwt.encode(payload, self._key, algorithm=ALGORITHM, headers=self._headers)
@@ -63,7 +69,8 @@ class TokenIssuer:
 class TokenVerifier:
     """Checks session tokens in memory with the public keys of the tokens section.
 
-    `clock` gives seconds since the epoch. A token that was verified once is remembered by its hash, so a
+    `clock` gives seconds since the epoch. A token's beginning may be CLOCK_SKEW_S ahead of it; its end is the
+    issuer's word, and grants no grace. A token that was verified once is remembered by its hash, so a
     session pays for its signature once; its expiry is checked on every call. Refused tokens are not
     remembered, or a stranger could push the players' tokens out.
     """
@@ -107,7 +114,16 @@ class TokenVerifier:
         except jwt.PyJWTError as error:
             # Only the kind of error is told: PyJWT's texts can quote the token's content.
             raise TokenInvalid(f"the token is not valid ({type(error).__name__})") from None
+        self._check_beginnings(payload)
         return _claims(payload)
+
+    def _check_beginnings(self, payload: dict[str, Any]) -> None:
+        """Once for each token is enough: what has begun stays so."""
+        latest = self._clock() + CLOCK_SKEW_S
+        for name in _BEGINNINGS:
+            begins = payload.get(name)
+            if begins is not None and (type(begins) is not int or not 0 <= begins <= latest):
+                raise TokenInvalid("the token is of another time")
 
     def _remember(self, digest: bytes, claims: SessionClaims) -> None:
         if len(self._cache) >= self._cache_limit:

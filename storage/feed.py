@@ -20,12 +20,13 @@ PAGE: Final = """
     FROM outbox WHERE operator_id = $1 AND -id < -$2::bigint AND -id >= -$3::bigint
     ORDER BY -id DESC LIMIT $4
 """
-# The newest event in sight, and a transaction id that is younger than every transaction which had a place up
-# to that one: the snapshot of the statement is older than the id it takes. (The snapshot's own xmax would not
-# do: it is one more than the youngest transaction that has ended, and a younger one may be at work on an
-# older place.) A transaction that took an id and wrote nothing costs no write.
+# The newest event in sight and, if it is news, a transaction id that is younger than every transaction which
+# had a place up to that one: the snapshot of the statement is older than the id it takes. (The snapshot's own
+# xmax would not do: it is one more than the youngest transaction that has ended, and a younger one may be at
+# work on an older place.) A transaction that took an id and wrote nothing costs no write.
 NEWEST: Final = """
-    SELECT coalesce((SELECT max(id) FROM outbox), 0) AS place, pg_current_xact_id()::text AS younger
+    SELECT place, CASE WHEN place > $1 THEN pg_current_xact_id()::text END AS younger
+    FROM (SELECT coalesce(max(id), 0) AS place FROM outbox) newest
 """
 ENDED: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8"
 
@@ -67,8 +68,8 @@ class Feed:
 
     async def _advanced(self) -> bool:
         """Whether more of the outbox is complete than before."""
-        newest = await self._pool.fetchrow(NEWEST)
-        if newest["place"] <= self._complete_to or not await self._ended(newest["younger"]):
+        newest = await self._pool.fetchrow(NEWEST, self._complete_to)
+        if newest["younger"] is None or not await self._ended(newest["younger"]):
             return False
         self._complete_to = max(self._complete_to, newest["place"])
         return True

@@ -65,11 +65,13 @@ class ApiKey(SQLModel, table=True):
     """An operator's key. Only its hash is here; the key itself is shown once, when it is made."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (CheckConstraint("scope IN ('game', 'operator', 'admin')", name="api_key_scope"),)
     id: str = Field(primary_key=True)
     operator_id: str = Field(foreign_key="operators.id")
     secret_hash: str  # SHA-256, in hex
     scope: str
     created_at: datetime = _now()
+    expires_at: datetime | None = _time()
     revoked_at: datetime | None = _time()
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import ipaddress
+import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -14,7 +16,9 @@ from api.actions import ActionDesk
 from api.admission import Admission
 from api.app import create_app
 from api.bets import BetDesk
+from api.connections import SWEEP_S, ConnectionLimits, Connections
 from api.door import BODY_LIMIT_BYTES
+from api.limits import Limits, Rate
 from api.open_routes import ReadinessChecks
 from api.queue_ingress import QueueIngress
 from api.services import Services
@@ -38,6 +42,8 @@ from workers.socket_protocol import SocketProtocol
 
 # A player thinks for longer than the 5 s that uvicorn would keep an idle connection for.
 KEEP_ALIVE_S: Final = 75
+# Files that this process needs besides its clients' connections: to the services, logs, libraries.
+OTHER_FILES: Final = 256
 # How long what is under way may take after the signal to stop.
 GRACE_S: Final = 15
 
@@ -73,11 +79,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 max_running_bets=settings.max_running_bets,
             )
             sockets = Sockets(services, admission, _socket_limits(settings))
-            app = create_app(services, _readiness(resources, client), admission, sockets)
+            app = create_app(services, _readiness(resources, client), admission, services.limits, sockets)
+            connections = _connections(settings, services.limits)
             pushes.start()
             try:
                 async with _commands(settings, QueueIngress(services, admission), stop):
-                    await _serve_http(app, listener, settings, stop, sockets.drain)
+                    await _serve_http(app, listener, settings, connections, stop, sockets.drain)
             finally:
                 await pushes.close()
 
@@ -113,13 +120,16 @@ async def _serve_http(
     app: object,
     listener: socket.socket,
     settings: Settings,
+    connections: Connections,
     stop: asyncio.Event,
     drain: Callable[[], Awaitable[None]],
 ) -> None:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
         loop="none",
-        http="httptools",
+        http=connections.protocol,  # type: ignore[arg-type]  # it is called, whatever it is
+        # Whose request it is, api/limits.py says: uvicorn would take any local caller's word for it.
+        proxy_headers=False,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -135,11 +145,13 @@ async def _serve_http(
     )
     server = _Server(config, drain)
     ending = asyncio.create_task(_end_with(server, stop))
+    watching = asyncio.create_task(connections.watch())
     serve_metrics(settings)
     try:
         await server.serve(sockets=[listener])
     finally:
         ending.cancel()
+        watching.cancel()
         listener.close()
 
 
@@ -165,6 +177,36 @@ class _Server(uvicorn.Server):
 async def _end_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
     await stop.wait()
     server.should_exit = True
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        sessions=Rate(per_s=settings.limit_session_per_s, burst=settings.limit_session_burst),
+        keys=Rate(per_s=settings.limit_key_per_s, burst=settings.limit_key_burst),
+        addresses=Rate(per_s=settings.limit_address_per_s, burst=settings.limit_address_burst),
+        failures=Rate(per_s=settings.limit_failures_per_s, burst=settings.limit_failures_burst),
+        trusted_proxies=[ipaddress.ip_network(network) for network in settings.trusted_proxies],
+    )
+
+
+def _connections(settings: Settings, limits: Limits) -> Connections:
+    """As many as the settings say, if the system lets this process have so many files."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + OTHER_FILES
+    if files != resource.RLIM_INFINITY and files < wanted:
+        files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    room = wanted if files == resource.RLIM_INFINITY else files
+    return Connections(
+        ConnectionLimits(
+            total=min(settings.max_connections, max(room - OTHER_FILES, 1)),
+            per_address=settings.max_connections_per_address,
+            head_s=settings.request_head_timeout_s,
+            body_s=settings.request_body_timeout_s,
+            tick_s=min(SWEEP_S, settings.request_head_timeout_s / 4),
+        ),
+        limits,
+    )
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -240,6 +282,7 @@ def _services(
         operator_keys=OperatorKeys(pool),
         tokens=TokenVerifier(resources.keyring, time.time),
         game_client_url=settings.game_client_url or f"{base_url}/play",
+        limits=_limits(settings),
     )
 
 

@@ -10,9 +10,8 @@ from prometheus_client import Counter
 from events import topology
 from events.catalogue import ROUND_SETTLED, RoundEvent
 from events.consumer import Consumer
-from runtime.resources import connect_database, required_secret
+from runtime.resources import connect_database, load_keyring, required_secret
 from runtime.settings import Settings
-from security.keyring import Keyring
 from security.signatures import SignatureVerifier
 from storage import statistics
 from storage.database import AWAY
@@ -24,7 +23,7 @@ EVENTS_APPLIED: Final = Counter("croupier_statistics_events_total", "Events seen
 
 async def consume(settings: Settings, stop: asyncio.Event) -> None:
     """Consumes until `stop`; the batch in hand is finished."""
-    keyring = Keyring.load(settings.keyring)
+    keyring = load_keyring(settings)
     database = await connect_database(settings, connections=2)
     consumer = Consumer(
         required_secret(settings.amqp_url, "amqp_url"),

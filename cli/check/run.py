@@ -28,6 +28,8 @@ from cli.check.report import Finding, Report, Tally
 from contracts.failures import bounded
 from events.broker import LinkLost
 from games.registry import Registry
+from runtime import settings
+from runtime.resources import load_keyring
 from runtime.temporal import connect
 from security.keyring import Keyring, KeyringInvalid
 from security.seeds import SeedVault
@@ -121,7 +123,7 @@ async def _look_at_all(stack: Stack, rounds: int, services: _Services, seen: _Se
 
 @asynccontextmanager
 async def _open(stack: Stack, seen: _Seen) -> AsyncIterator[_Services]:
-    keyring = Keyring.load(Path(stack["keyring"]))
+    keyring = load_keyring(settings.load().model_copy(update={"keyring": Path(stack["keyring"])}))
     seen.step = "reaching PostgreSQL"
     database = await open_database(stack["database_url"], connections=2)
     try:

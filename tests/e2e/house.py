@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import time
+from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView
 from security.api_keys import new_api_key
 from security.keyring import Keyring
-from security.tokens import TokenIssuer, TokenVerifier
+from security.tokens import TokenExpired, TokenIssuer, TokenVerifier
 from storage import operators
 from storage.database import Database
 
@@ -48,10 +49,16 @@ class House:
         await operators.ensure_operator(self.database.pool, operator_id=operator_id, name="a test's")
         return Operator(self, operator_id, await self.new_key(operator_id))
 
-    async def new_key(self, operator_id: str, *, scope: str = "operator") -> str:
+    async def new_key(
+        self, operator_id: str, *, scope: str = "operator", expires_at: datetime | None = None
+    ) -> str:
         made = new_api_key()
         stored = ApiKeyView(
-            key_id=made.key_id, operator_id=operator_id, secret_hash=made.secret_hash, scope=scope
+            key_id=made.key_id,
+            operator_id=operator_id,
+            secret_hash=made.secret_hash,
+            scope=scope,
+            expires_at=expires_at,
         )
         await operators.add_key(self.database.pool, stored)
         self.secrets.append(made.text)
@@ -124,7 +131,10 @@ class Player:
 
     @property
     def claims(self) -> SessionClaims:
-        return TokenVerifier(self.operator.house.keyring, lambda: 0.0).verify(self.token)
+        try:
+            return TokenVerifier(self.operator.house.keyring, time.time).verify(self.token)
+        except TokenExpired as expired:
+            return expired.claims
 
     @property
     def player_id(self) -> str:

@@ -1,5 +1,6 @@
 """Bad input over HTTP: each gets its own problem, and nothing in the books or in Temporal changes."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -337,6 +338,17 @@ async def test_a_body_that_does_not_say_it_is_json_is_refused(seat: Player, cont
     response = await seat.call("POST", "/rounds", content=encoded(body), headers=headers)
     checked_problem(response, *INVALID)
     assert not await seat.operator.house.has_workflow(seat.round_key(body["round_id"]).workflow_id)
+
+
+@pytest.mark.parametrize("path", ["/v1/game/rounds", "/v1/operator/sessions"])
+async def test_a_compressed_body_is_refused_and_not_unpacked(seat: Player, path: str) -> None:
+    """60 KB on the way, 60 MB if anybody unpacked it."""
+    bomb = gzip.compress(b" " * 60_000_000)
+    assert len(bomb) < 64 * 1024
+    secret = seat.operator.key if "operator" in path else seat.token
+    headers = {**JSON, "authorization": f"Bearer {secret}", "content-encoding": "gzip"}
+    response = await seat.operator.house.http.post(path, content=bomb, headers=headers)
+    checked_problem(response, 415, "unsupported-media-type")
 
 
 @pytest.mark.parametrize("path", ["/v1/game/rounds", "/v1/operator/sessions"])

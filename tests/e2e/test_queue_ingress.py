@@ -24,11 +24,12 @@ from compose import process
 from compose.process import Process
 from compose.programs import OwnProgram
 from compose.service import wait_until_ready
-from events.commands import COMMANDS, COMMANDS_EXCHANGE, SUBMIT_ROUND
+from events.commands import ACT_ON_ROUND, COMMANDS, COMMANDS_EXCHANGE, SUBMIT_ROUND
 from events.consumer import ROUTING_KEY_HEADER
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.house import LEAKS, Player
+from tests.e2e.house import LEAKS, Operator, Player
+from tests.e2e.test_choices import act, open_round
 from tests.integration.events_on_broker import cable_to
 from tests.support import clients
 from tests.support.asker import Asker, asking, is_replayed, reason, status
@@ -173,6 +174,39 @@ async def _send_poison(asker: Asker, player: Player, changes: dict[str, Any]) ->
     return message_id
 
 
+class TestAnAction:
+    @pytest.fixture
+    async def player(self, operator: Operator) -> Player:
+        return await operator.open_session(balance=1_000_000, game_id="lucky-fruits")
+
+    @staticmethod
+    def decision(player: Player, round_id: str, action_id: str, action: str, **params: Any) -> dict[str, Any]:
+        body = {"round_id": round_id, "action_id": action_id, "action": action, "params": params}
+        return {"session_token": player.token, **body}
+
+    async def test_is_taken_once_whatever_way_it_comes_in(self, asker: Asker, player: Player) -> None:
+        round_id = (await open_round(player))["round_id"]
+        collect = self.decision(player, round_id, "c1", "collect")
+        first, second = [await asker.ask(collect, key=ACT_ON_ROUND) for _ in range(2)]
+        assert (status(first), is_replayed(first)) == (200, False)
+        assert (status(second), is_replayed(second)) == (200, True)
+        assert checked_round(first) == checked_round(second)
+        assert checked_round(first)["state"] == "settled"
+        over_http = await act(player, round_id, "collect", action_id="c1")
+        assert over_http.json() == checked_round(first)
+
+    async def test_is_refused_as_over_http(self, asker: Asker, player: Player) -> None:
+        round_ = await open_round(player)
+        unknown = self.decision(player, round_["round_id"], "s1", "steal")
+        problem = checked_problem(await asker.ask(unknown, key=ACT_ON_ROUND), "unknown-choice")
+        assert problem["choices"] == round_["choices"]
+        nowhere = self.decision(player, "no-such-round", "s2", "collect")
+        checked_problem(await asker.ask(nowhere, key=ACT_ON_ROUND), "not-found")
+        # A session that has ended may finish its round.
+        collect = self.decision(player.expired(), round_["round_id"], "c1", "collect")
+        assert checked_round(await asker.ask(collect, key=ACT_ON_ROUND))["state"] == "settled"
+
+
 class _Bytes(spec.Basic.Properties):
     """Properties as no client library would write them."""
 
@@ -223,7 +257,7 @@ class TestPoison:
     async def test_is_parked_with_its_reason_and_delays_nobody(self, asker: Asker, player: Player) -> None:
         before = await player.operator.books()
         ids = [await _send_poison(asker, player, changes) for changes, _ in POISON.values()]
-        assert status(await asyncio.wait_for(asker.ask(submission(player)), 3)) == 201
+        assert status(await asyncio.wait_for(asker.ask(submission(player)), 10)) == 201
         for message_id, (name, (changes, why)) in zip(ids, POISON.items(), strict=True):
             letter = await asker.dead_letter(message_id)
             assert reason(letter).startswith(why), name

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import json
+import os
 import re
 import subprocess
 import sys
@@ -114,7 +116,7 @@ async def test_the_example_applies_an_event_once(database: Database, example: di
 
 
 def test_the_command_prints_the_public_keys(services: Services) -> None:
-    (command,) = blocks("events.md", "sh")
+    _, command = blocks("events.md", "sh")
     command = command.replace(".venv/bin/python", sys.executable)
     command = command.replace(".local/keyring.json", str(services.settings.keyring))
     done = subprocess.run(["sh", "-c", command], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
@@ -123,6 +125,15 @@ def test_the_command_prints_the_public_keys(services: Services) -> None:
     assert {name: base64.b64decode(text) for name, text in printed.items()} == {
         name: key.public_bytes_raw() for name, key in keys.items()
     }
+
+
+def test_the_command_shows_a_page_of_the_feed(platform: dict[str, Any]) -> None:
+    command, _ = blocks("events.md", "sh")
+    names = {"BASE_URL": platform["base_url"], "OPERATOR_KEY": platform["operator_key"]}
+    done = subprocess.run(
+        ["sh", "-c", command], env={**os.environ, **names}, capture_output=True, text=True, check=True
+    )
+    assert set(json.loads(done.stdout)) == {"items", "next_cursor"}
 
 
 async def test_the_queries_for_stuck_rounds_are_understood(database: Database, temporal: Client) -> None:

@@ -8,7 +8,6 @@ import aio_pika
 import pytest
 
 from api.queue_ingress import KINDS
-from api.queue_messages import SubmitRound
 from events import commands
 from events.commands import COMMANDS, DROPPED, REASON_HEADER, STATUS_HEADER
 from events.consumer import ROUTING_KEY_HEADER
@@ -45,9 +44,10 @@ async def test_the_example_plays_a_round_once_however_often_it_submits_it(
         assert (status, problem["code"]) == (422, "id-reused")
 
 
-def test_the_printed_command_is_one() -> None:
-    (printed,) = blocks(PAGE, "json")
-    assert SubmitRound.model_validate(json.loads(printed)).round_id == "r-1"
+def test_the_printed_commands_are_understood() -> None:
+    printed = [json.loads(block) for block in blocks(PAGE, "json")]
+    for kind, body in zip(KINDS.values(), printed, strict=True):
+        assert kind.model.model_validate(body).round_id == "r-1"
 
 
 def test_the_page_names_every_queue_key_header_and_argument() -> None:

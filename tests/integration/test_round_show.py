@@ -310,7 +310,8 @@ async def test_a_deposit_with_the_rounds_id_is_no_part_of_the_round(
     found = await shown(outside, bet.key.round_id, bet.player_id)
     assert [transfer.kind for transfer in found.record.transfers] == ["stake", "win"]
     await database.pool.execute(
-        "UPDATE outbox SET published_at = clock_timestamp() WHERE player_key = $1", bet.key.player_key
+        "UPDATE outbox SET published_at = clock_timestamp() WHERE player_key = $1 AND published_at IS NULL",
+        bet.key.player_key,
     )
 
 

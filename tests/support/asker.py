@@ -15,7 +15,7 @@ from events import commands
 from events.commands import COMMANDS, COMMANDS_EXCHANGE, REASON_HEADER, STATUS_HEADER, SUBMIT_ROUND
 
 DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"
-LIMIT_S: Final = 30
+LIMIT_S: Final = 60
 
 
 class Asker:
@@ -30,8 +30,9 @@ class Asker:
         await queue.consume(self._hear, no_ack=True)
 
     async def _hear(self, message: AbstractIncomingMessage) -> None:
-        answer = self._waiting.pop(str(message.correlation_id))
-        answer.set_result(message)
+        answer = self._waiting.pop(str(message.correlation_id), None)
+        if answer is not None and not answer.done():  # an answer may come twice
+            answer.set_result(message)
 
     async def send(self, body: Any, *, key: str = SUBMIT_ROUND, **properties: Any) -> None:
         """Returns once the broker has the command for good."""

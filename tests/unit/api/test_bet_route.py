@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from api import problems
 from api.authentication import Deps, LiveSession
 from api.bet_route import BetRoute
+from api.limits import Limits
 from api.models import PlaceBet
 from api.strict_json import StrictRoute
 from security.tokens import TokenInvalid
@@ -31,14 +32,18 @@ def app(route: type[APIRoute]) -> FastAPI:
     made = FastAPI(redirect_slashes=False)
     made.include_router(router)
     problems.install(made)
-    made.state.services = SimpleNamespace(tokens=SimpleNamespace(verify=verify))
+    made.state.services = SimpleNamespace(tokens=SimpleNamespace(verify=verify), limits=Limits())
     return made
 
 
-def verify(token: str) -> str:
+class Claims(str):
+    session_id = "s-1"
+
+
+def verify(token: str) -> Claims:
     if token != "genuine":
         raise TokenInvalid
-    return "claims of anna"
+    return Claims("claims of anna")
 
 
 async def answer(

@@ -18,7 +18,7 @@ from api.door import Door
 from api.problems import PROBLEMS
 from api.strict_json import StrictRoute
 
-TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Open"}
+TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Operator API", "Open"}
 
 
 def door() -> Door:

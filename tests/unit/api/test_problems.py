@@ -102,7 +102,7 @@ def test_a_problem_is_a_whole_document(code: str) -> None:
     assert body["title"]
     assert body["detail"] == body["title"], "without a detail of its own"
     assert 400 <= status < 600
-    assert ("Retry-After" in headers) == ("retry_after" in body) == (status == 503)
+    assert ("Retry-After" in headers) == ("retry_after" in body) == (status in (429, 503))
     assert ("WWW-Authenticate" in headers) == (status == 401)
     assert CONTENT_TYPE == "application/problem+json"
 

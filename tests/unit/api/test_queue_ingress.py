@@ -8,6 +8,7 @@ import pytest
 
 from api.admission import Admission
 from api.bets import StartUncertain
+from api.limits import Limits
 from api.queue_ingress import KINDS, QueueIngress
 from api.queue_messages import SubmitRound
 from api.services import Services
@@ -38,7 +39,10 @@ class Desk:
 def ingress(error: Exception) -> tuple[QueueIngress, Desk]:
     desk = Desk(error)
     services = SimpleNamespace(
-        bets=desk, games=Registry.load(["games.dice:GAME"]), tokens=SimpleNamespace(verify=lambda _: CLAIMS)
+        limits=Limits(),
+        bets=desk,
+        games=Registry.load(["games.dice:GAME"]),
+        tokens=SimpleNamespace(verify=lambda _: CLAIMS),
     )
     admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
     return QueueIngress(cast(Services, services), admission), desk

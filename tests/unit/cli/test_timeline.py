@@ -202,6 +202,11 @@ class TestATimeline:
                 "completed",
                 ["the statistics have not applied the event since 2026-11-22T16:00:00.030000Z"],
             ),
+            (
+                record(view(RoundState.DECLINED), event=event(type="round.declined", applied_at=None)),
+                "completed",
+                [],
+            ),
         ],
     )
     def test_says_what_is_not_finished(self, stored: RoundRecord, status: str, expected: list[str]) -> None:

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 
 from contracts.sessions import SessionClaims
 from security.keyring import Keyring
-from security.tokens import AUDIENCE, ISSUER, TokenExpired, TokenInvalid, TokenIssuer, TokenVerifier
+from security.tokens import (
+    AUDIENCE,
+    CLOCK_SKEW_S,
+    ISSUER,
+    TokenExpired,
+    TokenInvalid,
+    TokenIssuer,
+    TokenVerifier,
+)
 
 KEYRING = Keyring.generate()
 NOW = 1_800_000_000
@@ -103,6 +111,35 @@ def test_a_token_that_was_never_seen_in_time_still_tells_its_claims() -> None:
     assert caught.value.claims == CLAIMS
 
 
+def test_a_token_says_when_it_was_issued_and_serves_where_the_clock_is_behind() -> None:
+    token = TokenIssuer(KEYRING, Clock(NOW + CLOCK_SKEW_S)).issue(CLAIMS)
+    assert jwt.decode(token, options={"verify_signature": False})["iat"] == NOW + CLOCK_SKEW_S
+    assert verifier(Clock(NOW)).verify(token) == CLAIMS
+    with pytest.raises(TokenInvalid):
+        verifier(Clock(NOW - 1)).verify(token)
+
+
+def test_a_token_that_begins_later_serves_once_it_has_begun() -> None:
+    clock = Clock()
+    tokens = verifier(clock)
+    token = signed({**PAYLOAD, "nbf": NOW + CLOCK_SKEW_S + 20})
+    with pytest.raises(TokenInvalid):
+        tokens.verify(token)
+    clock.now = NOW + 20
+    assert tokens.verify(token) == CLAIMS
+
+
+def test_a_token_of_before_they_said_when_they_were_issued_still_serves() -> None:
+    assert "iat" not in PAYLOAD
+    assert verifier().verify(signed(PAYLOAD)) == CLAIMS
+
+
+def test_no_clock_that_is_ahead_lets_a_token_outlive_its_end() -> None:
+    token = TokenIssuer(KEYRING, Clock()).issue(CLAIMS)
+    with pytest.raises(TokenExpired):
+        verifier(Clock(CLAIMS.expires_at)).verify(token)
+
+
 def test_an_older_key_still_counts_after_rotation() -> None:
     token = TokenIssuer(KEYRING).issue(CLAIMS)
     rotated = KEYRING.with_new_key("tokens")
@@ -145,6 +182,19 @@ def forged_tokens() -> dict[str, str]:
         "no signature": good.rsplit(".", 1)[0] + ".",
         "two parts": good.rsplit(".", 1)[0],
         "wrong audience": signed({**PAYLOAD, "aud": "croupier:operator"}),
+        "no audience but another": signed({**PAYLOAD, "aud": ["croupier:operator", "elsewhere"]}),
+        "HS512 with the raw public key": handmade({"alg": "HS512", "kid": kid}, PAYLOAD, hmac_with(raw)),
+        "HS256 with the public key, signed by EdDSA": handmade(
+            {"alg": "HS256", "kid": kid}, PAYLOAD, KEYRING.tokens.signing_key().sign
+        ),
+        "ES256": handmade({"alg": "ES256", "kid": kid}, PAYLOAD, KEYRING.tokens.signing_key().sign),
+        "a key of its own": signed(PAYLOAD, headers={"kid": "mine", "jwk": {"kty": "OKP"}, "jku": "https://x"}),
+        "issued in the future": signed({**PAYLOAD, "iat": NOW + CLOCK_SKEW_S + 1}),
+        "not yet valid": signed({**PAYLOAD, "nbf": NOW + CLOCK_SKEW_S + 1}),
+        "issued before time began": signed({**PAYLOAD, "iat": -1}),
+        "a text as issue": signed({**PAYLOAD, "iat": str(NOW)}),
+        "true as a beginning": signed({**PAYLOAD, "nbf": True}),
+        "a float as issue": signed({**PAYLOAD, "iat": NOW - 0.5}),
         "wrong issuer": signed({**PAYLOAD, "iss": "elsewhere"}),
         "a text as expiry": signed({**PAYLOAD, "exp": str(NOW + 60)}),
         "a float as expiry": signed({**PAYLOAD, "exp": NOW + 60.5}),

@@ -1,0 +1,75 @@
+-- What an operator's administrator does with the operator's API keys. The programs' role can make, end and
+-- rotate keys by these functions alone, and never reads a key: only hashes come in.
+--
+-- The interleavings that must not hurt:
+-- * A key is revoked while it is being rotated. Both take the key's row first, so that either the rotation finds it
+--   revoked and makes nothing, or the revocation finds both keys there; never does a key that was revoked first
+--   leave a successor.
+-- * A key is rotated twice, because the first answer was lost. Each time makes a new key, and the old one's end only
+--   ever comes nearer: no rotation lets a key live longer.
+-- * Many keys are added at once. The operator's row is locked, so the limit is counted by one at a time.
+
+DROP FUNCTION IF EXISTS add_api_key CASCADE;
+DROP FUNCTION IF EXISTS rotate_api_key CASCADE;
+DROP FUNCTION IF EXISTS revoke_api_key CASCADE;
+
+-- `added`; `too-many` when the operator has p_limit keys that open something; `no-operator`.
+CREATE FUNCTION add_api_key(
+    p_operator_id text, p_id text, p_secret_hash text, p_scope text, p_expires_at timestamptz, p_limit int
+) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM operators WHERE id = p_operator_id FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'no-operator';
+    END IF;
+    IF p_limit <= (SELECT count(*) FROM api_keys
+                   WHERE operator_id = p_operator_id AND revoked_at IS NULL
+                     AND (expires_at IS NULL OR expires_at > clock_timestamp())) THEN
+        RETURN 'too-many';
+    END IF;
+    INSERT INTO api_keys (id, operator_id, secret_hash, scope, expires_at)
+    VALUES (p_id, p_operator_id, p_secret_hash, p_scope, p_expires_at);
+    RETURN 'added';
+END $$;
+
+-- Makes a key of the same scope and lets the old one end in p_overlap_s seconds, or when it would end anyway. No row
+-- when the operator has no such key, or one that opens nothing any more.
+CREATE FUNCTION rotate_api_key(
+    p_operator_id text, p_old_id text, p_new_id text, p_secret_hash text, p_overlap_s int
+) RETURNS TABLE (scope text, old_expires_at timestamptz) LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE api_keys k
+    SET expires_at = least(k.expires_at, clock_timestamp() + make_interval(secs => p_overlap_s))
+    WHERE k.id = p_old_id AND k.operator_id = p_operator_id AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+    RETURNING k.scope, k.expires_at INTO scope, old_expires_at;
+    IF FOUND THEN
+        INSERT INTO api_keys (id, operator_id, secret_hash, scope)
+        VALUES (p_new_id, p_operator_id, p_secret_hash, scope);
+        RETURN NEXT;
+    END IF;
+END $$;
+
+-- Whether the operator has such a key; revoking it twice changes nothing.
+CREATE FUNCTION revoke_api_key(p_operator_id text, p_id text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp())
+    WHERE id = p_id AND operator_id = p_operator_id;
+    RETURN FOUND;
+END $$;
+
+-- As in 90_access.sql: the programs call them, with the rights of their owner, and write no row of the table.
+DO $$
+DECLARE
+    v_function text;
+BEGIN
+    FOREACH v_function IN ARRAY ARRAY['add_api_key', 'rotate_api_key', 'revoke_api_key']
+    LOOP
+        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
+                       v_function, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
+        IF to_regrole('croupier_app') IS NOT NULL THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
+        END IF;
+    END LOOP;
+END $$;

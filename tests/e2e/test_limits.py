@@ -1,0 +1,200 @@
+"""Who asks too often is told when to come again, and nobody else notices; what refusing a stranger costs."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from compose import process
+from compose.programs import OwnProgram
+from compose.service import wait_until_ready
+from security.api_keys import new_api_key
+from tests.conftest import Services
+from tests.e2e.house import House, Operator, Player, checked_problem
+
+SESSION_BURST: Final = 8
+KEY_BURST: Final = 12
+FAILURES_BURST: Final = 10
+REFUSALS: Final = 500
+REFUSALS_FULL: Final = 5_000
+# One refusal may cost a millisecond of the ingress's processor on a quiet machine; a shared one is slower.
+CPU_LIMIT_S: Final = 0.001
+MARGIN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """An ingress with small limits, behind a proxy on this machine that it trusts."""
+
+    http: httpx.AsyncClient
+    metrics_url: str
+
+    async def limited(self, limit: str) -> int:
+        for family in text_string_to_metric_families((await self.http.get(self.metrics_url)).text):
+            for sample in family.samples:
+                if sample.name == "croupier_requests_limited_total" and sample.labels["limit"] == limit:
+                    return int(sample.value)
+        return 0
+
+
+@pytest.fixture(scope="module")
+async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator[Ingress]:
+    port, metrics_port = _free_port(), _free_port()
+    settings = services.stack.environment() | {
+        "CROUPIER_HTTP_PORT": str(port),
+        "CROUPIER_METRICS_PORT": str(metrics_port),
+        "CROUPIER_LIMIT_SESSION_PER_S": "0.5",
+        "CROUPIER_LIMIT_SESSION_BURST": str(SESSION_BURST),
+        "CROUPIER_LIMIT_KEY_PER_S": "0.5",
+        "CROUPIER_LIMIT_KEY_BURST": str(KEY_BURST),
+        "CROUPIER_LIMIT_FAILURES_PER_S": "0.5",
+        "CROUPIER_LIMIT_FAILURES_BURST": str(FAILURES_BURST),
+        "CROUPIER_TRUSTED_PROXIES": "127.0.0.1/32",
+    }
+    base_url = f"http://127.0.0.1:{port}"
+    program = OwnProgram(
+        name="limited-ingress", module="workers.serve", ready_url=f"{base_url}/readyz", settings=settings
+    )
+    running = await process.start(program.command(), services.stack.layout)
+    try:
+        await wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
+        async with httpx.AsyncClient(base_url=base_url, timeout=30) as http:
+            yield Ingress(http, f"http://127.0.0.1:{metrics_port}/metrics")
+    finally:
+        await running.stop()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def checked_wait(response: httpx.Response) -> int:
+    """The seconds that a refused asker is told to wait."""
+    problem = checked_problem(response, 429, "too-many-requests")
+    assert response.headers["retry-after"] == str(problem["retry_after"])
+    assert problem["retry_after"] >= 1
+    return int(problem["retry_after"])
+
+
+def through(ingress: Ingress, player: Player) -> Player:
+    """The same player, calling the limited ingress."""
+    house = replace(player.operator.house, http=ingress.http)
+    return replace(player, operator=replace(player.operator, house=house))
+
+
+async def test_a_session_that_bets_too_often_is_told_to_wait_and_nothing_moves(
+    ingress: Ingress, operator: Operator
+) -> None:
+    player = through(ingress, await operator.open_session(balance=10_000))
+    limited = await ingress.limited("session")
+    bets = [await player.bet() for _ in range(SESSION_BURST)]
+    assert [bet.status_code for bet in bets] == [201] * SESSION_BURST
+    books = await player.operator.books()
+    round_id = uuid4().hex
+    assert checked_wait(await player.bet(round_id)) <= 2
+    checked_wait(await player.call("GET", "/balance"))
+    assert not await player.operator.house.has_workflow(player.round_key(round_id).workflow_id)
+    assert await player.operator.books() == books
+    assert await ingress.limited("session") == limited + 2
+
+    other = through(ingress, await operator.open_session(balance=100))
+    await other.played()
+    await asyncio.sleep(2)
+    await player.played(round_id=round_id)
+
+
+async def test_a_key_that_asks_too_often_is_told_to_wait_and_another_is_not(
+    ingress: Ingress, house: House
+) -> None:
+    operator = await house.new_operator()
+    limited = replace(operator, house=replace(house, http=ingress.http))
+    answers = [await limited.call("GET", "/rounds") for _ in range(KEY_BURST)]
+    assert [answer.status_code for answer in answers] == [200] * KEY_BURST
+    checked_wait(await limited.call("GET", "/rounds"))
+    second = replace(limited, key=await house.new_key(operator.operator_id))
+    assert (await second.call("GET", "/rounds")).status_code == 200
+
+
+async def test_a_stranger_who_keeps_trying_is_told_to_wait_and_the_genuine_are_served(
+    ingress: Ingress, operator: Operator, player: Player
+) -> None:
+    """All from one address, as behind a proxy that tells none: no stranger there locks the others out."""
+
+    async def answer(token: str, address: str) -> httpx.Response:
+        headers = {"authorization": f"Bearer {token}", "x-forwarded-for": address}
+        return await ingress.http.get("/v1/game/balance", headers=headers)
+
+    for _ in range(FAILURES_BURST):
+        checked_problem(await answer("forged", "203.0.113.7"), 401, "unauthenticated")
+    checked_wait(await answer("forged", "203.0.113.7"))
+    checked_wait(await ingress.http.get("/v1/operator/rounds", headers={"x-forwarded-for": "203.0.113.7"}))
+    assert (await answer(player.token, "203.0.113.7")).status_code == 200
+    checked_problem(await answer("forged", "203.0.113.8"), 401, "unauthenticated")
+    # What is before the last address was written by the client itself.
+    checked_wait(await answer("forged", "192.0.2.99, 203.0.113.7"))
+    assert await ingress.limited("failures") >= 3
+
+
+async def test_unknown_keys_of_a_stranger_are_looked_up_only_within_its_budget(ingress: Ingress) -> None:
+    async def answer(key: str) -> int:
+        headers = {"authorization": f"Bearer {key}", "x-forwarded-for": "203.0.113.20"}
+        return (await ingress.http.get("/v1/operator/rounds", headers=headers)).status_code
+
+    told = [await answer(new_api_key().text) for _ in range(3 * FAILURES_BURST)]
+    assert told[:FAILURES_BURST] == [401] * FAILURES_BURST
+    assert told.count(429) > FAILURES_BURST
+
+
+Make = Callable[[Player, int], str | None]
+
+
+def with_wrong_signature(player: Player, number: int) -> str:
+    """Another one each time, so that none is known from before."""
+    head, _, signature = player.token.rpartition(".")
+    return f"{head}.{number:08d}{signature[8:]}"
+
+
+STRANGERS: Final[dict[str, tuple[str, str, Make]]] = {
+    "no token": ("POST", "/v1/game/rounds", lambda player, number: None),
+    "a malformed token": ("POST", "/v1/game/rounds", lambda player, number: f"a.{number}.b"),
+    "a wrong signature": ("POST", "/v1/game/rounds", with_wrong_signature),
+    "no key": ("GET", "/v1/operator/rounds", lambda player, number: None),
+    "a malformed key": ("GET", "/v1/operator/rounds", lambda player, number: f"crk_{number}"),
+    "an unknown key": ("GET", "/v1/operator/rounds", lambda player, number: f"crk_{'0' * 16}_{number:043d}"),
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+async def test_refusing_a_stranger_costs_less_than_a_millisecond(
+    services: Services, house: House, player: Player, stranger: str, full: bool
+) -> None:
+    """The processor time of the ingress; the limit is looser where others share the machine."""
+    method, path, make = STRANGERS[stranger]
+    count = REFUSALS_FULL if full else REFUSALS
+    numbers = iter(range(count + 20))
+    ingress = psutil.Process(services.stack.pid("ingress"))
+
+    async def refuse() -> None:
+        for number in numbers:
+            text = make(player, number)
+            headers = {} if text is None else {"authorization": f"Bearer {text}"}
+            response = await house.http.request(method, path, headers=headers)
+            assert response.status_code == 401
+            if number == 20:
+                begun.append(ingress.cpu_times())
+
+    begun: list[Any] = []
+    await asyncio.gather(*(refuse() for _ in range(4)))
+    ended = ingress.cpu_times()
+    spent_s = ended.user + ended.system - begun[0].user - begun[0].system
+    cost_s = spent_s / count
+    print(f"{stranger}: {cost_s * 1000:.2f} ms of the ingress's processor for a refusal")  # noqa: T201
+    assert cost_s < CPU_LIMIT_S * (1 if full else MARGIN)

@@ -1,0 +1,107 @@
+"""A casino whose keyring comes from a variable alone: no file is read or made, and nobody else gets it."""
+
+import base64
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psutil
+import pytest
+from pydantic import SecretStr
+
+from cli import rounds
+from cli.rounds import Wanted
+from compose import process
+from compose.programs import OwnProgram
+from compose.service import wait_until_ready
+from runtime import provision
+from security.keyring import SECTIONS
+from storage.database import Database
+from tests.conftest import Services
+from tests.support.clients import seat_players
+from tests.support.conditions import until
+
+
+def secrets_of(services: Services) -> list[str]:
+    sections = [getattr(services.keyring, name) for name in SECTIONS]
+    return [base64.b64encode(key).decode() for section in sections for key in section.keys.values()]
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+async def test_a_round_is_played_and_shown_without_a_keyring_file(
+    services: Services, platform: dict[str, Any], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    nowhere = tmp_path / "no-keyring.json"
+    settings = services.stack.environment() | {
+        "CROUPIER_HTTP_PORT": str(port),
+        "CROUPIER_KEYRING": str(nowhere),
+        "CROUPIER_KEYRING_JSON": services.keyring.to_json(),
+    }
+    url = f"http://127.0.0.1:{port}"
+    program = OwnProgram(
+        name="fileless", module="workers.serve", ready_url=f"{url}/readyz", settings=settings
+    )
+    running = await process.start(program.command(), services.stack.layout)
+    try:
+        await wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
+        command_line = " ".join(psutil.Process(running.pid).cmdline())
+        (player,) = await seat_players({**platform, "base_url": url}, 1)
+        async with httpx.AsyncClient() as client:
+            await player.bet(client, round_id := uuid4().hex)
+    finally:
+        await running.stop()
+    logged = (services.stack.layout.logs / "fileless.log").read_text()
+    assert not [secret for secret in secrets_of(services) if secret in command_line + logged]
+
+    addresses = services.stack.addresses
+    reached = services.settings.model_copy(
+        update={
+            "database_url": SecretStr(addresses.database_url),
+            "temporal_address": addresses.temporal_address,
+            "keyring": nowhere,
+            "keyring_json": SecretStr(services.keyring.to_json()),
+        }
+    )
+
+    async def complete() -> str:
+        wanted = Wanted(round_id=round_id, operator_id=None, player_id=None)
+        text = "\n".join((await rounds.look(reached, wanted)).lines())
+        return text if "completed: settled" in text else ""
+
+    assert "cannot be read" not in await until(complete, within_s=40)
+    assert not nowhere.exists()
+
+
+async def test_a_first_start_makes_no_file_beside_it(services: Services, tmp_path: Path) -> None:
+    chosen = services.settings.model_copy(
+        update={
+            "home": tmp_path,
+            "keyring": tmp_path / "keyring.json",
+            "keyring_json": SecretStr(services.keyring.to_json()),
+            "database_url": SecretStr(services.stack.addresses.database_url),
+        }
+    )
+    await provision._ensure(chosen)
+    assert names_in(tmp_path) == [provision.OPERATOR_FILE]
+
+
+async def test_only_programs_of_ours_get_it(
+    services: Services, platform: dict[str, Any], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "CROUPIER_KEYRING_JSON", "hunter2")
+    seen = set()
+    for name, component in services.stack._components.items():
+        told = "hunter2" in json.dumps(dict(component.command().environment))
+        assert told == isinstance(component, OwnProgram), name
+        seen.add(told)
+    assert seen == {True, False}
+    assert "hunter2" not in json.dumps(services.stack.info(services.operator))
