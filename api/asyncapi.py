@@ -14,9 +14,9 @@ from pydantic.json_schema import models_json_schema
 
 from api import socket_messages
 from api.models import ProblemOut, RoundOut
-from api.queue_messages import SubmitRound
+from api.queue_messages import ActOnRound, SubmitRound
 from events.catalogue import CONTENT_TYPE, DATA_SCHEMA, EVENT_TYPES, INCIDENT_OPENED
-from events.commands import COMMANDS_EXCHANGE, STATUS_HEADER, SUBMIT_ROUND
+from events.commands import ACT_ON_ROUND, COMMANDS_EXCHANGE, STATUS_HEADER, SUBMIT_ROUND
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER
 from events.topology import EVENTS_EXCHANGE
 
@@ -29,6 +29,7 @@ _MODELS: Final = (
     *socket_messages.ANSWERS,
     *socket_messages.PUSHES,
     SubmitRound,
+    ActOnRound,
     RoundOut,
     ProblemOut,
 )
@@ -57,7 +58,8 @@ def document() -> dict[str, Any]:
         "servers": _servers(),
         "channels": {
             "gameSocket": _socket_channel(),
-            "commands": _commands_channel(),
+            "rounds": _commands_channel(SUBMIT_ROUND, SubmitRound),
+            "actions": _commands_channel(ACT_ON_ROUND, ActOnRound),
             "commandAnswers": _answers_channel(),
             "events": _events_channel(),
             "webhook": _webhook_channel(),
@@ -101,13 +103,13 @@ def _socket_channel() -> dict[str, Any]:
     }
 
 
-def _commands_channel() -> dict[str, Any]:
+def _commands_channel(routing_key: str, model: type[BaseModel]) -> dict[str, Any]:
     return {
-        "address": SUBMIT_ROUND,
-        "title": "Commands",
-        "description": "Persistent messages of game servers: each plays a round as a bet over HTTP does.",
+        "address": routing_key,
+        "title": model.__name__,
+        "description": "Persistent messages of game servers: each does what the same call over HTTP does.",
         "servers": [{"$ref": "#/servers/broker"}],
-        "messages": _of_channel([SubmitRound.__name__]),
+        "messages": _of_channel([model.__name__]),
         "bindings": _amqp(COMMANDS_EXCHANGE),
     }
 
@@ -167,12 +169,13 @@ def _operations() -> dict[str, Any]:
     pushes = [model.__name__ for model in socket_messages.PUSHES]
     events = [_event_name(type_) for type_ in sorted(EVENT_TYPES)]
     hooked = [_event_name(type_) for type_ in sorted(EVENT_TYPES - {INCIDENT_OPENED})]
-    commands = _operation("receive", "commands", [SubmitRound.__name__], "Plays a round.")
-    commands["reply"] = {
+    reply = {
         "address": {"location": "$message.header#/reply_to", "description": "With the same correlation_id."},
         "channel": {"$ref": "#/channels/commandAnswers"},
         "messages": _within("commandAnswers", ["CommandRound", "CommandProblem"]),
     }
+    submit = _operation("receive", "rounds", [SubmitRound.__name__], "Plays a round.")
+    act = _operation("receive", "actions", [ActOnRound.__name__], "Decides in a round that waits for it.")
     socket = _operation("receive", "gameSocket", asked, "Asks for something; the answer has the same `id`.")
     socket["reply"] = {
         "channel": {"$ref": "#/channels/gameSocket"},
@@ -181,7 +184,8 @@ def _operations() -> dict[str, Any]:
     return {
         "ask": socket,
         "push": _operation("send", "gameSocket", pushes, "Tells what the client did not ask for."),
-        "submitRound": commands,
+        "submitRound": submit | {"reply": reply},
+        "actOnRound": act | {"reply": reply},
         "publishEvent": _operation("send", "events", events, "Tells what happened."),
         "callWebhook": _operation("send", "webhook", hooked, "Tells what happened, over HTTP.")
         | {"bindings": {"http": {"method": "POST", "bindingVersion": "0.3.0"}}},
@@ -200,7 +204,7 @@ def _operation(action: str, channel: str, messages: Iterable[str], summary: str)
 def _messages() -> dict[str, Any]:
     socket = (*socket_messages.FROM_CLIENT, *socket_messages.ANSWERS, *socket_messages.PUSHES)
     return {
-        **{model.__name__: _message(model.__name__, model) for model in (*socket, SubmitRound)},
+        **{model.__name__: _message(model.__name__, model) for model in (*socket, SubmitRound, ActOnRound)},
         "CommandRound": _message("CommandRound", RoundOut) | {"headers": _answer_headers()},
         "CommandProblem": _message("CommandProblem", ProblemOut)
         | {"headers": _answer_headers(), "contentType": "application/problem+json"},

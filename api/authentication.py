@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
 from api.limits import NO_ADDRESS
 from api.problems import Problem
@@ -30,7 +31,7 @@ async def services(request: Request) -> Services:
 
 
 async def any_session(
-    request: Request,
+    request: HTTPConnection,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(SESSION_TOKEN)],
     services: Annotated[Services, Depends(services)],
 ) -> SessionClaims:
@@ -47,7 +48,7 @@ async def any_session(
 
 
 async def live_session(
-    request: Request,
+    request: HTTPConnection,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(SESSION_TOKEN)],
     services: Annotated[Services, Depends(services)],
 ) -> SessionClaims:
@@ -92,21 +93,24 @@ class KeyOf:
 
 
 def _presented(
-    request: Request, credentials: HTTPAuthorizationCredentials | None, services: Services, what: str
+    request: HTTPConnection,
+    credentials: HTTPAuthorizationCredentials | None,
+    services: Services,
+    what: str,
 ) -> str:
     if credentials is None:
         raise _refused(request, services, f"Send {what} as `Authorization: Bearer ...`.")
     return credentials.credentials
 
 
-def _refused(request: Request, services: Services, detail: str) -> Problem:
+def _refused(request: HTTPConnection, services: Services, detail: str) -> Problem:
     """What to raise. Whoever is genuine is always served, whatever others at the same address do; only
     strangers are told to wait."""
     services.limits.count_failure(_address(request))
     return Problem("unauthenticated", detail)
 
 
-def _address(request: Request) -> str:
+def _address(request: HTTPConnection) -> str:
     """As the door has found it."""
     address: str = getattr(request.state, "address", NO_ADDRESS)
     return address

@@ -589,6 +589,10 @@ class VerifiedOutcome(BaseModel):
 class NewApiKey(_Request):
     """`expires_at` is when the key ends by itself; never when it is not given."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"scope": "game", "expires_at": "2099-01-01T00:00:00Z"}]}
+    )
+
     scope: KeyScope
     # Not strict: JSON has no times, so a text must do.
     expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
@@ -596,6 +600,8 @@ class NewApiKey(_Request):
 
 class RotateApiKey(_Request):
     """For how many seconds the old key still opens what it did; 0 ends it at once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 3_600}]})
 
     overlap_s: int = Field(ge=0, le=30 * 86_400)
 
@@ -627,8 +633,11 @@ class ApiKeyPage(BaseModel):
     items: list[ApiKeyListed]
 
 
-# What every router says of its errors: the door refuses what is too large or too much, and bugs are told.
-PROBLEM_RESPONSES: Final = problems("too-large", "internal", "overloaded")
+# What every router says of its errors: the door refuses what is too large, compressed or too much, and bugs
+# are told.
+PROBLEM_RESPONSES: Final = problems(
+    "too-large", "unsupported-media-type", "too-many-requests", "internal", "overloaded"
+)
 
 
 def headers(*names: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ BY_SECURITY: Final = {
 EXAMPLES: Final = {
     "currency": "EUR",
     "game_id": "dice",
-    "key_id": "8f14e45fceea",
+    "key_id": "8f14e45fceea167a",
     "player_id": "alice",
     "round_id": "r-1001",
     "session_id": "8efaa1dcbd2449948cce5926a80e4dfa",

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ValidationError
+from starlette.requests import HTTPConnection
 
 from api import authentication, game_calls, problems
 from api.admission import Admission, Places
@@ -32,16 +33,19 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. The token is asked anew for each bet, for its time may end while the socket is open."""
+    """Who asks, and by which connection."""
 
     claims: SessionClaims
+    connection: HTTPConnection
     credentials: HTTPAuthorizationCredentials
     services: Services
     admission: Admission
 
-    async def live_claims(self) -> SessionClaims:
-        """Raises the problem `session-expired` when the token may bet no more."""
-        return await authentication.live_session(self.credentials, self.services)
+    async def ask(self, *, bet: bool) -> SessionClaims:
+        """As if each message came with its token: its time may end while the socket is open, and its session
+        may ask only so often. Raises Problem."""
+        identify = authentication.live_session if bet else authentication.any_session
+        return await identify(self.connection, self.credentials, self.services)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +54,30 @@ class Call:
 
     message: type[BaseModel]
     answer: str
-    serve: Callable[[Any, Caller, str], Awaitable[Reply]]
+    serve: Callable[[Any, SessionClaims, Services, str], Awaitable[Reply]]
     wrap: Callable[[Reply], Message]
     bet: bool = False
 
 
-async def _bet(message: BetMessage, caller: Caller, request_id: str) -> Reply:
-    return await game_calls.place_bet(message, await caller.live_claims(), caller.services, request_id)
+async def _action(
+    message: ActionMessage, claims: SessionClaims, services: Services, request_id: str
+) -> Reply:
+    return await game_calls.take_action(message.round_id, message, claims, services, request_id)
 
 
-async def _action(message: ActionMessage, caller: Caller, request_id: str) -> Reply:
-    return await game_calls.take_action(message.round_id, message, caller.claims, caller.services, request_id)
+async def _round(message: RoundMessage, claims: SessionClaims, services: Services, _: str) -> Reply:
+    return await game_calls.find_round(message.round_id, claims, services)
 
 
-async def _round(message: RoundMessage, caller: Caller, _: str) -> Reply:
-    return await game_calls.find_round(message.round_id, caller.claims, caller.services)
+async def _balance(_message: BalanceMessage, claims: SessionClaims, services: Services, _: str) -> Reply:
+    return await game_calls.balance(claims, services)
 
 
-async def _balance(_message: BalanceMessage, caller: Caller, _: str) -> Reply:
-    return await game_calls.balance(caller.claims, caller.services)
+async def _session(_message: SessionMessage, claims: SessionClaims, services: Services, _: str) -> Reply:
+    return await game_calls.session(claims, services)
 
 
-async def _session(_message: SessionMessage, caller: Caller, _: str) -> Reply:
-    return await game_calls.session(caller.claims, caller.services)
-
-
-async def _ping(_message: PingMessage, _caller: Caller, _: str) -> Reply:
+async def _ping(_message: PingMessage, _claims: SessionClaims, _services: Services, _: str) -> Reply:
     return Reply(200, {})
 
 
@@ -84,7 +86,7 @@ def _round_of(reply: Reply) -> Message:
 
 
 CALLS: Final[dict[str, Call]] = {
-    "bet": Call(BetMessage, "round", _bet, _round_of, bet=True),
+    "bet": Call(BetMessage, "round", game_calls.place_bet, _round_of, bet=True),
     "action": Call(ActionMessage, "round", _action, _round_of),
     "round": Call(RoundMessage, "round", _round, _round_of),
     "balance": Call(BalanceMessage, "balance", _balance, lambda reply: reply.body),
@@ -153,10 +155,10 @@ async def answer(asked: Asked, caller: Caller) -> Message:
         return problem_message(asked.problem, asked.id, request_id)
     call = asked.call
     assert call is not None
-    # A limit on how often a session may ask belongs here, before the message takes a place.
     try:
         async with _admitted(caller.admission, bet=call.bet):
-            reply = await call.serve(asked.message, caller, request_id)
+            claims = await caller.ask(bet=call.bet)
+            reply = await call.serve(asked.message, claims, caller.services, request_id)
     except _Full as full:
         if call.bet:
             metrics.BETS_REFUSED.labels("overloaded").inc()

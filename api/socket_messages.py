@@ -67,8 +67,8 @@ class PingMessage(_Request):
 
 
 class HelloAnswer(BaseModel):
-    """`sequence` is the player's: that of the round that closed last, 0 before the first. The server pings
-    every `heartbeat_s` seconds, with frames that a client's library answers by itself."""
+    """`sequence` is the player's: that of what happened last to the player's money. The server pings every
+    `heartbeat_s` seconds, with frames that a client's library answers by itself."""
 
     type: Literal["hello"]
     session_id: str

@@ -12,11 +12,13 @@ from uuid import uuid4
 
 from fastapi import APIRouter
 from fastapi.security import HTTPAuthorizationCredentials
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from api import authentication, game_calls, problems
 from api import socket_messages as codes
 from api.admission import Admission
+from api.limits import too_many
 from api.problems import Problem
 from api.services import Services
 from api.shapes import money, round_body
@@ -70,10 +72,15 @@ class Sockets:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # that the client wants to connect
-        if self._draining or len(self._sockets) >= self.limits.sockets:
-            await _turn_away(send)
+        asked = self.services.limits
+        scope["state"]["address"] = address = asked.address_of(scope)
+        if (wait_s := asked.addresses.take(address)) > 0:
+            await _turn_away(send, too_many(wait_s))
             return
-        socket = _Socket(self, receive, send, scope["state"]["cut"])
+        if self._draining or len(self._sockets) >= self.limits.sockets:
+            await _turn_away(send, Problem("overloaded", "No socket is free: connect again after a while."))
+            return
+        socket = _Socket(self, HTTPConnection(scope), receive, send)
         self._sockets.add(socket)
         metrics.OPEN_SOCKETS.set(len(self._sockets))
         try:
@@ -128,8 +135,10 @@ class _Gone(Exception):
 class _Socket:
     """One conversation. One task reads, one sends, and each message is answered by a task of its own."""
 
-    def __init__(self, house: Sockets, receive: Receive, send: Send, cut: Callable[[], None]) -> None:
+    def __init__(self, house: Sockets, connection: HTTPConnection, receive: Receive, send: Send) -> None:
         self._house = house
+        self._connection = connection
+        cut: Callable[[], None] = connection.state.cut
         self._receive, self._send = receive, send
         self._over: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._out = Outgoing(send, lambda: self._cut(cut))
@@ -207,10 +216,11 @@ class _Socket:
             HTTPAuthorizationCredentials(scheme="Bearer", credentials=hello.token),
         )
         try:
-            claims = await authentication.any_session(credentials, house.services)
+            claims = await authentication.any_session(self._connection, credentials, house.services)
         except Problem as problem:
-            raise _Closing(codes.UNAUTHENTICATED, problem) from None
-        return Caller(claims, credentials, house.services, house.admission)
+            code = codes.UNAUTHENTICATED if problem.code == "unauthenticated" else codes.TOO_MANY
+            raise _Closing(code, problem) from None
+        return Caller(claims, self._connection, credentials, house.services, house.admission)
 
     async def _welcome(self, hello: Hello, caller: Caller, feed: Feed) -> None:
         """Follows first and reads then, so that nothing falls between."""
@@ -256,13 +266,13 @@ class _Socket:
 
     async def _replay(self, since: int, sequence: int, caller: Caller, feed: Feed) -> None:
         """What closed later than `sequence` is pushed as it comes."""
-        missed = await caller.services.rounds.closed_after(
-            caller.claims.player_key, sequence=since, limit=REPLAYED_ROUNDS
+        closed = await caller.services.rounds.closed_after(
+            caller.claims.player_key, sequence=since, limit=REPLAYED_ROUNDS + 1
         )
-        for view in missed:
-            if view.sequence is not None and view.sequence <= sequence:
-                await self._tell(view, feed)
-        if since > sequence or sequence - since > REPLAYED_ROUNDS:
+        missed = [view for view in closed if view.sequence is not None and view.sequence <= sequence]
+        for view in missed[:REPLAYED_ROUNDS]:
+            await self._tell(view, feed)
+        if since > sequence or len(missed) > REPLAYED_ROUNDS:
             await self._out.put(RESYNC)
 
     async def _tell_open(self, round_id: str, caller: Caller, feed: Feed) -> None:
@@ -363,10 +373,8 @@ async def _balance_after(view: RoundView, caller: Caller) -> dict[str, Any] | No
         return None
 
 
-async def _turn_away(send: Send) -> None:
-    status, headers, body = problems.document(
-        Problem("overloaded", "No socket is free: connect again after a while."), uuid4().hex
-    )
+async def _turn_away(send: Send, problem: Problem) -> None:
+    status, headers, body = problems.document(problem, uuid4().hex)
     headers |= {"Content-Type": problems.CONTENT_TYPE}
     await send(
         {

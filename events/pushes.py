@@ -33,6 +33,8 @@ SESSION_ENDED: Final = "push.session-ended"
 SESSIONS_KEY: Final = "sessions"
 # A process that does not keep up loses the oldest pushes, and the broker none of its memory.
 QUEUE_LIMIT: Final = 10_000
+# A client's hello waits for its player's binding, so a broker that says nothing is soon given up.
+BIND_SECONDS: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -148,11 +150,11 @@ class PushLink:
             try:
                 with link_errors_as_one():
                     if player in self._followed:
-                        await queue.bind(topology.PUSHES_EXCHANGE, player.key, timeout=CONNECT_SECONDS)
+                        await queue.bind(topology.PUSHES_EXCHANGE, player.key, timeout=BIND_SECONDS)
                         self._bound.add(player)
                     else:
                         self._bound.discard(player)
-                        await queue.unbind(topology.PUSHES_EXCHANGE, player.key, timeout=CONNECT_SECONDS)
+                        await queue.unbind(topology.PUSHES_EXCHANGE, player.key, timeout=BIND_SECONDS)
             except LinkLost:
                 # A queue that does not hear of everybody is given up; the next one is bound for all.
                 self._lost.set()

@@ -9,7 +9,7 @@ import schemathesis
 # the game has the mode, that a date is in the calendar. And JSON Schema takes 100.0 for an integer, where no
 # float is an amount here.
 BEYOND_SCHEMAS: Final = re.compile(
-    r"(query\.)?(cursor|after|reason|mode|events\.\d+\.at): "
+    r"(query\.)?(cursor|after|expires_at|reason|mode|events\.\d+\.at): "
     r"|.* has no such mode"
     r"|.*: Input should be a valid integer$"
 )

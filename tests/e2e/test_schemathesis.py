@@ -48,7 +48,7 @@ async def test_requests_made_from_the_description_are_answered_as_it_says(
     ]  # fmt: skip
     environment = os.environ | {
         "SESSION_TOKEN": alice.token,
-        "OPERATOR_KEY": operator.key,
+        "OPERATOR_KEY": await house.new_key(operator.operator_id, scope="admin"),
         "PYTHONPATH": str(PROJECT_ROOT),
     }
     process = await asyncio.create_subprocess_exec(

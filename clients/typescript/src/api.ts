@@ -1,5 +1,32 @@
 // Made from /openapi.json by clients/typescript/generate.py. Do not edit: run it again.
 
+/**
+ * A new key, shown this once. `replaces` is the key that it was rotated from, which ends at
+ * `replaced_until`.
+ */
+export interface ApiKeyIssued {
+  key_id: string;
+  key: string;
+  scope: "game" | "operator" | "admin";
+  expires_at: string | null;
+  replaces: string | null;
+  replaced_until: string | null;
+}
+
+/** A key without its secret. `active` is whether it opens anything now. */
+export interface ApiKeyListed {
+  key_id: string;
+  scope: "game" | "operator" | "admin";
+  active: boolean;
+  created_at: string;
+  expires_at: string | null;
+  revoked_at: string | null;
+}
+
+export interface ApiKeyPage {
+  items: ApiKeyListed[];
+}
+
 export interface BalanceOut {
   balance: Money;
 }
@@ -144,6 +171,12 @@ export interface MoneyIn {
   currency: string;
 }
 
+/** `expires_at` is when the key ends by itself; never when it is not given. */
+export interface NewApiKey {
+  scope: "game" | "operator" | "admin";
+  expires_at?: string | null;
+}
+
 export interface OpenSession {
   player_id: string;
   game_id: string;
@@ -265,6 +298,11 @@ export interface RevealedSeed {
   server_seed_hash: string;
   client_seed: string;
   last_nonce: number | null;
+}
+
+/** For how many seconds the old key still opens what it did; 0 ends it at once. */
+export interface RotateApiKey {
+  overlap_s: number;
 }
 
 /** `server_seed_hash` names the seed to reveal; without it, the session's current one is meant. */
@@ -451,7 +489,7 @@ export interface Operations {
     query: Record<string, never>;
     body: undefined;
     answer: GameOut;
-    problem: "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/game/balance
@@ -463,7 +501,7 @@ export interface Operations {
     query: Record<string, never>;
     body: undefined;
     answer: BalanceOut;
-    problem: "unauthenticated" | "too-large" | "invalid" | "internal" | "wallet-failed" | "overloaded";
+    problem: "unauthenticated" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "wallet-failed" | "overloaded";
   };
   /**
    * POST /v1/game/rounds
@@ -474,7 +512,7 @@ export interface Operations {
     query: Record<string, never>;
     body: PlaceBet;
     answer: RoundOut;
-    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "limit-exceeded" | "game-disabled" | "player-blocked" | "round-open" | "round-closed" | "too-large" | "invalid" | "id-reused" | "currency-mismatch" | "stake-not-allowed" | "unknown-choice" | "internal" | "wallet-failed" | "overloaded";
+    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "limit-exceeded" | "game-disabled" | "player-blocked" | "round-open" | "round-closed" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "currency-mismatch" | "stake-not-allowed" | "unknown-choice" | "too-many-requests" | "internal" | "wallet-failed" | "overloaded";
   };
   /**
    * POST /v1/game/seed
@@ -487,7 +525,7 @@ export interface Operations {
     query: Record<string, never>;
     body: RotateSeed;
     answer: SeedRotated;
-    problem: "unauthenticated" | "not-found" | "round-open" | "too-large" | "invalid" | "id-reused" | "internal" | "overloaded";
+    problem: "unauthenticated" | "not-found" | "round-open" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/game/rounds/{round_id}
@@ -498,7 +536,7 @@ export interface Operations {
     query: Record<string, never>;
     body: undefined;
     answer: RoundOut;
-    problem: "unauthenticated" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/game/rounds
@@ -509,7 +547,7 @@ export interface Operations {
     query: { limit?: number; cursor?: string | null };
     body: undefined;
     answer: RoundPage;
-    problem: "unauthenticated" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/game/session
@@ -520,7 +558,7 @@ export interface Operations {
     query: Record<string, never>;
     body: undefined;
     answer: SessionOut;
-    problem: "unauthenticated" | "session-expired" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "session-expired" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * POST /v1/game/rounds/{round_id}/actions
@@ -532,7 +570,7 @@ export interface Operations {
     query: Record<string, never>;
     body: TakeAction;
     answer: RoundOut;
-    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "not-found" | "round-closed" | "wrong-state" | "too-large" | "invalid" | "id-reused" | "unknown-choice" | "internal" | "wallet-failed" | "overloaded";
+    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "not-found" | "round-closed" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "unknown-choice" | "too-many-requests" | "internal" | "wallet-failed" | "overloaded";
   };
   /**
    * POST /v1/game/events
@@ -545,7 +583,7 @@ export interface Operations {
     query: Record<string, never>;
     body: TellEvents;
     answer: EventsAccepted;
-    problem: "unauthenticated" | "too-large" | "invalid" | "id-reused" | "too-many-requests" | "internal" | "overloaded";
+    problem: "unauthenticated" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/games
@@ -556,7 +594,7 @@ export interface Operations {
     query: Record<string, never>;
     body: undefined;
     answer: GameList;
-    problem: "too-large" | "internal" | "overloaded";
+    problem: "too-large" | "unsupported-media-type" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /healthz
@@ -567,7 +605,19 @@ export interface Operations {
     query: Record<string, never>;
     body: undefined;
     answer: Health;
-    problem: "too-large" | "internal" | "overloaded";
+    problem: "too-large" | "unsupported-media-type" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/keys
+   * Makes a key and shows it, this once. Asked again it makes another one: a key whose answer was lost is
+   * in the list, and can be revoked.
+   */
+  operatorAddKey: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: NewApiKey;
+    answer: ApiKeyIssued;
+    problem: "unauthenticated" | "forbidden" | "limit-exceeded" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/operator/players/{player_id}/balance
@@ -579,7 +629,7 @@ export interface Operations {
     query: { currency: string };
     body: undefined;
     answer: OperatorBalance;
-    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * POST /v1/operator/players/{player_id}/deposits
@@ -592,7 +642,7 @@ export interface Operations {
     query: Record<string, never>;
     body: Deposit;
     answer: Deposited;
-    problem: "unauthenticated" | "forbidden" | "limit-exceeded" | "wrong-state" | "too-large" | "invalid" | "id-reused" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "limit-exceeded" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * DELETE /v1/operator/sessions/{session_id}
@@ -603,7 +653,7 @@ export interface Operations {
     query: Record<string, never>;
     body: undefined;
     answer: undefined;
-    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/operator/events
@@ -616,7 +666,18 @@ export interface Operations {
     query: { after?: string | null; limit?: number };
     body: undefined;
     answer: EventPage;
-    problem: "unauthenticated" | "forbidden" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/keys
+   * The operator's keys without their secrets: those that open something first, then newest first.
+   */
+  operatorKeys: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: undefined;
+    answer: ApiKeyPage;
+    problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * POST /v1/operator/sessions
@@ -627,7 +688,7 @@ export interface Operations {
     query: Record<string, never>;
     body: OpenSession;
     answer: SessionOpened;
-    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * POST /v1/operator/rounds/{round_id}/resolve
@@ -638,7 +699,30 @@ export interface Operations {
     query: { player_id?: string | null };
     body: ResolveRound;
     answer: OperatorRoundRecord | OperatorRound;
-    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * DELETE /v1/operator/keys/{key_id}
+   * Ends a key for good, be it the one that asks: everywhere within 10 seconds.
+   */
+  operatorRevokeKey: {
+    path: { key_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: undefined;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/keys/{key_id}/rotate
+   * Makes a key of the same scope and shows it, this once; the old one ends after `overlap_s`, or when it
+   * would have ended anyway. Asked again, it makes another one, and the old one lives no longer.
+   */
+  operatorRotateKey: {
+    path: { key_id: string };
+    query: Record<string, never>;
+    body: RotateApiKey;
+    answer: ApiKeyIssued;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/operator/rounds/{round_id}
@@ -650,7 +734,7 @@ export interface Operations {
     query: { player_id?: string | null };
     body: undefined;
     answer: OperatorRoundRecord;
-    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/operator/rounds
@@ -661,7 +745,7 @@ export interface Operations {
     query: { player_id?: string | null; game_id?: string | null; state?: RoundState | null; from?: string | null; to?: string | null; limit?: number; cursor?: string | null };
     body: undefined;
     answer: OperatorRoundPage;
-    problem: "unauthenticated" | "forbidden" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/operator/players/{player_id}/statement
@@ -672,7 +756,7 @@ export interface Operations {
     query: { currency?: string | null; from?: string | null; to?: string | null; limit?: number; cursor?: string | null };
     body: undefined;
     answer: StatementPage;
-    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * POST /v1/operator/rounds/{round_id}/void
@@ -684,7 +768,7 @@ export interface Operations {
     query: { player_id?: string | null };
     body: VoidRound;
     answer: OperatorRoundRecord | OperatorRound;
-    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "invalid" | "internal" | "overloaded";
+    problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * POST /v1/operator/players/{player_id}/withdrawals
@@ -697,7 +781,7 @@ export interface Operations {
     query: Record<string, never>;
     body: Withdrawal;
     answer: Withdrawn;
-    problem: "unauthenticated" | "insufficient-funds" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "invalid" | "id-reused" | "internal" | "overloaded";
+    problem: "unauthenticated" | "insufficient-funds" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /readyz
@@ -708,7 +792,7 @@ export interface Operations {
     query: Record<string, never>;
     body: undefined;
     answer: Readiness;
-    problem: "too-large" | "internal";
+    problem: "too-large" | "unsupported-media-type" | "too-many-requests" | "internal";
   };
   /**
    * POST /v1/fairness/verify
@@ -720,7 +804,7 @@ export interface Operations {
     query: Record<string, never>;
     body: VerifyOutcome;
     answer: VerifiedOutcome;
-    problem: "not-found" | "too-large" | "invalid" | "stake-not-allowed" | "unknown-choice" | "internal" | "overloaded";
+    problem: "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "stake-not-allowed" | "unknown-choice" | "too-many-requests" | "internal" | "overloaded";
   };
 }
 
@@ -736,12 +820,16 @@ export const OPERATIONS = {
   gameTell: { method: "POST", path: "/v1/game/events" },
   games: { method: "GET", path: "/v1/games" },
   healthz: { method: "GET", path: "/healthz" },
+  operatorAddKey: { method: "POST", path: "/v1/operator/keys" },
   operatorBalance: { method: "GET", path: "/v1/operator/players/{player_id}/balance" },
   operatorDeposit: { method: "POST", path: "/v1/operator/players/{player_id}/deposits" },
   operatorEndSession: { method: "DELETE", path: "/v1/operator/sessions/{session_id}" },
   operatorFeed: { method: "GET", path: "/v1/operator/events" },
+  operatorKeys: { method: "GET", path: "/v1/operator/keys" },
   operatorOpenSession: { method: "POST", path: "/v1/operator/sessions" },
   operatorResolve: { method: "POST", path: "/v1/operator/rounds/{round_id}/resolve" },
+  operatorRevokeKey: { method: "DELETE", path: "/v1/operator/keys/{key_id}" },
+  operatorRotateKey: { method: "POST", path: "/v1/operator/keys/{key_id}/rotate" },
   operatorRound: { method: "GET", path: "/v1/operator/rounds/{round_id}" },
   operatorRounds: { method: "GET", path: "/v1/operator/rounds" },
   operatorStatement: { method: "GET", path: "/v1/operator/players/{player_id}/statement" },

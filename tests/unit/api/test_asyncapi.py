@@ -14,7 +14,7 @@ from api.admission import Admission
 from api.app import create_app
 from api.asyncapi import document
 from events.catalogue import EVENT_TYPES, envelope
-from events.commands import COMMANDS_EXCHANGE, SUBMIT_ROUND
+from events.commands import ACT_ON_ROUND, COMMANDS_EXCHANGE, SUBMIT_ROUND
 from events.topology import EVENTS_EXCHANGE
 from tests.unit.events.test_catalogue import recorded
 
@@ -103,11 +103,15 @@ def test_every_message_is_used_and_every_schema_is_one(described: dict[str, Any]
 
 def test_it_names_what_the_programs_declare_and_speak(described: dict[str, Any]) -> None:
     channels = described["channels"]
-    assert channels["commands"]["address"] == SUBMIT_ROUND
+    assert channels["rounds"]["address"] == SUBMIT_ROUND
+    assert channels["actions"]["address"] == ACT_ON_ROUND
     exchanges = {
-        name: channels[name]["bindings"]["amqp"]["exchange"]["name"] for name in ("commands", "events")
+        name: channel["bindings"]["amqp"]["exchange"]["name"]
+        for name, channel in channels.items()
+        if "amqp" in channel.get("bindings", {})
     }
-    assert exchanges == {"commands": COMMANDS_EXCHANGE, "events": EVENTS_EXCHANGE}
+    own = {"rounds": COMMANDS_EXCHANGE, "actions": COMMANDS_EXCHANGE}
+    assert exchanges == own | {"events": EVENTS_EXCHANGE}
     spoken = {
         model.__name__
         for model in (*socket_messages.FROM_CLIENT, *socket_messages.ANSWERS, *socket_messages.PUSHES)

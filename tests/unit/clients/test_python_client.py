@@ -172,6 +172,7 @@ def test_every_problem_of_the_api_is_an_exception_with_its_code() -> None:
         assert (raised.code, raised.status) == (code, status)
     assert isinstance(problem(402, {"code": "insufficient-funds"}), InsufficientFunds)
     general = {"method-not-allowed", "too-large", "unsupported-media-type", "upgrade-required"}
+    general |= {"head-too-large"}
     general |= {"internal", "overloaded", "too-many-requests"}
     assert set(PROBLEMS) - general == set(BY_CODE)
 
