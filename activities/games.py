@@ -5,6 +5,7 @@ from temporalio.exceptions import ApplicationError
 
 from contracts import steps
 from contracts.failures import GAME_ERROR, bounded
+from contracts.jurisdictions import jurisdiction
 from contracts.rounds import Resolution, ResolveRequest
 from games.checks import play_round
 from games.draws import HmacDraws
@@ -34,4 +35,5 @@ class GameSteps:
         except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, always the same
             message = bounded(f"{type(error).__name__}: {error}")
             raise ApplicationError(message, type=GAME_ERROR, non_retryable=True) from None
-        return Resolution(outcome=step.outcome, win=step.win, offer=step.offer, actions=len(request.actions))
+        offer = None if step.offer is None else jurisdiction(bet.jurisdiction).applied_to(step.offer)
+        return Resolution(outcome=step.outcome, win=step.win, offer=offer, actions=len(request.actions))

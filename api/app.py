@@ -14,6 +14,7 @@ from api import (
     operator_routes,
     problems,
     sockets,
+    webhook_routes,
 )
 from api.admission import Admission
 from api.door import Door
@@ -30,6 +31,7 @@ ROUTERS: Final = (
     intervention_routes.router,
     event_routes.router,
     key_routes.router,
+    webhook_routes.router,
 )
 
 

@@ -3,6 +3,7 @@ raises a Problem."""
 
 import time
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Final
 
 from api.actions import ActionUncertain
@@ -17,7 +18,7 @@ from contracts.choices import Chosen
 from contracts.events import TellVerdict
 from contracts.rounds import Bet, RoundKey, RoundState
 from contracts.sessions import SessionClaims
-from contracts.views import RoundView
+from contracts.views import RoundView, SessionView
 from games.checks import check_wager
 from games.protocol import Game, Wager, WagerRefused
 from games.registry import Registry, UnknownGame
@@ -39,11 +40,7 @@ class Reply:
 
 async def session(claims: SessionClaims, services: Services) -> Reply:
     """The session with its balance, and an open round to resume."""
-    found = await services.sessions.find(claims)
-    if found is None:
-        raise Problem("unauthenticated", "The session is not known here.")
-    if found.ended_at is not None:
-        raise Problem(failures.SESSION_EXPIRED, "The operator has ended the session.")
+    found = await _live(claims, services)
     open_round = await services.rounds.open_round(player_key=claims.player_key, game_id=claims.game_id)
     return Reply(
         200,
@@ -54,7 +51,7 @@ async def session(claims: SessionClaims, services: Services) -> Reply:
             "currency": found.currency,
             "mode": found.mode,
             "balance": await _balance_or_null(claims, services),
-            "limits": {},
+            "limits": found.limits or {},
             "open_round": open_round,
             "fairness": {
                 "server_seed_hash": found.server_seed_hash,
@@ -62,8 +59,28 @@ async def session(claims: SessionClaims, services: Services) -> Reply:
                 "next_nonce": found.next_nonce,
             },
             "expires_at": moment(found.expires_at),
+            "jurisdiction": found.jurisdiction,
+            "enabled": found.enabled,
         },
     )
+
+
+async def refresh_session(claims: SessionClaims, services: Services) -> Reply:
+    """A token with a later expiry for the same session."""
+    refreshed = await services.sessions.refresh(await _live(claims, services))
+    if refreshed is None:
+        raise Problem(failures.SESSION_EXPIRED, "The session is over: ask the operator for a new one.")
+    expires_at, token = refreshed
+    return Reply(200, {"token": token, "expires_at": moment(expires_at)})
+
+
+async def _live(claims: SessionClaims, services: Services) -> SessionView:
+    found = await services.sessions.find(operator_id=claims.operator_id, session_id=claims.session_id)
+    if found is None:
+        raise Problem("unauthenticated", "The session is not known here.")
+    if found.ended_at is not None:
+        raise Problem(failures.SESSION_EXPIRED, "The operator has ended the session.")
+    return found
 
 
 async def balance(claims: SessionClaims, services: Services) -> Reply:
@@ -190,6 +207,8 @@ def _bet(body: PlaceBet, claims: SessionClaims, game: Game, request_id: str) -> 
         mode=body.mode,
         choice=body.choice,
         request_id=request_id,
+        demo=claims.demo,
+        jurisdiction=claims.jurisdiction,
     )
 
 
@@ -230,6 +249,12 @@ def _declined(view: RoundView, headers: dict[str, str]) -> Problem:
     if code == failures.ROUND_OPEN:
         members["open_round"] = view.failure_detail
         detail = "Finish or await the open round first; then bet with a new round id."
+    if code in (failures.LIMIT_EXCEEDED, failures.STAKE_NOT_ALLOWED) and view.failure_detail:
+        limit, _, wait_ms = view.failure_detail.partition(" ")
+        members["limit"] = limit
+        if wait_ms:
+            members["retry_after"] = ceil(int(wait_ms) / 1000)
+        detail = f"{limit} of the session does not allow it; GET /v1/game/session shows the limits."
     metrics.BETS_REFUSED.labels(code).inc()
     return Problem(code, detail, headers=headers, **members)
 

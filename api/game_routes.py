@@ -18,6 +18,7 @@ from api.models import (
     RoundPage,
     SeedRotated,
     SessionOut,
+    SessionRefreshed,
     TakeAction,
     headers,
     repeat,
@@ -45,6 +46,18 @@ router = APIRouter(
 async def session(claims: AnySession, services: Deps) -> JSONResponse:
     """The session: player, game, balance, an open round to resume, and the fairness commitment."""
     return _respond(await game_calls.session(claims, services))
+
+
+@router.post(
+    "/session/refresh",
+    tags=["Session API"],
+    response_model=SessionRefreshed,
+    responses=problems("session-expired"),
+)
+async def refresh_session(claims: LiveSession, services: Deps) -> JSONResponse:
+    """A new token for the same session, with a later expiry: never past the longest time that the session may
+    last, and not for a session that has ended or a token that has expired."""
+    return _respond(await game_calls.refresh_session(claims, services))
 
 
 @router.get("/balance", tags=["Wallet API"], response_model=BalanceOut, responses=problems("wallet-failed"))
@@ -141,7 +154,7 @@ async def rounds(
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
     """The player's own history, newest first."""
-    own = RoundFilter(operator_id=claims.operator_id, player_key=claims.player_key)
+    own = RoundFilter(operator_id=claims.operator_id, player_key=claims.player_key, demo=claims.demo)
     items, following = await services.rounds.page(own, before=position(cursor_), limit=limit)
     return JSONResponse({"items": [round_body(view) for view in items], "next_cursor": cursor(following)})
 

@@ -13,6 +13,7 @@ from api.models import (
     OperatorRound,
     OperatorRoundRecord,
     ResolveRound,
+    SessionMode,
     VoidRound,
 )
 from api.problems import Problem, problems
@@ -20,6 +21,7 @@ from api.services import Services
 from api.shapes import operator_pending_body, operator_record_body
 from api.strict_json import StrictRoute
 from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
+from contracts.sessions import DEMO
 from contracts.views import ApiKeyView
 from runtime.interventions import InterventionUncertain
 
@@ -37,27 +39,47 @@ RoundId = Annotated[str, Path(pattern=ID_PATTERN)]
 WhosePlayer = Annotated[CallerId | None, Query(description="where two players used the same round id")]
 
 
+WhichMoney = Annotated[SessionMode, Query(description="`demo`: a round of play money")]
+# One more of the other money for each that could be meant.
+FOUND_LIMIT = 4
+
+
 @router.post("/rounds/{round_id}/void", tags=["Result API"], response_model=OperatorRoundRecord)
 async def void(
-    round_id: RoundId, body: VoidRound, operator: Operator, services: Deps, player_id: WhosePlayer = None
+    round_id: RoundId,
+    body: VoidRound,
+    operator: Operator,
+    services: Deps,
+    player_id: WhosePlayer = None,
+    mode: WhichMoney = "real",
 ) -> JSONResponse:
     """Gives the stake of an open round back. At an operator's own wallet the round is void once the wallet
     has taken the rollback; one that has taken the win says so, and then the round is settled."""
-    subject = await _subject(round_id, player_id, operator, services)
+    subject = await _subject(round_id, player_id, mode, operator, services)
     return await _decided(subject, Action.VOID, body.reason, operator, services)
 
 
 @router.post("/rounds/{round_id}/resolve", tags=["Result API"], response_model=OperatorRoundRecord)
 async def resolve(
-    round_id: RoundId, body: ResolveRound, operator: Operator, services: Deps, player_id: WhosePlayer = None
+    round_id: RoundId,
+    body: ResolveRound,
+    operator: Operator,
+    services: Deps,
+    player_id: WhosePlayer = None,
+    mode: WhichMoney = "real",
 ) -> JSONResponse:
     """Decides about an open round; docs/operators.md says when which action is right."""
-    subject = await _subject(round_id, player_id, operator, services)
+    subject = await _subject(round_id, player_id, mode, operator, services)
     return await _decided(subject, Action(body.action), body.reason, operator, services)
 
 
-async def _subject(round_id: str, player_id: str | None, operator: ApiKeyView, services: Services) -> Subject:
-    found = await services.interventions.find(round_id, operator_id=operator.operator_id, player_id=player_id)
+async def _subject(
+    round_id: str, player_id: str | None, mode: SessionMode, operator: ApiKeyView, services: Services
+) -> Subject:
+    of_either = await services.interventions.find(
+        round_id, operator_id=operator.operator_id, player_id=player_id, limit=FOUND_LIMIT
+    )
+    found = [subject for subject in of_either if subject.bet.demo == (mode == DEMO)]
     if not found:
         raise Problem("not-found", "There is no such round.")
     if len(found) > 1:

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -75,7 +76,27 @@ class MoneyIn(_Request):
     currency: Currency
 
 
+SessionMode = Literal["real", "demo"]
+# 0 would refuse every bet: that is what ending the session, or the switches, are for.
+Limit = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
+
+
+class Limits(_Request):
+    """Amounts in minor units of the session's currency. `stakes` are the only ones that may be bet.
+    `loss_limit` is of the session's net loss, the stake that is asked for included. `min_cycle_ms` is from
+    one round's start to the next one's."""
+
+    max_stake: Limit | None = None
+    stakes: Annotated[list[Amount], Field(min_length=1, max_length=100)] | None = None
+    loss_limit: Limit | None = None
+    max_session_s: Annotated[int, Field(strict=True, gt=0, le=366 * 24 * 3600)] | None = None
+    min_cycle_ms: Annotated[int, Field(strict=True, gt=0, le=3_600_000)] | None = None
+
+
 class OpenSession(_Request):
+    """`mode` is `demo` for play money. `jurisdiction` names the profile whose rules hold as well; whichever
+    of its limits and `limits` is stricter does."""
+
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"player_id": "alice", "game_id": "dice", "currency": "EUR"}]}
     )
@@ -83,8 +104,22 @@ class OpenSession(_Request):
     player_id: CallerId
     game_id: GameId
     currency: Currency
-    mode: Literal["real", "demo"] = "real"
+    mode: SessionMode = "real"
     client_seed: CallerId | None = None
+    jurisdiction: Annotated[str, StringConstraints(max_length=16)] | None = None
+    limits: Limits | None = None
+
+
+class SwitchGame(_Request):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True}]})
+
+    enabled: Annotated[bool, Field(strict=True)]
+
+
+class SwitchPlayer(_Request):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"blocked": False}]})
+
+    blocked: Annotated[bool, Field(strict=True)]
 
 
 class Deposit(_Request):
@@ -107,6 +142,40 @@ class Withdrawal(_Request):
 
     transaction_id: CallerId
     amount: MoneyIn
+
+
+WebhookUrl = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+EventTypes = Annotated[list[str], Field(min_length=1, max_length=20)]
+
+
+class CreateWebhook(_Request):
+    """`types` are the events to send; all of them when not given."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"url": "https://203.0.113.1/croupier", "types": ["round.settled"]}]}
+    )
+
+    url: WebhookUrl
+    types: EventTypes | None = None
+
+
+class ChangeWebhook(_Request):
+    """What is not named stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False}]})
+
+    url: WebhookUrl | None = None
+    types: EventTypes | None = None
+    enabled: bool | None = None
+
+
+class ReplayEvents(_Request):
+    """Either the ids of dead events, or all of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"all_dead": True}]})
+
+    event_ids: Annotated[list[Annotated[UUID, Field(strict=False)]], Field(max_length=100)] | None = None
+    all_dead: bool = False
 
 
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]
@@ -292,6 +361,7 @@ class RoundOut(BaseModel):
     created_at: datetime | None  # None while nothing of a pending round is stored yet
     settled_at: datetime | None
     failure: Failure | None
+    demo: bool  # played with play money
 
 
 class RoundPage(BaseModel):
@@ -377,10 +447,29 @@ class EventPage(BaseModel):
 
 
 class SessionOpened(BaseModel):
+    """`enabled` is false while the operator has switched the game off: then no bet is taken."""
+
     session_id: str
     token: str
     launch_url: str
     expires_at: datetime
+    limits: Limits
+    enabled: bool
+
+
+class SessionRefreshed(BaseModel):
+    token: str
+    expires_at: datetime
+
+
+class GameSwitched(BaseModel):
+    game_id: str
+    enabled: bool
+
+
+class PlayerSwitched(BaseModel):
+    player_id: str
+    blocked: bool
 
 
 class SessionCommitment(BaseModel):
@@ -394,7 +483,9 @@ class PlayerName(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """`balance` is null while the operator's own wallet does not say it; GET /v1/game/balance asks again."""
+    """`balance` is null while the operator's own wallet does not say it; GET /v1/game/balance asks again.
+    `limits` are those that hold, and leave out what is not limited. `enabled` is false while no bet is taken
+    because the operator has switched the game off."""
 
     session_id: str
     player: PlayerName
@@ -402,10 +493,31 @@ class SessionOut(BaseModel):
     currency: str
     mode: str
     balance: Money | None
-    limits: dict[str, Any]
+    limits: Limits
     open_round: str | None
     fairness: SessionCommitment
     expires_at: datetime
+    jurisdiction: str | None
+    enabled: bool
+
+
+class OperatorSession(BaseModel):
+    """`state` is `expired` when the last token, or the longest time of the session, is over. `lost` is the
+    net loss so far, null where no loss limit has it counted."""
+
+    session_id: str
+    state: Literal["open", "expired", "ended"]
+    player_id: str
+    game_id: str
+    currency: str
+    mode: SessionMode
+    jurisdiction: str | None
+    limits: Limits
+    lost: Money | None
+    enabled: bool
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
 
 
 class BalanceOut(BaseModel):
@@ -446,6 +558,58 @@ class StatementItem(BaseModel):
 class StatementPage(BaseModel):
     items: list[StatementItem]
     next_cursor: str | None
+
+
+class WebhookOut(BaseModel):
+    """`disabled` says why nothing is sent: `by-operator`, or `gone` when the endpoint answered 410. `pending`
+    events are being sent again, `dead` ones were given up. `last_error` is the latest failure, whatever came
+    of it."""
+
+    webhook_id: str
+    url: str
+    types: list[str] | None
+    enabled: bool
+    disabled: Literal["by-operator", "gone"] | None
+    pending: int
+    dead: int
+    last_success_at: datetime | None
+    last_error: str | None
+    last_error_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class WebhookCreated(WebhookOut):
+    """`secret` is `whsec_...`; it is shown once, here."""
+
+    secret: str
+
+
+class WebhookList(BaseModel):
+    items: list[WebhookOut]
+
+
+class DeadEvent(BaseModel):
+    """An event that was given up after so many attempts, and what the last one came to."""
+
+    event_id: str
+    type: str
+    subject: str
+    occurred_at: datetime
+    attempts: int
+    last_error: str
+    dead_at: datetime
+
+
+class DeadEventPage(BaseModel):
+    items: list[DeadEvent]
+    next_cursor: str | None
+
+
+class ReplayedEvents(BaseModel):
+    """How many events were begun anew."""
+
+    replayed: int
 
 
 class Health(BaseModel):

@@ -1,6 +1,7 @@
-"""The operator's calls: sessions, deposits and withdrawals, balances, statements and the history of its
-rounds."""
+"""The operator's calls: sessions, switches, deposits and withdrawals, balances, statements and the history of
+its rounds."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -16,13 +17,20 @@ from api.models import (
     Currency,
     Deposit,
     Deposited,
+    GameId,
+    GameSwitched,
     Moment,
     OpenSession,
     OperatorBalance,
     OperatorRoundPage,
     OperatorRoundRecord,
+    OperatorSession,
+    PlayerSwitched,
+    SessionMode,
     SessionOpened,
     StatementPage,
+    SwitchGame,
+    SwitchPlayer,
     Withdrawal,
     Withdrawn,
     repeat,
@@ -35,14 +43,20 @@ from api.shapes import (
     money,
     operator_record_body,
     operator_round_body,
+    operator_session_body,
     position,
     statement_item,
 )
 from api.strict_json import StrictRoute
 from contracts import failures
+from contracts.jurisdictions import UnknownCurrency, UnknownJurisdiction, jurisdiction
+from contracts.limits import SessionLimits
 from contracts.movements import StatementFilter, WithdrawalView
 from contracts.rounds import RoundState
+from contracts.sessions import DEMO
 from contracts.views import ApiKeyView, DepositView, RoundFilter
+from games.checks import ladder
+from games.protocol import Game
 from games.registry import UnknownGame
 
 router = APIRouter(
@@ -52,6 +66,7 @@ router = APIRouter(
 )
 
 PlayerId = Annotated[str, Path(pattern=ID_PATTERN)]
+WhichMoney = Annotated[SessionMode, Query(description="`demo`: those of play money, which are apart")]
 
 
 @router.post(
@@ -59,22 +74,21 @@ PlayerId = Annotated[str, Path(pattern=ID_PATTERN)]
     tags=["Session API"],
     status_code=201,
     response_model=SessionOpened,
-    responses=problems("not-found"),
+    responses=problems("not-found", "stake-not-allowed", "currency-mismatch"),
 )
 async def open_session(body: OpenSession, operator: GameServer, services: Deps) -> JSONResponse:
     """Opens a session; the player is made by the first one. The token goes to the game client."""
-    if body.mode != "real":
-        raise Problem("invalid", "mode: demo sessions are not offered yet")
-    try:
-        services.games.get(body.game_id)
-    except UnknownGame:
-        raise Problem("not-found", "There is no such game; GET /v1/games lists them.") from None
+    game = _game(body.game_id, services)
+    limits = _limits(body, game)
     session, token = await services.sessions.open(
         operator_id=operator.operator_id,
         player_id=body.player_id,
         game_id=body.game_id,
         currency=body.currency,
         client_seed=body.client_seed,
+        mode=body.mode,
+        jurisdiction=body.jurisdiction,
+        limits=limits,
     )
     fragment = urlencode({"token": token})
     return JSONResponse(
@@ -83,9 +97,55 @@ async def open_session(body: OpenSession, operator: GameServer, services: Deps) 
             "token": token,
             "launch_url": f"{services.game_client_url}?{urlencode({'game': body.game_id})}#{fragment}",
             "expires_at": moment(session.expires_at),
+            "limits": limits.as_json(),
+            "enabled": session.enabled,
         },
         201,
     )
+
+
+def _game(game_id: str, services: Services) -> Game:
+    try:
+        return services.games.get(game_id)
+    except UnknownGame:
+        raise Problem("not-found", "There is no such game; GET /v1/games lists them.") from None
+
+
+def _limits(body: OpenSession, game: Game) -> SessionLimits:
+    """Of the jurisdiction's and the operator's limits the stricter ones, and a ladder on which something is
+    left: a session that can take no bet at all is a mistake that shows at once."""
+    try:
+        rules = jurisdiction(body.jurisdiction).limits(body.currency)
+    except UnknownJurisdiction as unknown:
+        raise Problem("invalid", f"jurisdiction: {unknown}") from None
+    except UnknownCurrency as unknown:
+        raise Problem(failures.CURRENCY_MISMATCH, f"jurisdiction: {unknown}") from None
+    asked = {} if body.limits is None else body.limits.model_dump()
+    stakes = asked.pop("stakes", None)
+    own = SessionLimits(**asked, stakes=None if stakes is None else tuple(sorted(set(stakes))))
+    steps = {stake for mode in game.modes for stake in ladder(game, mode)}
+    if not steps.issuperset(own.stakes or ()):
+        raise Problem(failures.STAKE_NOT_ALLOWED, "limits.stakes: not all of them are on the game's ladder")
+    limits = own.stricter(rules)
+    if not any(limits.allows(stake) for stake in steps):
+        raise Problem(failures.STAKE_NOT_ALLOWED, "limits: they allow no stake of the game's ladder")
+    return limits
+
+
+@router.get(
+    "/sessions/{session_id}",
+    tags=["Session API"],
+    response_model=OperatorSession,
+    responses=problems("not-found"),
+)
+async def session_(
+    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: GameServer, services: Deps
+) -> JSONResponse:
+    """One session: whether it takes bets, until when, and within which limits."""
+    found = await services.sessions.find(operator_id=operator.operator_id, session_id=session_id)
+    if found is None:
+        raise Problem("not-found", "There is no such session.")
+    return JSONResponse(operator_session_body(found, now=datetime.now(UTC)))
 
 
 @router.delete(
@@ -99,6 +159,37 @@ async def end_session(
         raise Problem("not-found", "There is no such session.")
     services.pushes.session_ended(session_id)
     return Response(status_code=204)
+
+
+@router.put(
+    "/games/{game_id}", tags=["Session API"], response_model=GameSwitched, responses=problems("not-found")
+)
+async def switch_game(
+    game_id: Annotated[GameId, Path()], body: SwitchGame, operator: Operator, services: Deps
+) -> JSONResponse:
+    """Switches a game off, or on again, for this operator's players. Rounds under way finish; a new bet is
+    refused with `game-disabled`."""
+    _game(game_id, services)
+    await services.switches.switch(operator_id=operator.operator_id, game_id=game_id, enabled=body.enabled)
+    return JSONResponse({"game_id": game_id, "enabled": body.enabled})
+
+
+@router.put(
+    "/players/{player_id}",
+    tags=["Session API"],
+    response_model=PlayerSwitched,
+    responses=problems("not-found"),
+)
+async def switch_player(
+    player_id: PlayerId, body: SwitchPlayer, operator: Operator, services: Deps
+) -> JSONResponse:
+    """Blocks a player, or lets the player bet again, with real money and with play money. Rounds under way
+    finish; a new bet is refused with `player-blocked`."""
+    if not await services.players.block(
+        operator_id=operator.operator_id, player_id=player_id, blocked=body.blocked
+    ):
+        raise Problem("not-found", "There is no such player; the first session or deposit makes one.")
+    return JSONResponse({"player_id": player_id, "blocked": body.blocked})
 
 
 @router.post(
@@ -244,13 +335,14 @@ async def rounds(
     player_id: Annotated[CallerId | None, Query()] = None,
     game_id: Annotated[CallerId | None, Query()] = None,
     state: Annotated[RoundState | None, Query()] = None,
+    mode: WhichMoney = "real",
     since: Annotated[Moment | None, Query(alias="from", description="started at or after")] = None,
     until: Annotated[Moment | None, Query(alias="to", description="started before")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
-    """The operator's rounds, newest first."""
-    player_key = await _player_key(operator, player_id, services)
+    """The operator's rounds, newest first; those of play money with `mode=demo`."""
+    player_key = await _player_key(operator, player_id, mode, services)
     wanted = RoundFilter(
         operator_id=operator.operator_id,
         player_key=player_key,
@@ -258,6 +350,7 @@ async def rounds(
         state=state,
         since=since,
         until=until,
+        demo=mode == DEMO,
     )
     items, following = await services.rounds.page(wanted, before=position(cursor_), limit=limit)
     return JSONResponse(
@@ -276,11 +369,14 @@ async def round_(
     operator: GameServer,
     services: Deps,
     player_id: Annotated[CallerId | None, Query()] = None,
+    mode: WhichMoney = "real",
 ) -> JSONResponse:
     """One round with every call of the operator's wallet, every decision of a person, and its event. A round
     id is its player's own: where two players used the same one, say whose."""
-    player_key = await _player_key(operator, player_id, services)
-    wanted = RoundFilter(operator_id=operator.operator_id, player_key=player_key, round_id=round_id)
+    player_key = await _player_key(operator, player_id, mode, services)
+    wanted = RoundFilter(
+        operator_id=operator.operator_id, player_key=player_key, round_id=round_id, demo=mode == DEMO
+    )
     found, _ = await services.rounds.page(wanted, limit=2)
     if not found:
         raise Problem("not-found", "There is no such round.")
@@ -289,9 +385,14 @@ async def round_(
     return JSONResponse(operator_record_body(await services.rounds.record(found[0].key)))
 
 
-async def _player_key(operator: ApiKeyView, player_id: str | None, services: Services) -> int | None:
+async def _player_key(
+    operator: ApiKeyView, player_id: str | None, mode: SessionMode, services: Services
+) -> int | None:
     """The key to filter by, None for any player. A player whom the operator does not have has no rounds,
     and no key is that player's: 0."""
     if player_id is None:
         return None
-    return await services.players.find(operator_id=operator.operator_id, player_id=player_id) or 0
+    key = await services.players.find(
+        operator_id=operator.operator_id, player_id=player_id, demo=mode == DEMO
+    )
+    return key or 0

@@ -8,7 +8,16 @@ from api.limits import Limits
 from games.registry import Registry
 from runtime.interventions import Interventions
 from runtime.pushes import Pushes
-from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
+from runtime.services import (
+    EventFeed,
+    GameEvents,
+    GameSwitches,
+    OperatorKeys,
+    Players,
+    Rounds,
+    Sessions,
+)
+from runtime.webhooks import Webhooks
 from security.tokens import TokenVerifier
 
 
@@ -22,11 +31,13 @@ class Services:
     actions: ActionDesk
     sessions: Sessions
     players: Players
+    switches: GameSwitches
     rounds: Rounds
     pushes: Pushes
     interventions: Interventions
     feed: EventFeed
     game_events: GameEvents
+    webhooks: Webhooks
     operator_keys: OperatorKeys
     tokens: TokenVerifier
     game_client_url: str

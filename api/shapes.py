@@ -10,7 +10,8 @@ from contracts.choices import Choice
 from contracts.movements import StatementEntry
 from contracts.records import AttemptFact, RoundRecord
 from contracts.rounds import Bet, RoundState
-from contracts.views import ApiKeyRecord, RoundView
+from contracts.views import ApiKeyRecord, RoundView, SessionView
+from contracts.webhooks import DeadDelivery, WebhookStatus
 
 
 def money(amount: int, currency: str) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def round_body(view: RoundView) -> dict[str, Any]:
         "created_at": moment(view.created_at),
         "settled_at": moment(view.closed_at) if view.state is RoundState.SETTLED else None,
         "failure": None if view.failure_code is None else {"code": view.failure_code},
+        "demo": view.demo,
     }
 
 
@@ -73,6 +75,28 @@ def pending_body(bet: Bet) -> dict[str, Any]:
         "created_at": None,
         "settled_at": None,
         "failure": None,
+        "demo": bet.demo,
+    }
+
+
+def operator_session_body(session: SessionView, *, now: datetime) -> dict[str, Any]:
+    """A session as its operator sees it."""
+    ends_by = min(session.expires_at, session.ends_by or session.expires_at)
+    limits = session.limits or {}
+    return {
+        "session_id": session.session_id,
+        "state": "ended" if session.ended_at else "expired" if ends_by <= now else "open",
+        "player_id": session.player_id,
+        "game_id": session.game_id,
+        "currency": session.currency,
+        "mode": session.mode,
+        "jurisdiction": session.jurisdiction,
+        "limits": limits,
+        "lost": money(session.lost, session.currency) if "loss_limit" in limits else None,
+        "enabled": session.enabled,
+        "created_at": moment(session.created_at),
+        "expires_at": moment(ends_by),
+        "ended_at": moment(session.ended_at),
     }
 
 
@@ -141,6 +165,38 @@ def statement_item(entry: StatementEntry) -> dict[str, Any]:
         "amount": money(entry.amount, entry.currency),
         "balance": money(entry.balance, entry.currency),
         "at": moment(entry.created_at),
+    }
+
+
+def webhook_body(status: WebhookStatus) -> dict[str, Any]:
+    """A webhook as its operator sees it, without its secret."""
+    webhook = status.webhook
+    return {
+        "webhook_id": webhook.key.webhook_id,
+        "url": webhook.url,
+        "types": None if webhook.types is None else list(webhook.types),
+        "enabled": webhook.disabled is None,
+        "disabled": webhook.disabled and webhook.disabled.value,
+        "pending": status.pending,
+        "dead": status.dead,
+        "last_success_at": moment(status.last_success_at),
+        "last_error": status.last_error,
+        "last_error_at": moment(status.last_error_at),
+        "created_at": moment(webhook.created_at),
+        "updated_at": moment(webhook.updated_at),
+    }
+
+
+def dead_event_item(dead: DeadDelivery) -> dict[str, Any]:
+    """An event that a webhook never took."""
+    return {
+        "event_id": dead.event_id,
+        "type": dead.type,
+        "subject": dead.subject,
+        "occurred_at": moment(dead.occurred_at),
+        "attempts": dead.attempts,
+        "last_error": dead.last_error,
+        "dead_at": moment(dead.dead_at),
     }
 
 

@@ -241,7 +241,7 @@ class _Socket:
         """The answer to the hello, what closed since the client's last sequence, an open round. Returns the
         player's sequence."""
         claims, services = caller.claims, caller.services
-        session = await services.sessions.find(claims)
+        session = await services.sessions.find(operator_id=claims.operator_id, session_id=claims.session_id)
         sequence = await services.rounds.sequence(claims.player_key)
         if session is None or sequence is None:
             raise _Closing(

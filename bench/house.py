@@ -34,7 +34,7 @@ TIMEOUT_S: Final = 30.0
 PEER_START_S: Final = 360.0  # the first time, one of them downloads its server
 SERVICES: Final = ("temporal", "postgres", "rabbitmq")
 OUTSIDE_SERVICES: Final = ("database_url", "amqp_url", "temporal_address")
-BACKGROUND: Final = ("relay", "statistics", "reconciler")
+BACKGROUND: Final = ("relay", "statistics", "reconciler", "webhooks")
 
 Tell = Callable[[str], None]
 

@@ -27,16 +27,17 @@ if TYPE_CHECKING:
     from runtime.settings import Settings
 
 PURPOSES: Final[dict[SectionName, str]] = {
-    "payload": "seals what Temporal stores, and the secrets of operators' wallets",
+    "payload": "seals what Temporal stores, and the secrets of operators' wallets and webhooks",
     "seeds": "seals server seeds",
     "tokens": "signs session tokens",
-    "events": "signs events, and calls of operators' wallets",
+    "events": "signs events, webhooks, and calls of operators' wallets",
 }
 # Whoever checks what these sign holds the public halves.
 SIGNING: Final = frozenset({"tokens", "events"})
 LOST: Final[dict[SectionName, str]] = {
     "payload": "Histories that it sealed are never read again, and a round under way stops where it is, with"
-    " its stake held. Wallets of operators whose secrets it sealed are not asked until they are set anew.",
+    " its stake held. Wallets of operators whose secrets it sealed are not asked until they are set anew, and"
+    " webhooks wait until theirs are rotated.",
     "seeds": "Server seeds that it sealed are never shown again: their sessions play no further round, and no"
     " outcome of theirs can be computed again.",
     "tokens": "Session tokens that it signed are refused: their players need a new session.",

@@ -40,6 +40,9 @@ operator_app.add_typer(operator_key_app, name="key")
 keys_app = typer.Typer(no_args_is_help=True, help="Look at the keyring, and rotate its keys.")
 app.add_typer(keys_app, name="keys")
 
+webhooks_app = typer.Typer(no_args_is_help=True, help="Where operators' events are sent to.")
+app.add_typer(webhooks_app, name="webhooks")
+
 bench_app = typer.Typer(invoke_without_command=True)
 app.add_typer(bench_app, name="bench")
 
@@ -411,6 +414,50 @@ def revoke_operator_key(operator: OperatorId, key_id: ApiKeyId) -> None:
     from cli import operator_keys
 
     sys.exit(operator_keys.revoke(_settings(), operator, key_id))
+
+
+WebhookId = Annotated[str, typer.Argument(help="As `webhooks list` shows it.", show_default=False)]
+
+
+@webhooks_app.command("list")
+def list_webhooks(
+    operator: Annotated[
+        str | None, typer.Option("--operator", help="Whose; everybody's when not given.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show all webhooks and how they fare. Exits 0 when no event is dead, 1 when some are."""
+    from cli import webhooks as command
+
+    sys.exit(command.show(_settings(), operator_id=operator, as_json=as_json))
+
+
+@webhooks_app.command("dead")
+def dead_events(webhook: WebhookId, as_json: Json = False) -> None:
+    """Show the events that were given up. Exits 0 when there is none, 1 when there are some."""
+    from cli import webhooks as command
+
+    sys.exit(command.dead(_settings(), webhook, as_json=as_json))
+
+
+@webhooks_app.command("replay")
+def replay_events(
+    webhook: WebhookId,
+    events: Annotated[list[str] | None, typer.Argument(help="Ids of dead events.", metavar="EVENT")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are dead.")] = False,
+) -> None:
+    """Send dead events again."""
+    from uuid import UUID
+
+    from cli import webhooks as command
+
+    if every == bool(events):
+        raise typer.BadParameter("name events, or say --all")
+    try:
+        ids = [str(UUID(event)) for event in events or ()]
+    except ValueError:
+        raise typer.BadParameter("an event's id is a UUID") from None
+    sys.exit(command.replay(_settings(), webhook, ids, all_dead=every))
 
 
 Section = Annotated[

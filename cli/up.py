@@ -27,6 +27,7 @@ TITLES = {
     "relay": "the event relay",
     "statistics": "the statistics consumer",
     "reconciler": "the reconciler",
+    "webhooks": "the webhooks",
 }
 
 

@@ -1,5 +1,5 @@
 """Our own programs as components: the ingress with its round worker, the relay, the statistics, the
-reconciler.
+reconciler, the webhooks.
 """
 
 from __future__ import annotations

@@ -229,6 +229,7 @@ class Stack:
         ingress = self._as_application("http", "metrics")
         statistics, relay = self._as_application("statistics_metrics"), self._as_application("relay_metrics")
         reconciler = self._as_application("reconciler_metrics")
+        webhooks = self._as_application("webhooks_metrics")
         return (
             OwnProgram(
                 name="statistics",
@@ -242,6 +243,12 @@ class Stack:
                 module="workers.reconciler",
                 ready_url=_metrics_url(reconciler),
                 settings=reconciler,
+            ),
+            OwnProgram(
+                name="webhooks",
+                module="workers.webhooks",
+                ready_url=_metrics_url(webhooks),
+                settings=webhooks,
             ),
             OwnProgram(
                 name="ingress",

@@ -11,6 +11,9 @@ GAME_DISABLED: Final = "game-disabled"
 ID_REUSED: Final = "id-reused"
 CURRENCY_MISMATCH: Final = "currency-mismatch"
 WALLET_FAILED: Final = "wallet-failed"
+# Of the session's limits; `failure_detail` says which, as 25_limits.sql has it.
+LIMIT_EXCEEDED: Final = "limit-exceeded"
+STAKE_NOT_ALLOWED: Final = "stake-not-allowed"
 
 # A round whose stake was (or may have been) held and is given back ends `void` with one of these.
 RESERVE_UNCERTAIN: Final = "reserve-uncertain"

@@ -1,6 +1,10 @@
 """What a game session's token says: who plays which game, with which money, until when."""
 
 from dataclasses import dataclass
+from typing import Final
+
+REAL: Final = "real"
+DEMO: Final = "demo"  # play money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,3 +21,7 @@ class SessionClaims:
     mode: str  # "real" or "demo"
     expires_at: int
     jurisdiction: str | None = None  # the profile whose limits and rules hold
+
+    @property
+    def demo(self) -> bool:
+        return self.mode == DEMO

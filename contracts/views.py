@@ -1,12 +1,13 @@
 """What the ledger shows of a round: the stored row as the rest of the program sees it."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.choices import Chosen, Offer, OpenRound
 from contracts.events import RecordedEvent
 from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.sessions import DEMO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,23 @@ class SessionView:
     next_nonce: int
     expires_at: datetime
     ended_at: datetime | None
+    created_at: datetime | None = None  # None before it is stored
+    jurisdiction: str | None = None
+    limits: dict[str, Any] | None = None  # contracts.limits.SessionLimits as JSON; None when there are none
+    lost: int = 0  # the net loss so far in minor units, counted where there is a loss limit
+    enabled: bool = True  # whether the operator offers the game at this moment
+
+    @property
+    def demo(self) -> bool:
+        return self.mode == DEMO
+
+    @property
+    def ends_by(self) -> datetime | None:
+        """When the longest time that the session may last is over; None without such a limit."""
+        longest_s = (self.limits or {}).get("max_session_s")
+        if longest_s is None or self.created_at is None:
+            return None
+        return self.created_at + timedelta(seconds=longest_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,3 +213,4 @@ class RoundFilter:
     state: RoundState | None = None
     since: datetime | None = None
     until: datetime | None = None
+    demo: bool = False  # those of play money, or those of real money; never both

@@ -10,11 +10,12 @@ from uuid import uuid4
 import asyncpg
 
 from contracts.events import RecordedEvent, Told
+from contracts.limits import SessionLimits
 from contracts.movements import StatementEntry, StatementFilter, WithdrawalView
 from contracts.records import RoundRecord
 from contracts.rounds import RoundKey
 from contracts.seeds import Commitment, RotationVerdict
-from contracts.sessions import SessionClaims
+from contracts.sessions import DEMO, REAL, SessionClaims
 from contracts.views import (
     ApiKeyRecord,
     ApiKeyView,
@@ -29,7 +30,18 @@ from contracts.wallet import WalletVerdict
 from security.api_keys import ApiKeyInvalid, KeyScope, new_api_key, parse_api_key
 from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
-from storage import game_events, history, operators, players, rounds, seeds, sessions, statement, timeline
+from storage import (
+    game_events,
+    game_switches,
+    history,
+    operators,
+    players,
+    rounds,
+    seeds,
+    sessions,
+    statement,
+    timeline,
+)
 from storage.database import AWAY, Database
 from storage.feed import Feed
 from storage.seeds import NewSeed
@@ -37,13 +49,17 @@ from wallet.directory import WalletDirectory
 
 # What every call here may raise while the database is away: the same call may succeed later.
 DATABASE_AWAY: Final = AWAY
+# What a player of play money has at the beginning of each demo session, at least: minor units of any
+# currency.
+PLAY_MONEY: Final = 100_000
 # A revoked key is refused at the latest after this time.
 KEY_CACHE_S: Final = 10.0
 KEY_CACHE_LIMIT: Final = 10_000
+NO_LIMITS: Final = SessionLimits()
 
 
 class Sessions:
-    """Opens, finds and ends game sessions."""
+    """Opens, finds, prolongs and ends game sessions."""
 
     def __init__(self, pool: asyncpg.Pool, vault: SeedVault, issuer: TokenIssuer, *, lifetime_s: int) -> None:
         self._pool = pool
@@ -52,14 +68,25 @@ class Sessions:
         self._lifetime_s = lifetime_s
 
     async def open(
-        self, *, operator_id: str, player_id: str, game_id: str, currency: str, client_seed: str | None
+        self,
+        *,
+        operator_id: str,
+        player_id: str,
+        game_id: str,
+        currency: str,
+        client_seed: str | None,
+        mode: str = REAL,
+        jurisdiction: str | None = None,
+        limits: SessionLimits = NO_LIMITS,
     ) -> tuple[SessionView, str]:
-        """A new session and its token. The player and the account are made when they are missing."""
+        """A new session and its token. The player and the account are made when they are missing. With play
+        money (DEMO) both are apart from those of real money, and the account is filled. `limits` are those
+        that hold: the jurisdiction's are in them already."""
         player_key, account_id = await sessions.ensure_account(
-            self._pool, operator_id=operator_id, player_id=player_id, currency=currency
+            self._pool, operator_id=operator_id, player_id=player_id, currency=currency, demo=mode == DEMO
         )
         server_seed, seed_id = new_server_seed(), uuid4().hex
-        expires_at = int(time.time()) + self._lifetime_s
+        expires_at = int(time.time()) + min(self._lifetime_s, limits.max_session_s or self._lifetime_s)
         session = SessionView(
             session_id=uuid4().hex,
             operator_id=operator_id,
@@ -68,7 +95,9 @@ class Sessions:
             account_id=account_id,
             game_id=game_id,
             currency=currency,
-            mode="real",
+            mode=mode,
+            jurisdiction=jurisdiction,
+            limits=limits.as_json() or None,
             server_seed_hash=commitment(server_seed),
             client_seed=client_seed or uuid4().hex,
             next_nonce=0,
@@ -76,13 +105,29 @@ class Sessions:
             ended_at=None,
         )
         sealed = self._vault.seal(seed_id, server_seed)
-        await sessions.open_session(self._pool, session, seed_id=seed_id, sealed_server_seed=sealed)
+        session = await sessions.open_session(self._pool, session, seed_id=seed_id, sealed_server_seed=sealed)
+        if session.demo:
+            await sessions.give_play_money(self._pool, session, amount=PLAY_MONEY)
         return session, self._issuer.issue(_claims(session, expires_at))
 
-    async def find(self, claims: SessionClaims) -> SessionView | None:
-        return await sessions.find_session(
-            self._pool, session_id=claims.session_id, operator_id=claims.operator_id
+    async def find(self, *, operator_id: str, session_id: str) -> SessionView | None:
+        return await sessions.find_session(self._pool, session_id=session_id, operator_id=operator_id)
+
+    async def refresh(self, session: SessionView) -> tuple[datetime, str] | None:
+        """A later expiry, never past the longest time that the session may last, and the token that has it.
+        None when the session is over, whether it was ended or its time is up."""
+        now = datetime.now(UTC)
+        until = datetime.fromtimestamp(int(now.timestamp()) + self._lifetime_s, UTC)
+        if session.ends_by is not None:
+            if session.ends_by <= now:
+                return None
+            until = min(until, session.ends_by)
+        expires_at = await sessions.prolong_session(
+            self._pool, session_id=session.session_id, operator_id=session.operator_id, until=until
         )
+        if expires_at is None:
+            return None
+        return expires_at, self._issuer.issue(_claims(session, int(expires_at.timestamp())))
 
     async def rotate_seed(
         self, claims: SessionClaims, *, client_seed: str, expected_hash: str | None
@@ -157,6 +202,7 @@ def _claims(session: SessionView, expires_at: int) -> SessionClaims:
         currency=session.currency,
         mode=session.mode,
         expires_at=expires_at,
+        jurisdiction=session.jurisdiction,
     )
 
 
@@ -179,17 +225,22 @@ class Players:
         """Whether the operator's own wallet has its players' money."""
         return self._wallets.keeps_money_of(operator_id)
 
-    async def find(self, *, operator_id: str, player_id: str) -> int | None:
-        """Our own key of the operator's player."""
-        return await players.find_player(self._pool, operator_id=operator_id, player_id=player_id)
+    async def find(self, *, operator_id: str, player_id: str, demo: bool = False) -> int | None:
+        """Our own key of the operator's player, with real money or with play money."""
+        return await players.find_player(self._pool, operator_id=operator_id, player_id=player_id, demo=demo)
+
+    async def block(self, *, operator_id: str, player_id: str, blocked: bool) -> bool:
+        """Whether the operator has such a player. Rounds under way finish."""
+        return await players.block(self._pool, operator_id=operator_id, player_id=player_id, blocked=blocked)
 
     async def available(self, claims: SessionClaims) -> int:
         """What the session's player can bet, in minor units: what the operator's own wallet says where there
-        is one, what our ledger says otherwise. Raises NoAccount, and within LOOK_LIMIT_S WalletSilent."""
+        is one, what our ledger says otherwise, and of play money always. Raises NoAccount, and within
+        LOOK_LIMIT_S WalletSilent."""
         own = await players.balance(self._pool, player_key=claims.player_key, currency=claims.currency)
         if own is None:
             raise NoAccount
-        if not self.kept_elsewhere(claims.operator_id):
+        if claims.demo or not self.kept_elsewhere(claims.operator_id):
             return own.available
         answer = await self._wallets.balance(
             operator_id=claims.operator_id,
@@ -245,6 +296,16 @@ class Players:
     ) -> tuple[list[StatementEntry], int | None]:
         """At most `limit` entries, newest first, and where the next page begins."""
         return await statement.page(self._pool, wanted, before=before, limit=limit)
+
+
+class GameSwitches:
+    """Which games an operator offers."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def switch(self, *, operator_id: str, game_id: str, enabled: bool) -> None:
+        await game_switches.switch(self._pool, operator_id=operator_id, game_id=game_id, enabled=enabled)
 
 
 class Rounds:

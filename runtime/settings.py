@@ -108,6 +108,16 @@ class Settings(BaseSettings):
     reconcile_every_s: int = Field(
         60, ge=1, description="How often ledger, Temporal, events and operators' wallets are compared."
     )
+    webhooks_local: bool = Field(
+        False, description="Webhooks may lead to this machine or network, and do without TLS."
+    )
+    webhook_retry_first_s: int = Field(
+        5, ge=1, description="The first pause before an event is sent to its webhook again; it doubles."
+    )
+    webhook_retry_longest_s: int = Field(3600, ge=1, description="The longest of these pauses.")
+    webhook_retry_for_s: int = Field(
+        3 * 24 * 3600, ge=1, description="How long an event is sent again before it is dead."
+    )
     session_lifetime_s: int = Field(12 * 3600, ge=60, description="How long a session's token may bet.")
     game_client_url: str | None = Field(
         None, description="Where launch URLs point; the ingress when not given."

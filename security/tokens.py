@@ -31,6 +31,8 @@ _TEXT_CLAIMS: Final = {
     "mode": "mode",
 }
 _INTEGER_CLAIMS: Final = {"pk": "player_key", "acc": "account_id", "exp": "expires_at"}
+# Left out of the token where they say nothing, and tokens of before they were have none.
+_OPTIONAL_TEXT_CLAIMS: Final = {"jur": "jurisdiction"}
 # When a token begins: ours say when they were issued. A token from before that was so says nothing.
 _BEGINNINGS: Final = ("iat", "nbf")
 _REQUIRED: Final = ["iss", "aud", *_TEXT_CLAIMS, *_INTEGER_CLAIMS]
@@ -60,6 +62,9 @@ class TokenIssuer:
         payload: dict[str, Any] = {"iss": ISSUER, "aud": AUDIENCE, "iat": int(self._clock())}
         for name, attribute in (_TEXT_CLAIMS | _INTEGER_CLAIMS).items():
             payload[name] = getattr(claims, attribute)
+        for name, attribute in _OPTIONAL_TEXT_CLAIMS.items():
+            if (value := getattr(claims, attribute)) is not None:
+                payload[name] = value
         token = jwt.encode(payload, self._key, algorithm=ALGORITHM, headers=self._headers)
         if len(token) > TOKEN_LIMIT:
             raise ValueError("these claims do not fit a session token")
@@ -135,6 +140,9 @@ class TokenVerifier:
 def _claims(payload: dict[str, Any]) -> SessionClaims:
     """Our signature vouches for the values; their types are checked so that no later issuer can surprise."""
     texts = {attribute: payload[name] for name, attribute in _TEXT_CLAIMS.items()}
+    texts |= {
+        attribute: payload[name] for name, attribute in _OPTIONAL_TEXT_CLAIMS.items() if name in payload
+    }
     integers = {attribute: payload[name] for name, attribute in _INTEGER_CLAIMS.items()}
     if not all(type(value) is str for value in texts.values()):
         raise TokenInvalid("a claim is not a string")

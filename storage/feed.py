@@ -28,6 +28,7 @@ NEWEST: Final = """
     SELECT place, CASE WHEN place > $1 THEN pg_current_xact_id()::text END AS younger
     FROM (SELECT coalesce(max(id), 0) AS place FROM outbox) newest
 """
+LATEST: Final = "SELECT coalesce(max(id), 0) FROM outbox"
 ENDED: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8"
 
 # The ledger's transactions take milliseconds. Whoever asks waits for those under way no longer than this, and
@@ -57,8 +58,12 @@ class Feed:
         return [recorded_event(row) for row in rows], rows[-1]["id"] if rows else after
 
     async def end(self) -> int:
-        """The place behind which everything is yet to come, for a reader that wants nothing earlier."""
+        """The place behind which everything is yet to come, for a reader that wants nothing earlier. Raises
+        TimeoutError when a transaction of before does not end within the patience."""
+        newest = await self._pool.fetchval(LATEST)
         await self._advanced()
+        if self._complete_to < newest:
+            raise TimeoutError("a transaction under way may yet bring an earlier event")
         return self._complete_to
 
     async def _read(self, operator_id: str, after: int, limit: int) -> list[asyncpg.Record]:

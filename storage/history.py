@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Table, select, text
+from sqlalchemy import Table, not_, select, text
 from sqlalchemy.sql import ColumnElement
 from sqlmodel import SQLModel
 
@@ -54,6 +54,8 @@ def _conditions(wanted: RoundFilter) -> list[ColumnElement[bool]]:
         columns.state: wanted.state and wanted.state.value,
     }
     conditions += [column == value for column, value in equal.items() if value is not None]
+    # As the predicates of the operator's indexes have it, which a bound value would not match.
+    conditions.append(columns.demo if wanted.demo else not_(columns.demo))
     if wanted.since is not None:
         conditions.append(columns.created_at >= wanted.since)
     if wanted.until is not None:

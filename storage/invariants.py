@@ -120,11 +120,11 @@ ONE_TERMINAL: Final = Invariant(
             SELECT t.player_key, t.reference,
                    count(*) FILTER (WHERE t.kind = 'stake') AS stakes,
                    count(*) FILTER (WHERE t.kind = 'win') AS wins,
-                   sum(t.amount) FILTER (WHERE t.kind = 'stake' AND credited.kind = 'house') AS stake,
-                   sum(t.amount) FILTER (WHERE t.kind = 'win' AND debited.kind = 'house') AS win,
-                   min(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS lowest,
-                   max(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS highest,
-                   min(t.currency) AS currency
+                   sum(t.amount) FILTER (WHERE t.kind = 'stake' AND credited.kind IN ('house', 'play')) AS
+                   stake, sum(t.amount) FILTER (WHERE t.kind = 'win' AND debited.kind IN ('house', 'play')) AS
+                   win, min(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS
+                   lowest, max(CASE t.kind WHEN 'stake' THEN t.debit_account ELSE t.credit_account END) AS
+                   highest, min(t.currency) AS currency
             FROM transfers t
             LEFT JOIN accounts credited ON credited.id = t.credit_account
             LEFT JOIN accounts debited ON debited.id = t.debit_account
@@ -209,6 +209,7 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
     code="I3",
     name="rounds-are-complete",
     title="each round has what its state asks for, and nothing else",
+    # A round of play money has neither number nor event.
     # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
     # had rolled its bet back all the same, or a person voided it. So does a round that waited for its player:
     # what was shown stays on record. What the wallet did not tell with a refusal, nobody knows. Bets that
@@ -220,14 +221,16 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
         LEFT JOIN wallet_bets b ON b.player_key = r.player_key AND b.round_id = r.round_id
         LEFT JOIN operator_wallets w ON w.operator_id = r.operator_id
         WHERE NOT coalesce(CASE state
-            WHEN 'settled' THEN outcome IS NOT NULL AND r.balance IS NOT NULL AND sequence IS NOT NULL
-                AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NULL
+            WHEN 'settled' THEN outcome IS NOT NULL AND r.balance IS NOT NULL
+                AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo
+                AND closed_at IS NOT NULL AND failure_code IS NULL
                 AND seed_id IS NOT NULL AND nonce IS NOT NULL
             WHEN 'void' THEN (outcome IS NULL OR (b.round_id IS NOT NULL
                     AND failure_code = 'rolled-back')
                     OR actions > 0 OR failure_code IN ('voided-by-operator', 'abandoned', 'round-cancelled'))
-                AND win = 0 AND r.balance IS NOT NULL AND sequence IS NOT NULL
-                AND event_id IS NOT NULL AND closed_at IS NOT NULL AND failure_code IS NOT NULL
+                AND win = 0 AND r.balance IS NOT NULL
+                AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo
+                AND closed_at IS NOT NULL AND failure_code IS NOT NULL
             WHEN 'declined' THEN outcome IS NULL AND win = 0
                 AND (r.balance IS NOT NULL OR b.round_id IS NOT NULL OR w.operator_id IS NOT NULL)
                 AND (sequence IS NULL) = (event_id IS NULL) AND closed_at IS NOT NULL
@@ -264,13 +267,15 @@ ONE_EVENT: Final = Invariant(
     code="I4",
     name="one-event",
     title="a round has one closing event exactly when it is closed; each event of a round is of one there is",
+    # But for play money, and for bets that were declined before their events were recorded.
     broken="""
         SELECT format('round %s of player %s', coalesce(r.round_id, o.subject),
                       coalesce(r.player_key, o.player_key)) AS subject,
                CASE WHEN o.event_id IS NULL THEN r.state || ' without an event'
                     ELSE format('event %s belongs to no closed round', o.event_id) END AS detail
         FROM (SELECT * FROM rounds
-              WHERE state IN ('settled', 'void') OR (state = 'declined' AND event_id IS NOT NULL)) r
+              WHERE (state IN ('settled', 'void') AND NOT demo)
+                 OR (state = 'declined' AND event_id IS NOT NULL)) r
         FULL JOIN (SELECT * FROM outbox
                    WHERE type IN ('round.settled', 'round.void', 'round.declined')) o
             ON o.event_id = r.event_id AND o.player_key = r.player_key AND o.subject = r.round_id
@@ -487,10 +492,37 @@ TRANSFERS_STAY_HOME: Final = Invariant(
            OR (d.player_key IS NULL) = (c.player_key IS NULL)
     """,
 )
+PLAY_MONEY_APART: Final = Invariant(
+    code="I9",
+    name="play-money-apart",
+    title="play money moves between its players and the account it comes from, and real money nowhere near",
+    broken="""
+        SELECT 'transfer ' || t.id AS subject,
+               format('%s of player %s, who has %s money, with the %s account', t.kind, t.player_key,
+                      CASE WHEN p.demo THEN 'play' ELSE 'real' END, shared.kind) AS detail
+        FROM transfers t
+        JOIN players p ON p.id = t.player_key
+        JOIN accounts shared ON shared.id IN (t.debit_account, t.credit_account) AND shared.player_key IS NULL
+        WHERE p.demo <> (shared.kind = 'play')
+           OR (p.demo AND t.kind NOT IN ('play', 'stake', 'win')) OR (NOT p.demo AND t.kind = 'play')
+        UNION ALL
+        SELECT format('round %s of player %s', r.round_id, r.player_key), 'its player has the other money'
+        FROM rounds r JOIN players p ON p.id = r.player_key WHERE r.demo <> p.demo
+        UNION ALL
+        SELECT 'session ' || s.id, 'its player has the other money'
+        FROM sessions s JOIN players p ON p.id = s.player_key WHERE (s.mode = 'demo') <> p.demo
+        UNION ALL
+        SELECT format('wallet bet %s of player %s', b.round_id, b.player_key), 'was asked of a wallet'
+        FROM wallet_bets b JOIN players p ON p.id = b.player_key WHERE p.demo
+        UNION ALL
+        SELECT 'event ' || o.event_id, 'is of play money'
+        FROM outbox o JOIN players p ON p.id = o.player_key WHERE p.demo
+    """,
+)
 SECRETS_SEALED: Final = Invariant(
     code="I9",
     name="secrets-sealed",
-    title="server seeds and wallets' secrets are sealed, API keys are hashed",
+    title="server seeds and secrets of wallets and webhooks are sealed, API keys are hashed",
     broken="""
         SELECT 'seed ' || id AS subject, 'is not sealed, or its commitment is no SHA-256' AS detail FROM seeds
         WHERE sealed_server_seed !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_-]{60,}$'
@@ -499,6 +531,9 @@ SECRETS_SEALED: Final = Invariant(
         SELECT 'API key ' || id, 'its hash is no SHA-256' FROM api_keys WHERE secret_hash !~ '^[0-9a-f]{64}$'
         UNION ALL
         SELECT 'wallet of ' || operator_id, 'its secrets are not sealed' FROM operator_wallets
+        WHERE sealed_secrets !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_=-]{40,}$'
+        UNION ALL
+        SELECT 'webhook ' || id, 'its secrets are not sealed' FROM webhooks
         WHERE sealed_secrets !~ '^v1[.][A-Za-z0-9_-]+[.][A-Za-z0-9_=-]{40,}$'
     """,
 )
@@ -527,6 +562,7 @@ INVARIANTS: Final[tuple[Invariant, ...]] = (
     EVENTS_AGREE,
     ROWS_BELONG_TOGETHER,
     TRANSFERS_STAY_HOME,
+    PLAY_MONEY_APART,
     SECRETS_SEALED,
 )
 
@@ -557,7 +593,7 @@ UNDER_WAY: Final = """
            WHERE o.player_key = ANY($1) AND o.type IN ('round.settled', 'round.void') AND NOT EXISTS (
             SELECT FROM inbox i WHERE i.consumer = 'statistics' AND i.event_id = o.event_id))
 """
-PLAYER_KEYS: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = ANY($2)"
+PLAYER_KEYS: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = ANY($2) AND NOT demo"
 ROUNDS_OF_PLAYERS: Final = "SELECT * FROM round_view WHERE player_key = ANY($1)"
 
 

@@ -1,4 +1,4 @@
-"""A player's money outside of rounds: balances, deposits and withdrawals."""
+"""A player outside of rounds: balances, deposits and withdrawals, and whether the player may bet."""
 
 from typing import Final
 
@@ -8,7 +8,9 @@ from contracts.movements import WithdrawalView
 from contracts.views import BalanceView, DepositView
 
 BALANCE: Final = "SELECT currency, balance, held FROM accounts WHERE player_key = $1 AND currency = $2"
-FIND_PLAYER: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = $2"
+FIND_PLAYER: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = $2 AND demo = $3"
+# It waits for the player's lock: who is told that it is done sees no bet taken after.
+BLOCK: Final = "UPDATE players SET blocked = $3 WHERE operator_id = $1 AND player_id = $2 RETURNING id"
 DEPOSIT: Final = "SELECT result, available FROM deposit($1, $2, $3, $4, $5, $6)"
 WITHDRAW: Final = "SELECT result, available FROM withdraw($1, $2, $3, $4, $5)"
 
@@ -18,10 +20,17 @@ async def balance(pool: asyncpg.Pool, *, player_key: int, currency: str) -> Bala
     return None if row is None else BalanceView(**dict(row))
 
 
-async def find_player(pool: asyncpg.Pool, *, operator_id: str, player_id: str) -> int | None:
-    """Our key of the operator's player."""
-    key: int | None = await pool.fetchval(FIND_PLAYER, operator_id, player_id)
+async def find_player(
+    pool: asyncpg.Pool, *, operator_id: str, player_id: str, demo: bool = False
+) -> int | None:
+    """Our key of the operator's player, with real money or with play money."""
+    key: int | None = await pool.fetchval(FIND_PLAYER, operator_id, player_id, demo)
     return key
+
+
+async def block(pool: asyncpg.Pool, *, operator_id: str, player_id: str, blocked: bool) -> bool:
+    """Whether the operator has such a player. It holds for real money and for play money."""
+    return await pool.fetchval(BLOCK, operator_id, player_id, blocked) is not None
 
 
 async def deposit(

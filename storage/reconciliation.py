@@ -78,7 +78,8 @@ WALLET_ROUND: Final = """
             WHERE t.player_key = b.player_key AND t.kind = 'returned' AND t.reference = b.round_id
               AND t.step = 0) AS returned
     FROM wallet_bets b
-    WHERE b.player_key = (SELECT p.id FROM players p WHERE p.operator_id = $1 AND p.player_id = $2)
+    WHERE b.player_key = (SELECT p.id FROM players p
+                          WHERE p.operator_id = $1 AND p.player_id = $2 AND NOT p.demo)
       AND b.round_id = $3
 """
 MARK: Final = "SELECT mark FROM reconciliation_marks WHERE name = $1"

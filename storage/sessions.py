@@ -1,5 +1,7 @@
-"""Opening, finding and ending game sessions; players and accounts are made by their first session."""
+"""Opening, finding, prolonging and ending game sessions; players and accounts are made by their first one."""
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -9,15 +11,24 @@ from contracts.views import SessionView
 # One statement each, so that two first sessions of a player at once meet at the unique keys, not in a race.
 ENSURE_PLAYER: Final = """
     WITH made AS (
-        INSERT INTO players (operator_id, player_id) VALUES ($1, $2)
-        ON CONFLICT (operator_id, player_id) DO NOTHING RETURNING id
+        -- Blocked with real money is blocked with play money, and the other way round.
+        INSERT INTO players (operator_id, player_id, demo, blocked)
+        SELECT $1::varchar, $2::varchar, $3::boolean, coalesce(bool_or(p.blocked), false)
+        FROM players p WHERE p.operator_id = $1 AND p.player_id = $2
+        ON CONFLICT (operator_id, player_id, demo) DO NOTHING RETURNING id
     )
-    SELECT id FROM made UNION ALL SELECT id FROM players WHERE operator_id = $1 AND player_id = $2 LIMIT 1
+    SELECT id FROM made
+    UNION ALL SELECT id FROM players WHERE operator_id = $1 AND player_id = $2 AND demo = $3 LIMIT 1
 """
 ENSURE_SHARED_ACCOUNTS: Final = """
     INSERT INTO accounts (operator_id, kind, currency) VALUES ($1, 'house', $2), ($1, 'cash', $2)
     ON CONFLICT (operator_id, kind, currency) WHERE player_key IS NULL DO NOTHING
 """
+ENSURE_PLAY_ACCOUNT: Final = """
+    INSERT INTO accounts (operator_id, kind, currency) VALUES ($1, 'play', $2)
+    ON CONFLICT (operator_id, kind, currency) WHERE player_key IS NULL DO NOTHING
+"""
+GIVE_PLAY_MONEY: Final = "SELECT give_play_money($1, $2, $3, $4, $5, $6)"
 ENSURE_ACCOUNT: Final = """
     WITH made AS (
         INSERT INTO accounts (operator_id, kind, player_key, currency, balance)
@@ -26,13 +37,21 @@ ENSURE_ACCOUNT: Final = """
     )
     SELECT id FROM made UNION ALL SELECT id FROM accounts WHERE player_key = $2 AND currency = $3 LIMIT 1
 """
-OPEN: Final = "SELECT open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+OPEN: Final = """
+    SELECT s.created_at, NOT EXISTS (SELECT FROM game_switches g WHERE g.operator_id = s.operator_id
+                                     AND g.game_id = s.game_id AND NOT g.enabled) AS enabled
+    FROM open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) s
+"""
 FIND: Final = """
     SELECT s.id AS session_id, s.operator_id, p.player_id, s.player_key, s.account_id, s.game_id, s.currency,
-           s.mode, d.server_seed_hash, d.client_seed, d.next_nonce, s.expires_at, s.ended_at
+           s.mode, d.server_seed_hash, d.client_seed, d.next_nonce, s.expires_at, s.ended_at, s.created_at,
+           s.jurisdiction, s.limits, s.lost,
+           NOT EXISTS (SELECT FROM game_switches g WHERE g.operator_id = s.operator_id
+                       AND g.game_id = s.game_id AND NOT g.enabled) AS enabled
     FROM sessions s JOIN players p ON p.id = s.player_key JOIN seeds d ON d.id = s.seed_id
     WHERE s.id = $1 AND s.operator_id = $2
 """
+PROLONG: Final = "SELECT prolong_session($1, $2, $3)"
 END: Final = "SELECT end_session($1, $2)"
 OPEN_ROUND: Final = """
     SELECT round_id FROM rounds
@@ -43,13 +62,27 @@ ANY_SEED: Final = "SELECT EXISTS (SELECT 1 FROM seeds)"
 
 
 async def ensure_account(
-    pool: asyncpg.Pool, *, operator_id: str, player_id: str, currency: str
+    pool: asyncpg.Pool, *, operator_id: str, player_id: str, currency: str, demo: bool = False
 ) -> tuple[int, int]:
-    """The keys of the player and of the player's account in `currency`, made when they are missing."""
-    player_key = await _ensured(pool, ENSURE_PLAYER, operator_id, player_id)
+    """The keys of the player and of the player's account in `currency`, made when they are missing. With
+    play money it is another player and another account."""
+    player_key = await _ensured(pool, ENSURE_PLAYER, operator_id, player_id, demo)
     account_id = await _ensured(pool, ENSURE_ACCOUNT, operator_id, player_key, currency)
-    await pool.execute(ENSURE_SHARED_ACCOUNTS, operator_id, currency)
+    await pool.execute(ENSURE_PLAY_ACCOUNT if demo else ENSURE_SHARED_ACCOUNTS, operator_id, currency)
     return player_key, account_id
+
+
+async def give_play_money(pool: asyncpg.Pool, session: SessionView, *, amount: int) -> None:
+    """Fills the account of a demo session up to `amount` minor units, once for each session."""
+    await pool.execute(
+        GIVE_PLAY_MONEY,
+        session.operator_id,
+        session.player_key,
+        session.account_id,
+        session.session_id,
+        amount,
+        session.currency,
+    )
 
 
 async def _ensured(pool: asyncpg.Pool, statement: str, *arguments: object) -> int:
@@ -64,9 +97,9 @@ async def _ensured(pool: asyncpg.Pool, statement: str, *arguments: object) -> in
 
 async def open_session(
     pool: asyncpg.Pool, session: SessionView, *, seed_id: str, sealed_server_seed: str
-) -> None:
+) -> SessionView:
     """Stores a new session with its first seed pair, and records that it was opened."""
-    await pool.execute(
+    stored = await pool.fetchrow(
         OPEN,
         session.session_id,
         session.operator_id,
@@ -80,12 +113,24 @@ async def open_session(
         session.server_seed_hash,
         session.client_seed,
         session.expires_at,
+        session.jurisdiction,
+        session.limits,
     )
+    return replace(session, **dict(stored))
 
 
 async def find_session(pool: asyncpg.Pool, *, session_id: str, operator_id: str) -> SessionView | None:
     row = await pool.fetchrow(FIND, session_id, operator_id)
     return None if row is None else SessionView(**dict(row))
+
+
+async def prolong_session(
+    pool: asyncpg.Pool, *, session_id: str, operator_id: str, until: datetime
+) -> datetime | None:
+    """When the session's token shall expire: at `until`, or later if it would have anyway. None when it has
+    ended."""
+    expires_at: datetime | None = await pool.fetchval(PROLONG, session_id, operator_id, until)
+    return expires_at
 
 
 async def end_session(pool: asyncpg.Pool, *, session_id: str, operator_id: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
+    Text,
     UniqueConstraint,
     func,
     text,
@@ -80,10 +82,12 @@ class Player(SQLModel, table=True):
     how everything that touches one player's money waits for its turn."""
 
     __tablename__ = "players"
-    __table_args__ = (UniqueConstraint("operator_id", "player_id"),)
+    __table_args__ = (UniqueConstraint("operator_id", "player_id", "demo"),)
     id: int = _key()
     operator_id: str = Field(foreign_key="operators.id")
     player_id: str
+    # Whoever plays with play money is a player apart: with a row, a lock, a chain and accounts of its own.
+    demo: bool = Field(sa_column_kwargs={"server_default": text("false")})
     blocked: bool = Field(sa_column_kwargs={"server_default": text("false")})
     sequence: int = _amount("0")
     chain_length: int = _amount("0")
@@ -96,7 +100,7 @@ class Player(SQLModel, table=True):
 class Account(SQLModel, table=True):
     """A side of the double entry. Players' accounts keep a running balance and the part of it that is
     held; the house's, the cash desk's and the operator's wallet's keep none, or every round would queue on
-    their rows."""
+    their rows. `play` is where play money comes from, and the house of the rounds that are played with it."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -109,7 +113,7 @@ class Account(SQLModel, table=True):
             unique=True,
             postgresql_where=text("player_key IS NULL"),
         ),
-        CheckConstraint("kind IN ('player', 'house', 'cash', 'wallet')", name="account_kind"),
+        CheckConstraint("kind IN ('player', 'house', 'cash', 'wallet', 'play')", name="account_kind"),
         CheckConstraint("(kind = 'player') = (player_key IS NOT NULL)", name="player_account_has_player"),
         CheckConstraint("(kind = 'player') = (balance IS NOT NULL)", name="player_account_has_balance"),
         CheckConstraint("held >= 0 AND (balance IS NULL OR balance >= held)", name="never_overdrawn"),
@@ -127,7 +131,8 @@ class Account(SQLModel, table=True):
 
 
 class GameSession(SQLModel, table=True):
-    """A player at a game. `seed_id` names the seed pair its next round draws from."""
+    """A player at a game. `seed_id` names the seed pair its next round draws from, `limits` what it allows
+    (contracts.limits, null when nothing is limited), `lost` its net loss where there is a loss limit."""
 
     __tablename__ = "sessions"
     id: str = Field(primary_key=True)
@@ -141,6 +146,31 @@ class GameSession(SQLModel, table=True):
     created_at: datetime = _now()
     expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
     ended_at: datetime | None = _time()
+    jurisdiction: str | None = None
+    limits: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    lost: int = _amount("0")
+
+
+class GameSwitch(SQLModel, table=True):
+    """Whether an operator offers a game; one without a row is offered."""
+
+    __tablename__ = "game_switches"
+    operator_id: str = Field(primary_key=True, foreign_key="operators.id")
+    game_id: str = Field(primary_key=True)
+    enabled: bool
+    updated_at: datetime = _now()
+
+
+class RoundStart(SQLModel, table=True):
+    """When a player last began a round of a game, in a session that asks for a time between two of them. One
+    row for each, so that no bet has to look for the one before it among all rounds."""
+
+    __tablename__ = "round_starts"
+    player_key: int = Field(
+        sa_column=Column(BigInteger, ForeignKey("players.id"), primary_key=True, nullable=False)
+    )
+    game_id: str = Field(primary_key=True)
+    started_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
 
 
 class Seed(SQLModel, table=True):
@@ -180,7 +210,9 @@ class Round(SQLModel, table=True):
         ),
         # Newest first. Of -id, since the primary key gives the order of id as well, and a planner that takes
         # it walks over everybody's later rounds to find those of an operator that has been quiet.
-        Index("rounds_of_operator", "operator_id", text("(- id)")),
+        # Those with play money apart, or a page of the others would walk over them.
+        Index("rounds_of_operator", "operator_id", text("(- id)"), postgresql_where=text("NOT demo")),
+        Index("demo_rounds_of_operator", "operator_id", text("(- id)"), postgresql_where=text("demo")),
         Index("rounds_of_player", "player_key", text("(- id)")),
         # Few among the many that settle, which this index costs nothing.
         Index(
@@ -188,7 +220,7 @@ class Round(SQLModel, table=True):
             "operator_id",
             "state",
             text("(- id)"),
-            postgresql_where=text("state IN ('declined', 'void')"),
+            postgresql_where=text("state IN ('declined', 'void') AND NOT demo"),
         ),
         CheckConstraint("stake > 0 AND win >= 0", name="amounts_in_range"),
         CheckConstraint("extra >= 0 AND (extra = 0 OR actions > 0)", name="extra_in_range"),
@@ -271,7 +303,7 @@ class Transfer(SQLModel, table=True):
         CheckConstraint("amount > 0", name="transfer_moves_something"),
         CheckConstraint("debit_account <> credit_account", name="transfer_has_two_sides"),
         CheckConstraint(
-            "kind IN ('stake', 'win', 'deposit', 'withdrawal', 'collected', 'paid', 'returned')",
+            "kind IN ('stake', 'win', 'deposit', 'withdrawal', 'collected', 'paid', 'returned', 'play')",
             name="transfer_kind",
         ),
     )
@@ -279,7 +311,7 @@ class Transfer(SQLModel, table=True):
     player_key: int = _reference("players.id")
     position: int = _amount()  # 1, 2, 3, ... in the player's chain
     kind: str
-    reference: str  # the round's id, or the operator's transaction id
+    reference: str  # the round's id, the operator's transaction id, or the session that play money is for
     step: int = Field(sa_column_kwargs={"server_default": text("0")})
     debit_account: int = _amount()  # loses the amount
     credit_account: int = _amount()  # gains the amount
@@ -504,3 +536,52 @@ class ReconciliationMark(SQLModel, table=True):
     __tablename__ = "reconciliation_marks"
     name: str = Field(primary_key=True)
     mark: str
+
+
+class WebhookRow(SQLModel, table=True):
+    """Where an operator wants its events sent to. `types` is null for all; `disabled` says why nothing is
+    sent; `cursor` is how far in the event feed it has come; `pumped_at` is when sending was last taken up,
+    null when it shall be taken up at once. The secrets are sealed, bound to the row."""
+
+    __tablename__ = "webhooks"
+    __table_args__ = (
+        Index("webhooks_of_operator", "operator_id"),
+        CheckConstraint("disabled IN ('by-operator', 'gone')", name="webhook_disabled"),
+    )
+    id: str = Field(primary_key=True)
+    operator_id: str = Field(foreign_key="operators.id")
+    url: str
+    types: list[str] | None = Field(default=None, sa_column=Column(ARRAY(Text), nullable=True))
+    sealed_secrets: str
+    disabled: str | None = None
+    cursor: int = _amount()
+    pumped_at: datetime | None = _time()
+    last_success_at: datetime | None = _time()
+    last_error: str | None = None
+    last_error_at: datetime | None = _time()
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """An event that did not get to a webhook at once: `pending` while it is retried, `dead` when it was given
+    up. What was delivered has no row. `handed_over_at` is when a workflow took it over."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        UniqueConstraint("webhook_id", "event_id"),
+        Index("webhook_deliveries_by_state", "webhook_id", "state", "id"),
+        Index("webhook_deliveries_pending", "handed_over_at", postgresql_where=text("state = 'pending'")),
+        CheckConstraint("state IN ('pending', 'dead')", name="webhook_delivery_state"),
+        CheckConstraint("(state = 'dead') = (dead_at IS NOT NULL)", name="webhook_delivery_dead_at"),
+    )
+    id: int = _key()
+    webhook_id: str = Field(foreign_key="webhooks.id", ondelete="CASCADE")
+    event_id: UUID
+    state: str
+    replay: int = Field(sa_column_kwargs={"server_default": text("0")})
+    attempts: int
+    last_error: str
+    created_at: datetime = _now()
+    handed_over_at: datetime | None = _time()
+    dead_at: datetime | None = _time()

@@ -57,7 +57,16 @@ class Services:
 async def services(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[Services]:
     # Tests leave rounds open on purpose: reconciliation runs where a test asks for it.
     # All of them come from one address, so strangers by the hundred look like one that keeps failing.
-    settings = Settings(home=home, log_level="warning", reconcile_every_s=86_400, limit_failures_per_s=0)
+    settings = Settings(
+        home=home,
+        log_level="warning",
+        reconcile_every_s=86_400,
+        limit_failures_per_s=0,
+        webhooks_local=True,
+        webhook_retry_first_s=1,
+        webhook_retry_longest_s=1,
+        webhook_retry_for_s=3,
+    )
     async with Stack(settings) as stack:
         operator = await stack.start_services(provision=True)
         assert operator is not None

@@ -1,4 +1,5 @@
-"""Whose wallet a round belongs to: its operator's own where it has one, our ledger otherwise."""
+"""Whose wallet a round belongs to: its operator's own where it has one, our ledger otherwise; and no wallet
+ever hears of play money, which is our ledger's alone."""
 
 from collections.abc import Coroutine, Mapping
 from typing import Any
@@ -37,4 +38,6 @@ class WalletRouter:
         return self._of(bet).release(bet, failure_code=failure_code, failure_detail=failure_detail)
 
     def _of(self, bet: Bet) -> Wallet:
+        if bet.demo:
+            return self._ledger
         return self._at_operators.get(bet.key.operator_id, self._ledger)

@@ -31,10 +31,21 @@ from runtime.answers import WaitingRoom
 from runtime.interventions import Interventions
 from runtime.pushes import Pushes
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
-from runtime.services import EventFeed, GameEvents, OperatorKeys, Players, Rounds, Sessions
+from runtime.services import (
+    EventFeed,
+    GameEvents,
+    GameSwitches,
+    OperatorKeys,
+    Players,
+    Rounds,
+    Sessions,
+)
 from runtime.settings import Settings, SettingsError
+from runtime.webhooks import Webhooks
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
+from security.webhook_secrets import WebhookVault
+from storage.feed import Feed
 from wallet.directory import WalletDirectory
 from workers import round_worker, wallets
 from workers.lifecycle import run, serve_metrics
@@ -274,11 +285,13 @@ def _services(
             lifetime_s=settings.session_lifetime_s,
         ),
         players=Players(pool, operators),
+        switches=GameSwitches(pool),
         rounds=rounds,
         pushes=pushes,
         interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
         feed=EventFeed(pool),
         game_events=GameEvents(pool),
+        webhooks=Webhooks(pool, Feed(pool), WebhookVault(resources.keyring), local=settings.webhooks_local),
         operator_keys=OperatorKeys(pool),
         tokens=TokenVerifier(resources.keyring, time.time),
         game_client_url=settings.game_client_url or f"{base_url}/play",

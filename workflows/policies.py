@@ -12,16 +12,18 @@ from typing import Final
 from temporalio.common import RetryPolicy
 
 from contracts.failures import NON_RETRYABLE
+from contracts.webhooks import Retries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPolicy:
     """`attempt_limit` bounds one attempt, `patience` all of them together; None means without end, for
-    steps that may not be given up."""
+    steps that may not be given up. A step that says that it lives is taken for dead after `heartbeat`."""
 
     attempt_limit: timedelta
     retry: RetryPolicy
     patience: timedelta | None
+    heartbeat: timedelta | None = None
 
 
 def _growing(*, first_s: float, longest_s: float) -> RetryPolicy:
@@ -102,3 +104,31 @@ RECONCILE: Final = StepPolicy(
     retry=_growing(first_s=1, longest_s=10),
     patience=timedelta(seconds=150),
 )
+
+# One turn of sending a webhook's events takes half a minute; a worker that dies is noticed sooner. While the
+# endpoint is down as a whole, the pauses grow: short enough that whoever mends it does not wait long.
+PUMP: Final = StepPolicy(
+    attempt_limit=timedelta(seconds=90),
+    retry=_growing(first_s=2, longest_s=60),
+    patience=None,
+    heartbeat=timedelta(seconds=10),
+)
+
+# It only writes down that an event is dead: without end.
+BURY: Final = StepPolicy(
+    attempt_limit=timedelta(seconds=10),
+    retry=_growing(first_s=1, longest_s=30),
+    patience=None,
+)
+
+
+def webhook_attempts(retries: Retries) -> StepPolicy:
+    """An event that did not get to its webhook, as often and as long as the settings say. Temporal keeps the
+    pauses, so that days of them cost no history event."""
+    return StepPolicy(
+        # An endpoint that answers nobody is asked eight at a time: the last of those that wait has its turn
+        # by then.
+        attempt_limit=timedelta(seconds=60),
+        retry=_growing(first_s=retries.first_s, longest_s=retries.longest_s),
+        patience=timedelta(seconds=retries.patience_s),
+    )

@@ -23,6 +23,7 @@ async def take(step: Step[Request, Result], request: Request, policy: StepPolicy
         result_type=step.result_type,
         start_to_close_timeout=policy.attempt_limit,
         schedule_to_close_timeout=policy.patience,
+        heartbeat_timeout=policy.heartbeat,
         retry_policy=policy.retry,
     )
     return result

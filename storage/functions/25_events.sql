@@ -1,6 +1,7 @@
 -- Events: recorded by the transaction that makes them true, each with its player's next sequence, so that a
 -- player's events have no gap and never go back. Every event of a player's is recorded by one of the two functions
 -- here, under the player's lock. A player who gets no sequence has no events: what has no number is not recorded.
+-- So it is with everybody who plays with play money.
 
 DROP FUNCTION IF EXISTS record_player_event CASCADE;
 DROP FUNCTION IF EXISTS record_round_opened CASCADE;
@@ -29,7 +30,7 @@ CREATE FUNCTION record_player_event(
     p_player_key bigint, p_type text, p_game_id text, p_subject text, p_data jsonb
 ) RETURNS void LANGUAGE sql AS $$
     WITH numbered AS (
-        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key
+        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
         RETURNING operator_id, player_id, sequence
     )
     INSERT INTO outbox (event_id, type, operator_id, player_key, game_id, subject, sequence, data, occurred_at)

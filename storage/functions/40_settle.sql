@@ -7,6 +7,9 @@
 -- recorded and the wallet has taken the win: outcome and win are those on record, the win leaves the mirror for
 -- the wallet, and the balance is the wallet's. Without p_wallet_paid such a round is refused, and with it any
 -- other: a worker that knows the operator's wallet and one that does not could otherwise both close it.
+--
+-- A round of play money is settled the same way against the account that play money comes from, and it takes no
+-- sequence and has no event: whoever counts events never hears of it.
 CREATE FUNCTION settle_round(
     p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint,
     p_wallet_paid boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL, p_actions int DEFAULT NULL
@@ -42,7 +45,8 @@ BEGIN
         END IF;
 
         SELECT id INTO STRICT v_house FROM accounts
-        WHERE operator_id = r.operator_id AND kind = 'house' AND currency = r.currency AND player_key IS NULL;
+        WHERE operator_id = r.operator_id AND kind = CASE WHEN r.demo THEN 'play' ELSE 'house' END
+          AND currency = r.currency AND player_key IS NULL;
         v_staked := r.stake + r.extra;
         UPDATE accounts SET held = held - v_staked, balance = balance - v_staked + v_win - v_paid
         WHERE id = r.account_id RETURNING balance - held INTO STRICT v_available;
@@ -63,9 +67,12 @@ BEGIN
             v_available := coalesce(p_wallet_balance, b.balance + v_win, v_available);
         END IF;
 
-        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO r.sequence;
+        PERFORM count_loss(r.session_id, v_staked, v_win);
+        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
+        RETURNING sequence INTO r.sequence;
         UPDATE rounds SET state = 'settled', outcome = p_outcome, win = v_win, balance = v_available,
-            sequence = r.sequence, event_id = gen_random_uuid(), closed_at = clock_timestamp()
+            sequence = r.sequence, event_id = CASE WHEN NOT demo THEN gen_random_uuid() END,
+            closed_at = clock_timestamp()
         WHERE id = r.id RETURNING * INTO r;
         v_event_data := record_event(r);
     END IF;

@@ -102,11 +102,12 @@ BEGIN
     INSERT INTO rounds (
         operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
         mode, stake, choice, request_id, state, balance, failure_code, failure_detail, closed_at, sequence,
-        event_id)
+        event_id, jurisdiction)
     VALUES (
         p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
         p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, 'declined', p_balance,
-        p_failure_code, p_failure_detail, clock_timestamp(), v_sequence, gen_random_uuid())
+        p_failure_code, p_failure_detail, clock_timestamp(), v_sequence, gen_random_uuid(),
+        (SELECT s.jurisdiction FROM sessions s WHERE s.id = p_session_id))
     RETURNING * INTO r;
     PERFORM record_event(r);
 END $$;
@@ -121,12 +122,19 @@ CREATE FUNCTION begin_wallet_bet(
 DECLARE
     b wallet_bets;
     v_blocked boolean;
+    v_demo boolean;
+    v_asked record; -- as in reserve_round
     v_session sessions;
     v_open_round text;
     v_refusal text;
+    v_detail text;
 BEGIN
-    SELECT blocked INTO STRICT v_blocked FROM players
+    SELECT blocked, demo INTO STRICT v_blocked, v_demo FROM players
     WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    IF v_demo THEN
+        RAISE EXCEPTION 'player % plays with play money: no wallet is asked for it', p_player_key
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
     WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
@@ -152,8 +160,12 @@ BEGIN
         RAISE EXCEPTION 'player % has no account % in %', p_player_key, p_account_id, p_currency
             USING ERRCODE = 'no_data_found';
     END IF;
-    SELECT * INTO STRICT v_session FROM sessions
-    WHERE id = p_session_id AND player_key = p_player_key AND account_id = p_account_id;
+    SELECT s AS session, EXISTS (
+        SELECT FROM game_switches g
+        WHERE g.operator_id = p_operator_id AND g.game_id = p_game_id AND NOT g.enabled
+    ) AS switched_off INTO STRICT v_asked FROM sessions s
+    WHERE s.id = p_session_id AND s.player_key = p_player_key AND s.account_id = p_account_id;
+    v_session := v_asked.session;
     SELECT round_id INTO v_open_round FROM rounds
     WHERE player_key = p_player_key AND game_id = p_game_id
       AND state IN ('pending', 'awaiting_choice', 'settling')
@@ -165,8 +177,13 @@ BEGIN
     v_refusal := CASE
         WHEN v_blocked THEN 'player-blocked'
         WHEN v_session.ended_at IS NOT NULL THEN 'session-expired'
+        WHEN v_asked.switched_off THEN 'game-disabled'
         WHEN v_open_round IS NOT NULL THEN 'round-open'
     END;
+    v_detail := CASE WHEN v_refusal = 'round-open' THEN v_open_round END;
+    IF v_refusal IS NULL AND v_session.limits IS NOT NULL THEN
+        SELECT code, detail INTO v_refusal, v_detail FROM limit_refusal(v_session, p_stake);
+    END IF;
     IF v_refusal IS NULL THEN
         INSERT INTO wallet_bets (player_key, round_id, game_id, stake, currency, transaction_id, bet)
         VALUES (p_player_key, p_round_id, p_game_id, p_stake, p_currency, p_transaction_id, jsonb_build_object(
@@ -174,14 +191,14 @@ BEGIN
                                       'round_id', p_round_id),
             'player_id', p_player_id, 'account_id', p_account_id, 'session_id', p_session_id,
             'game_id', p_game_id, 'game_version', p_game_version, 'currency', p_currency, 'stake', p_stake,
-            'mode', p_mode, 'choice', p_choice, 'request_id', p_request_id));
+            'mode', p_mode, 'choice', p_choice, 'request_id', p_request_id,
+            'jurisdiction', v_session.jurisdiction));
         RETURN QUERY SELECT NULL::round_view, 'ask'::text;
         RETURN;
     END IF;
     PERFORM store_declined_wallet_bet(
         p_operator_id, p_player_key, p_round_id, p_player_id, p_account_id, p_session_id, p_game_id,
-        p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, v_refusal,
-        CASE WHEN v_refusal = 'round-open' THEN v_open_round END, NULL);
+        p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, v_refusal, v_detail, NULL);
     RETURN QUERY SELECT v, 'stands' FROM round_view v
     WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
 END $$;
@@ -195,7 +212,7 @@ CREATE FUNCTION accept_wallet_bet(
 ) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
     b wallet_bets;
-    v_seed_id text;
+    v_session sessions;
     v_nonce bigint;
     v_available bigint;
 BEGIN
@@ -218,18 +235,22 @@ BEGIN
     RETURNING balance - held INTO STRICT v_available;
     PERFORM post_transfer(p_player_key, 'collected', p_round_id, wallet_account(p_operator_id, p_currency),
                           p_account_id, p_stake, p_currency, v_available);
-    SELECT seed_id INTO STRICT v_seed_id FROM sessions
+    SELECT * INTO STRICT v_session FROM sessions
     WHERE id = p_session_id AND player_key = p_player_key AND account_id = p_account_id;
-    UPDATE seeds SET next_nonce = next_nonce + 1 WHERE id = v_seed_id
+    IF v_session.limits ? 'min_cycle_ms' THEN
+        PERFORM mark_round_start(v_session);
+    END IF;
+    UPDATE seeds SET next_nonce = next_nonce + 1 WHERE id = v_session.seed_id
     RETURNING next_nonce - 1 INTO STRICT v_nonce;
     UPDATE wallet_bets SET balance = p_balance WHERE player_key = p_player_key AND round_id = p_round_id;
 
     INSERT INTO rounds (
         operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
-        mode, stake, choice, request_id, seed_id, nonce, state)
+        mode, stake, choice, request_id, seed_id, nonce, state, jurisdiction)
     VALUES (
         p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
-        p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, v_seed_id, v_nonce, 'pending');
+        p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, v_session.seed_id, v_nonce, 'pending',
+        v_session.jurisdiction);
     RETURN QUERY SELECT v, 'stands' FROM round_view v
     WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
 END $$;

@@ -121,14 +121,18 @@ CREATE OR REPLACE FUNCTION refuse_debit(r rounds, p_debit bigint, p_blocked bool
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_available bigint;
+    v_limit text; -- of the session, that the round's stakes would exceed altogether
 BEGIN
     SELECT balance - held INTO STRICT v_available FROM accounts WHERE id = r.account_id;
+    SELECT more_refusal(s, r.stake + r.extra + p_debit) INTO v_limit FROM sessions s
+    WHERE s.id = r.session_id AND s.limits IS NOT NULL;
     RETURN CASE
         WHEN p_blocked THEN 'player-blocked'
         WHEN (SELECT s.ended_at IS NOT NULL OR s.expires_at <= clock_timestamp()
               FROM sessions s WHERE s.id = r.session_id) THEN 'session-expired'
         WHEN EXISTS (SELECT 1 FROM wallet_bets b
                      WHERE b.player_key = r.player_key AND b.round_id = r.round_id) THEN 'wrong-state'
+        WHEN v_limit IS NOT NULL THEN v_limit
         WHEN v_available < p_debit THEN 'insufficient-funds'
     END;
 END $$;

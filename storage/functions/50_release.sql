@@ -16,13 +16,15 @@ CREATE FUNCTION release_round(
 DECLARE
     r rounds;
     b wallet_bets;
+    v_demo boolean;
     v_found boolean;
     v_held bigint := 0;
     v_returned bigint := 0;
     v_sequence bigint;
     v_available bigint;
 BEGIN
-    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    SELECT demo INTO v_demo FROM players
+    WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
     SELECT * INTO r FROM rounds WHERE player_key = p_player_key AND round_id = p_round_id;
     v_found := FOUND;
 
@@ -61,22 +63,24 @@ BEGIN
         WHERE player_key = p_player_key AND round_id = p_round_id;
         v_available := coalesce(p_wallet_balance, b.balance + b.stake, v_available);
     END IF;
-    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO v_sequence;
+    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
+    RETURNING sequence INTO v_sequence;
 
     IF v_found THEN
-        UPDATE rounds SET state = 'void', win = 0, offer = NULL, decide_by = NULL, balance = v_available, sequence = v_sequence,
-            event_id = gen_random_uuid(), failure_code = p_failure_code, failure_detail = p_failure_detail,
-            closed_at = clock_timestamp()
+        UPDATE rounds SET state = 'void', win = 0, offer = NULL, decide_by = NULL, balance = v_available,
+            sequence = v_sequence, event_id = CASE WHEN NOT v_demo THEN gen_random_uuid() END,
+            failure_code = p_failure_code, failure_detail = p_failure_detail, closed_at = clock_timestamp()
         WHERE id = r.id RETURNING * INTO r;
     ELSE
         INSERT INTO rounds (
             operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version,
             currency, mode, stake, choice, request_id, state, balance, sequence, event_id, failure_code,
-            failure_detail, closed_at)
+            failure_detail, closed_at, demo, jurisdiction)
         VALUES (
             p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
             p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, 'void', v_available, v_sequence,
-            gen_random_uuid(), p_failure_code, p_failure_detail, clock_timestamp())
+            CASE WHEN NOT v_demo THEN gen_random_uuid() END, p_failure_code, p_failure_detail, clock_timestamp(),
+            v_demo, (SELECT s.jurisdiction FROM sessions s WHERE s.id = p_session_id))
         RETURNING * INTO r;
     END IF;
     PERFORM record_event(r);

@@ -1,7 +1,7 @@
 -- deposit: money from the operator's cash desk to the player. The transaction id makes it happen once:
 -- a repeat answers `replayed` with what the first one left, another amount or currency answers `reused`, and
 -- so does the id of a withdrawal. A balance beyond 2^53 - 1, which some JSON client would round, is refused:
--- `too-much`.
+-- `too-much`. A player of play money has no real money, and none comes in.
 CREATE FUNCTION deposit(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_transaction_id text, p_amount bigint,
     p_currency text
@@ -11,7 +11,12 @@ DECLARE
     v_cash bigint;
     v_available bigint;
 BEGIN
-    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM players
+    WHERE id = p_player_key AND operator_id = p_operator_id AND NOT demo FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'operator % has no player % with real money', p_operator_id, p_player_key
+            USING ERRCODE = 'no_data_found';
+    END IF;
     SELECT * INTO t FROM transfers
     WHERE player_key = p_player_key AND reference = p_transaction_id AND kind IN ('deposit', 'withdrawal');
     IF FOUND THEN

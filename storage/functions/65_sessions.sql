@@ -1,17 +1,20 @@
--- open and end of a game session, each with its event.
+-- open and end of a game session, each with its event; and a later expiry for its tokens.
 --
 -- The interleavings that must not hurt: a session that is ended twice at once, and an end beside a bet. All of them
 -- wait for the player's row, which is locked before the session's, as every operation here has it: so a second
 -- end finds the first and records nothing, and a bet comes before the end or is refused.
 DROP FUNCTION IF EXISTS open_session CASCADE;
 DROP FUNCTION IF EXISTS end_session CASCADE;
+DROP FUNCTION IF EXISTS prolong_session CASCADE;
 
--- A new session with its first seed pair.
+-- A new session with its first seed pair, and the limits that it keeps.
 CREATE FUNCTION open_session(
     p_id text, p_operator_id text, p_player_key bigint, p_account_id bigint, p_game_id text, p_currency text,
     p_mode text, p_seed_id text, p_sealed_server_seed text, p_server_seed_hash text, p_client_seed text,
-    p_expires_at timestamptz
-) RETURNS void LANGUAGE plpgsql AS $$
+    p_expires_at timestamptz, p_jurisdiction text, p_limits jsonb
+) RETURNS sessions LANGUAGE plpgsql AS $$
+DECLARE
+    v_session sessions;
 BEGIN
     PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
@@ -20,14 +23,25 @@ BEGIN
     END IF;
     INSERT INTO seeds (id, player_key, sealed_server_seed, server_seed_hash, client_seed)
     VALUES (p_seed_id, p_player_key, p_sealed_server_seed, p_server_seed_hash, p_client_seed);
-    INSERT INTO sessions (id, operator_id, player_key, account_id, game_id, currency, mode, seed_id, expires_at)
+    INSERT INTO sessions (id, operator_id, player_key, account_id, game_id, currency, mode, seed_id, expires_at,
+                          jurisdiction, limits)
     VALUES (p_id, p_operator_id, p_player_key, p_account_id, p_game_id, p_currency, p_mode, p_seed_id,
-            p_expires_at);
+            p_expires_at, p_jurisdiction, p_limits)
+    RETURNING * INTO v_session;
     PERFORM record_player_event(
         p_player_key, 'session.opened', p_game_id, NULL,
         jsonb_build_object('session_id', p_id, 'game', jsonb_build_object('id', p_game_id),
                            'currency', p_currency, 'expires_at', event_time(p_expires_at)));
+    RETURN v_session;
 END $$;
+
+-- When the session's tokens expire from now on: never before they did. Null when it has ended, or was never there.
+CREATE FUNCTION prolong_session(p_id text, p_operator_id text, p_until timestamptz) RETURNS timestamptz
+LANGUAGE sql AS $$
+    UPDATE sessions SET expires_at = greatest(expires_at, p_until)
+    WHERE id = p_id AND operator_id = p_operator_id AND ended_at IS NULL
+    RETURNING expires_at
+$$;
 
 -- Whether the operator has such a session. Ending it twice changes nothing.
 CREATE FUNCTION end_session(p_id text, p_operator_id text) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -54,7 +68,7 @@ DO $$
 DECLARE
     v_function text;
 BEGIN
-    FOREACH v_function IN ARRAY ARRAY['open_session', 'end_session'] LOOP
+    FOREACH v_function IN ARRAY ARRAY['open_session', 'end_session', 'prolong_session'] LOOP
         EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
                        v_function, current_schema());
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);

@@ -14,9 +14,10 @@ DECLARE
     v_available bigint;
     v_cash bigint;
 BEGIN
-    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM players
+    WHERE id = p_player_key AND operator_id = p_operator_id AND NOT demo FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'operator % has no player %', p_operator_id, p_player_key
+        RAISE EXCEPTION 'operator % has no player % with real money', p_operator_id, p_player_key
             USING ERRCODE = 'no_data_found';
     END IF;
     SELECT * INTO t FROM transfers

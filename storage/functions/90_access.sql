@@ -24,10 +24,12 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_app', current_schema());
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_app', current_schema());
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO croupier_app', current_schema());
-        GRANT INSERT (operator_id, player_id), UPDATE (blocked) ON players TO croupier_app;
+        GRANT INSERT (operator_id, player_id, demo, blocked), UPDATE (blocked) ON players TO croupier_app;
         GRANT INSERT (operator_id, kind, player_key, currency, balance) ON accounts TO croupier_app;
+        GRANT INSERT, UPDATE ON game_switches TO croupier_app;
         GRANT UPDATE (published_at) ON outbox TO croupier_app;
         GRANT INSERT ON inbox TO croupier_app;
         GRANT INSERT, UPDATE ON game_statistics TO croupier_app;
+        GRANT INSERT, UPDATE, DELETE ON webhooks, webhook_deliveries TO croupier_app;
     END IF;
 END $$;

@@ -98,10 +98,12 @@ class Operator:
         currency: str = "EUR",
         balance: int = 0,
         client_seed: str | None = None,
+        **terms: Any,
     ) -> "Player":
-        """A player in a session, with `balance` minor units more than before."""
+        """A player in a session, with `balance` minor units more than before. `terms` are further fields of
+        the request: limits, jurisdiction, mode."""
         player_id = player_id or f"p-{uuid4().hex[:12]}"
-        body = {"player_id": player_id, "game_id": game_id, "currency": currency}
+        body = {"player_id": player_id, "game_id": game_id, "currency": currency, **terms}
         if client_seed is not None:
             body["client_seed"] = client_seed
         opened = await self.call("POST", "/sessions", json=body)
@@ -206,6 +208,8 @@ class Player:
             mode="base",
             choice=OVER_HALF if claims.game_id == "dice" else None,
             request_id=uuid4().hex,
+            demo=claims.demo,
+            jurisdiction=claims.jurisdiction,
         )
 
 

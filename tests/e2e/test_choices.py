@@ -126,6 +126,18 @@ async def test_a_hundred_identical_actions_at_once_are_one(player: Player) -> No
         await act(player, round_["round_id"], "collect")
 
 
+async def test_a_jurisdiction_says_what_becomes_of_a_round_that_is_left(
+    operator: Operator, house: House
+) -> None:
+    player = await operator.open_session(balance=1_000_000, game_id=GAME.id, jurisdiction="AU-ACT")
+    round_ = await open_round(player)
+    stored = await house.database.pool.fetchval(
+        "SELECT offer ->> 'abandonment' FROM rounds WHERE round_id = $1", round_["round_id"]
+    )
+    assert stored == "refund"
+    assert (await act(player, round_["round_id"], "collect")).json()["state"] == "settled"
+
+
 async def test_a_repeated_bet_answers_the_round_that_waits(player: Player) -> None:
     round_ = await open_round(player)
     again = await player.bet(round_["round_id"])

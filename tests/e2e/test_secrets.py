@@ -41,6 +41,9 @@ async def make_noise(house: House) -> Player:
     await house.http.get(f"/{player.token}", headers={"x-token": player.token})
     await operator.call("GET", f"/rounds/{operator.key}")
     await operator.call("POST", "/sessions", json={operator.key: player.token})
+    webhook = await operator.call("POST", "/webhooks", json={"url": "http://127.0.0.1:9/never-there"})
+    house.secrets.append(webhook.json()["secret"])
+    await player.played()
     return player
 
 
@@ -146,7 +149,7 @@ async def talkative(
         )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            await until(lambda: _is_ready(http))
+            await until(lambda: _is_ready(http), within_s=60)
             yield dataclasses.replace(house, http=http), log
     finally:
         process.terminate()

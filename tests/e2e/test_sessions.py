@@ -18,7 +18,8 @@ async def test_an_opened_session_has_a_token_a_launch_url_and_an_end(operator: O
     )
     body = opened.json()
     assert opened.status_code == 201
-    assert set(body) == {"session_id", "token", "launch_url", "expires_at"}
+    assert set(body) == {"session_id", "token", "launch_url", "expires_at", "limits", "enabled"}
+    assert (body["limits"], body["enabled"]) == ({}, True)
     assert datetime.fromisoformat(body["expires_at"]) > datetime.now(UTC) + timedelta(minutes=1)
     before_fragment, _, fragment = body["launch_url"].partition("#")
     assert body["token"] not in before_fragment, "a server on the way must not see the token"

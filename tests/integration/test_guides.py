@@ -1,12 +1,16 @@
-"""What docs/events.md and docs/operations.md tell their readers to run does run."""
+"""What docs/events.md, docs/operations.md and docs/operators.md tell their readers to run does run."""
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import re
+import socket
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -115,6 +119,47 @@ async def test_the_example_applies_an_event_once(database: Database, example: di
         await database.pool.execute("DROP TABLE books, books_inbox")
 
 
+async def test_the_example_endpoint_takes_genuine_events_once(
+    platform: dict[str, Any], tmp_path: Path
+) -> None:
+    (code,) = blocks("operators.md", "python")
+    names: dict[str, Any] = {"__name__": "guide"}
+    exec(compile(code, "docs/operators.md", "exec"), names)  # noqa: S102 - our own page
+    (player,) = await seat_players(platform, 1)
+    headers = {"Authorization": f"Bearer {platform['operator_key']}"}
+    async with httpx.AsyncClient(base_url=platform["base_url"], headers=headers) as operator:
+        webhooks, events = "/v1/operator/webhooks", tmp_path / "events.db"
+        port = _free_port()
+        made = (await operator.post(webhooks, json={"url": f"http://127.0.0.1:{port}/"})).json()
+        server = names["endpoint"](made["secret"], events, port)
+        serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, 0.05))
+        try:
+            async with httpx.AsyncClient() as client:
+                round_ = await player.bet(client, uuid4().hex)
+                await until(lambda: _stored(events, round_["round_id"]))
+                forged = await client.post(f"http://127.0.0.1:{port}/", json={"id": "forged"})
+            assert forged.status_code == 401
+        finally:
+            server.shutdown()
+            await serving
+            server.server_close()
+            await operator.delete(f"{webhooks}/{made['webhook_id']}")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
+
+
+async def _stored(events: Path, round_id: str) -> bool:
+    """Whether the endpoint has the round's event, once."""
+    with contextlib.closing(sqlite3.connect(events)) as books:
+        bodies = [json.loads(body) for (body,) in books.execute("SELECT body FROM events")]
+    return [body["subject"] for body in bodies].count(round_id) == 1
+
+
 def test_the_command_prints_the_public_keys(services: Services) -> None:
     _, command = blocks("events.md", "sh")
     command = command.replace(".venv/bin/python", sys.executable)
@@ -152,6 +197,21 @@ async def test_the_queries_for_stuck_rounds_are_understood(database: Database, t
     assert len(filters) == 2
     for query in filters:
         await temporal.count_workflows(query)
+
+
+async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> None:
+    """In their order; `{session_id}` is the session that was opened last."""
+    (calls,) = blocks("operators.md", "http")
+    authorized = {"authorization": f"Bearer {platform['operator_key']}"}
+    session_id = ""
+    async with httpx.AsyncClient(base_url=platform["base_url"], headers=authorized) as client:
+        for line in calls.splitlines():
+            method, path, *rest = line.split(" ", 2)
+            body = json.loads(rest[0]) if rest else None
+            answer = await client.request(method, path.format(session_id=session_id), json=body)
+            assert answer.is_success, (line, answer.text)
+            if answer.content:
+                session_id = answer.json().get("session_id", session_id)
 
 
 async def test_every_metric_that_is_named_exists(platform: dict[str, Any]) -> None:

@@ -308,6 +308,22 @@ CORRUPTIONS: Final = (
         f"UPDATE accounts SET operator_id = 'other' WHERE id = {HOUSE}",
     ),
     Corruption(
+        "play-money-apart",
+        "play money was staked against the house",
+        """DROP INDEX one_shared_account_per_kind;
+           UPDATE accounts SET kind = 'house' WHERE kind = 'play'""",
+    ),
+    Corruption(
+        "play-money-apart",
+        "a round of real money is said to be of play money",
+        "UPDATE rounds SET demo = true WHERE round_id = 'declined'",
+    ),
+    Corruption(
+        "play-money-apart",
+        "a session lets a player of real money play with play money",
+        "UPDATE sessions SET mode = 'demo' WHERE id = 'session-alice'",
+    ),
+    Corruption(
         "secrets-sealed",
         "a seed in the clear",
         f"UPDATE seeds SET sealed_server_seed = '{'ab' * 32}' WHERE player_key = {ALICE}",
@@ -385,8 +401,8 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _populate(pool: asyncpg.Pool) -> None:
     """Alice has a round of each kind, in our ledger and at a wallet, the void one of ours last among those
-    with an event; Bob has a lost one, one that he decided in,
-    one that waits for him, and a declined one last."""
+    with an event; Bob has a lost one, one that he decided in, one that waits for him, and a declined one
+    last. Carol plays with play money: her rounds have no event."""
     await operators.ensure_operator(pool, operator_id=OPERATOR, name="Casino")
     await operators.ensure_operator(pool, operator_id="other", name="Other")
     digest = hashlib.sha256(b"a key").hexdigest()
@@ -407,14 +423,22 @@ async def _populate(pool: asyncpg.Pool) -> None:
     await rounds.reserve(pool, _named(alice, "void"))
     closed.append(await rounds.release(pool, _named(alice, "void"), "resolve-failed", "a test"))
     await rounds.reserve(pool, _named(alice, "open"))
+    carol = await _seat(pool, "carol", demo=True)
+    of_play = [await _settled(pool, _named(carol, "won-in-play"), win=198)]
+    await rounds.reserve(pool, _named(carol, "void-in-play"))
+    of_play.append(await rounds.release(pool, _named(carol, "void-in-play"), "resolve-failed", "a test"))
+    assert [(view.state, view.event_id, view.sequence) for view in of_play] == [
+        ("settled", None, None),
+        ("void", None, None),
+    ]
     await outbox.mark_published(pool, [view.event_id for view in closed if view.event_id])
     await statistics.apply(pool, [_fact(view) for view in closed])
 
 
-async def _seat(pool: asyncpg.Pool, player_id: str) -> Bet:
+async def _seat(pool: asyncpg.Pool, player_id: str, *, demo: bool = False) -> Bet:
     """A player with money and a session, as a bet without a round id."""
     key, account = await sessions.ensure_account(
-        pool, operator_id=OPERATOR, player_id=player_id, currency=CURRENCY
+        pool, operator_id=OPERATOR, player_id=player_id, currency=CURRENCY, demo=demo
     )
     seed, seed_id = new_server_seed(), f"seed-{player_id}"
     session = SessionView(
@@ -425,7 +449,7 @@ async def _seat(pool: asyncpg.Pool, player_id: str) -> Bet:
         account_id=account,
         game_id="dice",
         currency=CURRENCY,
-        mode="real",
+        mode="demo" if demo else "real",
         server_seed_hash=commitment(seed),
         client_seed="client",
         next_nonce=0,
@@ -434,15 +458,18 @@ async def _seat(pool: asyncpg.Pool, player_id: str) -> Bet:
     )
     sealed = SeedVault(Keyring.generate()).seal(seed_id, seed)
     await sessions.open_session(pool, session, seed_id=seed_id, sealed_server_seed=sealed)
-    await players.deposit(
-        pool,
-        operator_id=OPERATOR,
-        player_key=key,
-        account_id=account,
-        transaction_id="d-1",
-        amount=100_000,
-        currency=CURRENCY,
-    )
+    if demo:
+        await sessions.give_play_money(pool, session, amount=100_000)
+    else:
+        await players.deposit(
+            pool,
+            operator_id=OPERATOR,
+            player_key=key,
+            account_id=account,
+            transaction_id="d-1",
+            amount=100_000,
+            currency=CURRENCY,
+        )
     return Bet(
         key=RoundKey(operator_id=OPERATOR, player_key=key, round_id=""),
         player_id=player_id,
@@ -455,6 +482,7 @@ async def _seat(pool: asyncpg.Pool, player_id: str) -> Bet:
         mode="base",
         choice=DICE_CHOICE,
         request_id="request",
+        demo=demo,
     )
 
 

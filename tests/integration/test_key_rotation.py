@@ -31,7 +31,7 @@ from storage.database import Database, open_database
 from tests.support.clients import CHOICE, STAKE, Player, seat_players
 from tests.support.conditions import until
 
-PROGRAMS: Final = ("statistics", "relay", "reconciler", "ingress")
+PROGRAMS: Final = ("statistics", "relay", "reconciler", "webhooks", "ingress")
 
 
 @dataclasses.dataclass(slots=True)

@@ -31,7 +31,7 @@ async def record(client: Client, name: str) -> list[str]:
         ended = await PATHS[name](Stage(client, name.replace("_", "-")))
     retold = {"workflow_task_timed_out"} & set(ended.event_types)
     assert not retold, f"{name}: a workflow task took too long, so this is not the path; record it again"
-    history = _without_private(json.loads(ended.history.to_json()))
+    history = without_private(json.loads(ended.history.to_json()))
     (fingerprints.HISTORIES / f"{name}.json").write_text(json.dumps(history, indent=1) + "\n")
     print(f"recorded {name}: {len(ended.history.events)} events")  # noqa: T201 - a command's output
     return fingerprints.commands(fingerprints.recorded(name))
@@ -49,11 +49,11 @@ async def main(names: list[str]) -> None:
     fingerprints.write({name: known[name] for name in PATHS if name in known})
 
 
-def _without_private(part: Any) -> Any:
+def without_private(part: Any) -> Any:
     if isinstance(part, dict):
-        return {key: _without_private(value) for key, value in part.items() if key not in PRIVATE}
+        return {key: without_private(value) for key, value in part.items() if key not in PRIVATE}
     if isinstance(part, list):
-        return [_without_private(item) for item in part]
+        return [without_private(item) for item in part]
     return part
 
 

@@ -6,9 +6,11 @@ from uuid import uuid4
 
 import asyncpg
 
+from contracts.limits import SessionLimits
 from contracts.rounds import Bet, RoundKey
+from contracts.sessions import REAL
 from contracts.views import RoundView, SessionView
-from runtime.services import Sessions
+from runtime.services import NO_LIMITS, Sessions
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
@@ -44,6 +46,8 @@ class Seat:
             mode="base",
             choice=None,
             request_id=uuid4().hex,
+            demo=session.demo,
+            jurisdiction=session.jurisdiction,
         )
         return dataclasses.replace(bet, **changes)
 
@@ -117,6 +121,8 @@ async def take_seat(
     player_id: str | None = None,
     game_id: str = "dice",
     currency: str = "EUR",
+    mode: str = REAL,
+    limits: SessionLimits = NO_LIMITS,
 ) -> Seat:
     """A player of an operator of its own, unless named, with `balance` minor units."""
     operator_id = operator_id or f"op-{uuid4().hex[:12]}"
@@ -128,6 +134,8 @@ async def take_seat(
         game_id=game_id,
         currency=currency,
         client_seed=None,
+        mode=mode,
+        limits=limits,
     )
     seat = Seat(database, session)
     if balance:

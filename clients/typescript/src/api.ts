@@ -31,6 +31,13 @@ export interface BalanceOut {
   balance: Money;
 }
 
+/** What is not named stays as it is. */
+export interface ChangeWebhook {
+  url?: string | null;
+  types?: string[] | null;
+  enabled?: boolean | null;
+}
+
 /** What the player may do, and what it costs: `params` has the values that are allowed for each name. */
 export interface ChoiceOut {
   action: string;
@@ -53,6 +60,28 @@ export interface CloudEvent {
   operator: string;
   sequence: number;
   data: Record<string, unknown>;
+}
+
+/** `types` are the events to send; all of them when not given. */
+export interface CreateWebhook {
+  url: string;
+  types?: string[] | null;
+}
+
+/** An event that was given up after so many attempts, and what the last one came to. */
+export interface DeadEvent {
+  event_id: string;
+  type: string;
+  subject: string;
+  occurred_at: string;
+  attempts: number;
+  last_error: string;
+  dead_at: string;
+}
+
+export interface DeadEventPage {
+  items: DeadEvent[];
+  next_cursor: string | null;
 }
 
 export interface Deposit {
@@ -146,6 +175,11 @@ export interface GameSummary {
   choice: Record<string, unknown> | null;
 }
 
+export interface GameSwitched {
+  game_id: string;
+  enabled: boolean;
+}
+
 export interface Health {
   status: "ok";
 }
@@ -157,6 +191,19 @@ export interface InterventionOut {
   actor: string;
   verdict: "accepted" | "refused";
   at: string;
+}
+
+/**
+ * Amounts in minor units of the session's currency. `stakes` are the only ones that may be bet.
+ * `loss_limit` is of the session's net loss, the stake that is asked for included. `min_cycle_ms` is from
+ * one round's start to the next one's.
+ */
+export interface Limits {
+  max_stake?: number | null;
+  stakes?: number[] | null;
+  loss_limit?: number | null;
+  max_session_s?: number | null;
+  min_cycle_ms?: number | null;
 }
 
 /** `amount` in minor units of `currency`. */
@@ -177,12 +224,18 @@ export interface NewApiKey {
   expires_at?: string | null;
 }
 
+/**
+ * `mode` is `demo` for play money. `jurisdiction` names the profile whose rules hold as well; whichever
+ * of its limits and `limits` is stricter does.
+ */
 export interface OpenSession {
   player_id: string;
   game_id: string;
   currency: string;
   mode?: "real" | "demo";
   client_seed?: string | null;
+  jurisdiction?: string | null;
+  limits?: Limits | null;
 }
 
 /** `balance` is available; `held` is reserved by open rounds; `total` is both. All of our own ledger. */
@@ -209,6 +262,7 @@ export interface OperatorRound {
   created_at: string | null;
   settled_at: string | null;
   failure: Failure | null;
+  demo: boolean;
   player_id: string;
   session_id: string;
   event_id: string | null;
@@ -238,6 +292,7 @@ export interface OperatorRoundRecord {
   created_at: string | null;
   settled_at: string | null;
   failure: Failure | null;
+  demo: boolean;
   player_id: string;
   session_id: string;
   event_id: string | null;
@@ -245,6 +300,26 @@ export interface OperatorRoundRecord {
   wallet_attempts: WalletAttempt[];
   interventions: InterventionOut[];
   event: EventOut | null;
+}
+
+/**
+ * `state` is `expired` when the last token, or the longest time of the session, is over. `lost` is the
+ * net loss so far, null where no loss limit has it counted.
+ */
+export interface OperatorSession {
+  session_id: string;
+  state: "open" | "expired" | "ended";
+  player_id: string;
+  game_id: string;
+  currency: string;
+  mode: "real" | "demo";
+  jurisdiction: string | null;
+  limits: Limits;
+  lost: Money | null;
+  enabled: boolean;
+  created_at: string;
+  expires_at: string;
+  ended_at: string | null;
 }
 
 /** `stake` in minor units of the session's currency; `choice` as the game's own description says. */
@@ -257,6 +332,11 @@ export interface PlaceBet {
 
 export interface PlayerName {
   id: string;
+}
+
+export interface PlayerSwitched {
+  player_id: string;
+  blocked: boolean;
 }
 
 /** RFC 9457. Clients switch on `code`; `detail` is for people. Further members as the case needs. */
@@ -281,6 +361,17 @@ export interface Problem {
 export interface Readiness {
   status: "ready" | "not ready";
   failing: string[];
+}
+
+/** Either the ids of dead events, or all of them. */
+export interface ReplayEvents {
+  event_ids?: string[] | null;
+  all_dead?: boolean;
+}
+
+/** How many events were begun anew. */
+export interface ReplayedEvents {
+  replayed: number;
 }
 
 /**
@@ -332,6 +423,7 @@ export interface RoundOut {
   created_at: string | null;
   settled_at: string | null;
   failure: Failure | null;
+  demo: boolean;
 }
 
 export interface RoundPage {
@@ -353,14 +445,21 @@ export interface SessionCommitment {
   next_nonce: number;
 }
 
+/** `enabled` is false while the operator has switched the game off: then no bet is taken. */
 export interface SessionOpened {
   session_id: string;
   token: string;
   launch_url: string;
   expires_at: string;
+  limits: Limits;
+  enabled: boolean;
 }
 
-/** `balance` is null while the operator's own wallet does not say it; GET /v1/game/balance asks again. */
+/**
+ * `balance` is null while the operator's own wallet does not say it; GET /v1/game/balance asks again.
+ * `limits` are those that hold, and leave out what is not limited. `enabled` is false while no bet is taken
+ * because the operator has switched the game off.
+ */
 export interface SessionOut {
   session_id: string;
   player: PlayerName;
@@ -368,9 +467,16 @@ export interface SessionOut {
   currency: string;
   mode: string;
   balance: Money | null;
-  limits: Record<string, unknown>;
+  limits: Limits;
   open_round: string | null;
   fairness: SessionCommitment;
+  expires_at: string;
+  jurisdiction: string | null;
+  enabled: boolean;
+}
+
+export interface SessionRefreshed {
+  token: string;
   expires_at: string;
 }
 
@@ -391,6 +497,14 @@ export interface StatementItem {
 export interface StatementPage {
   items: StatementItem[];
   next_cursor: string | null;
+}
+
+export interface SwitchGame {
+  enabled: boolean;
+}
+
+export interface SwitchPlayer {
+  blocked: boolean;
 }
 
 /**
@@ -469,6 +583,47 @@ export interface WalletAttempt {
   detail: string;
 }
 
+/** `secret` is `whsec_...`; it is shown once, here. */
+export interface WebhookCreated {
+  webhook_id: string;
+  url: string;
+  types: string[] | null;
+  enabled: boolean;
+  disabled: ("by-operator" | "gone") | null;
+  pending: number;
+  dead: number;
+  last_success_at: string | null;
+  last_error: string | null;
+  last_error_at: string | null;
+  created_at: string;
+  updated_at: string;
+  secret: string;
+}
+
+export interface WebhookList {
+  items: WebhookOut[];
+}
+
+/**
+ * `disabled` says why nothing is sent: `by-operator`, or `gone` when the endpoint answered 410. `pending`
+ * events are being sent again, `dead` ones were given up. `last_error` is the latest failure, whatever came
+ * of it.
+ */
+export interface WebhookOut {
+  webhook_id: string;
+  url: string;
+  types: string[] | null;
+  enabled: boolean;
+  disabled: ("by-operator" | "gone") | null;
+  pending: number;
+  dead: number;
+  last_success_at: string | null;
+  last_error: string | null;
+  last_error_at: string | null;
+  created_at: string;
+  updated_at: string;
+}
+
 export interface Withdrawal {
   transaction_id: string;
   amount: MoneyIn;
@@ -513,6 +668,18 @@ export interface Operations {
     body: PlaceBet;
     answer: RoundOut;
     problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "limit-exceeded" | "game-disabled" | "player-blocked" | "round-open" | "round-closed" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "currency-mismatch" | "stake-not-allowed" | "unknown-choice" | "too-many-requests" | "internal" | "wallet-failed" | "overloaded";
+  };
+  /**
+   * POST /v1/game/session/refresh
+   * A new token for the same session, with a later expiry: never past the longest time that the session may
+   * last, and not for a session that has ended or a token that has expired.
+   */
+  gameRefreshSession: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: undefined;
+    answer: SessionRefreshed;
+    problem: "unauthenticated" | "session-expired" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * POST /v1/game/seed
@@ -632,6 +799,51 @@ export interface Operations {
     problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
+   * PATCH /v1/operator/webhooks/{webhook_id}
+   * Changes what is named and nothing else. While it is disabled its events wait, and are sent when it is
+   * enabled again. `"types": null` is for all types.
+   */
+  operatorChange: {
+    path: { webhook_id: string };
+    query: Record<string, never>;
+    body: ChangeWebhook;
+    answer: WebhookOut;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/webhooks
+   * Sends the operator's events to `url` from now on. The secret that signs them is shown here alone.
+   */
+  operatorCreate: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: CreateWebhook;
+    answer: WebhookCreated;
+    problem: "unauthenticated" | "forbidden" | "limit-exceeded" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/webhooks/{webhook_id}/dead
+   * The events that were given up, in the order in which they first failed.
+   */
+  operatorDead: {
+    path: { webhook_id: string };
+    query: { limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: DeadEventPage;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * DELETE /v1/operator/webhooks/{webhook_id}
+   * Ends it, with all that has not been delivered. The events stay in the feed.
+   */
+  operatorDelete: {
+    path: { webhook_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: undefined;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * POST /v1/operator/players/{player_id}/deposits
    * Credits the player, once per transaction id. An id names one deposit or one withdrawal of the player,
    * for ever: what was used for the one is refused for the other. Refused where the operator's own wallet
@@ -688,6 +900,17 @@ export interface Operations {
     query: Record<string, never>;
     body: OpenSession;
     answer: SessionOpened;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "currency-mismatch" | "stake-not-allowed" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/webhooks/{webhook_id}/replay
+   * Begins dead events anew: those that are named, or all. What is not dead is left as it is.
+   */
+  operatorReplay: {
+    path: { webhook_id: string };
+    query: Record<string, never>;
+    body: ReplayEvents;
+    answer: ReplayedEvents;
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
@@ -696,7 +919,7 @@ export interface Operations {
    */
   operatorResolve: {
     path: { round_id: string };
-    query: { player_id?: string | null };
+    query: { player_id?: string | null; mode?: "real" | "demo" };
     body: ResolveRound;
     answer: OperatorRoundRecord | OperatorRound;
     problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
@@ -725,27 +948,50 @@ export interface Operations {
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
+   * POST /v1/operator/webhooks/{webhook_id}/rotate-secret
+   * A new secret, shown here alone. For 24 hours the one before signs too, so that a receiver can change
+   * over at any time between.
+   */
+  operatorRotateSecret: {
+    path: { webhook_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: WebhookCreated;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * GET /v1/operator/rounds/{round_id}
    * One round with every call of the operator's wallet, every decision of a person, and its event. A round
    * id is its player's own: where two players used the same one, say whose.
    */
   operatorRound: {
     path: { round_id: string };
-    query: { player_id?: string | null };
+    query: { player_id?: string | null; mode?: "real" | "demo" };
     body: undefined;
     answer: OperatorRoundRecord;
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/operator/rounds
-   * The operator's rounds, newest first.
+   * The operator's rounds, newest first; those of play money with `mode=demo`.
    */
   operatorRounds: {
     path: Record<string, never>;
-    query: { player_id?: string | null; game_id?: string | null; state?: RoundState | null; from?: string | null; to?: string | null; limit?: number; cursor?: string | null };
+    query: { player_id?: string | null; game_id?: string | null; state?: RoundState | null; mode?: "real" | "demo"; from?: string | null; to?: string | null; limit?: number; cursor?: string | null };
     body: undefined;
     answer: OperatorRoundPage;
     problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/sessions/{session_id}
+   * One session: whether it takes bets, until when, and within which limits.
+   */
+  operatorSession: {
+    path: { session_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: OperatorSession;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * GET /v1/operator/players/{player_id}/statement
@@ -759,16 +1005,62 @@ export interface Operations {
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
+   * PUT /v1/operator/games/{game_id}
+   * Switches a game off, or on again, for this operator's players. Rounds under way finish; a new bet is
+   * refused with `game-disabled`.
+   */
+  operatorSwitchGame: {
+    path: { game_id: string };
+    query: Record<string, never>;
+    body: SwitchGame;
+    answer: GameSwitched;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * PUT /v1/operator/players/{player_id}
+   * Blocks a player, or lets the player bet again, with real money and with play money. Rounds under way
+   * finish; a new bet is refused with `player-blocked`.
+   */
+  operatorSwitchPlayer: {
+    path: { player_id: string };
+    query: Record<string, never>;
+    body: SwitchPlayer;
+    answer: PlayerSwitched;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * POST /v1/operator/rounds/{round_id}/void
    * Gives the stake of an open round back. At an operator's own wallet the round is void once the wallet
    * has taken the rollback; one that has taken the win says so, and then the round is settled.
    */
   operatorVoid: {
     path: { round_id: string };
-    query: { player_id?: string | null };
+    query: { player_id?: string | null; mode?: "real" | "demo" };
     body: VoidRound;
     answer: OperatorRoundRecord | OperatorRound;
     problem: "unauthenticated" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/webhooks/{webhook_id}
+   * One webhook, and how it fares.
+   */
+  operatorWebhook: {
+    path: { webhook_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: WebhookOut;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/operator/webhooks
+   * The operator's webhooks, and how each fares.
+   */
+  operatorWebhooks: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: undefined;
+    answer: WebhookList;
+    problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
    * POST /v1/operator/players/{player_id}/withdrawals
@@ -812,6 +1104,7 @@ export const OPERATIONS = {
   game: { method: "GET", path: "/v1/games/{game_id}" },
   gameBalance: { method: "GET", path: "/v1/game/balance" },
   gamePlaceBet: { method: "POST", path: "/v1/game/rounds" },
+  gameRefreshSession: { method: "POST", path: "/v1/game/session/refresh" },
   gameRotateSeed: { method: "POST", path: "/v1/game/seed" },
   gameRound: { method: "GET", path: "/v1/game/rounds/{round_id}" },
   gameRounds: { method: "GET", path: "/v1/game/rounds" },
@@ -822,18 +1115,29 @@ export const OPERATIONS = {
   healthz: { method: "GET", path: "/healthz" },
   operatorAddKey: { method: "POST", path: "/v1/operator/keys" },
   operatorBalance: { method: "GET", path: "/v1/operator/players/{player_id}/balance" },
+  operatorChange: { method: "PATCH", path: "/v1/operator/webhooks/{webhook_id}" },
+  operatorCreate: { method: "POST", path: "/v1/operator/webhooks" },
+  operatorDead: { method: "GET", path: "/v1/operator/webhooks/{webhook_id}/dead" },
+  operatorDelete: { method: "DELETE", path: "/v1/operator/webhooks/{webhook_id}" },
   operatorDeposit: { method: "POST", path: "/v1/operator/players/{player_id}/deposits" },
   operatorEndSession: { method: "DELETE", path: "/v1/operator/sessions/{session_id}" },
   operatorFeed: { method: "GET", path: "/v1/operator/events" },
   operatorKeys: { method: "GET", path: "/v1/operator/keys" },
   operatorOpenSession: { method: "POST", path: "/v1/operator/sessions" },
+  operatorReplay: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/replay" },
   operatorResolve: { method: "POST", path: "/v1/operator/rounds/{round_id}/resolve" },
   operatorRevokeKey: { method: "DELETE", path: "/v1/operator/keys/{key_id}" },
   operatorRotateKey: { method: "POST", path: "/v1/operator/keys/{key_id}/rotate" },
+  operatorRotateSecret: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/rotate-secret" },
   operatorRound: { method: "GET", path: "/v1/operator/rounds/{round_id}" },
   operatorRounds: { method: "GET", path: "/v1/operator/rounds" },
+  operatorSession: { method: "GET", path: "/v1/operator/sessions/{session_id}" },
   operatorStatement: { method: "GET", path: "/v1/operator/players/{player_id}/statement" },
+  operatorSwitchGame: { method: "PUT", path: "/v1/operator/games/{game_id}" },
+  operatorSwitchPlayer: { method: "PUT", path: "/v1/operator/players/{player_id}" },
   operatorVoid: { method: "POST", path: "/v1/operator/rounds/{round_id}/void" },
+  operatorWebhook: { method: "GET", path: "/v1/operator/webhooks/{webhook_id}" },
+  operatorWebhooks: { method: "GET", path: "/v1/operator/webhooks" },
   operatorWithdraw: { method: "POST", path: "/v1/operator/players/{player_id}/withdrawals" },
   readyz: { method: "GET", path: "/readyz" },
   verify: { method: "POST", path: "/v1/fairness/verify" },

@@ -222,10 +222,10 @@ async def _under_way(wallet: RunningWallet) -> int:
     return count
 
 
-async def new_seat(operator: Operator, wallet: RunningWallet | None) -> Seat:
-    """A player nobody has seen before."""
+async def new_seat(operator: Operator, wallet: RunningWallet | None, **terms: Any) -> Seat:
+    """A player nobody has seen before. `terms` are further fields of the request for the session."""
     if wallet is None:
-        return Seat(await operator.open_session(balance=OPENING), None)
+        return Seat(await operator.open_session(balance=OPENING, **terms), None)
     player_id = f"p-{uuid4().hex[:12]}"
     wallet.book.open_player(operator.operator_id, player_id, "EUR", OPENING)
-    return Seat(await operator.open_session(player_id), wallet)
+    return Seat(await operator.open_session(player_id, **terms), wallet)

@@ -129,7 +129,7 @@ async def test_case_32_a_stake_off_the_step_or_above_the_cap_is_refused_on_the_s
 
 
 async def test_case_32_a_stake_that_comes_too_soon_is_refused_on_the_server(seat: Seat) -> None:
-    """There is no minimum time between rounds yet: too soon is before the last one has ended."""
+    """Before the last round has ended, or less than the session's shortest time after it began."""
     round_id = uuid4().hex
     async with held_open(seat, round_id):
         money = await seat.money()
@@ -138,20 +138,53 @@ async def test_case_32_a_stake_that_comes_too_soon_is_refused_on_the_server(seat
         assert await seat.money() == money
     await seat.assert_square(await seat.round(round_id))
 
+    hasty = await new_seat(seat.player.operator, seat.wallet, limits={"min_cycle_ms": 60_000})
+    played = [await hasty.player.played()]
+    told = checked_problem(await hasty.player.bet(), 403, "limit-exceeded")
+    assert told["limit"] == "min_cycle_ms"
+    assert 50 <= told["retry_after"] <= 60
+    assert len(await hasty.attempts(BET)) == (0 if hasty.wallet is None else 1), "the wallet was asked"
+    await _a_minute_passes(hasty)
+    played.append(await hasty.player.played())
+    await hasty.assert_square(*played)
+
+
+async def _a_minute_passes(seat: Seat) -> None:
+    await seat.player.operator.house.database.pool.execute(
+        "UPDATE round_starts SET started_at = started_at - interval '1 minute' WHERE player_key = $1",
+        seat.player.claims.player_key,
+    )
+
 
 async def test_case_33_a_round_finishes_though_its_player_is_blocked_in_the_middle(seat: Seat) -> None:
-    """A game cannot be disabled by a call yet; the player can be blocked, on both sides."""
+    """On both sides."""
     round_id = uuid4().hex
     async with held_open(seat, round_id):
-        await seat.player.operator.house.database.pool.execute(
-            "UPDATE players SET blocked = true WHERE id = $1", seat.player.claims.player_key
+        blocked = await seat.player.operator.call(
+            "PUT", f"/players/{seat.player.player_id}", json={"blocked": True}
         )
+        assert blocked.status_code == 200, blocked.text
         if seat.wallet is not None:
             seat.wallet.book.block_player(*seat.owner, blocked=True)
     settled = await seat.round(round_id)
     assert settled["state"] == "settled"
     checked_problem(await seat.player.bet(), 403, "player-blocked")
     await seat.assert_square(settled)
+
+
+async def test_case_33_a_round_finishes_though_its_game_is_disabled_in_the_middle(seat: Seat) -> None:
+    """And a new bet is refused, until the game is enabled again."""
+    operator, round_id = seat.player.operator, uuid4().hex
+    try:
+        async with held_open(seat, round_id):
+            disabled = await operator.call("PUT", "/games/dice", json={"enabled": False})
+            assert (disabled.status_code, disabled.json()) == (200, {"game_id": "dice", "enabled": False})
+            checked_problem(await seat.player.bet(), 403, "game-disabled")
+        assert (await seat.round(round_id))["state"] == "settled"
+        checked_problem(await seat.player.bet(), 403, "game-disabled")
+    finally:
+        assert (await operator.call("PUT", "/games/dice", json={"enabled": True})).status_code == 200
+    await seat.assert_square(await seat.round(round_id), await seat.player.played())
 
 
 async def test_case_33_a_game_that_is_offered_no_more_takes_no_bet_and_shows_its_rounds(seat: Seat) -> None:
@@ -309,7 +342,7 @@ async def test_case_38_replay_and_seed_verification_reproduce_the_payout(
 async def test_case_39_figures_ignore_repeats_and_demo_and_net_rollbacks(
     operators: Operators, wallet: RunningWallet, database: Database
 ) -> None:
-    """Demo sessions are not offered yet, so no round of one can be counted."""
+    """Nor does the wallet hear of rounds of play money."""
     seat = await new_seat(operators.counted, wallet)
     played = [await seat.player.played() for _ in range(5)]
     for round_ in played:
@@ -321,8 +354,9 @@ async def test_case_39_figures_ignore_repeats_and_demo_and_net_rollbacks(
     async with faults(wallet, *[(Kind.ERROR_AFTER, BET)] * 2, round_of=seat.key(round_id)):
         await seat.player.bet(round_id)
         assert (await seat.end_of(round_id))["state"] == "void"
-    demo = {"player_id": "demo", "game_id": "dice", "currency": "EUR", "mode": "demo"}
-    checked_problem(await operators.counted.call("POST", "/sessions", json=demo), 422, "invalid")
+    demo = await operators.counted.open_session(seat.player.player_id, mode="demo")
+    assert {(await demo.played())["demo"] for _ in range(3)} == {True}
+    assert await Seat(demo, wallet).attempts(BET) == []
     played.append(await seat.player.played())
 
     async def counted() -> list[tuple[int, ...]]:

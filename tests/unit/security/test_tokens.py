@@ -85,10 +85,16 @@ ids = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789_-", min_size=1, max_size=
 @given(st.builds(
     SessionClaims, session_id=ids, operator_id=ids, player_id=ids, game_id=ids, currency=ids, mode=ids,
     player_key=st.integers(0, 2**63 - 1), account_id=st.integers(0, 2**63 - 1),
-    expires_at=st.integers(NOW + 1, NOW + 10**9),
+    expires_at=st.integers(NOW + 1, NOW + 10**9), jurisdiction=st.none() | ids,
 ))  # fmt: skip
 def test_carries_any_claims(claims: SessionClaims) -> None:
     assert verifier().verify(TokenIssuer(KEYRING).issue(claims)) == claims
+
+
+def test_a_token_from_before_jurisdictions_names_none() -> None:
+    token = TokenIssuer(KEYRING).issue(CLAIMS)
+    assert "jur" not in jwt.decode(token, options={"verify_signature": False})
+    assert verifier().verify(token).jurisdiction is None
 
 
 def test_checks_the_expiry_on_every_call_and_still_tells_the_claims() -> None:
@@ -191,6 +197,7 @@ def forged_tokens() -> dict[str, str]:
         "a key of its own": signed(PAYLOAD, headers={"kid": "mine", "jwk": {"kty": "OKP"}, "jku": "https://x"}),
         "issued in the future": signed({**PAYLOAD, "iat": NOW + CLOCK_SKEW_S + 1}),
         "not yet valid": signed({**PAYLOAD, "nbf": NOW + CLOCK_SKEW_S + 1}),
+        "a number as jurisdiction": signed({**PAYLOAD, "jur": 7}),
         "issued before time began": signed({**PAYLOAD, "iat": -1}),
         "a text as issue": signed({**PAYLOAD, "iat": str(NOW)}),
         "true as a beginning": signed({**PAYLOAD, "nbf": True}),

@@ -1,0 +1,216 @@
+"""Sending events to operators' webhooks: what is new in the feed, and again what did not get there.
+
+An event is sent at least once. Where a process dies between an endpoint's answer and the database's, the
+event is sent again with the same `webhook-id`, by which a receiver knows it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+
+import asyncpg
+from prometheus_client import Counter
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.webhook_endpoints import Answer, Endpoints
+from contracts import webhooks as steps
+from contracts.events import RecordedEvent
+from contracts.webhooks import (
+    HELD_BACK,
+    NOT_DELIVERED,
+    RETRYING_LIMIT,
+    Attempted,
+    Delivery,
+    Disabled,
+    Pumped,
+    Webhook,
+    WebhookKey,
+)
+from events import catalogue
+from security.standard_webhooks import PrivateKey
+from security.webhook_secrets import WebhookVault, signing_keys
+from storage import webhooks as stored
+from storage.webhooks import Failure
+
+DELIVERIES: Final = Counter(
+    "croupier_webhook_deliveries_total",
+    "Attempts to deliver an event to a webhook: `delivered` or `failed`; `dead` counts events given up.",
+    ["outcome"],
+)
+
+BATCH: Final = 20
+BEAT_S: Final = 2.0
+# What an endpoint asks for with Retry-After is heeded within these bounds: a shorter pause could replace a
+# longer one of ours, and nobody gets to stretch one without end.
+RETRY_AFTER_S: Final = (60, 3600)
+
+log = logging.getLogger(__name__)
+
+
+class EventFeed(Protocol):
+    """storage.feed.Feed is one."""
+
+    async def page(
+        self, *, operator_id: str, after: int | None, limit: int
+    ) -> tuple[list[RecordedEvent], int]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long one activity sends for its webhook before it gives its place back, and how long it waits for
+    more when the feed has nothing new."""
+
+    turn_s: float = 30.0
+    pause_s: float = 1.0
+
+
+PACE: Final = Pace()
+
+
+class WebhookSteps:
+    """`house_key` signs beside each webhook's own secrets."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        feed: EventFeed,
+        vault: WebhookVault,
+        endpoints: Endpoints,
+        house_key: PrivateKey,
+        pace: Pace = PACE,
+    ) -> None:
+        self._pool = pool
+        self._feed = feed
+        self._vault = vault
+        self._endpoints = endpoints
+        self._house_key = house_key
+        self._pace = pace
+
+    @activity.defn(name=steps.PUMP.name)
+    async def pump(self, key: WebhookKey) -> Pumped:
+        """Sends what is new, batch by batch, until its turn is over. Raises HELD_BACK while the endpoint is
+        down as a whole."""
+        async with _beating():
+            await stored.take_up(self._pool, key)
+            ends_at = time.monotonic() + self._pace.turn_s
+            while time.monotonic() < ends_at and not activity.is_worker_shutdown():
+                webhook = await stored.find(self._pool, key)
+                if webhook is None or webhook.disabled is not None:
+                    await self._endpoints.forget(key.webhook_id)
+                    return Pumped.OVER
+                room = RETRYING_LIMIT - await stored.retrying(self._pool, key)
+                if room <= 0:
+                    raise _benign(HELD_BACK, f"{RETRYING_LIMIT} events are being retried")
+                if not await self._send_batch(webhook, limit=min(BATCH, room)):
+                    await _pause(self._pace.pause_s)
+        return Pumped.GO_ON
+
+    async def _send_batch(self, webhook: Webhook, *, limit: int) -> bool:
+        """Whether there was anything in the feed."""
+        events, following = await self._feed.page(
+            operator_id=webhook.key.operator_id, after=webhook.cursor, limit=limit
+        )
+        if following == webhook.cursor:
+            return False
+        wanted = [event for event in events if webhook.types is None or event.type in webhook.types]
+        answers = await asyncio.gather(*(self._send(webhook, event) for event in wanted))
+        failures = [
+            Failure(event_id=event.event_id, error=answer.error)
+            for event, answer in zip(wanted, answers, strict=True)
+            if answer.error is not None
+        ]
+        delivered = len(failures) < len(wanted)
+        await stored.move(self._pool, webhook, to=following, delivered=delivered, failures=failures)
+        await self._heed(webhook, answers)
+        return True
+
+    @activity.defn(name=steps.ATTEMPT.name)
+    async def attempt(self, delivery: Delivery) -> Attempted:
+        """Sends an event that failed before. Raises NOT_DELIVERED."""
+        found = await stored.pending(self._pool, delivery)
+        if found is None:
+            return Attempted.OVER
+        webhook, event = found
+        if webhook.disabled is not None:
+            raise _benign(NOT_DELIVERED, "the webhook is disabled")
+        answer = await self._send(webhook, event)
+        await self._heed(webhook, [answer])
+        if answer.error is None:
+            await stored.delivered(self._pool, delivery)
+            return Attempted.DELIVERED
+        await stored.failed(self._pool, delivery, error=answer.error)
+        # What the endpoint said stays in our own database, and is no part of a history.
+        raise _benign(NOT_DELIVERED, answer.error.partition(":")[0], pause=_asked_for(answer))
+
+    @activity.defn(name=steps.BURY.name)
+    async def bury(self, delivery: Delivery) -> bool:
+        """Whether the event was pending until now."""
+        buried = await stored.bury(self._pool, delivery)
+        if buried:
+            DELIVERIES.labels("dead").inc()
+            log.warning("event %s is dead at webhook %s", delivery.event_id, delivery.key.webhook_id)
+        return buried
+
+    async def _send(self, webhook: Webhook, event: RecordedEvent) -> Answer:
+        """Raises SealBroken or UnknownKey when the secrets do not open: then nothing is sent."""
+        known = self._vault.open(
+            webhook.sealed_secrets,
+            operator_id=webhook.key.operator_id,
+            webhook_id=webhook.key.webhook_id,
+        )
+        answer = await self._endpoints.send(
+            webhook.key.webhook_id,
+            webhook.url,
+            [*signing_keys(known, now=int(time.time())), self._house_key],
+            event_id=event.event_id,
+            body=catalogue.envelope(event),
+        )
+        DELIVERIES.labels("delivered" if answer.error is None else "failed").inc()
+        return answer
+
+    async def _heed(self, webhook: Webhook, answers: Sequence[Answer]) -> None:
+        """An endpoint that is gone for good is left alone, unless the webhook has another one by now."""
+        gone = any(answer.gone for answer in answers)
+        if gone and await stored.disable(self._pool, webhook.key, url=webhook.url, why=Disabled.GONE):
+            log.warning("webhook %s is disabled: its endpoint answers 410", webhook.key.webhook_id)
+
+
+def _benign(type_: str, why: str, *, pause: timedelta | None = None) -> ApplicationError:
+    """An endpoint that is down is no fault of ours, and no traceback for the log. Temporal chooses the pause
+    unless it is given."""
+    return ApplicationError(why, type=type_, next_retry_delay=pause, category=ApplicationErrorCategory.BENIGN)
+
+
+def _asked_for(answer: Answer) -> timedelta | None:
+    least_s, longest_s = RETRY_AFTER_S
+    if answer.retry_after_s is None or answer.retry_after_s < least_s:
+        return None
+    return timedelta(seconds=min(answer.retry_after_s, longest_s))
+
+
+async def _pause(pause_s: float) -> None:
+    """Ends early when the worker is to stop."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(pause_s):
+            await activity.wait_for_worker_shutdown()
+
+
+@asynccontextmanager
+async def _beating() -> AsyncIterator[None]:
+    """Tells Temporal that the activity lives, so that another worker takes over soon after it does not."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(BEAT_S)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()

@@ -1,0 +1,151 @@
+"""Webhooks: where an operator wants its events sent to, what becomes of each event, and the steps by name."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from contracts.steps import Step
+
+WEBHOOK_QUEUE: Final = "croupier-webhooks"
+# The workflows' names, as histories show them and as they are started.
+WEBHOOK_WORKFLOW: Final = "Webhook"
+DELIVERY_WORKFLOW: Final = "WebhookDelivery"
+
+# How many of an operator's webhooks there may be, disabled ones included.
+WEBHOOKS_LIMIT: Final = 10
+# Events of one webhook that are being retried at once. Beyond it the endpoint is down as a whole: the others
+# wait in the feed, which holds any number of them, and not as a workflow each.
+RETRYING_LIMIT: Final = 50
+
+# What is tried again after a pause: an event was not delivered; as many as may be are being retried.
+NOT_DELIVERED: Final = "NotDelivered"
+HELD_BACK: Final = "HeldBack"
+
+
+class Disabled(StrEnum):
+    """Why nothing is sent to a webhook."""
+
+    BY_OPERATOR = "by-operator"
+    GONE = "gone"
+    """The endpoint answered 410 Gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookKey:
+    """A webhook and whose it is."""
+
+    operator_id: str
+    webhook_id: str
+
+    @property
+    def workflow_id(self) -> str:
+        return f"webhook:{self.operator_id}:{self.webhook_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A webhook as it is stored. `types` is None for all. `sealed_secrets` opens for this webhook alone;
+    `cursor` is how far in the operator's event feed it has come, as storage.feed has it."""
+
+    key: WebhookKey
+    url: str
+    types: tuple[str, ...] | None
+    sealed_secrets: str = field(repr=False)
+    disabled: Disabled | None
+    cursor: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookChanges:
+    """What an operator changes; None leaves it as it is. `types` counts only with `set_types`, and is None
+    for all types then."""
+
+    url: str | None = None
+    set_types: bool = False
+    types: tuple[str, ...] | None = None
+    enabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookStatus:
+    """A webhook and how it fares: how many events are being retried, and how many were given up. `last_error`
+    is the latest failure, also of an event that came through afterwards."""
+
+    webhook: Webhook
+    pending: int
+    dead: int
+    last_success_at: datetime | None
+    last_error: str | None
+    last_error_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """An event on its way to one webhook, after its first attempt failed. `replay` counts how often it was
+    begun anew after it was dead: what an earlier run of its workflow still does means nothing to a later
+    one."""
+
+    key: WebhookKey
+    event_id: str
+    replay: int
+
+    @property
+    def workflow_id(self) -> str:
+        return f"webhook:{self.key.webhook_id}:{self.event_id}:{self.replay}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadDelivery:
+    """An event that was given up, until somebody replays it. `position` is its place among the webhook's."""
+
+    position: int
+    event_id: str
+    type: str
+    subject: str
+    occurred_at: datetime
+    attempts: int
+    last_error: str
+    dead_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """The pauses between attempts double from `first_s` up to `longest_s`; after `patience_s`, all in
+    seconds, the event is dead."""
+
+    first_s: int
+    longest_s: int
+    patience_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryOrder:
+    """What a delivery's workflow is started with."""
+
+    delivery: Delivery
+    retries: Retries
+
+
+class Pumped(StrEnum):
+    """Why sending has stopped for now; held back, it raises HELD_BACK instead."""
+
+    GO_ON = "go-on"
+    """The activity's time was over; there may be more."""
+    OVER = "over"
+    """The webhook is disabled, or is no more."""
+
+
+class Attempted(StrEnum):
+    """What an attempt came to; a failed one raises NOT_DELIVERED instead."""
+
+    DELIVERED = "delivered"
+    OVER = "over"
+    """There is nothing to deliver any more: another attempt did, or the webhook was deleted."""
+
+
+PUMP: Final = Step("webhook-pump", WebhookKey, Pumped)
+ATTEMPT: Final = Step("webhook-attempt", Delivery, Attempted)
+BURY: Final = Step("webhook-bury", Delivery, bool)

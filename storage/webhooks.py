@@ -1,0 +1,362 @@
+"""Webhooks and the events that did not get to them at once. What is delivered leaves no row behind.
+
+The interleavings that must not hurt:
+* Two activities that send for one webhook, for Temporal took the first for dead. Both send, which a receiver
+  knows by the event's id; the cursor is moved from where it was found, so that one of them moves it.
+* A delivery is replayed while the workflow that gave it up still ends. What a workflow writes names the
+  replay that it was started for, and does nothing to a later one.
+* A webhook gets another URL while an answer of the old one is under way. That 410 disables only the old one.
+"""
+
+# ruff: noqa: S608 - the statements are put together from constants
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from contracts.events import RecordedEvent
+from contracts.failures import bounded
+from contracts.webhooks import (
+    RETRYING_LIMIT,
+    WEBHOOKS_LIMIT,
+    DeadDelivery,
+    Delivery,
+    Disabled,
+    Webhook,
+    WebhookChanges,
+    WebhookKey,
+    WebhookStatus,
+)
+from storage.outbox import recorded_event
+
+# Two at once may both find room for the last one: the limit is against thousands, not against one more.
+CREATE: Final = """
+    INSERT INTO webhooks (id, operator_id, url, types, sealed_secrets, cursor)
+    SELECT $1, $2::text, $3, $4, $5, $6
+    WHERE (SELECT count(*) FROM webhooks WHERE operator_id = $2::text) < $7
+    RETURNING *
+"""
+FIND: Final = "SELECT * FROM webhooks WHERE operator_id = $1 AND id = $2"
+_STATUS: Final = """
+    SELECT w.*,
+           (SELECT count(*) FROM webhook_deliveries d
+            WHERE d.webhook_id = w.id AND d.state = 'pending') AS pending,
+           (SELECT count(*) FROM webhook_deliveries d
+            WHERE d.webhook_id = w.id AND d.state = 'dead') AS dead
+    FROM webhooks w
+"""
+STATUS: Final = f"{_STATUS} WHERE ($1::text IS NULL OR w.operator_id = $1) ORDER BY w.created_at, w.id"
+STATUS_OF_ONE: Final = f"{_STATUS} WHERE w.operator_id = $1 AND w.id = $2"
+# What is null stays as it is; `types` only where $5 says so. Sending is then taken up at once.
+CHANGE: Final = """
+    UPDATE webhooks
+    SET url = coalesce($3, url),
+        types = CASE WHEN $5 THEN $4 ELSE types END,
+        disabled = CASE $6::boolean
+            WHEN true THEN NULL WHEN false THEN coalesce(disabled, 'by-operator') ELSE disabled END,
+        pumped_at = NULL, updated_at = clock_timestamp()
+    WHERE operator_id = $1 AND id = $2
+    RETURNING id
+"""
+CHANGE_SECRETS: Final = """
+    UPDATE webhooks SET sealed_secrets = $4, updated_at = clock_timestamp()
+    WHERE operator_id = $1 AND id = $2 AND sealed_secrets = $3
+    RETURNING id
+"""
+DELETE: Final = "DELETE FROM webhooks WHERE operator_id = $1 AND id = $2 RETURNING id"
+DISABLE: Final = """
+    UPDATE webhooks SET disabled = $4, updated_at = clock_timestamp()
+    WHERE operator_id = $1 AND id = $2 AND url = $3 AND disabled IS NULL
+    RETURNING id
+"""
+
+TAKE_UP: Final = "UPDATE webhooks SET pumped_at = clock_timestamp() WHERE operator_id = $1 AND id = $2"
+RETRYING: Final = "SELECT count(*) FROM webhook_deliveries WHERE webhook_id = $1 AND state = 'pending'"
+MOVE: Final = """
+    WITH moved AS (
+        UPDATE webhooks
+        SET cursor = $3,
+            last_success_at = CASE WHEN $4 THEN clock_timestamp() ELSE last_success_at END,
+            last_error = coalesce(($6::text[])[1], last_error),
+            last_error_at = CASE
+                WHEN cardinality($5::uuid[]) > 0 THEN clock_timestamp() ELSE last_error_at END
+        WHERE id = $1 AND cursor = $2 RETURNING id
+    ), failed AS (
+        INSERT INTO webhook_deliveries (webhook_id, event_id, state, attempts, last_error)
+        SELECT moved.id, f.event_id, 'pending', 1, f.error
+        FROM moved, unnest($5::uuid[], $6::text[]) f (event_id, error)
+        ON CONFLICT (webhook_id, event_id) DO NOTHING
+    )
+    SELECT count(*) = 1 FROM moved
+"""
+IDLE: Final = """
+    SELECT id, operator_id FROM webhooks
+    WHERE disabled IS NULL AND (pumped_at IS NULL OR pumped_at < clock_timestamp() - $1::interval)
+"""
+
+# Of each webhook only so many that it has RETRYING_LIMIT in the hands of workflows, the oldest first.
+TO_HAND_OVER: Final = """
+    SELECT d.webhook_id, w.operator_id, d.event_id, d.replay
+    FROM (
+        SELECT p.*, row_number() OVER (
+            PARTITION BY p.webhook_id ORDER BY p.handed_over_at NULLS LAST, p.id) AS place
+        FROM webhook_deliveries p WHERE p.state = 'pending'
+    ) d JOIN webhooks w ON w.id = d.webhook_id
+    WHERE d.handed_over_at IS NULL AND d.place <= $1 AND w.disabled IS NULL
+    ORDER BY d.id LIMIT $2
+"""
+_THIS_DELIVERY: Final = "webhook_id = $1 AND event_id = $2 AND replay = $3 AND state = 'pending'"
+HANDED_OVER: Final = f"""
+    UPDATE webhook_deliveries SET handed_over_at = clock_timestamp() WHERE {_THIS_DELIVERY}
+"""
+PENDING: Final = f"SELECT id FROM webhook_deliveries WHERE {_THIS_DELIVERY}"
+EVENT: Final = """
+    SELECT event_id, type, operator_id, game_id, subject, sequence, data::text AS data, occurred_at
+    FROM outbox WHERE event_id = $1 AND operator_id = $2
+"""
+DELIVERED: Final = f"""
+    WITH delivered AS (DELETE FROM webhook_deliveries WHERE {_THIS_DELIVERY} RETURNING webhook_id)
+    UPDATE webhooks w SET last_success_at = clock_timestamp() FROM delivered WHERE w.id = delivered.webhook_id
+"""
+FAILED: Final = f"""
+    WITH failed AS (
+        UPDATE webhook_deliveries SET attempts = attempts + 1, last_error = $4 WHERE {_THIS_DELIVERY}
+        RETURNING webhook_id
+    )
+    UPDATE webhooks w SET last_error = $4, last_error_at = clock_timestamp()
+    FROM failed WHERE w.id = failed.webhook_id
+"""
+BURY: Final = f"""
+    UPDATE webhook_deliveries SET state = 'dead', dead_at = clock_timestamp()
+    WHERE {_THIS_DELIVERY} RETURNING id
+"""
+BURY_LOST: Final = """
+    UPDATE webhook_deliveries SET state = 'dead', dead_at = clock_timestamp()
+    WHERE state = 'pending' AND handed_over_at < clock_timestamp() - $1::interval RETURNING id
+"""
+DEAD_PAGE: Final = """
+    SELECT d.id AS position, d.event_id, o.type, o.subject, o.occurred_at, d.attempts, d.last_error, d.dead_at
+    FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id JOIN outbox o ON o.event_id = d.event_id
+    WHERE w.operator_id = $1 AND w.id = $2 AND d.state = 'dead' AND d.id > $3
+    ORDER BY d.id LIMIT $4
+"""
+# $3 names the events; null means all that are dead.
+REPLAY: Final = """
+    UPDATE webhook_deliveries d
+    SET state = 'pending', dead_at = NULL, handed_over_at = NULL, replay = replay + 1, attempts = 0
+    FROM webhooks w
+    WHERE w.id = d.webhook_id AND w.operator_id = $1 AND w.id = $2 AND d.state = 'dead'
+      AND ($3::uuid[] IS NULL OR d.event_id = ANY ($3))
+    RETURNING d.id
+"""
+COUNTS: Final = "SELECT state, count(*) AS deliveries FROM webhook_deliveries GROUP BY state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An event whose first attempt failed, and why."""
+
+    event_id: str
+    error: str
+
+
+async def create(
+    pool: asyncpg.Pool,
+    key: WebhookKey,
+    *,
+    url: str,
+    types: Sequence[str] | None,
+    sealed_secrets: str,
+    cursor: int,
+) -> Webhook | None:
+    """A webhook for events behind `cursor`. None when the operator has WEBHOOKS_LIMIT of them."""
+    row = await pool.fetchrow(
+        CREATE, key.webhook_id, key.operator_id, url, types, sealed_secrets, cursor, WEBHOOKS_LIMIT
+    )
+    return None if row is None else _webhook(row)
+
+
+async def find(pool: asyncpg.Pool, key: WebhookKey) -> Webhook | None:
+    row = await pool.fetchrow(FIND, key.operator_id, key.webhook_id)
+    return None if row is None else _webhook(row)
+
+
+async def listed(pool: asyncpg.Pool, *, operator_id: str | None) -> list[WebhookStatus]:
+    """The operator's webhooks, oldest first; everybody's for None."""
+    return [_status(row) for row in await pool.fetch(STATUS, operator_id)]
+
+
+async def status(pool: asyncpg.Pool, key: WebhookKey) -> WebhookStatus | None:
+    row = await pool.fetchrow(STATUS_OF_ONE, key.operator_id, key.webhook_id)
+    return None if row is None else _status(row)
+
+
+async def change(pool: asyncpg.Pool, key: WebhookKey, changes: WebhookChanges) -> bool:
+    """Whether there is such a webhook."""
+    changed = await pool.fetchval(
+        CHANGE,
+        key.operator_id,
+        key.webhook_id,
+        changes.url,
+        changes.types,
+        changes.set_types,
+        changes.enabled,
+    )
+    return changed is not None
+
+
+async def change_secrets(pool: asyncpg.Pool, key: WebhookKey, *, found: str, sealed_secrets: str) -> bool:
+    """From what the caller found. False when somebody else changed them since."""
+    changed = await pool.fetchval(CHANGE_SECRETS, key.operator_id, key.webhook_id, found, sealed_secrets)
+    return changed is not None
+
+
+async def delete(pool: asyncpg.Pool, key: WebhookKey) -> bool:
+    """Whether there was such a webhook. Its deliveries go with it."""
+    return await pool.fetchval(DELETE, key.operator_id, key.webhook_id) is not None
+
+
+async def disable(pool: asyncpg.Pool, key: WebhookKey, *, url: str, why: Disabled) -> bool:
+    """Whether it was enabled until now, and still had this URL."""
+    return await pool.fetchval(DISABLE, key.operator_id, key.webhook_id, url, why.value) is not None
+
+
+# Sending
+
+
+async def take_up(pool: asyncpg.Pool, key: WebhookKey) -> None:
+    """Somebody sends for the webhook from now on."""
+    await pool.execute(TAKE_UP, key.operator_id, key.webhook_id)
+
+
+async def idle(pool: asyncpg.Pool, *, since: timedelta) -> list[WebhookKey]:
+    """Enabled webhooks that nobody has begun to send for within that time, or since they were changed."""
+    return [_key(row["operator_id"], row["id"]) for row in await pool.fetch(IDLE, since)]
+
+
+async def retrying(pool: asyncpg.Pool, key: WebhookKey) -> int:
+    """How many events are pending."""
+    count: int = await pool.fetchval(RETRYING, key.webhook_id)
+    return count
+
+
+async def move(
+    pool: asyncpg.Pool, webhook: Webhook, *, to: int, delivered: bool, failures: Sequence[Failure]
+) -> bool:
+    """Moves the cursor from where `webhook` has it, and records what failed, in one transaction. `delivered`
+    says that something came through. False when somebody else has moved it since, or it was deleted."""
+    moved: bool = await pool.fetchval(
+        MOVE,
+        webhook.key.webhook_id,
+        webhook.cursor,
+        to,
+        delivered,
+        [UUID(failure.event_id) for failure in failures],
+        [bounded(failure.error) for failure in failures],
+    )
+    return moved
+
+
+async def to_hand_over(pool: asyncpg.Pool, *, limit: int) -> list[Delivery]:
+    """Pending deliveries that no workflow has, as far as their webhook has room for them."""
+    rows = await pool.fetch(TO_HAND_OVER, RETRYING_LIMIT, limit)
+    return [
+        Delivery(
+            key=_key(row["operator_id"], row["webhook_id"]),
+            event_id=str(row["event_id"]),
+            replay=row["replay"],
+        )
+        for row in rows
+    ]
+
+
+async def handed_over(pool: asyncpg.Pool, delivery: Delivery) -> None:
+    await pool.execute(HANDED_OVER, *_this(delivery))
+
+
+async def pending(pool: asyncpg.Pool, delivery: Delivery) -> tuple[Webhook, RecordedEvent] | None:
+    """None when it is pending no more."""
+    if await pool.fetchval(PENDING, *_this(delivery)) is None:
+        return None
+    webhook = await find(pool, delivery.key)
+    event = await pool.fetchrow(EVENT, UUID(delivery.event_id), delivery.key.operator_id)
+    return None if webhook is None or event is None else (webhook, recorded_event(event))
+
+
+async def delivered(pool: asyncpg.Pool, delivery: Delivery) -> None:
+    await pool.execute(DELIVERED, *_this(delivery))
+
+
+async def failed(pool: asyncpg.Pool, delivery: Delivery, *, error: str) -> None:
+    """Counts the attempt."""
+    await pool.execute(FAILED, *_this(delivery), bounded(error))
+
+
+async def bury(pool: asyncpg.Pool, delivery: Delivery) -> bool:
+    """Whether it was pending until now."""
+    return await pool.fetchval(BURY, *_this(delivery)) is not None
+
+
+async def bury_lost(pool: asyncpg.Pool, *, after: timedelta) -> int:
+    """How many were pending though their workflow must have ended: it was lost, or terminated by hand."""
+    return len(await pool.fetch(BURY_LOST, after))
+
+
+# Given up
+
+
+async def dead_page(
+    pool: asyncpg.Pool, key: WebhookKey, *, after: int, limit: int
+) -> tuple[list[DeadDelivery], int | None]:
+    """At most `limit`, in the order in which they first failed, and where the next page begins."""
+    rows = await pool.fetch(DEAD_PAGE, key.operator_id, key.webhook_id, after, limit + 1)
+    found = [DeadDelivery(**{**dict(row), "event_id": str(row["event_id"])}) for row in rows[:limit]]
+    return found, found[-1].position if len(rows) > limit else None
+
+
+async def replay(pool: asyncpg.Pool, key: WebhookKey, event_ids: Sequence[str] | None) -> int:
+    """Begins dead deliveries anew, all of them for None. How many there were."""
+    wanted = None if event_ids is None else [UUID(event_id) for event_id in event_ids]
+    return len(await pool.fetch(REPLAY, key.operator_id, key.webhook_id, wanted))
+
+
+async def counts(pool: asyncpg.Pool) -> dict[str, int]:
+    """Deliveries by state, over all webhooks; every state is there."""
+    found = {row["state"]: row["deliveries"] for row in await pool.fetch(COUNTS)}
+    return {state: found.get(state, 0) for state in ("pending", "dead")}
+
+
+def _key(operator_id: str, webhook_id: str) -> WebhookKey:
+    return WebhookKey(operator_id=operator_id, webhook_id=webhook_id)
+
+
+def _this(delivery: Delivery) -> tuple[str, UUID, int]:
+    return delivery.key.webhook_id, UUID(delivery.event_id), delivery.replay
+
+
+def _webhook(row: Mapping[str, Any]) -> Webhook:
+    return Webhook(
+        key=_key(row["operator_id"], row["id"]),
+        url=row["url"],
+        types=None if row["types"] is None else tuple(row["types"]),
+        sealed_secrets=row["sealed_secrets"],
+        disabled=None if row["disabled"] is None else Disabled(row["disabled"]),
+        cursor=row["cursor"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _status(row: Mapping[str, Any]) -> WebhookStatus:
+    return WebhookStatus(
+        webhook=_webhook(row),
+        pending=row["pending"],
+        dead=row["dead"],
+        last_success_at=row["last_success_at"],
+        last_error=row["last_error"],
+        last_error_at=row["last_error_at"],
+    )

@@ -1,0 +1,112 @@
+"""Play money over HTTP: the same games and the same durable rounds, and nobody's money or figures."""
+
+from typing import Any
+from uuid import uuid4
+
+from runtime.services import PLAY_MONEY
+from storage import invariants
+from tests.e2e.house import House, Operator, checked_problem, checked_round
+
+
+async def test_a_round_of_play_money_is_a_durable_round_that_nobody_counts(
+    house: House, operator: Operator
+) -> None:
+    player = await operator.open_session(mode="demo")
+    shown = (await player.call("GET", "/session")).json()
+    assert (shown["mode"], shown["balance"]["amount"]) == ("demo", PLAY_MONEY)
+    wager = player.wager()
+    response = await player.call("POST", "/rounds", json=wager)
+    played = checked_round(response)
+    assert (response.status_code, played["state"], played["demo"], played["sequence"]) == (
+        201,
+        "settled",
+        True,
+        None,
+    )
+    again = await player.call("POST", "/rounds", json=wager)
+    assert (again.status_code, again.json()) == (200, played)
+    assert await house.has_workflow(player.round_key(played["round_id"]).workflow_id)
+    left = PLAY_MONEY - 100 + played["win"]["amount"]
+    assert await player.balance() == played["balance"]["amount"] == left
+    assert await player.history() == [played]
+    events = await house.database.pool.fetchval(
+        "SELECT count(*) FROM outbox WHERE player_key = $1", player.claims.player_key
+    )
+    assert events == 0
+
+
+async def test_a_player_of_both_kinds_of_money_mixes_nothing(house: House) -> None:
+    """The same round id with both, one of them under way while the other is played."""
+    operator = await house.new_operator()
+    real = await operator.open_session("anna", balance=1_000)
+    play = await operator.open_session("anna", mode="demo")
+    round_id = uuid4().hex
+    of_real, of_play = await real.played(round_id=round_id), await play.played(round_id=round_id)
+    assert (of_real["demo"], of_play["demo"]) == (False, True)
+    assert (await real.history(), await play.history()) == ([of_real], [of_play])
+    assert await real.balance() == 900 + of_real["win"]["amount"]
+
+    assert [r["demo"] for r in await operator.rounds()] == [False]
+    assert [r["demo"] for r in await operator.rounds(mode="demo")] == [True]
+    assert [r["demo"] for r in await operator.rounds(mode="demo", player_id="anna")] == [True]
+    one = (await operator.call("GET", f"/rounds/{round_id}")).json()
+    assert (one["demo"], one["event"]["type"]) == (False, "round.settled")
+    one = (await operator.call("GET", f"/rounds/{round_id}", params={"mode": "demo"})).json()
+    assert (one["demo"], one["event"]) == (True, None)
+    statement = (await operator.call("GET", "/players/anna/statement")).json()["items"]
+    assert {entry["kind"] for entry in statement} <= {"deposit", "stake", "win"}
+    balance = (await operator.call("GET", "/players/anna/balance", params={"currency": "EUR"})).json()
+    assert balance["total"]["amount"] == await real.balance()
+
+
+async def test_a_deposit_for_a_player_of_play_money_is_real_money(house: House) -> None:
+    operator = await house.new_operator()
+    play = await operator.open_session("anna", mode="demo")
+    assert (await play.deposit(500)).status_code == 201
+    assert await play.balance() == PLAY_MONEY
+    real = await operator.open_session("anna")
+    assert await real.balance() == 500
+    assert (await operator.call("GET", "/players/anna/balance", params={"currency": "EUR"})).json()["total"][
+        "amount"
+    ] == 500
+
+
+async def test_play_money_knows_no_more_than_there_is(operator: Operator) -> None:
+    player = await operator.open_session(mode="demo", limits={"max_stake": 50_000})
+    checked_problem(await player.bet(stake=100_000), 403, "limit-exceeded")
+    never: dict[str, Any] = {"choice": {"direction": "over", "target": 9_799}, "stake": 50_000}
+    while await player.balance() >= 50_000:
+        await player.played(**never)
+    checked_problem(await player.bet(**never), 402, "insufficient-funds")
+    assert await (await operator.open_session(player.player_id, mode="demo")).balance() == PLAY_MONEY
+
+
+async def test_an_open_round_of_play_money_is_voided_as_such(house: House) -> None:
+    operator = await house.new_operator()
+    real = await operator.open_session("anna", balance=1_000)
+    play = await operator.open_session("anna", mode="demo")
+    settled = await real.played()
+    path = f"/rounds/{settled['round_id']}/void"
+    reason = {"reason": "a test"}
+    checked_problem(await operator.call("POST", path, json=reason, params={"mode": "demo"}), 404, "not-found")
+    played = await play.played(round_id=settled["round_id"])
+    closed = await operator.call("POST", path, json=reason, params={"mode": "demo"})
+    assert checked_problem(closed, 409, "wrong-state")["state"] == played["state"] == "settled"
+
+
+async def test_the_books_hold_with_play_money_in_them(house: House, operator: Operator) -> None:
+    play = await operator.open_session(mode="demo")
+    for _ in range(3):
+        await play.played()
+    async with house.database.pool.acquire() as connection:
+        for invariant in (
+            invariants.TRANSFERS_BALANCE,
+            invariants.BALANCES_ARE_POSTINGS,
+            invariants.ONE_TERMINAL,
+            invariants.ONE_EVENT,
+            invariants.SEQUENCES_GAPLESS,
+            invariants.PLAY_MONEY_APART,
+        ):
+            found = await invariants.violations(connection, invariant, overdue_after_s=0)
+            assert found.count == 0, f"{invariant.name}: {found.examples}"
+        assert set((await invariants.ledger_sums(connection)).values()) == {0}

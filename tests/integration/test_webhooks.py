@@ -1,0 +1,432 @@
+"""Webhooks between the database and the endpoint: what two processes at once, or one that dies, may not
+do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import make_url
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.webhook_endpoints import Endpoints
+from activities.webhooks import Pace, WebhookSteps
+from contracts.webhooks import (
+    HELD_BACK,
+    NOT_DELIVERED,
+    RETRYING_LIMIT,
+    Attempted,
+    Delivery,
+    Disabled,
+    Pumped,
+    Webhook,
+    WebhookChanges,
+    WebhookKey,
+)
+from runtime.webhooks import Webhooks
+from security.keyring import Keyring
+from security.sealing import SealBroken
+from security.standard_webhooks import PrivateKey
+from security.webhook_secrets import WebhookVault
+from storage import webhooks as stored
+from storage.database import Database, open_database
+from storage.feed import Feed
+from storage.migrate import upgrade
+from storage.webhooks import Failure
+from tests.conftest import Services
+from tests.support.ledger import Seat, take_seat
+from tests.support.receiver import receiving
+
+KEYRING: Final = Keyring.generate()
+QUICK: Final = Pace(turn_s=0.3, pause_s=0.02)
+
+
+@pytest.fixture(scope="module")
+async def own(services: Services, database: Database) -> AsyncIterator[Database]:
+    """A database where nobody else sends."""
+    name = f"webhooks_{uuid4().hex}"
+    await database.pool.execute(f'CREATE DATABASE "{name}"')
+    url = make_url(services.stack.addresses.database_url).set(database=name)
+    address = url.render_as_string(hide_password=False)
+    await asyncio.to_thread(upgrade, address)
+    opened = await open_database(address, connections=5)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def seat(own: Database) -> Seat:
+    """A player whose operator's webhooks are the only ones."""
+    await own.pool.execute("DELETE FROM webhooks")
+    return await take_seat(own, balance=10_000)
+
+
+@pytest.fixture
+async def endpoints() -> AsyncIterator[Endpoints]:
+    made = Endpoints(local=True)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def steps(own: Database, endpoints: Endpoints) -> WebhookSteps:
+    return WebhookSteps(
+        own.pool,
+        Feed(own.pool),
+        WebhookVault(KEYRING),
+        endpoints,
+        PrivateKey(KEYRING.events.signing_key()),
+        QUICK,
+    )
+
+
+async def pump(steps: WebhookSteps, webhook: Webhook) -> Pumped:
+    return await ActivityEnvironment().run(steps.pump, webhook.key)
+
+
+async def pump_on(steps: WebhookSteps, webhook: Webhook) -> None:
+    """Turn after turn, until one raises."""
+    while True:
+        await pump(steps, webhook)
+
+
+async def attempt(steps: WebhookSteps, delivery: Delivery) -> Attempted:
+    return await ActivityEnvironment().run(steps.attempt, delivery)
+
+
+async def new_webhook(
+    seat: Seat, url: str = "http://127.0.0.1:9/", *, types: list[str] | None = None
+) -> Webhook:
+    pool = seat.database.pool
+    service = Webhooks(pool, Feed(pool), WebhookVault(KEYRING), local=True)
+    made = await service.create(
+        operator_id=seat.session.operator_id, url=url, types=types or ["round.settled"]
+    )
+    return made.status.webhook
+
+
+async def settled(seat: Seat, count: int = 1) -> list[str]:
+    """Rounds that the player closes; the ids of their events."""
+    for _ in range(count):
+        bet = seat.bet(stake=1)
+        await seat.reserve(bet)
+        await seat.settle(bet, win=0)
+    rows = [row for row in await seat.events() if row["type"] == "round.settled"]
+    return [str(row["event_id"]) for row in rows[-count:]]
+
+
+async def failing(seat: Seat, webhook: Webhook, count: int = 1) -> list[Delivery]:
+    """Events whose first attempt failed."""
+    ids = await settled(seat, count)
+    found = await stored.find(seat.database.pool, webhook.key)
+    assert found is not None
+    end = await Feed(seat.database.pool).end()
+    failures = [Failure(event_id=event_id, error="status-503: no") for event_id in ids]
+    assert await stored.move(seat.database.pool, found, to=end, delivered=False, failures=failures)
+    return [Delivery(key=webhook.key, event_id=event_id, replay=0) for event_id in ids]
+
+
+async def status(seat: Seat, webhook: Webhook) -> tuple[int, int]:
+    """How many are pending, and dead."""
+    found = await stored.status(seat.database.pool, webhook.key)
+    assert found is not None
+    return found.pending, found.dead
+
+
+# Sending
+
+
+async def test_a_turn_sends_what_is_behind_the_cursor_and_nothing_twice(
+    seat: Seat, steps: WebhookSteps
+) -> None:
+    await settled(seat, 2)
+    async with receiving() as receiver:
+        webhook = await new_webhook(seat, receiver.url)
+        ids = await settled(seat, 45)
+        assert await pump(steps, webhook) is Pumped.GO_ON
+        assert await pump(steps, webhook) is Pumped.GO_ON
+    assert sorted(receiver.taken) == sorted(ids)
+
+
+async def test_events_of_other_types_and_other_operators_are_passed_over(
+    own: Database, seat: Seat, steps: WebhookSteps
+) -> None:
+    other = await take_seat(own, balance=1_000)
+    async with receiving() as receiver:
+        webhook = await new_webhook(seat, receiver.url, types=["round.void"])
+        await settled(seat, 3)
+        await settled(other, 3)
+        bet = seat.bet()
+        await seat.reserve(bet)
+        await seat.release(bet)
+        await pump(steps, webhook)
+    assert [got.event["type"] for got in receiver.received] == ["round.void"]
+    assert receiver.received[0].event["subject"] == bet.key.round_id
+
+
+async def test_a_process_that_dies_before_the_cursor_is_moved_sends_again_and_loses_nothing(
+    seat: Seat, steps: WebhookSteps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interleaving: the endpoint has answered, the database has not."""
+    died = 0
+
+    async def dies(*_: object, **__: object) -> bool:
+        nonlocal died
+        died += 1
+        raise ConnectionError("as if killed")
+
+    async with receiving() as receiver:
+        webhook = await new_webhook(seat, receiver.url)
+        ids = await settled(seat, 3)
+        with monkeypatch.context() as patched:
+            patched.setattr(stored, "move", dies)
+            with pytest.raises(ConnectionError):
+                await pump(steps, webhook)
+        await pump(steps, webhook)
+    assert died == 1
+    assert sorted(receiver.taken) == sorted(ids * 2), "with the same ids, by which a receiver knows them"
+
+
+async def test_two_senders_at_once_send_all_and_one_of_them_moves_the_cursor(
+    seat: Seat, steps: WebhookSteps
+) -> None:
+    """The interleaving: Temporal took the first for dead, and it was not. The loser's failures are the
+    winner's business: an event that came through may not be pending as well."""
+    webhook = await new_webhook(seat)
+    (event_id,) = await settled(seat)
+    pool, end = seat.database.pool, await Feed(seat.database.pool).end()
+    assert await stored.move(pool, webhook, to=end, delivered=True, failures=[])
+    late = [Failure(event_id=event_id, error="timeout")]
+    assert not await stored.move(pool, webhook, to=end, delivered=False, failures=late)
+    assert await status(seat, webhook) == (0, 0)
+
+    async with receiving() as receiver:
+        webhook = await new_webhook(seat, receiver.url)
+        ids = await settled(seat, 10)
+        await asyncio.gather(pump(steps, webhook), pump(steps, webhook))
+    assert set(receiver.taken) == set(ids)
+
+
+async def test_an_endpoint_that_is_down_holds_its_events_back_in_the_feed(
+    seat: Seat, steps: WebhookSteps
+) -> None:
+    async with receiving(otherwise=503) as receiver:
+        webhook = await new_webhook(seat, receiver.url)
+        await settled(seat, RETRYING_LIMIT + 5)
+        with pytest.raises(ApplicationError) as held_back:
+            await pump_on(steps, webhook)
+        assert held_back.value.type == HELD_BACK
+        assert await status(seat, webhook) == (RETRYING_LIMIT, 0)
+        assert len(receiver.received) == RETRYING_LIMIT
+
+
+async def test_sending_ends_when_the_webhook_is_disabled_or_deleted(seat: Seat, steps: WebhookSteps) -> None:
+    webhook = await new_webhook(seat)
+    pool = seat.database.pool
+    await stored.change(pool, webhook.key, WebhookChanges(enabled=False))
+    assert await pump(steps, webhook) is Pumped.OVER
+    await stored.delete(pool, webhook.key)
+    assert await pump(steps, webhook) is Pumped.OVER
+
+
+async def test_nothing_is_sent_and_nothing_passed_over_while_the_secrets_do_not_open(
+    seat: Seat, steps: WebhookSteps
+) -> None:
+    async with receiving() as receiver:
+        webhook, other = await new_webhook(seat, receiver.url), await new_webhook(seat)
+        await settled(seat)
+        copied = "UPDATE webhooks SET sealed_secrets = $2 WHERE id = $1"
+        pool = seat.database.pool
+        await pool.execute(copied, webhook.key.webhook_id, other.sealed_secrets)
+        with pytest.raises(SealBroken):
+            await pump(steps, webhook)
+        assert receiver.received == []
+        assert (await stored.find(pool, webhook.key) or other).cursor == webhook.cursor
+        service = Webhooks(pool, Feed(pool), WebhookVault(KEYRING), local=True)
+        rotated = await service.rotate_secret(webhook.key)
+        assert rotated is not None
+        receiver.secrets = [rotated.secret]
+        await pump(steps, webhook)
+        assert [got.signed_by for got in receiver.received] == [(rotated.secret,)]
+
+
+async def test_a_webhook_begins_with_what_is_new_or_not_at_all(own: Database, seat: Seat) -> None:
+    """The interleaving: a transaction under way keeps the feed's end back, which is 0 for a reader that has
+    just begun. The webhook would get the events of all time."""
+    await settled(seat)
+    service = Webhooks(own.pool, Feed(own.pool, patience_s=0.05), WebhookVault(KEYRING), local=True)
+    wanted = {"operator_id": seat.session.operator_id, "url": "http://127.0.0.1:9/", "types": None}
+    async with own.pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT pg_current_xact_id()")
+        with pytest.raises(TimeoutError):
+            await service.create(**wanted)  # type: ignore[arg-type]
+    made = await service.create(**wanted)  # type: ignore[arg-type]
+    assert made.status.webhook.cursor == await own.pool.fetchval("SELECT max(id) FROM outbox")
+
+
+# Again
+
+
+async def test_an_attempt_that_comes_through_leaves_nothing_behind(seat: Seat, steps: WebhookSteps) -> None:
+    async with receiving(answers=[500]) as receiver:
+        webhook = await new_webhook(seat, receiver.url)
+        (delivery,) = await failing(seat, webhook)
+        with pytest.raises(ApplicationError) as failed:
+            await attempt(steps, delivery)
+        assert (failed.value.type, failed.value.message) == (NOT_DELIVERED, "status-500")
+        assert await attempt(steps, delivery) is Attempted.DELIVERED
+        assert await attempt(steps, delivery) is Attempted.OVER
+    assert receiver.taken == [delivery.event_id]
+    assert await status(seat, webhook) == (0, 0)
+
+
+async def test_what_an_endpoint_says_is_no_part_of_a_history(seat: Seat, steps: WebhookSteps) -> None:
+    async with receiving(otherwise=500, says=b"a-name-of-a-player") as receiver:
+        webhook = await new_webhook(seat, receiver.url)
+        (delivery,) = await failing(seat, webhook)
+        with pytest.raises(ApplicationError) as failed:
+            await attempt(steps, delivery)
+    assert "a-name" not in str(failed.value)
+    found = await stored.status(seat.database.pool, webhook.key)
+    assert found is not None
+    assert found.last_error == "status-500: a-name-of-a-player"
+
+
+async def test_nothing_is_attempted_while_the_webhook_is_disabled(seat: Seat, steps: WebhookSteps) -> None:
+    async with receiving() as receiver:
+        webhook = await new_webhook(seat, receiver.url)
+        (delivery,) = await failing(seat, webhook)
+        await stored.change(seat.database.pool, webhook.key, WebhookChanges(enabled=False))
+        with pytest.raises(ApplicationError):
+            await attempt(steps, delivery)
+        assert receiver.received == []
+        assert await status(seat, webhook) == (1, 0)
+
+
+async def test_a_patience_that_is_asked_for_is_given_within_bounds(seat: Seat, steps: WebhookSteps) -> None:
+    for told, given in (("5", None), ("90", timedelta(seconds=90)), ("999999", timedelta(hours=1))):
+        async with receiving(otherwise=503, headers={"retry-after": told}) as receiver:
+            webhook = await new_webhook(seat, receiver.url)
+            (delivery,) = await failing(seat, webhook)
+            with pytest.raises(ApplicationError) as failed:
+                await attempt(steps, delivery)
+            assert failed.value.next_retry_delay == given
+
+
+async def test_a_delivery_that_is_replayed_is_not_touched_by_what_its_earlier_workflow_still_does(
+    seat: Seat,
+) -> None:
+    """The interleaving: an attempt or a burial of the earlier workflow commits after the replay."""
+    webhook = await new_webhook(seat)
+    (first,) = await failing(seat, webhook)
+    pool = seat.database.pool
+    assert await stored.bury(pool, first)
+    assert await stored.replay(pool, webhook.key, [first.event_id]) == 1
+    assert not await stored.bury(pool, first)
+    await stored.delivered(pool, first)
+    await stored.failed(pool, first, error="late")
+    await stored.handed_over(pool, first)
+    assert await stored.pending(pool, first) is None
+    assert await status(seat, webhook) == (1, 0)
+    second = replace(first, replay=1)
+    assert await stored.to_hand_over(pool, limit=1_000) == [second]
+    assert second.workflow_id != first.workflow_id
+    assert await stored.bury(pool, second)
+
+
+async def test_two_replays_at_once_begin_an_event_once(seat: Seat) -> None:
+    webhook = await new_webhook(seat)
+    pool = seat.database.pool
+    for delivery in await failing(seat, webhook, 5):
+        await stored.bury(pool, delivery)
+    counts = await asyncio.gather(*(stored.replay(pool, webhook.key, None) for _ in range(4)))
+    assert sum(counts) == 5
+    assert {delivery.replay for delivery in await stored.to_hand_over(pool, limit=1_000)} == {1}
+
+
+async def test_a_410_of_an_earlier_url_does_not_disable_the_next_one(seat: Seat) -> None:
+    """The interleaving: the operator changes the URL while the old one's answer is under way."""
+    webhook = await new_webhook(seat)
+    pool, key = seat.database.pool, webhook.key
+    await stored.change(pool, key, WebhookChanges(url="http://127.0.0.1:10/"))
+    assert not await stored.disable(pool, key, url=webhook.url, why=Disabled.GONE)
+    assert await stored.disable(pool, key, url="http://127.0.0.1:10/", why=Disabled.GONE)
+    await stored.change(pool, key, WebhookChanges(enabled=False))
+    found = await stored.find(pool, key)
+    assert found is not None
+    assert found.disabled is Disabled.GONE, "the first reason stays"
+
+
+async def test_only_so_many_of_a_webhook_are_in_the_hands_of_workflows(seat: Seat) -> None:
+    pool = seat.database.pool
+    webhook, other = await new_webhook(seat), await new_webhook(seat)
+    deliveries = await failing(seat, webhook, RETRYING_LIMIT + 2)
+    (others,) = await failing(seat, other)
+
+    async def to_hand_over() -> list[Delivery]:
+        found = await stored.to_hand_over(pool, limit=1_000)
+        return [delivery for delivery in found if delivery.key in (webhook.key, other.key)]
+
+    assert await to_hand_over() == [*deliveries[:RETRYING_LIMIT], others]
+    for delivery in deliveries[:RETRYING_LIMIT]:
+        await stored.handed_over(pool, delivery)
+    assert await to_hand_over() == [others]
+    await stored.delivered(pool, deliveries[7])
+    assert await to_hand_over() == [deliveries[RETRYING_LIMIT], others]
+    await stored.change(pool, webhook.key, WebhookChanges(enabled=False))
+    assert await to_hand_over() == [others]
+
+
+async def test_an_event_whose_workflow_is_gone_is_dead_and_can_be_replayed(seat: Seat) -> None:
+    webhook = await new_webhook(seat)
+    lost, waiting = await failing(seat, webhook, 2)
+    pool = seat.database.pool
+    await stored.handed_over(pool, lost)
+    assert await stored.bury_lost(pool, after=timedelta(hours=1)) == 0
+    assert await stored.bury_lost(pool, after=timedelta(0)) == 1
+    assert not await stored.bury(pool, lost)
+    assert await status(seat, webhook) == (1, 1)
+    assert await stored.pending(pool, waiting) is not None
+
+
+async def test_a_deleted_webhook_takes_its_deliveries_with_it(seat: Seat, steps: WebhookSteps) -> None:
+    webhook = await new_webhook(seat)
+    (delivery,) = await failing(seat, webhook)
+    pool = seat.database.pool
+    assert await stored.delete(pool, webhook.key)
+    assert await attempt(steps, delivery) is Attempted.OVER
+    assert not await stored.bury(pool, delivery)
+    assert not await stored.move(pool, webhook, to=webhook.cursor + 1, delivered=True, failures=[])
+
+
+async def test_another_operators_key_finds_nothing(own: Database, seat: Seat) -> None:
+    webhook = await new_webhook(seat)
+    (delivery,) = await failing(seat, webhook)
+    await stored.bury(own.pool, delivery)
+    stranger = WebhookKey(operator_id="stranger", webhook_id=webhook.key.webhook_id)
+    assert await stored.find(own.pool, stranger) is None
+    assert await stored.dead_page(own.pool, stranger, after=0, limit=10) == ([], None)
+    assert await stored.replay(own.pool, stranger, None) == 0
+    assert not await stored.change(own.pool, stranger, WebhookChanges(enabled=False))
+    assert not await stored.delete(own.pool, stranger)
+    foreign = Delivery(key=stranger, event_id=delivery.event_id, replay=0)
+    assert await stored.pending(own.pool, foreign) is None
+
+
+async def test_two_rotations_at_once_leave_both_secrets_valid(seat: Seat) -> None:
+    """The interleaving: both read the same secrets, and one would overwrite the other's."""
+    webhook = await new_webhook(seat)
+    pool = seat.database.pool
+    service = Webhooks(pool, Feed(pool), WebhookVault(KEYRING), local=True)
+    made = await asyncio.gather(*(service.rotate_secret(webhook.key) for _ in range(2)))
+    found = await stored.find(pool, webhook.key)
+    assert found is not None
+    known = WebhookVault(KEYRING).open(
+        found.sealed_secrets, operator_id=webhook.key.operator_id, webhook_id=webhook.key.webhook_id
+    )
+    assert {secret.secret for secret in made if secret} <= {secret.text for secret in known}
+    assert len(known) == 3

@@ -1,0 +1,174 @@
+"""A stage for webhooks: the real workflows on a real Temporal server, with fake steps around them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowHistory as History
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.worker import Replayer, Worker
+
+from contracts import webhooks as steps
+from contracts.webhooks import (
+    DELIVERY_WORKFLOW,
+    HELD_BACK,
+    NOT_DELIVERED,
+    WEBHOOK_WORKFLOW,
+    Attempted,
+    Delivery,
+    DeliveryOrder,
+    Pumped,
+    Retries,
+    WebhookKey,
+)
+from tests.workflow.server import PLAIN
+from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
+
+RETRIES: Final = Retries(first_s=5, longest_s=3600, patience_s=3 * 24 * 3600)
+# Nothing here takes so long unless it is stuck.
+STUCK_S: Final = 30.0
+
+
+@dataclass
+class FakeSteps:
+    """`turns` are what sending comes to, turn by turn, then OVER; None is one that is held back. An attempt
+    fails `failures` times, for ever for None, and then answers `attempted`. `at` are the workflow's own times
+    of the attempts."""
+
+    turns: list[Pumped | None] = field(default_factory=list)
+    failures: int | None = 0
+    attempted: Attempted = Attempted.DELIVERED
+    at: list[datetime] = field(default_factory=list)
+    pumped: int = 0
+    buried: int = 0
+    lost_burials: int = 0  # burials whose answer is lost
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    hangs: bool = False
+
+    @activity.defn(name=steps.PUMP.name)
+    async def pump(self, key: WebhookKey) -> Pumped:
+        self.at.append(activity.info().current_attempt_scheduled_time)
+        turn = self.turns.pop(0) if self.turns else Pumped.OVER
+        if turn is None:
+            raise ApplicationError(
+                "50 events are being retried", type=HELD_BACK, category=ApplicationErrorCategory.BENIGN
+            )
+        self.pumped += 1
+        return turn
+
+    @activity.defn(name=steps.ATTEMPT.name)
+    async def attempt(self, delivery: Delivery) -> Attempted:
+        self.at.append(activity.info().current_attempt_scheduled_time)
+        self.reached.set()
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.failures is None or len(self.at) <= self.failures:
+            raise ApplicationError("status-503", type=NOT_DELIVERED, category=ApplicationErrorCategory.BENIGN)
+        return self.attempted
+
+    @activity.defn(name=steps.BURY.name)
+    async def bury(self, delivery: Delivery) -> bool:
+        self.buried += 1
+        if self.buried <= self.lost_burials:
+            raise ConnectionError("the connection was lost")
+        return True
+
+    @property
+    def pauses(self) -> list[int]:
+        """Between attempts, in whole seconds."""
+        return [round((b - a).total_seconds()) for a, b in zip(self.at, self.at[1:], strict=False)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A workflow that has ended, with all the runs that it went on as."""
+
+    status: WorkflowExecutionStatus
+    result: Any
+    histories: list[History]
+
+    @property
+    def history(self) -> History:
+        return self.histories[-1]
+
+
+class WebhookStage:
+    """What is played must replay: `end` sees to that."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.client = client
+        self.task_queue = f"webhooks-{name}"
+        self.steps = FakeSteps()
+        self.key = WebhookKey(operator_id="operator-1", webhook_id=name)
+        self.delivery = Delivery(key=self.key, event_id="5b0c1c9e-0000-4000-8000-000000000001", replay=0)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """In the SDK's sandbox, which production leaves out: it catches what is not deterministic."""
+        async with Worker(
+            self.client,
+            task_queue=self.task_queue,
+            workflows=[WebhookWorkflow, DeliveryWorkflow],
+            activities=[self.steps.pump, self.steps.attempt, self.steps.bury],
+        ):
+            yield
+
+    async def send(self) -> Ended:
+        """The webhook's workflow, to its end."""
+        async with self.working():
+            return await self.end(
+                await self.client.start_workflow(
+                    WEBHOOK_WORKFLOW,
+                    self.key,
+                    id=self.key.workflow_id,
+                    task_queue=self.task_queue,
+                )
+            )
+
+    async def start_delivery(self, retries: Retries = RETRIES) -> WorkflowHandle[Any, Any]:
+        return await self.client.start_workflow(
+            DELIVERY_WORKFLOW,
+            DeliveryOrder(delivery=self.delivery, retries=retries),
+            id=self.delivery.workflow_id,
+            task_queue=self.task_queue,
+            result_type=bool,
+        )
+
+    async def deliver(self, retries: Retries = RETRIES) -> Ended:
+        """A delivery's workflow, to its end."""
+        async with self.working():
+            return await self.end(await self.start_delivery(retries))
+
+    async def end(self, handle: WorkflowHandle[Any, Any]) -> Ended:
+        result = None
+        async with asyncio.timeout(STUCK_S):
+            with suppress(WorkflowFailureError):
+                result = await handle.result()
+            latest = self.client.get_workflow_handle(handle.id)
+            status = (await latest.describe()).status
+        assert status is not None
+        histories = [
+            await self.client.get_workflow_handle(handle.id, run_id=run).fetch_history()
+            for run in await self._runs(handle)
+        ]
+        replayer = Replayer(workflows=[WebhookWorkflow, DeliveryWorkflow], data_converter=PLAIN)
+        for history in histories:
+            await replayer.replay_workflow(history)
+        return Ended(status=status, result=result, histories=histories)
+
+    async def _runs(self, handle: WorkflowHandle[Any, Any]) -> list[str]:
+        """In the order in which one went on as the next."""
+        run: str | None = handle.first_execution_run_id
+        runs: list[str] = []
+        while run:
+            runs.append(run)
+            history = await self.client.get_workflow_handle(handle.id, run_id=run).fetch_history()
+            last = history.events[-1]
+            continued = last.workflow_execution_continued_as_new_event_attributes
+            run = continued.new_execution_run_id or None
+        return runs

@@ -1,0 +1,142 @@
+"""Sends events to operators' webhooks: the worker of their workflows, and what starts those.
+
+Any number of these programs may run: Temporal lets one workflow of an id run, and what they write comes from
+where they found it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+from prometheus_client import Gauge
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from activities.webhook_endpoints import Endpoints
+from activities.webhooks import PACE, Pace, WebhookSteps
+from contracts.webhooks import WEBHOOK_QUEUE, Retries
+from events.broker import reason
+from runtime.resources import connect_database, connect_temporal
+from runtime.settings import Settings
+from runtime.webhooks import WebhookWorkflows
+from security.keyring import Keyring
+from security.standard_webhooks import PrivateKey
+from security.webhook_secrets import WebhookVault
+from storage import webhooks as stored
+from storage.database import AWAY, Database
+from storage.feed import Feed
+from workers.lifecycle import run, serve_metrics
+from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
+
+LOOK_S: Final = 1.0
+# A webhook that nobody has sent for in this time has lost its workflow: the longest pause of one is a minute.
+IDLE: Final = timedelta(minutes=3)
+HANDED_OVER: Final = 100
+COUNT_EVERY_S: Final = 15.0
+# Beyond the patience with an event, until its workflow must have ended.
+GRACE: Final = timedelta(hours=1)
+# A webhook that is sent for takes one place nearly all the time, and each event that is retried one now and
+# then.
+ACTIVITIES: Final = 500
+# The SDK would hold beats back for four fifths of the time after which an activity is taken for dead.
+BEAT: Final = timedelta(seconds=2)
+STOP_LIMIT: Final = timedelta(seconds=8)
+
+PENDING: Final = Gauge("croupier_webhook_pending", "Events that are being retried.")
+DEAD: Final = Gauge("croupier_webhook_dead", "Events that were given up, and not replayed.")
+
+log = logging.getLogger(__name__)
+
+
+async def send(settings: Settings, stop: asyncio.Event) -> None:
+    """Sends until `stop`."""
+    keyring = Keyring.load(settings.keyring)
+    database = await connect_database(settings, connections=8)
+    try:
+        client = await connect_temporal(settings, keyring)
+        async with running(client, database, keyring, settings):
+            serve_metrics(settings)
+            await stop.wait()
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def running(
+    client: Client, database: Database, keyring: Keyring, settings: Settings, pace: Pace = PACE
+) -> AsyncIterator[None]:
+    """Inside the block events are sent."""
+    endpoints = Endpoints(local=settings.webhooks_local)
+    steps = WebhookSteps(
+        database.pool,
+        Feed(database.pool),
+        WebhookVault(keyring),
+        endpoints,
+        PrivateKey(keyring.events.signing_key()),
+        pace,
+    )
+    worker = Worker(
+        client,
+        task_queue=WEBHOOK_QUEUE,
+        workflows=[WebhookWorkflow, DeliveryWorkflow],
+        activities=[steps.pump, steps.attempt, steps.bury],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_concurrent_activities=ACTIVITIES,
+        max_heartbeat_throttle_interval=BEAT,
+        graceful_shutdown_timeout=STOP_LIMIT,
+    )
+    retries = Retries(
+        first_s=settings.webhook_retry_first_s,
+        longest_s=settings.webhook_retry_longest_s,
+        patience_s=settings.webhook_retry_for_s,
+    )
+    async with worker:
+        looking = asyncio.create_task(_look(database.pool, WebhookWorkflows(client, retries), retries))
+        try:
+            yield
+        finally:
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+    await endpoints.aclose()
+
+
+async def _look(pool: asyncpg.Pool, workflows: WebhookWorkflows, retries: Retries) -> None:
+    """Starts, once a second, the workflows that are missing."""
+    loop = asyncio.get_running_loop()
+    counted_at = loop.time() - COUNT_EVERY_S
+    while True:
+        try:
+            await start_missing(pool, workflows)
+            if loop.time() - counted_at >= COUNT_EVERY_S:
+                counted_at = loop.time()
+                await _count(pool, retries)
+        except (*AWAY, RPCError) as error:
+            log.warning("webhooks are looked after later: %s", reason(error))
+        await asyncio.sleep(LOOK_S)
+
+
+async def start_missing(pool: asyncpg.Pool, workflows: WebhookWorkflows) -> None:
+    """Of webhooks that nobody sends for, and of events that failed and that nobody retries."""
+    for key in await stored.idle(pool, since=IDLE):
+        await workflows.send(key)
+    for delivery in await stored.to_hand_over(pool, limit=HANDED_OVER):
+        await workflows.deliver(delivery)
+        await stored.handed_over(pool, delivery)
+
+
+async def _count(pool: asyncpg.Pool, retries: Retries) -> None:
+    lost = await stored.bury_lost(pool, after=timedelta(seconds=retries.patience_s) + GRACE)
+    if lost:
+        log.warning("%d events whose workflows are gone are dead", lost)
+    found = await stored.counts(pool)
+    PENDING.set(found["pending"])
+    DEAD.set(found["dead"])
+
+
+if __name__ == "__main__":
+    run(send)
