@@ -17,10 +17,10 @@ from security.api_keys import KeyScope
 from security.tokens import TokenExpired, TokenInvalid
 
 SESSION_TOKEN = HTTPBearer(
-    scheme_name="session token", description="The token of a game session.", auto_error=False
+    scheme_name="sessionToken", description="The token of a game session.", auto_error=False
 )
 _OPERATOR_KEY = HTTPBearer(
-    scheme_name="operator key", description="An operator's API key, `crk_...`.", auto_error=False
+    scheme_name="operatorKey", description="An operator's API key, `crk_...`.", auto_error=False
 )
 
 

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from api import game_calls
 from api.authentication import AnySession, Deps, GameServer
 from api.models import PROBLEM_RESPONSES, EventPage, EventsAccepted, TellEvents
+from api.problems import problems
 from api.shapes import cursor, position
 from api.strict_json import StrictRoute
 from events.catalogue import envelope
@@ -34,7 +35,12 @@ async def feed(
     return Response(body, media_type="application/json")
 
 
-@router.post("/game/events", status_code=202, response_model=EventsAccepted)
+@router.post(
+    "/game/events",
+    status_code=202,
+    response_model=EventsAccepted,
+    responses=problems("id-reused", "too-many-requests"),
+)
 async def tell(body: TellEvents, claims: AnySession, services: Deps) -> JSONResponse:
     """Records what the game client tells of itself, for its operator: all of the call or nothing, and each
     event once by its id. The same again is accepted and does nothing; an id with other contents is refused. A

@@ -20,8 +20,10 @@ from api.models import (
     SessionOut,
     SessionRefreshed,
     TakeAction,
+    headers,
+    repeat,
 )
-from api.problems import Problem
+from api.problems import Problem, problems
 from api.shapes import cursor, position, round_body
 from api.strict_json import StrictRoute
 from contracts import failures
@@ -38,20 +40,27 @@ router = APIRouter(
 )
 
 
-@router.get("/session", tags=["Session API"], response_model=SessionOut)
+@router.get(
+    "/session", tags=["Session API"], response_model=SessionOut, responses=problems("session-expired")
+)
 async def session(claims: AnySession, services: Deps) -> JSONResponse:
     """The session: player, game, balance, an open round to resume, and the fairness commitment."""
     return _respond(await game_calls.session(claims, services))
 
 
-@router.post("/session/refresh", tags=["Session API"], response_model=SessionRefreshed)
+@router.post(
+    "/session/refresh",
+    tags=["Session API"],
+    response_model=SessionRefreshed,
+    responses=problems("session-expired"),
+)
 async def refresh_session(claims: LiveSession, services: Deps) -> JSONResponse:
     """A new token for the same session, with a later expiry: never past the longest time that the session may
     last, and not for a session that has ended or a token that has expired."""
     return _respond(await game_calls.refresh_session(claims, services))
 
 
-@router.get("/balance", tags=["Wallet API"], response_model=BalanceOut)
+@router.get("/balance", tags=["Wallet API"], response_model=BalanceOut, responses=problems("wallet-failed"))
 async def balance(claims: AnySession, services: Deps) -> JSONResponse:
     """What the player can bet: the balance less what open rounds hold. Where the operator's own wallet keeps
     the money, what that says."""
@@ -72,14 +81,49 @@ router.add_api_route(
     status_code=201,
     response_model=RoundOut,
     responses={
-        200: {"model": RoundOut, "description": "A repeat: the first answer again"},
-        202: {"model": RoundOut, "description": "Still pending: ask at Location"},
+        **repeat(RoundOut),
+        202: {
+            "model": RoundOut,
+            "description": "Still pending: ask at Location",
+            "headers": headers("Location", "Retry-After"),
+        },
+        **problems(
+            "session-expired",
+            "insufficient-funds",
+            "limit-exceeded",
+            "game-disabled",
+            "player-blocked",
+            "round-open",
+            "round-closed",
+            "id-reused",
+            "currency-mismatch",
+            "stake-not-allowed",
+            "unknown-choice",
+            "wallet-failed",
+        ),
     },
     route_class_override=BetRoute,
 )
 
 
-@router.post("/rounds/{round_id}/actions", tags=["Bet API"], response_model=RoundOut)
+@router.post(
+    "/rounds/{round_id}/actions",
+    tags=["Bet API"],
+    response_model=RoundOut,
+    responses={
+        200: {"headers": headers("Idempotent-Replayed")},
+        **problems(
+            "session-expired",
+            "insufficient-funds",
+            "not-found",
+            "round-closed",
+            "wrong-state",
+            "id-reused",
+            "unknown-choice",
+            "wallet-failed",
+        ),
+    },
+)
 async def take_action(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)],
     body: TakeAction,
@@ -92,7 +136,9 @@ async def take_action(
     return _respond(await game_calls.take_action(round_id, body, claims, services, request.state.request_id))
 
 
-@router.get("/rounds/{round_id}", tags=["Result API"], response_model=RoundOut)
+@router.get(
+    "/rounds/{round_id}", tags=["Result API"], response_model=RoundOut, responses=problems("not-found")
+)
 async def round_(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)], claims: AnySession, services: Deps
 ) -> JSONResponse:
@@ -113,7 +159,15 @@ async def rounds(
     return JSONResponse({"items": [round_body(view) for view in items], "next_cursor": cursor(following)})
 
 
-@router.post("/seed", tags=["Session API"], response_model=SeedRotated)
+@router.post(
+    "/seed",
+    tags=["Session API"],
+    response_model=SeedRotated,
+    responses={
+        200: {"headers": headers("Idempotent-Replayed")},
+        **problems("round-open", "id-reused", "not-found"),
+    },
+)
 async def rotate_seed(body: RotateSeed, claims: AnySession, services: Deps) -> JSONResponse:
     """Reveals the server seed of the rounds so far, for checking them, and commits to the next one. Name the
     seed to reveal by its `server_seed_hash`, and the same request may be sent again after any doubt. Unnamed,

@@ -16,7 +16,7 @@ from api.models import (
     SessionMode,
     VoidRound,
 )
-from api.problems import Problem
+from api.problems import Problem, problems
 from api.services import Services
 from api.shapes import operator_pending_body, operator_record_body
 from api.strict_json import StrictRoute
@@ -30,6 +30,7 @@ router = APIRouter(
     route_class=StrictRoute,
     responses={
         **PROBLEM_RESPONSES,
+        **problems("not-found", "wrong-state"),
         202: {"model": OperatorRound, "description": "Decided; the wallet has yet to answer for the stake"},
     },
 )

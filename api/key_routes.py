@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from api.authentication import Admin, Deps
 from api.models import PROBLEM_RESPONSES, ApiKeyIssued, ApiKeyPage, NewApiKey, RotateApiKey
-from api.problems import Problem
+from api.problems import Problem, problems
 from api.shapes import api_key_body, moment
 from api.strict_json import StrictRoute
 from contracts.views import IssuedApiKey
@@ -31,7 +31,9 @@ async def keys(operator: Admin, services: Deps) -> JSONResponse:
     return JSONResponse({"items": [api_key_body(record) for record in found]})
 
 
-@router.post("", status_code=201, response_model=ApiKeyIssued)
+@router.post(
+    "", status_code=201, response_model=ApiKeyIssued, responses=problems("limit-exceeded", "not-found")
+)
 async def add_key(body: NewApiKey, operator: Admin, services: Deps) -> JSONResponse:
     """Makes a key and shows it, this once. Asked again it makes another one: a key whose answer was lost is
     in the list, and can be revoked."""
@@ -50,7 +52,9 @@ async def add_key(body: NewApiKey, operator: Admin, services: Deps) -> JSONRespo
     return _issued(issued)
 
 
-@router.post("/{key_id}/rotate", status_code=201, response_model=ApiKeyIssued)
+@router.post(
+    "/{key_id}/rotate", status_code=201, response_model=ApiKeyIssued, responses=problems("not-found")
+)
 async def rotate_key(key_id: KeyId, body: RotateApiKey, operator: Admin, services: Deps) -> JSONResponse:
     """Makes a key of the same scope and shows it, this once; the old one ends after `overlap_s`, or when it
     would have ended anyway. Asked again, it makes another one, and the old one lives no longer."""
@@ -62,7 +66,7 @@ async def rotate_key(key_id: KeyId, body: RotateApiKey, operator: Admin, service
     return _issued(issued)
 
 
-@router.delete("/{key_id}", status_code=204)
+@router.delete("/{key_id}", status_code=204, responses=problems("not-found"))
 async def revoke_key(key_id: KeyId, operator: Admin, services: Deps) -> Response:
     """Ends a key for good, be it the one that asks: everywhere within 10 seconds."""
     if not await services.operator_keys.revoke(operator_id=operator.operator_id, key_id=key_id):

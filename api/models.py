@@ -1,6 +1,7 @@
 """The bodies of requests, checked exactly, and of answers, as OpenAPI describes them."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -9,6 +10,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -17,8 +19,8 @@ from pydantic import (
     StringConstraints,
 )
 
-from api.problems import CONTENT_TYPE
-from contracts.currencies import exponent
+from api.problems import problems
+from contracts.currencies import exponent, known
 from security.api_keys import KeyScope
 
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
@@ -39,10 +41,28 @@ def _printable(text: str) -> str:
     return text
 
 
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}$"), AfterValidator(_known)]
+Currency = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z][A-Z0-9]{2,9}$"),
+    AfterValidator(_known),
+    Field(json_schema_extra={"enum": sorted(known())}),
+]
 GameId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 # 2**53 - 1: the largest integer that every JSON client reads exactly.
 Amount = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
+
+
+def _rfc3339(value: object) -> object:
+    """Pydantic alone would take a number for seconds since 1970, and a date for its midnight."""
+    if isinstance(value, str) and re.fullmatch(_RFC_3339, value) is None:
+        raise ValueError("a time as in RFC 3339, such as 2026-11-22T16:56:52Z")
+    return value
+
+
+_RFC_3339: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 
 
 class _Request(BaseModel):
@@ -77,6 +97,10 @@ class OpenSession(_Request):
     """`mode` is `demo` for play money. `jurisdiction` names the profile whose rules hold as well; whichever
     of its limits and `limits` is stricter does."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"player_id": "alice", "game_id": "dice", "currency": "EUR"}]}
+    )
+
     player_id: CallerId
     game_id: GameId
     currency: Currency
@@ -87,19 +111,35 @@ class OpenSession(_Request):
 
 
 class SwitchGame(_Request):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True}]})
+
     enabled: Annotated[bool, Field(strict=True)]
 
 
 class SwitchPlayer(_Request):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"blocked": False}]})
+
     blocked: Annotated[bool, Field(strict=True)]
 
 
 class Deposit(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"transaction_id": "t-1001", "amount": {"amount": 5_000, "currency": "EUR"}}]
+        }
+    )
+
     transaction_id: CallerId
     amount: MoneyIn
 
 
 class Withdrawal(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"transaction_id": "t-1002", "amount": {"amount": 1_000, "currency": "EUR"}}]
+        }
+    )
+
     transaction_id: CallerId
     amount: MoneyIn
 
@@ -111,12 +151,18 @@ EventTypes = Annotated[list[str], Field(min_length=1, max_length=20)]
 class CreateWebhook(_Request):
     """`types` are the events to send; all of them when not given."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"url": "https://203.0.113.1/croupier", "types": ["round.settled"]}]}
+    )
+
     url: WebhookUrl
     types: EventTypes | None = None
 
 
 class ChangeWebhook(_Request):
     """What is not named stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": False}]})
 
     url: WebhookUrl | None = None
     types: EventTypes | None = None
@@ -125,6 +171,8 @@ class ChangeWebhook(_Request):
 
 class ReplayEvents(_Request):
     """Either the ids of dead events, or all of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"all_dead": True}]})
 
     event_ids: Annotated[list[Annotated[UUID, Field(strict=False)]], Field(max_length=100)] | None = None
     all_dead: bool = False
@@ -136,6 +184,10 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterVa
 class VoidRound(_Request):
     """`reason` is kept for good, with the id of the key that was used."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"reason": "ticket 4711: the player was paid by hand"}]}
+    )
+
     reason: Reason
 
 
@@ -143,12 +195,24 @@ class ResolveRound(_Request):
     """`paid-outside`: the recorded win was paid by other means. `refunded-outside`: the stake was given back
     by other means. `retry-now`: the wallet is asked again at once. `void`: the stake goes back."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"action": "retry-now", "reason": "ticket 4711: the wallet is back"}]}
+    )
+
     action: Literal["retry-now", "paid-outside", "refunded-outside", "void"]
     reason: Reason
 
 
 class PlaceBet(_Request):
     """`stake` in minor units of the session's currency; `choice` as the game's own description says."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"round_id": "r-1001", "stake": 100, "choice": {"direction": "over", "target": 4_999}}
+            ]
+        }
+    )
 
     round_id: CallerId
     stake: Amount
@@ -171,6 +235,12 @@ class TakeAction(_Request):
     """A decision in a round that waits for its player: one of its `choices`, with a value for each of that
     one's `params`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"action_id": "a-1001", "action": "gamble", "params": {"color": "red"}}]
+        }
+    )
+
     action_id: CallerId
     action: ActionName
     params: Params = {}
@@ -191,9 +261,6 @@ def _small(data: dict[str, Any]) -> dict[str, Any]:
 
 
 GAME_EVENT_BYTES: Final = 4_096
-_RFC_3339: Final = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
-)
 
 
 class GameEventIn(_Request):
@@ -207,6 +274,23 @@ class GameEventIn(_Request):
 
 
 class TellEvents(_Request):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "events": [
+                        {
+                            "event_id": "e-1001",
+                            "type": "tutorial.finished",
+                            "at": "2026-11-22T16:56:52Z",
+                            "data": {"steps": 4},
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
     events: Annotated[list[GameEventIn], Field(min_length=1, max_length=50)]
 
 
@@ -528,16 +612,62 @@ class ReplayedEvents(BaseModel):
     replayed: int
 
 
-class ProblemOut(BaseModel):
-    """RFC 9457; further members as the case needs."""
+class Health(BaseModel):
+    status: Literal["ok"]
 
-    model_config = ConfigDict(extra="allow")
+
+class Readiness(BaseModel):
+    """`failing` names what does not answer."""
+
+    status: Literal["ready", "not ready"]
+    failing: list[str]
+
+
+class GameMode(BaseModel):
+    """A way to bet: `stakes`, in minor units, are the game's own times `stake_multiplier`."""
+
+    description: str
+    stake_multiplier: int
+    stakes: list[int]
+
+
+class GameSummary(BaseModel):
+    """`stakes` in minor units; `max_win` in stakes; `choice` is the JSON Schema of a bet's choice, or null
+    when the game takes none."""
+
+    id: str
+    version: str
+    title: str
+    modes: dict[str, GameMode]
+    stakes: list[int]
+    max_win: int
+    choice: dict[str, Any] | None
+
+
+class GameOut(GameSummary):
+    """A game with its rules, in the game's own terms."""
+
+    rules: dict[str, Any]
+
+
+class GameList(BaseModel):
+    items: list[GameSummary]
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457. Clients switch on `code`; `detail` is for people. Further members as the case needs."""
+
+    model_config = ConfigDict(extra="allow", title="Problem")
     type: str
     title: str
     status: int
     detail: str
     code: str
     request_id: str
+    retry_after: int = Field(default=0, description="whole seconds, with a status of 429 or 503")
+    round_id: str = Field(default="", description="the round that was declined")
+    open_round: str | None = Field(default=None, description="the round to finish first")
+    balance: Money | None = Field(default=None, description="what is available")
 
 
 SeedHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -545,6 +675,8 @@ SeedHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 class RotateSeed(_Request):
     """`server_seed_hash` names the seed to reveal; without it, the session's current one is meant."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"client_seed": "seven-green-apples"}]})
 
     client_seed: CallerId
     server_seed_hash: SeedHash | None = None
@@ -576,6 +708,22 @@ class VerifyOutcome(_Request):
     alone. `choices` is the choice that was made with the bet, or a list with that alone; `actions` is what
     was chosen later, in its order."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "game": "dice",
+                    "version": "1.0.0",
+                    "server_seed": "5f" * 32,
+                    "client_seed": "seven-green-apples",
+                    "nonce": 0,
+                    "stake": 100,
+                    "choices": {"direction": "over", "target": 4_999},
+                }
+            ]
+        }
+    )
+
     game: GameId
     version: Annotated[str, StringConstraints(max_length=64)]
     server_seed: Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
@@ -602,9 +750,12 @@ class VerifiedOutcome(BaseModel):
     win: int
 
 
-# What every router says of its errors. A `model` here would be described as application/json.
 class NewApiKey(_Request):
     """`expires_at` is when the key ends by itself; never when it is not given."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"scope": "game", "expires_at": "2099-01-01T00:00:00Z"}]}
+    )
 
     scope: KeyScope
     # Not strict: JSON has no times, so a text must do.
@@ -613,6 +764,8 @@ class NewApiKey(_Request):
 
 class RotateApiKey(_Request):
     """For how many seconds the old key still opens what it did; 0 ends it at once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 3_600}]})
 
     overlap_s: int = Field(ge=0, le=30 * 86_400)
 
@@ -644,9 +797,19 @@ class ApiKeyPage(BaseModel):
     items: list[ApiKeyListed]
 
 
-PROBLEM_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    "default": {
-        "description": "A problem document",
-        "content": {CONTENT_TYPE: {"schema": ProblemOut.model_json_schema()}},
-    }
-}
+# What every router says of its errors: the door refuses what is too large, compressed or too much, and bugs
+# are told.
+PROBLEM_RESPONSES: Final = problems(
+    "too-large", "unsupported-media-type", "too-many-requests", "internal", "overloaded"
+)
+
+
+def headers(*names: str) -> dict[str, Any]:
+    """What a response says of its headers; api/openapi.py describes each."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def repeat(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """For the `responses` of a route that does a thing once: how it answers the same request again."""
+    description = "A repeat: the first answer again"
+    return {200: {"model": model, "description": description, "headers": headers("Idempotent-Replayed")}}

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
 from api.authentication import Deps
-from api.models import PROBLEM_RESPONSES, VerifiedOutcome, VerifyOutcome
-from api.problems import Problem
+from api.models import PROBLEM_RESPONSES, GameList, GameOut, Health, Readiness, VerifiedOutcome, VerifyOutcome
+from api.problems import Problem, problems
 from api.strict_json import StrictRoute
 from games.checks import ActionRefused
 from games.protocol import Chosen, Wager, WagerRefused
@@ -22,13 +22,18 @@ ReadinessChecks = dict[str, Callable[[], Awaitable[object]]]
 router = APIRouter(responses=PROBLEM_RESPONSES)
 
 
-@router.get("/healthz", tags=["Open"])
+@router.get("/healthz", tags=["Open"], response_model=Health)
 async def healthz() -> JSONResponse:
     """The process is alive."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", tags=["Open"])
+@router.get(
+    "/readyz",
+    tags=["Open"],
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "Not ready"}},
+)
 async def readyz(request: Request) -> JSONResponse:
     """Rounds can be played: the database, the broker and Temporal answer."""
     checks: ReadinessChecks = request.app.state.readiness
@@ -45,13 +50,13 @@ async def _passes(check: Callable[[], Awaitable[object]]) -> bool:
     return True
 
 
-@router.get("/v1/games", tags=["Open"])
+@router.get("/v1/games", tags=["Open"], response_model=GameList)
 async def games(services: Deps) -> JSONResponse:
     """The games that can be played, each in its current version."""
     return JSONResponse({"items": services.games.listing()})
 
 
-@router.get("/v1/games/{game_id}", tags=["Open"])
+@router.get("/v1/games/{game_id}", tags=["Open"], response_model=GameOut, responses=problems("not-found"))
 async def game(game_id: Annotated[str, Path(max_length=64)], services: Deps) -> JSONResponse:
     """One game with its rules."""
     try:
@@ -91,5 +96,6 @@ router.add_api_route(
     methods=["POST"],
     tags=["Open"],
     response_model=VerifiedOutcome,
+    responses=problems("not-found", "stake-not-allowed", "unknown-choice"),
     route_class_override=StrictRoute,
 )

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 
 from api.authentication import Deps, GameServer, Operator
 from api.game_calls import REPLAYED
@@ -20,6 +19,7 @@ from api.models import (
     Deposited,
     GameId,
     GameSwitched,
+    Moment,
     OpenSession,
     OperatorBalance,
     OperatorRoundPage,
@@ -33,8 +33,9 @@ from api.models import (
     SwitchPlayer,
     Withdrawal,
     Withdrawn,
+    repeat,
 )
-from api.problems import Problem
+from api.problems import Problem, problems
 from api.services import Services
 from api.shapes import (
     cursor,
@@ -68,7 +69,13 @@ PlayerId = Annotated[str, Path(pattern=ID_PATTERN)]
 WhichMoney = Annotated[SessionMode, Query(description="`demo`: those of play money, which are apart")]
 
 
-@router.post("/sessions", tags=["Session API"], status_code=201, response_model=SessionOpened)
+@router.post(
+    "/sessions",
+    tags=["Session API"],
+    status_code=201,
+    response_model=SessionOpened,
+    responses=problems("not-found", "stake-not-allowed", "currency-mismatch"),
+)
 async def open_session(body: OpenSession, operator: GameServer, services: Deps) -> JSONResponse:
     """Opens a session; the player is made by the first one. The token goes to the game client."""
     game = _game(body.game_id, services)
@@ -125,7 +132,12 @@ def _limits(body: OpenSession, game: Game) -> SessionLimits:
     return limits
 
 
-@router.get("/sessions/{session_id}", tags=["Session API"], response_model=OperatorSession)
+@router.get(
+    "/sessions/{session_id}",
+    tags=["Session API"],
+    response_model=OperatorSession,
+    responses=problems("not-found"),
+)
 async def session_(
     session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: GameServer, services: Deps
 ) -> JSONResponse:
@@ -136,7 +148,9 @@ async def session_(
     return JSONResponse(operator_session_body(found, now=datetime.now(UTC)))
 
 
-@router.delete("/sessions/{session_id}", tags=["Session API"], status_code=204)
+@router.delete(
+    "/sessions/{session_id}", tags=["Session API"], status_code=204, responses=problems("not-found")
+)
 async def end_session(
     session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: GameServer, services: Deps
 ) -> Response:
@@ -147,7 +161,9 @@ async def end_session(
     return Response(status_code=204)
 
 
-@router.put("/games/{game_id}", tags=["Session API"], response_model=GameSwitched)
+@router.put(
+    "/games/{game_id}", tags=["Session API"], response_model=GameSwitched, responses=problems("not-found")
+)
 async def switch_game(
     game_id: Annotated[GameId, Path()], body: SwitchGame, operator: Operator, services: Deps
 ) -> JSONResponse:
@@ -158,7 +174,12 @@ async def switch_game(
     return JSONResponse({"game_id": game_id, "enabled": body.enabled})
 
 
-@router.put("/players/{player_id}", tags=["Session API"], response_model=PlayerSwitched)
+@router.put(
+    "/players/{player_id}",
+    tags=["Session API"],
+    response_model=PlayerSwitched,
+    responses=problems("not-found"),
+)
 async def switch_player(
     player_id: PlayerId, body: SwitchPlayer, operator: Operator, services: Deps
 ) -> JSONResponse:
@@ -171,7 +192,13 @@ async def switch_player(
     return JSONResponse({"player_id": player_id, "blocked": body.blocked})
 
 
-@router.post("/players/{player_id}/deposits", tags=["Wallet API"], status_code=201, response_model=Deposited)
+@router.post(
+    "/players/{player_id}/deposits",
+    tags=["Wallet API"],
+    status_code=201,
+    response_model=Deposited,
+    responses={**repeat(Deposited), **problems("id-reused", "limit-exceeded", "wrong-state")},
+)
 async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, services: Deps) -> JSONResponse:
     """Credits the player, once per transaction id. An id names one deposit or one withdrawal of the player,
     for ever: what was used for the one is refused for the other. Refused where the operator's own wallet
@@ -198,7 +225,14 @@ async def deposit(player_id: PlayerId, body: Deposit, operator: Operator, servic
 
 
 @router.post(
-    "/players/{player_id}/withdrawals", tags=["Wallet API"], status_code=201, response_model=Withdrawn
+    "/players/{player_id}/withdrawals",
+    tags=["Wallet API"],
+    status_code=201,
+    response_model=Withdrawn,
+    responses={
+        **repeat(Withdrawn),
+        **problems("not-found", "id-reused", "insufficient-funds", "wrong-state"),
+    },
 )
 async def withdraw(player_id: PlayerId, body: Withdrawal, operator: Operator, services: Deps) -> JSONResponse:
     """Pays out to the player, once per transaction id, and never out of what open rounds hold. An id names
@@ -241,7 +275,12 @@ def _moved(body: Deposit | Withdrawal, done: DepositView | WithdrawalView) -> JS
     return JSONResponse(answer, 200 if replayed else 201, headers=REPLAYED if replayed else None)
 
 
-@router.get("/players/{player_id}/balance", tags=["Wallet API"], response_model=OperatorBalance)
+@router.get(
+    "/players/{player_id}/balance",
+    tags=["Wallet API"],
+    response_model=OperatorBalance,
+    responses=problems("not-found", "wrong-state"),
+)
 async def balance(
     player_id: PlayerId, currency: Annotated[Currency, Query()], operator: Operator, services: Deps
 ) -> JSONResponse:
@@ -262,14 +301,19 @@ async def balance(
     )
 
 
-@router.get("/players/{player_id}/statement", tags=["Wallet API"], response_model=StatementPage)
+@router.get(
+    "/players/{player_id}/statement",
+    tags=["Wallet API"],
+    response_model=StatementPage,
+    responses=problems("not-found"),
+)
 async def statement(
     player_id: PlayerId,
     operator: Operator,
     services: Deps,
     currency: Annotated[Currency | None, Query(description="one wallet; all when not given")] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="at or after")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="before")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="at or after")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="before")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
@@ -292,8 +336,8 @@ async def rounds(
     game_id: Annotated[CallerId | None, Query()] = None,
     state: Annotated[RoundState | None, Query()] = None,
     mode: WhichMoney = "real",
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="started at or after")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="started before")] = None,
+    since: Annotated[Moment | None, Query(alias="from", description="started at or after")] = None,
+    until: Annotated[Moment | None, Query(alias="to", description="started before")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
@@ -314,7 +358,12 @@ async def rounds(
     )
 
 
-@router.get("/rounds/{round_id}", tags=["Result API"], response_model=OperatorRoundRecord)
+@router.get(
+    "/rounds/{round_id}",
+    tags=["Result API"],
+    response_model=OperatorRoundRecord,
+    responses=problems("not-found"),
+)
 async def round_(
     round_id: Annotated[str, Path(pattern=ID_PATTERN)],
     operator: GameServer,

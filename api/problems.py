@@ -1,11 +1,13 @@
 """Every problem the API answers with: RFC 9457 documents, and the one table of their HTTP statuses."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from contracts import failures
@@ -48,6 +50,8 @@ _CODES_OF_STATUS: Final = {
 CONTENT_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:croupier:problem:"
 RETRY_AFTER_S: Final = 1
+# Where a route's description names the codes of a status; api/openapi.py makes whole responses of them.
+CODES_KEY: Final = "x-problem-codes"
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +68,16 @@ class Problem(Exception):
         self.detail = detail
         self.headers = headers or {}
         self.members = members
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """What a route says of its own errors, for its `responses`: `problems("not-found", "wrong-state")`. What
+    every route answers, or every one with a key or parameters, goes without saying."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        response = responses.setdefault(PROBLEMS[code][0], {"description": "", CODES_KEY: []})
+        response[CODES_KEY].append(code)
+    return responses
 
 
 def document(
@@ -112,13 +126,16 @@ async def _answer_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _respond(request, Problem("invalid", first_error(error)))
+    return _respond(request, invalid(error.errors()))
 
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = _CODES_OF_STATUS.get(error.status_code, "invalid" if error.status_code < 500 else "internal")
-    return _respond(request, Problem(code, headers=dict(error.headers or {})))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return _respond(request, Problem(code, headers=headers))
 
 
 async def _answer_away(request: Request, error: Exception) -> JSONResponse:
@@ -128,6 +145,17 @@ async def _answer_away(request: Request, error: Exception) -> JSONResponse:
 async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
     # The log has the traceback, under the request's id; the client gets neither text nor type of the error.
     return _respond(request, _unexpected())
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that the address takes: each of our routes knows only its own."""
+    known = [context.original_route for context in iter_route_contexts(request.app.routes)]
+    at_address = [route for route in known if isinstance(route, APIRoute) and _is_at(route, request)]
+    return {method for route in at_address for method in route.methods or ()}
+
+
+def _is_at(route: APIRoute, request: Request) -> bool:
+    return route.path_regex.fullmatch(request.url.path) is not None
 
 
 def of(error: Exception, request_id: str) -> Problem:
@@ -149,10 +177,11 @@ def _unexpected() -> Problem:
     return Problem("internal", "Ask for the round before sending anything again.")
 
 
-def first_error(error: RequestValidationError) -> str:
-    """Where the request is wrong and why, without repeating what was sent."""
-    first = error.errors()[0]
+def invalid(errors: Sequence[Any]) -> Problem:
+    """Where the request is wrong first and why, without repeating what was sent. `errors` are pydantic's."""
+    first = errors[0]
     if first["type"] == "json_invalid":
-        return "The body is not valid JSON: " + str(first.get("ctx", {}).get("error", "it cannot be read"))
+        why = str(first.get("ctx", {}).get("error", "it cannot be read"))
+        return Problem("invalid", f"The body is not valid JSON: {why}")
     place = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    return f"{place}: {first['msg']}"[: failures.DETAIL_LIMIT]
+    return Problem("invalid", f"{place}: {first['msg']}"[: failures.DETAIL_LIMIT])

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import SecretStr, ValidationError
 
 from api import game_calls, problems, strict_json
@@ -146,7 +145,7 @@ def _read(command: Command) -> tuple[_Kind, Any]:
         errors: list[Any] = [{"type": "json_invalid", "loc": (), "msg": "", "ctx": {"error": broken.msg}}]
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False, include_input=False)
-    raise _Unusable(Problem("invalid", problems.first_error(RequestValidationError(errors))))
+    raise _Unusable(problems.invalid(errors))
 
 
 def _is_json(content_type: str | None) -> bool:

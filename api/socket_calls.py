@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import BaseModel, ValidationError
 from starlette.requests import HTTPConnection
@@ -139,8 +138,7 @@ def checked(model: type[BaseModel], fields: Mapping[str, Any]) -> BaseModel:
     try:
         return model.model_validate(fields)
     except ValidationError as invalid:
-        errors = RequestValidationError(invalid.errors(include_url=False, include_input=False))
-        raise Problem("invalid", problems.first_error(errors)) from None
+        raise problems.invalid(invalid.errors(include_url=False, include_input=False)) from None
 
 
 def _call(kind: object) -> Call:

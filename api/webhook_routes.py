@@ -17,7 +17,7 @@ from api.models import (
     WebhookList,
     WebhookOut,
 )
-from api.problems import Problem
+from api.problems import Problem, problems
 from api.services import Services
 from api.shapes import cursor, dead_event_item, position, webhook_body
 from api.strict_json import StrictRoute
@@ -35,7 +35,7 @@ router = APIRouter(
 WebhookId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-@router.post("", status_code=201, response_model=WebhookCreated)
+@router.post("", status_code=201, response_model=WebhookCreated, responses=problems("limit-exceeded"))
 async def create(body: CreateWebhook, operator: Operator, services: Deps) -> JSONResponse:
     """Sends the operator's events to `url` from now on. The secret that signs them is shown here alone."""
     try:
@@ -58,13 +58,13 @@ async def webhooks(operator: Operator, services: Deps) -> JSONResponse:
     return JSONResponse({"items": [webhook_body(status) for status in found]})
 
 
-@router.get("/{webhook_id}", response_model=WebhookOut)
+@router.get("/{webhook_id}", response_model=WebhookOut, responses=problems("not-found"))
 async def webhook(webhook_id: WebhookId, operator: Operator, services: Deps) -> JSONResponse:
     """One webhook, and how it fares."""
     return JSONResponse(webhook_body(await _found(_key(operator, webhook_id), services)))
 
 
-@router.patch("/{webhook_id}", response_model=WebhookOut)
+@router.patch("/{webhook_id}", response_model=WebhookOut, responses=problems("not-found"))
 async def change(
     webhook_id: WebhookId, body: ChangeWebhook, operator: Operator, services: Deps
 ) -> JSONResponse:
@@ -83,7 +83,7 @@ async def change(
     return JSONResponse(webhook_body(_there(changed)))
 
 
-@router.delete("/{webhook_id}", status_code=204)
+@router.delete("/{webhook_id}", status_code=204, responses=problems("not-found"))
 async def delete(webhook_id: WebhookId, operator: Operator, services: Deps) -> Response:
     """Ends it, with all that has not been delivered. The events stay in the feed."""
     if not await services.webhooks.delete(_key(operator, webhook_id)):
@@ -91,7 +91,7 @@ async def delete(webhook_id: WebhookId, operator: Operator, services: Deps) -> R
     return Response(status_code=204)
 
 
-@router.post("/{webhook_id}/rotate-secret", response_model=WebhookCreated)
+@router.post("/{webhook_id}/rotate-secret", response_model=WebhookCreated, responses=problems("not-found"))
 async def rotate_secret(webhook_id: WebhookId, operator: Operator, services: Deps) -> JSONResponse:
     """A new secret, shown here alone. For 24 hours the one before signs too, so that a receiver can change
     over at any time between."""
@@ -101,7 +101,7 @@ async def rotate_secret(webhook_id: WebhookId, operator: Operator, services: Dep
     return JSONResponse({**webhook_body(made.status), "secret": made.secret})
 
 
-@router.get("/{webhook_id}/dead", response_model=DeadEventPage)
+@router.get("/{webhook_id}/dead", response_model=DeadEventPage, responses=problems("not-found"))
 async def dead(
     webhook_id: WebhookId,
     operator: Operator,
@@ -118,7 +118,9 @@ async def dead(
     )
 
 
-@router.post("/{webhook_id}/replay", status_code=202, response_model=ReplayedEvents)
+@router.post(
+    "/{webhook_id}/replay", status_code=202, response_model=ReplayedEvents, responses=problems("not-found")
+)
 async def replay(
     webhook_id: WebhookId, body: ReplayEvents, operator: Operator, services: Deps
 ) -> JSONResponse:

@@ -9,6 +9,7 @@ from temporalio.client import Client
 
 from storage.database import Database
 from tests.conftest import Services
+from tests.e2e.described import Description
 from tests.e2e.house import House, Operator, Player
 
 
@@ -18,6 +19,8 @@ async def house(
 ) -> AsyncIterator[House]:
     limits = httpx.Limits(max_connections=120, max_keepalive_connections=120)
     async with httpx.AsyncClient(base_url=platform["base_url"], timeout=30, limits=limits) as http:
+        description = Description((await http.get("/openapi.json")).json())
+        http.event_hooks = {"response": [description.check]}
         secrets = [platform["operator_key"]]
         yield House(http, database, temporal, services.keyring, secrets)
 

@@ -420,7 +420,7 @@ async def test_a_method_an_address_does_not_take_is_named_with_those_it_takes(
 ) -> None:
     response = await seat.operator.house.http.request(method, path)
     checked_problem(response, 405, "method-not-allowed")
-    assert set(response.headers["allow"].split(", ")) <= allowed
+    assert set(response.headers["allow"].split(", ")) >= allowed
 
 
 async def test_a_refusal_does_not_repeat_what_was_sent(seat: Player) -> None:

@@ -1,0 +1,111 @@
+"""The casino's problem documents as exceptions: one class for each code that a program may act on."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+
+class CroupierError(Exception):
+    """Anything that this package raises."""
+
+
+class Unanswered(CroupierError):
+    """Nobody answered for as long as the patience lasted. What was sent may have been done: the same call,
+    with the same ids, is safe at any later time and gets the first answer."""
+
+
+class Problem(CroupierError):
+    """The casino refused. `members` holds what the case adds, such as `open_round` or `balance`."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        self.status = status
+        self.code = str(body.get("code", "unknown"))
+        self.title = str(body.get("title", ""))
+        self.detail = str(body.get("detail", ""))
+        self.request_id = str(body.get("request_id", ""))
+        self.members = {name: value for name, value in body.items() if name not in _KNOWN}
+        super().__init__(f"{self.code}: {self.detail}")
+
+
+_KNOWN: Final = frozenset({"type", "title", "status", "detail", "code", "request_id"})
+
+
+class Unauthenticated(Problem):
+    """The token or key is missing or not valid."""
+
+
+class SessionExpired(Problem):
+    """The session takes no more bets: the operator opens a new one."""
+
+
+class InsufficientFunds(Problem):
+    """The balance does not cover it; `members["balance"]` is what there is."""
+
+
+class Forbidden(Problem):
+    """Not allowed: the key's scope, a blocked player, a game that is switched off."""
+
+
+class LimitExceeded(Forbidden):
+    """A limit of the session would be exceeded."""
+
+
+class NotFound(Problem):
+    """There is nothing of this name."""
+
+
+class WrongState(Problem):
+    """The state of things does not allow it."""
+
+
+class RoundOpen(WrongState):
+    """Another round of this game is open: `members["open_round"]`. Finish it first."""
+
+
+class RoundClosed(WrongState):
+    """The round is over."""
+
+
+class Invalid(Problem):
+    """The request is not valid; sending it again will not help."""
+
+
+class IdReused(Invalid):
+    """The id names another request already: take a new one."""
+
+
+class StakeNotAllowed(Invalid):
+    """The stake is not on the game's ladder."""
+
+
+class UnknownChoice(Invalid):
+    """The game does not take this choice."""
+
+
+class WalletFailed(Problem):
+    """The operator's wallet did not answer as agreed."""
+
+
+BY_CODE: Final[Mapping[str, type[Problem]]] = {
+    "unauthenticated": Unauthenticated,
+    "session-expired": SessionExpired,
+    "insufficient-funds": InsufficientFunds,
+    "forbidden": Forbidden,
+    "game-disabled": Forbidden,
+    "player-blocked": Forbidden,
+    "limit-exceeded": LimitExceeded,
+    "not-found": NotFound,
+    "wrong-state": WrongState,
+    "round-open": RoundOpen,
+    "round-closed": RoundClosed,
+    "invalid": Invalid,
+    "currency-mismatch": Invalid,
+    "id-reused": IdReused,
+    "stake-not-allowed": StakeNotAllowed,
+    "unknown-choice": UnknownChoice,
+    "wallet-failed": WalletFailed,
+}
+
+
+def problem(status: int, body: Mapping[str, Any]) -> Problem:
+    """The exception of a problem document."""
+    return BY_CODE.get(str(body.get("code")), Problem)(status, body)
