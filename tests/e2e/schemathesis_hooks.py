@@ -6,8 +6,8 @@ from typing import Any, Final
 import schemathesis
 
 # What no schema can say of a value: that an earlier answer gave the cursor, that a text can be printed, that
-# the game has the mode, that a date is in the calendar, which of two members it needs. And JSON Schema takes 100.0 for an integer, where no
-# float is an amount here.
+# the game has the mode, that a date is in the calendar, which of two members it needs. And JSON Schema takes
+# 100.0 for an integer, where no float is an amount here.
 BEYOND_SCHEMAS: Final = re.compile(
     r"(query\.)?(cursor|after|expires_at|reason|jurisdiction|url|events\.\d+\.at): "
     r"|.* has no such mode"
