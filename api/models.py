@@ -21,6 +21,7 @@ from pydantic import (
 
 from api.problems import problems
 from contracts.currencies import exponent, known
+from events.catalogue import EVENT_TYPES, INCIDENT_OPENED
 from security.api_keys import KeyScope
 
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
@@ -145,7 +146,8 @@ class Withdrawal(_Request):
 
 
 WebhookUrl = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-EventTypes = Annotated[list[str], Field(min_length=1, max_length=20)]
+_WebhookType = Annotated[str, Field(json_schema_extra={"enum": sorted(EVENT_TYPES - {INCIDENT_OPENED})})]
+EventTypes = Annotated[list[_WebhookType], Field(min_length=1, max_length=20)]
 
 
 class CreateWebhook(_Request):

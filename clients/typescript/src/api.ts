@@ -34,7 +34,7 @@ export interface BalanceOut {
 /** What is not named stays as it is. */
 export interface ChangeWebhook {
   url?: string | null;
-  types?: string[] | null;
+  types?: (("game.event" | "round.declined" | "round.opened" | "round.settled" | "round.void" | "session.ended" | "session.opened" | "wallet.deposited" | "wallet.withdrawn")[]) | null;
   enabled?: boolean | null;
 }
 
@@ -65,7 +65,7 @@ export interface CloudEvent {
 /** `types` are the events to send; all of them when not given. */
 export interface CreateWebhook {
   url: string;
-  types?: string[] | null;
+  types?: (("game.event" | "round.declined" | "round.opened" | "round.settled" | "round.void" | "session.ended" | "session.opened" | "wallet.deposited" | "wallet.withdrawn")[]) | null;
 }
 
 /** An event that was given up after so many attempts, and what the last one came to. */
