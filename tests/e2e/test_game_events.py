@@ -99,7 +99,6 @@ async def test_an_id_with_other_contents_is_refused_and_names_it(operator: Opera
         {"event_id": "a"},
         "event",
     ],
-    ids=repr,
 )
 async def test_what_is_no_event_is_refused_and_nothing_recorded(
     operator: Operator, player: Player, wrong: Any

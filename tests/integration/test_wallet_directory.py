@@ -105,6 +105,7 @@ def test_a_sealed_secret_opens_for_its_operator_and_its_keys_alone() -> None:
         ({"total_ms": 60_000}, SECRET),
         ({}, "whsec_dG9vIHNob3J0"),
     ],
+    ids=("no-tls", "loopback", "user", "dialect", "other-dialect", "too-long", "short-secret"),
 )
 async def test_what_could_not_be_asked_is_not_set(
     settings: Settings, database: Database, operator_id: str, changes: dict[str, object], secret: str
