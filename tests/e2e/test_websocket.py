@@ -6,7 +6,7 @@ import json
 import socket as sockets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -446,6 +446,16 @@ async def test_a_socket_opens_and_plays_while_the_broker_says_nothing(
     with frozen(services.stack.pid("rabbitmq")):
         async with opened(base_url, player.token) as socket:
             assert (await socket.ask("bet", **player.wager()))["round"]["state"] == "settled"
+    await until(lambda: _is_told_of_rounds(base_url, player), within_s=60)
+
+
+async def _is_told_of_rounds(base_url: str, player: Player) -> bool:
+    """Whether the ingress has its queue again: what is told of while it has none is not made up for."""
+    async with opened(base_url, player.token) as socket:
+        await player.played()
+        with suppress(TimeoutError):
+            return bool((await asyncio.wait_for(socket.pushed.get(), 1))["type"] == "round")
+    return False
 
 
 async def test_a_round_that_waits_is_told_everywhere_and_goes_on_over_a_socket(

@@ -24,7 +24,7 @@ async def _settling(seat: Seat) -> AsyncIterator[asyncpg.Connection]:
     bet = seat.bet()
     await seat.reserve(bet)
     async with seat.database.pool.acquire() as connection, connection.transaction():
-        await connection.fetchrow(rounds.SETTLE, bet.key.player_key, bet.key.round_id, OUTCOME, 10)
+        await connection.fetchrow(rounds.SETTLE, bet.key.player_key, bet.key.round_id, OUTCOME, 10, 0)
         yield connection
 
 
@@ -84,8 +84,8 @@ async def test_nor_is_one_whose_transaction_began_last(database: Database) -> No
         await younger.start()
         younger_id = await other.fetchval("SELECT pg_current_xact_id()::text::bigint")
         assert older_id < younger_id
-        await other.fetchrow(rounds.SETTLE, slow_bet.key.player_key, slow_bet.key.round_id, OUTCOME, 10)
-        await one.fetchrow(rounds.SETTLE, quick_bet.key.player_key, quick_bet.key.round_id, OUTCOME, 10)
+        await other.fetchrow(rounds.SETTLE, slow_bet.key.player_key, slow_bet.key.round_id, OUTCOME, 10, 0)
+        await one.fetchrow(rounds.SETTLE, quick_bet.key.player_key, quick_bet.key.round_id, OUTCOME, 10, 0)
         await older.commit()
         meanwhile, place = await feed.page(operator_id=operator_id, after=place, limit=100)
         assert meanwhile == []
@@ -113,7 +113,7 @@ async def test_a_transaction_that_is_rolled_back_holds_nothing_up(database: Data
     async with database.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.fetchrow(rounds.SETTLE, bet.key.player_key, bet.key.round_id, OUTCOME, 10)
+        await connection.fetchrow(rounds.SETTLE, bet.key.player_key, bet.key.round_id, OUTCOME, 10, 0)
         await _settle(quick)
         asking = asyncio.create_task(_all(feed, quick))
         await asyncio.sleep(0.05)

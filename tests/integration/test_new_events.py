@@ -214,15 +214,6 @@ class TestDeclines:
         assert (await _told(seat))[1:] == [("round.declined", subject) for subject in subjects]
         assert [event["data"]["balance"] for event in (await seat.every_event())[1:]] == [_money(40), None]
 
-    async def test_what_is_refused_before_the_wallet_is_asked_is_told(self, database: Database) -> None:
-        seat, pool = await take_seat(database), database.pool
-        await pool.execute("UPDATE players SET blocked = true WHERE id = $1", seat.session.player_key)
-        bet = seat.bet()
-        for _ in range(2):
-            await operator_wallets.begin_bet(pool, bet, "bet")
-        assert (await _told(seat))[1:] == [("round.declined", bet.key.round_id)]
-        assert (await _data(seat, "round.declined"))["failure"] == {"code": "player-blocked"}
-
 
 async def test_a_round_that_stays_open_for_a_choice_is_told(database: Database) -> None:
     seat = await take_seat(database, balance=1_000)

@@ -216,6 +216,10 @@ async def test_what_we_refuse_ourselves_is_never_asked(seat: WalletSeat) -> None
     blocked = await seat.begin(seat.bet())
     assert blocked.view is not None
     assert (blocked.view.failure_code, blocked.view.balance) == ("player-blocked", None)
+    assert await seat.begin(blocked.view.bet) == blocked
+    told = [event for event in await seat.seat.every_event() if event["subject"] == blocked.view.key.round_id]
+    assert [event["type"] for event in told] == ["round.declined"], "once"
+    assert told[0]["data"]["failure"] == {"code": "player-blocked"}
 
 
 async def test_a_bet_under_way_goes_on_though_its_session_ends(seat: WalletSeat) -> None:
