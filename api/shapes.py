@@ -32,7 +32,7 @@ def round_body(view: RoundView) -> dict[str, Any]:
         "state": view.state.value,
         "game": {"id": view.game_id, "version": view.game_version},
         "mode": view.mode,
-        "stake": money(view.stake + view.extra, view.currency),
+        "stake": money(view.staked, view.currency),
         "win": money(view.win, view.currency),
         "balance": None if view.balance is None else money(view.balance, view.currency),
         "outcome": view.outcome,

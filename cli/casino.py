@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 import httpx
@@ -151,6 +151,14 @@ class Player:
         response = await self._line.send("POST", "/v1/game/rounds", json=dict(body))
         return PlayedRound(_granted(response), _is_replay(response), 1)
 
+    async def act(self, round_id: str, action_id: str, choice: Json) -> PlayedRound:
+        """Takes one of a waiting round's choices, with the first value of each of its params, once. Raises
+        Refused or NoAnswer."""
+        params = {name: values[0] for name, values in choice["params"].items()}
+        body = {"action_id": action_id, "action": choice["action"], "params": params}
+        response = await self._line.send("POST", f"/v1/game/rounds/{round_id}/actions", json=body)
+        return PlayedRound(_granted(response), _is_replay(response), 1)
+
     async def round(self, round_id: str) -> Json:
         return await self._line.ask("GET", f"/v1/game/rounds/{round_id}")
 
@@ -199,7 +207,8 @@ class OperatorClient:
         body = {"player_id": player_id, "game_id": game_id, "currency": currency}
         if client_seed is not None:
             body["client_seed"] = client_seed
-        return OpenedSession(**await self._line.ask("POST", "/v1/operator/sessions", json=body))
+        opened = await self._line.ask("POST", "/v1/operator/sessions", json=body)
+        return OpenedSession(**{known.name: opened[known.name] for known in fields(OpenedSession)})
 
     async def end_session(self, session_id: str) -> None:
         response = await self._line.send("DELETE", f"/v1/operator/sessions/{session_id}")

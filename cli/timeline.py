@@ -1,7 +1,7 @@
 """One round on one time line: pure functions from what is stored to rows that a person reads."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -110,7 +110,7 @@ class Timeline:
 def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
     """The rows that the database tells."""
     view = record.view
-    stake = money(view.stake, view.currency)
+    stake, staked = money(view.stake, view.currency), money(view.staked, view.currency)
     yield Entry(
         view.created_at,
         Source.ROUND,
@@ -118,6 +118,8 @@ def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
     )
     if was_held(view):
         yield Entry(view.created_at, Source.LEDGER, f"held {stake} on account {view.account_id}")
+    for taken in view.taken or ():
+        yield Entry(datetime.fromisoformat(taken["at"]), Source.ROUND, _taken(taken, view.currency))
     for transfer in record.transfers:
         yield Entry(transfer.created_at, Source.LEDGER, _transferred(transfer))
     for attempt in record.attempts:
@@ -126,7 +128,9 @@ def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
         yield Entry(intervention.created_at, Source.PERSON, _decided(intervention))
     if view.closed_at is not None:
         if view.state is RoundState.VOID:
-            given_back = f"hold of {stake} given back" if was_held(view) else "there was no hold to give back"
+            given_back = (
+                f"hold of {staked} given back" if was_held(view) else "there was no hold to give back"
+            )
             yield Entry(view.closed_at, Source.LEDGER, given_back)
         yield Entry(view.closed_at, Source.ROUND, _closed(view))
     if record.event is not None:
@@ -174,7 +178,7 @@ def _head(view: RoundView, workflow: WorkflowStory) -> Iterator[str]:
 
 
 def _head_rows(view: RoundView) -> Iterator[tuple[str, str]]:
-    amounts = f"stake {money(view.stake, view.currency)}, win {money(view.win, view.currency)}"
+    amounts = f"stake {money(view.staked, view.currency)}, win {money(view.win, view.currency)}"
     after = "" if view.balance is None else f", balance {money(view.balance, view.currency)} after it"
     failure = " ".join(filter(None, (view.failure_code, one_line(view.failure_detail or ""))))
     yield "game", f"{view.game_id} {view.game_version}, mode {view.mode}"
@@ -204,7 +208,8 @@ def _facts(view: RoundView) -> dict[str, Any]:
         "choice": view.choice,
         "outcome": view.outcome,
         "currency": view.currency,
-        "stake": view.stake,
+        "stake": view.staked,
+        "actions": view.taken or [],
         "win": view.win,
         "balance": view.balance,
         "sequence": view.sequence,
@@ -221,6 +226,13 @@ def _facts(view: RoundView) -> dict[str, Any]:
         "created_at": _moment(view.created_at),
         "closed_at": None if view.closed_at is None else _moment(view.closed_at),
     }
+
+
+def _taken(taken: Mapping[str, Any], currency: str) -> str:
+    """An action of the round, as `RoundView.taken` has it."""
+    said = f" {compact(taken['params'])}" if taken["params"] else ""
+    cost = f" for {money(taken['debit'], currency)}" if taken["debit"] else ""
+    return f"action {taken['action']}{said}{cost}, by the {taken['by']}, {taken['action_id']}"
 
 
 def _closed(view: RoundView) -> str:
@@ -267,7 +279,11 @@ def _event_entries(event: EventFact) -> Iterator[Entry]:
 def _unfinished(record: RoundRecord) -> Iterator[str]:
     view, event = record.view, record.event
     if not view.state.final:
-        yield f"{money(view.stake, view.currency)} are held since {_moment(view.created_at)}"
+        yield f"{money(view.staked, view.currency)} are held since {_moment(view.created_at)}"
+    if view.open is not None:
+        until = "without end" if view.decide_by is None else f"until {_moment(view.decide_by)}"
+        choices = ", ".join(choice.action for choice in view.open.offer.choices)
+        yield f"it waits for its player, {until}, to choose: {choices}"
     if event is None:
         return
     if event.published_at is None:

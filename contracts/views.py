@@ -55,6 +55,11 @@ class RoundView:
     taken: list[dict[str, Any]] | None = None
 
     @property
+    def staked(self) -> int:
+        """All that the round took from its player."""
+        return self.stake + self.extra
+
+    @property
     def open(self) -> OpenRound | None:
         """What the round waits for, None when it does not."""
         if self.state is not RoundState.AWAITING_CHOICE:

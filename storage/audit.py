@@ -18,7 +18,7 @@ LINKS: Final = """
            t.reference, t.step, t.debit_account, t.credit_account, t.amount, t.currency, t.created_at,
            t.previous_hash, t.hash, sides.agree AS postings_agree,
            t.kind NOT IN ('stake', 'win') OR coalesce(
-               (r.state, r.currency, CASE t.kind WHEN 'stake' THEN r.stake ELSE r.win END)
+               (r.state, r.currency, CASE t.kind WHEN 'stake' THEN r.stake + r.extra ELSE r.win END)
                    = ('settled', t.currency, t.amount)
                AND (t.kind = 'win' OR (r.win > 0) = EXISTS (
                    SELECT FROM transfers w

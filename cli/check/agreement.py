@@ -79,7 +79,7 @@ async def compare(
             _compare_event(agreement, view, heard)
         if view.state is RoundState.SETTLED:
             sums = agreement.sums.setdefault((view.game_id, view.currency), GameSums())
-            sums.add(rounds=1, stake=view.stake, win=view.win)
+            sums.add(rounds=1, stake=view.staked, win=view.win)
             replayer.check(agreement, view)
     _report_left_over(agreement, played, heard)
     return agreement
@@ -111,7 +111,7 @@ def _ledger_says(view: RoundView) -> Told:
         game_version=view.game_version,
         mode=view.mode,
         currency=view.currency,
-        stake=view.stake,
+        stake=view.staked,
         win=view.win,
         balance=view.balance,
         sequence=view.sequence,
@@ -144,7 +144,7 @@ def _event_should_say(view: RoundView) -> HeardEvent:
         game_version=view.game_version,
         mode=view.mode,
         currency=view.currency,
-        stake=view.stake,
+        stake=view.staked,
         win=view.win,
         balance=view.balance,
         sequence=view.sequence,
@@ -185,6 +185,7 @@ class Replayer:
             server_seed=seed,
             client_seed=view.client_seed or "",
             nonce=view.nonce or 0,
+            actions=view.chosen,
         )
         if (step.outcome, step.win) != (view.outcome, view.win):
             agreement.fair.add(f"round {view.key.round_id}: stored win {view.win}, computed {step.win}")

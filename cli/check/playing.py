@@ -23,6 +23,7 @@ CHOICES: Final[dict[str, tuple[Json | None, ...]]] = {
         {"direction": "under", "target": 9500},
     ),
     "fruit-lines": (None,),
+    "lucky-fruits": (None,),
 }
 
 
@@ -170,8 +171,23 @@ async def _bet(seat: Seat, bet: Json, played: Played) -> PlayedRound:
     began = time.perf_counter()
     answer = await seat.player.bet(**bet)
     played.latencies_s.append(time.perf_counter() - began)
+    answer = await _decide(seat, answer, played)
     _keep(seat, answer, played)
     return answer
+
+
+async def _decide(seat: Seat, answer: PlayedRound, played: Played) -> PlayedRound:
+    """Takes choices of a round that waits, each of them twice, to the round's end. What it says then stands
+    for the bet's first answer."""
+    number, round_ = 0, answer.body
+    while round_["state"] == "awaiting_choice":
+        # First the last one offered that costs no more than the stake did, then the first: to collect.
+        dearest, place = (answer.body["stake"]["amount"], -1) if number == 0 else (0, 0)
+        choice = [one for one in round_["choices"] if one["debit"]["amount"] <= dearest][place]
+        first = await seat.player.act(round_["round_id"], f"a{number}", choice)
+        _compare(first, await seat.player.act(round_["round_id"], f"a{number}", choice), played)
+        number, round_ = number + 1, first.body
+    return answer if number == 0 else PlayedRound(round_, answer.replayed, answer.sent)
 
 
 def _keep(seat: Seat, answer: PlayedRound, played: Played) -> None:
@@ -188,7 +204,9 @@ async def _bet_and_repeat(seat: Seat, bet: Json, played: Played) -> None:
 async def _bet_twice_at_once(seat: Seat, bet: Json, played: Played) -> None:
     """One of them makes the round and the other finds it; which is which does not matter."""
     one, other = await asyncio.gather(_bet(seat, bet, played), seat.player.bet(**bet))
-    if one.sent == other.sent == 1 and one.replayed == other.replayed:
+    if other.state == "awaiting_choice":  # and the one has ended it meanwhile
+        other = await seat.player.bet(**bet)
+    elif one.sent == other.sent == 1 and one.replayed == other.replayed:
         played.changed.add(f"round {bet['round_id']}: of two bets at once, both or none were the first")
     _compare(one, other, played, either_first=True)
 

@@ -16,6 +16,7 @@ from temporalio.exceptions import ApplicationError
 
 from cli.round_history import HistoryReader
 from cli.timeline import Entry, Source, Timeline, WorkflowStory, ledger_entries, one_line
+from contracts.choices import Choice, Chosen, Offer
 from contracts.records import EventFact, RoundRecord, TransferFact
 from contracts.rounds import (
     Bet,
@@ -168,6 +169,29 @@ class TestATimeline:
         assert times == sorted(times)
         assert [entry.source for entry in shown.entries()][-3:] == ["statistics", "event", "workflow"]
         assert shown.now() == []
+
+    def test_shows_every_choice_and_what_it_cost(self) -> None:
+        taken = {
+            "action_id": "a1",
+            "action": "raise",
+            "params": {"color": "red"},
+            "debit": 50,
+            "by": "player",
+            "at": "2026-01-01T00:00:00.015Z",
+        }
+        chosen = view(extra=50, actions=1, taken=[taken])
+        lines = "\n".join(Timeline(record(chosen, event=event()), story()).lines())
+        assert 'action raise {"color": "red"} for 50 EUR, by the player, a1' in lines
+        assert "stake 150 EUR, win 198 EUR" in lines
+
+    def test_says_what_an_open_round_waits_for(self) -> None:
+        offer = Offer(
+            choices=[Choice(action="collect"), Choice(action="gamble")],
+            default=Chosen(action="collect"),
+            decide_within_s=60,
+        )
+        waits = dataclasses.replace(open_round(), state=RoundState.AWAITING_CHOICE, offer=offer)
+        assert any("collect, gamble" in line for line in Timeline(record(waits), story()).lines())
 
     def test_never_shows_a_server_seed_not_even_sealed(self) -> None:
         shown = Timeline(record(view(), event=event()), story())
