@@ -7,16 +7,17 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from contracts.rounds import RoundState
+from contracts.choices import Choice, Chosen, Offer
+from contracts.rounds import Bet, Resolution, RoundState
 from contracts.seeds import RotationVerdict
 from contracts.views import RoundView
 from security.seeds import commitment
-from storage import rounds, seeds
+from storage import operator_wallets, rounds, seeds
 from storage.database import Database, open_database
 from storage.seeds import NewSeed, Rotation
 from tests.conftest import Services
 from tests.support.conditions import until
-from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
+from tests.support.ledger import OUTCOME, Seat, take_seat, waiting_for_a_lock
 
 AT_ONCE = 10
 WITHIN_S = 30.0
@@ -97,13 +98,7 @@ async def test_a_seed_that_nothing_was_drawn_from_has_no_last_nonce(seat: Seat) 
 @pytest.mark.parametrize("state", [RoundState.PENDING, RoundState.AWAITING_CHOICE, RoundState.SETTLING])
 async def test_no_seed_is_revealed_while_a_round_is_open(seat: Seat, state: RoundState) -> None:
     bet = seat.bet()
-    await seat.reserve(bet)
-    await seat.database.pool.execute(
-        "UPDATE rounds SET state = $3 WHERE player_key = $1 AND round_id = $2",
-        seat.session.player_key,
-        bet.key.round_id,
-        state.value,
-    )
+    await _leave(seat, bet, state)
     refused = await rotate(seat)
     assert refused is not None
     assert (refused.verdict, refused.open_round, refused.revealed) == (
@@ -112,6 +107,22 @@ async def test_no_seed_is_revealed_while_a_round_is_open(seat: Seat, state: Roun
         None,
     )
     assert refused.following.server_seed_hash == seat.session.server_seed_hash
+
+
+async def _leave(seat: Seat, bet: Bet, state: RoundState) -> None:
+    """A round that stays in this state: at an operator's wallet where only such rounds are in it."""
+    pool = seat.database.pool
+    if state is RoundState.SETTLING:
+        await operator_wallets.begin_bet(pool, bet, f"bet-{bet.key.round_id}")
+        await operator_wallets.accept_bet(pool, bet, balance=900)
+        await operator_wallets.record_result(pool, bet.key, Resolution(outcome=OUTCOME, win=1))
+        return
+    await seat.reserve(bet)
+    if state is RoundState.AWAITING_CHOICE:
+        offer = Offer(
+            choices=[Choice(action="collect")], default=Chosen(action="collect"), decide_within_s=3_600
+        )
+        await rounds.open_round(pool, bet.key, Resolution(outcome=OUTCOME, win=1, offer=offer))
 
 
 @pytest.mark.parametrize("end", [RoundState.SETTLED, RoundState.VOID])
