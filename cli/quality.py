@@ -15,9 +15,10 @@ from cli import bootstrap
 from runtime.settings import PROJECT_ROOT
 
 INTERRUPTED = 130
-# Most tests wait for a service most of the time, so two stacks of them share a machine well. The long runs
+# Most tests wait for a service most of the time, so two stacks of them share a machine well. In the order of
+# their folders: the long files are early then, and the short ones fill both sides to the end. The long runs
 # measure, and run alone.
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile")
+SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)

@@ -605,6 +605,44 @@ async def test_a_socket_that_is_dropped_during_a_bet_leaves_one_round(
 # Peers that do not keep up, and limits
 
 
+@pytest.mark.parametrize("moment", ["bet sent", "offer read", "action sent", "action read"])
+async def test_a_socket_that_is_dropped_at_any_moment_of_a_round_with_choices_finds_it_again(
+    base_url: str, operator: Operator, database: Database, moment: str
+) -> None:
+    player = await operator.open_session(balance=1_000_000, game_id=LUCKY_FRUITS.id)
+    waits = await _dropped_until_one_waits(base_url, player, moment)
+    chosen = waits["choices"][0]
+    params = {name: values[0] for name, values in chosen["params"].items()}
+    action = {"round_id": waits["round_id"], "action_id": "a1", "action": chosen["action"], "params": params}
+    async with opened(base_url, player.token) as socket:
+        assert (await socket.push("round"))["round"] == waits, "as it was left"
+        sent = await socket.send("action", **action)
+        if moment == "action read":
+            await sent
+        socket.connection.transport.abort()
+    async with opened(base_url, player.token) as socket:
+        after = await socket.ask("action", **action)
+    assert [taken["action_id"] for taken in after["round"]["actions"]] == ["a1"]
+    acted = "SELECT count(*) FROM round_actions WHERE player_key = $1 AND round_id = $2"
+    assert await database.pool.fetchval(acted, player.claims.player_key, waits["round_id"]) == 1
+
+
+async def _dropped_until_one_waits(base_url: str, player: Player, moment: str) -> dict[str, Any]:
+    """A round that waits for its player, whose socket was dropped after its bet."""
+    for _ in range(100):
+        wager = player.wager()
+        async with opened(base_url, player.token) as socket:
+            sent = await socket.send("bet", **wager)
+            if moment != "bet sent":
+                await sent
+            socket.connection.transport.abort()
+        async with opened(base_url, player.token) as socket:
+            round_: dict[str, Any] = (await socket.ask("bet", **wager))["round"]
+        if round_["state"] == "awaiting_choice":
+            return round_
+    raise AssertionError("no round waits")
+
+
 async def test_a_peer_that_does_not_read_is_cut_and_delays_nobody(
     base_url: str, operator: Operator, player: Player
 ) -> None:
