@@ -16,9 +16,18 @@ from runtime.settings import PROJECT_ROOT
 
 INTERRUPTED = 130
 # Most tests wait for a service most of the time, so two stacks of them share a machine well. In the order of
-# their folders: the long files are early then, and the short ones fill both sides to the end. The long runs
-# measure, and run alone.
+# their folders: the long files are early then, and the short ones fill both sides to the end.
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+# These look at times, at costs, or at what happens by chance within a time, and run alone.
+ALONE = (
+    "tests/e2e/test_costs.py",
+    "tests/e2e/test_interventions.py",
+    "tests/e2e/test_overload.py",
+    "tests/e2e/test_slow_clients.py",
+    "tests/faults",
+    "tests/replay",
+    "tests/workflow",
+)
 
 
 @dataclass(frozen=True)
@@ -49,27 +58,30 @@ def run(pytest_arguments: list[str], *, full: bool) -> int:
         return 2
     console = Console(highlight=False)
     try:
-        results = [_run(step, console) for step in steps(_arguments(pytest_arguments, full=full))]
+        results = [_run(step, console) for step in steps(pytest_arguments, full=full)]
     except KeyboardInterrupt:
         return INTERRUPTED
     _summarise(results, console)
     return 0 if all(result.passed for result in results) else 1
 
 
-def _arguments(given: list[str], *, full: bool) -> list[str]:
-    if full:
-        return ["--full", *given]
-    return given or list(SIDE_BY_SIDE)
-
-
-def steps(pytest_arguments: list[str]) -> tuple[Step, ...]:
-    """Cheap and strict first."""
+def steps(pytest_arguments: list[str], *, full: bool) -> tuple[Step, ...]:
+    """Cheap and strict first. Tests that are named, and the long runs, are one run of pytest."""
+    if full or pytest_arguments:
+        chosen = ["--full", *pytest_arguments] if full else pytest_arguments
+        tests: tuple[Step, ...] = (Step("pytest", ("pytest", *chosen)),)
+    else:
+        others = tuple(f"--ignore={path}" for path in ALONE)
+        tests = (
+            Step("pytest, two stacks", ("pytest", *SIDE_BY_SIDE, *others)),
+            Step("pytest, one stack", ("pytest", *ALONE)),
+        )
     return (
         Step("ruff check", ("ruff", "check", ".")),
         Step("ruff format", ("ruff", "format", "--check", ".")),
         Step("mypy --strict", ("mypy", ".")),
         Step("import contracts", ("lint-imports",)),
-        Step("pytest", ("pytest", *pytest_arguments)),
+        *tests,
     )
 
 

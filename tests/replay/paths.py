@@ -312,11 +312,12 @@ async def _decided(stage: Stage, action: Action) -> Ended:
     stage.set(Meddles(step="reserve", way=PATIENT, act=lambda: _on_record(stage)))
     hangs = stage.set(Hangs(step="settle", way=PATIENT))
     async with stage.playing() as handle:
-        await within(hangs.reached)
-        await intervene(handle, stage.decision(action))
-        ended = await stage.end(handle)
-        hangs.go.set()
-        return ended
+        try:
+            await within(hangs.reached)
+            await intervene(handle, stage.decision(action))
+            return await stage.end(handle)
+        finally:
+            hangs.go.set()  # or the worker waits for it, whatever went wrong
 
 
 async def _acted(stage: Stage, *chosen: Chosen) -> Ended:
