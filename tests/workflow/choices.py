@@ -38,3 +38,11 @@ async def waits(stage: Stage, handle: Handle) -> None:
         return "open" in stage.world.effects
 
     await until(opened, within_s=STUCK_S)
+
+
+async def accepted(handle: Handle) -> None:
+    """Until the workflow has taken an action in hand."""
+    async with asyncio.timeout(STUCK_S):
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            if event.HasField("workflow_execution_update_accepted_event_attributes"):
+                return

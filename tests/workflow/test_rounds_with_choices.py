@@ -13,9 +13,9 @@ from contracts.choices import Abandonment, Chosen
 from contracts.failures import ABANDONED, ACTION_REFUSED, ROUND_CANCELLED, VOIDED_BY_OPERATOR
 from contracts.interventions import Action
 from contracts.rounds import RoundState
-from tests.workflow.choices import COLLECT, DAY_S, DOUBLE, act, action, offer, waits
+from tests.workflow.choices import COLLECT, DAY_S, DOUBLE, accepted, act, action, offer, waits
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Refuses
-from tests.workflow.stage import STAKE, Ended, Handle, Stage, intervene, within
+from tests.workflow.stage import STAKE, Ended, Handle, Stage, heard, intervene, within
 from tests.workflow.world import OPENING_BALANCE, WIN
 
 
@@ -218,7 +218,7 @@ async def test_an_action_under_way_when_the_round_is_cancelled_leaves_one_end(wa
         acting = asyncio.create_task(_outcome(handle, action(COLLECT)))
         await within(hangs.reached)
         await handle.cancel()
-        await asyncio.sleep(0.2)
+        await heard(handle)
         hangs.go.set()
         await waiting_stage.end(handle)
         await acting
@@ -232,7 +232,7 @@ async def test_an_action_for_a_round_that_never_waits_is_refused(waiting_stage: 
     async with waiting_stage.playing() as handle:
         await within(hangs.reached)
         acting = asyncio.create_task(refused(handle, action(COLLECT)))
-        await asyncio.sleep(0.2)
+        await accepted(handle)
         hangs.go.set()
         await waiting_stage.end(handle)
         assert await acting == "round-closed"
