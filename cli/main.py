@@ -112,11 +112,44 @@ def reset(
 def run_tests(
     context: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Also the long runs.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Only what needs no service: for the inner loop, under a minute.")
+    ] = False,
+    repeat: Annotated[
+        int | None,
+        typer.Option(
+            "--repeat", min=1, metavar="N", help="N runs, each in a random order; prints each order's seed."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="SEED", help="Run in this order, as printed.")
+    ] = None,
+    busy: Annotated[
+        bool,
+        typer.Option("--busy", help="Keep one core busy meanwhile, as on a shared machine."),
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Also show which code ran, folder by folder.")
+    ] = False,
 ) -> None:
-    """Run everything that CI runs: style, types, import contracts, then pytest with the arguments given."""
-    from cli import quality
+    """Run everything that CI runs: style, types, import contracts, and the tests beside them.
 
-    sys.exit(quality.run(context.args, full=full))
+    With paths of tests or options of pytest, run only those tests: ./croupier test tests/unit -k dice
+    """
+    from cli.testing import run as command
+
+    if fast and full:
+        raise typer.BadParameter("--fast leaves out what --full adds to")
+    choices = command.Choices(
+        full=full,
+        fast=fast,
+        repeat=repeat,
+        seed=seed,
+        busy=busy,
+        coverage=coverage,
+        pytest_arguments=tuple(context.args),
+    )
+    sys.exit(command.run(choices))
 
 
 @bench_app.callback()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import secrets
 import socket
 from dataclasses import dataclass
@@ -84,12 +83,19 @@ class Layout:
 
 
 class Memory:
-    """Generated ports and passwords, kept in one JSON file so that the next run finds the same."""
+    """Generated ports and passwords, kept in one JSON file so that the next run finds the same. Its ports are
+    reserved until `close`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._values: dict[str, Any] = read_json(path) or {}
         self._handed_out: dict[str, int] = {}
+        self._reservations: list[socket.socket] = []
+
+    def close(self) -> None:
+        """Let other stacks have the ports."""
+        while self._reservations:
+            self._reservations.pop().close()
 
     def secret(self, name: str) -> str:
         """A password that is generated once."""
@@ -107,23 +113,44 @@ class Memory:
 
     def _choose(self, name: str, wanted: int | None) -> int:
         if wanted is not None:
-            if not self._is_ours_to_take(wanted):
+            if not self._take(wanted):
                 raise PortTaken(name, wanted)
             return wanted
         known = self._values.get(f"{name}_port")
-        if isinstance(known, int) and self._is_ours_to_take(known):
+        if isinstance(known, int) and self._take(known):
             return known
-        while not self._is_ours_to_take(port := random.choice(FREE_PORTS)):  # noqa: S311
+        while not self._take(port := secrets.choice(FREE_PORTS)):
             pass
         self._remember(f"{name}_port", port)
         return port
 
-    def _is_ours_to_take(self, port: int) -> bool:
-        return port not in self._handed_out.values() and is_free(port)
+    def _take(self, port: int) -> bool:
+        reservation = reserve(port)
+        if reservation is None:
+            return False
+        if not is_free(port):
+            reservation.close()
+            return False
+        self._reservations.append(reservation)
+        return True
 
     def _remember(self, key: str, value: Any) -> None:
         self._values[key] = value
         write_json(self._path, self._values)
+
+
+def reserve(port: int) -> socket.socket | None:
+    """Keep every other stack of this machine, whoever runs it, from choosing this port before its server
+    listens: a name in Linux's abstract namespace, which the kernel frees when this process ends. Returns None
+    when another has it; this one lasts until it is closed.
+    """
+    reservation = socket.socket(socket.AF_UNIX)
+    try:
+        reservation.bind(f"\0croupier-port-{port}")
+    except OSError:
+        reservation.close()
+        return None
+    return reservation
 
 
 def is_free(port: int) -> bool:

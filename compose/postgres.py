@@ -64,7 +64,7 @@ class EmbeddedPostgres:
     """PostgreSQL on loopback. Its address is known before it runs."""
 
     name = "postgres"
-    start_seconds = 60.0
+    start_seconds = 120.0
 
     def __init__(self, settings: Settings, layout: Layout, memory: Memory) -> None:
         self._layout = layout

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from compose.problems import NotReady
 
-LIMIT_SECONDS = 4.0
+LIMIT_SECONDS = 15.0
 
 
 async def postgres(url: str) -> None:

@@ -22,7 +22,7 @@ class OwnProgram:
     module: str
     ready_url: str
     settings: dict[str, str]
-    start_seconds: float = 60.0
+    start_seconds: float = 120.0
 
     async def prepare(self, say: Say) -> None:
         """Nothing: the tables and the keys are made before any of the programs."""

@@ -111,7 +111,7 @@ class EmbeddedPortMapper:
     """Erlang's port mapper, in the foreground and on loopback only."""
 
     name = "rabbitmq-mapper"
-    start_seconds = 10.0
+    start_seconds = 60.0
 
     def __init__(self, programs: Programs, folder: Path, port: int) -> None:
         self._programs, self._folder, self._port = programs, folder, port

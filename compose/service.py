@@ -11,7 +11,8 @@ from compose.problems import NotReady, Unavailable
 from compose.process import Command
 
 PROBE_EVERY_SECONDS = 0.15
-PROBE_LIMIT_SECONDS = 5.0
+# For one that hangs; a busy machine may need several seconds to import the client alone.
+PROBE_LIMIT_SECONDS = 20.0
 
 Say = Callable[[str], None]
 

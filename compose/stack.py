@@ -18,7 +18,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import IO, Any, Self
 
 from compose import probes, process
@@ -67,6 +67,13 @@ class Operator:
         return f"Operator(operator_id={self.operator_id!r}, ...)"
 
 
+@dataclass(frozen=True)
+class _Services:
+    postgres: EmbeddedPostgres | None
+    rabbitmq: EmbeddedRabbitMQ | None
+    temporal: EmbeddedTemporal | None
+
+
 class Listener:
     """What the stack tells while it works; the keeper passes it on, tests ignore it."""
 
@@ -92,7 +99,6 @@ class Stack:
         self._deaths: asyncio.Queue[Died] = asyncio.Queue()
         self._lock: IO[str] | None = None
         self._memory: Memory | None = None
-        self._addresses: Addresses | None = None
 
     # Opening and closing
 
@@ -118,7 +124,7 @@ class Stack:
                     self._memory.port(name, wanted)
             process.record(self.layout, "keeper", os.getpid())
         except BaseException:
-            self._lock.close()
+            self._give_back()
             raise
         return left_behind
 
@@ -130,45 +136,69 @@ class Stack:
             self._listener.stopping(name)
             await self._processes.pop(name).stop()
         process.record_of(self.layout, "keeper").unlink(missing_ok=True)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """The ports and the home."""
+        if self._memory is not None:
+            self._memory.close()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     # The three services
 
-    @property
+    @cached_property
     def addresses(self) -> Addresses:
-        """Where the services are, once they were started."""
-        assert self._addresses is not None, "start_services comes first"
-        return self._addresses
+        """Where the services are, or will be once they are started."""
+        return _addresses(self.settings, self._services)
+
+    @cached_property
+    def _services(self) -> _Services:
+        """Those that this stack embeds; None for each that the settings name elsewhere."""
+        assert self._memory is not None, "open comes first"
+        settings, layout, memory = self.settings, self.layout, self._memory
+        return _Services(
+            postgres=None if settings.database_url else EmbeddedPostgres(settings, layout, memory),
+            rabbitmq=None if settings.amqp_url else EmbeddedRabbitMQ(settings, layout, memory),
+            temporal=None if settings.temporal_address else EmbeddedTemporal(settings, layout, memory),
+        )
+
+    def port(self, name: str) -> int:
+        """A port for a program beside the stack's own, the same for the same name; no other stack has it."""
+        assert self._memory is not None, "open comes first"
+        return self._memory.port(name)
 
     async def start_services(self, *, provision: bool = False) -> Operator | None:
         """Start or check the three services, at the same time because RabbitMQ takes longest. With
         `provision` the tables, keys and the demo operator are made as soon as PostgreSQL answers. Raises
         StackProblem.
         """
-        assert self._memory is not None, "open comes first"
-        settings, layout, memory = self.settings, self.layout, self._memory
-        postgres = None if settings.database_url else EmbeddedPostgres(settings, layout, memory)
-        rabbitmq = None if settings.amqp_url else EmbeddedRabbitMQ(settings, layout, memory)
-        temporal = None if settings.temporal_address else EmbeddedTemporal(settings, layout, memory)
-        self._addresses = _addresses(settings, postgres, rabbitmq, temporal)
 
         async def database() -> Operator | None:
-            if postgres:
-                await self._run(postgres)
-            else:
-                await all_or_first_problem(*(role.check() for role in self._outside_database()))
+            await self.start_database()
             return await self.provision() if provision else None
 
-        async def broker() -> None:
-            await (self._run_rabbitmq(rabbitmq) if rabbitmq else self._outside_broker().check())
-
-        async def orchestrator() -> None:
-            await (self._run(temporal) if temporal else self._outside_temporal().check())
-
-        operator, _, _ = await all_or_first_problem(database(), broker(), orchestrator())
+        operator, _, _ = await all_or_first_problem(database(), self.start_broker(), self.start_temporal())
         return operator if isinstance(operator, Operator) else None
+
+    async def start_database(self) -> None:
+        """Start PostgreSQL, or check the one that the settings name. Raises StackProblem."""
+        postgres = self._services.postgres
+        if postgres is not None:
+            await self._run(postgres)
+        else:
+            await all_or_first_problem(*(role.check() for role in self._outside_database()))
+
+    async def start_broker(self) -> None:
+        """Start RabbitMQ, or check the one that the settings name. Raises StackProblem."""
+        rabbitmq = self._services.rabbitmq
+        await (self._run_rabbitmq(rabbitmq) if rabbitmq else self._outside_broker().check())
+
+    async def start_temporal(self) -> None:
+        """Start Temporal, or check the one that the settings name. Raises StackProblem."""
+        temporal = self._services.temporal
+        await (self._run(temporal) if temporal else self._outside_temporal().check())
 
     async def _run_rabbitmq(self, rabbitmq: EmbeddedRabbitMQ) -> None:
         await rabbitmq.prepare(lambda text: self._listener.note(rabbitmq.name, text))
@@ -406,12 +436,9 @@ async def all_or_first_problem(*work: Any) -> list[Any]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _addresses(
-    settings: Settings,
-    postgres: EmbeddedPostgres | None,
-    rabbitmq: EmbeddedRabbitMQ | None,
-    temporal: EmbeddedTemporal | None,
-) -> Addresses:
+def _addresses(settings: Settings, services: _Services) -> Addresses:
+    postgres, rabbitmq, temporal = services.postgres, services.rabbitmq, services.temporal
+
     def given(value: Any) -> str:
         return str(value.get_secret_value())
 

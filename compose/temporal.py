@@ -29,7 +29,7 @@ class EmbeddedTemporal:
     """Temporal on loopback. Its address is known before it runs."""
 
     name = "temporal"
-    start_seconds = 60.0
+    start_seconds = 120.0
 
     def __init__(self, settings: Settings, layout: Layout, memory: Memory) -> None:
         self._layout, self._namespace = layout, settings.temporal_namespace

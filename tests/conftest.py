@@ -1,31 +1,38 @@
-"""The real services, started once for all tests that ask for them, on data of their own."""
+"""The real services, started once for all tests that ask for them, on data of their own. A test that asks for
+one of them starts only that one."""
 
+import asyncio
 import os
 import shutil
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import hypothesis
 import pytest
 from temporalio.client import Client
 
 from compose import control
+from compose.problems import StackProblem
 from compose.stack import Operator, Stack
 from runtime.settings import PROJECT_ROOT, Settings
 from runtime.temporal import connect
 from security.keyring import Keyring
 from storage.database import Database, open_database
 
-# A slow moment of the machine is no counterexample.
-hypothesis.settings.register_profile("croupier", deadline=None)
-hypothesis.settings.load_profile("croupier")
+pytest_plugins = ("tests.support.failures", "tests.support.selection")
+
+# A slow moment of the machine is no counterexample, and a suite is not red by chance: every run tries the
+# same examples, and `--full` tries others each time.
+hypothesis.settings.register_profile("croupier", deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("full", deadline=None)
+
+STACK_FAILED: Final = 3
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="also the long runs")
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("full" if config.getoption("--full") else "croupier")
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +43,38 @@ def full(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def home() -> Path:
-    """A folder of this run alone. It stays when a test failed, for its logs."""
+    """A folder of this run alone."""
     return PROJECT_ROOT / ".local" / f"tests-{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+async def stack(home: Path) -> AsyncIterator[Stack]:
+    """Open, with nothing started."""
+    # Tests leave rounds open on purpose: reconciliation runs where a test asks for it.
+    # All of them come from one address, so strangers by the hundred look like one that keeps failing.
+    settings = Settings(
+        home=home,
+        log_level="warning",
+        reconcile_every_s=86_400,
+        limit_failures_per_s=0,
+        webhooks_local=True,
+        webhook_retry_first_s=1,
+        webhook_retry_longest_s=1,
+        webhook_retry_for_s=3,
+    )
+    async with Stack(settings) as stack:
+        yield stack
+    control.reset(settings)
+    shutil.rmtree(home)
+
+
+async def started(start: Callable[[], Awaitable[Any]]) -> Any:
+    """What `start` returns. Without the service every test that needs it would fail, each in its own words,
+    so the run ends here, with what the service said."""
+    try:
+        return await start()
+    except StackProblem as problem:
+        pytest.exit(f"the services of the tests do not start: {problem}", STACK_FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,53 +91,72 @@ class Services:
 
 
 @pytest.fixture(scope="session")
-async def services(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[Services]:
-    # Tests leave rounds open on purpose: reconciliation runs where a test asks for it.
-    # All of them come from one address, so strangers by the hundred look like one that keeps failing.
-    settings = Settings(
-        home=home,
-        log_level="warning",
-        reconcile_every_s=86_400,
-        limit_failures_per_s=0,
-        webhooks_local=True,
-        webhook_retry_first_s=1,
-        webhook_retry_longest_s=1,
-        webhook_retry_for_s=3,
-    )
-    async with Stack(settings) as stack:
-        operator = await stack.start_services(provision=True)
-        assert operator is not None
-        yield Services(stack, operator, settings)
-    if request.session.testsfailed:
-        print(f"the logs of the services are in {home / 'logs'}", file=sys.stderr)  # noqa: T201
-    else:
-        control.reset(settings)
-        shutil.rmtree(home)
+async def starting(stack: Stack) -> "Starting":
+    return Starting(stack)
+
+
+class Starting:
+    """Starts each service once, whoever asks first, and several at the same time."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+
+    async def database(self) -> Operator:
+        """PostgreSQL with tables, keys and the demo operator."""
+        operator: Operator = await self._once("database", self._provisioned)
+        return operator
+
+    async def broker(self) -> None:
+        await self._once("broker", self._stack.start_broker)
+
+    async def temporal(self) -> None:
+        await self._once("temporal", self._stack.start_temporal)
+
+    async def _provisioned(self) -> Operator:
+        await self._stack.start_database()
+        return await self._stack.provision()
+
+    async def _once(self, name: str, start: Callable[[], Awaitable[Any]]) -> Any:
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.ensure_future(start())
+        return await started(lambda: self._tasks[name])
+
+
+@pytest.fixture(scope="session")
+async def services(stack: Stack, starting: Starting) -> Services:
+    operator, _, _ = await asyncio.gather(starting.database(), starting.broker(), starting.temporal())
+    return Services(stack, operator, stack.settings)
 
 
 @pytest.fixture(scope="session")
 async def platform(services: Services) -> dict[str, Any]:
     """The whole of Croupier running on the services: what .local/stack.json holds while `up` runs."""
-    await services.stack.start_programs()
+    await started(services.stack.start_programs)
     return services.stack.info(services.operator)
 
 
 @pytest.fixture(scope="session")
-async def database(services: Services) -> AsyncIterator[Database]:
-    opened = await open_database(services.stack.addresses.database_url, connections=20)
+async def database(stack: Stack, starting: Starting) -> AsyncIterator[Database]:
+    await starting.database()
+    opened = await open_database(stack.addresses.database_url, connections=20)
     yield opened
     await opened.close()
 
 
 @pytest.fixture(scope="session")
-def amqp_url(services: Services) -> str:
-    return services.stack.addresses.amqp_url
+async def amqp_url(stack: Stack, starting: Starting) -> str:
+    await starting.broker()
+    return stack.addresses.amqp_url
 
 
 @pytest.fixture(scope="session")
-async def temporal(services: Services) -> Client:
-    """A client with the keys of this installation."""
-    addresses = services.stack.addresses
+async def temporal(stack: Stack, starting: Starting) -> Client:
+    """A client with the keys of this installation, which come with its tables."""
+    await asyncio.gather(starting.database(), starting.temporal())
+    addresses = stack.addresses
     return await connect(
-        addresses.temporal_address, namespace=addresses.temporal_namespace, keyring=services.keyring
+        addresses.temporal_address,
+        namespace=addresses.temporal_namespace,
+        keyring=Keyring.load(stack.settings.keyring),
     )

@@ -1,0 +1,101 @@
+"""The processes that `croupier test` starts, and their end: nothing that a test started outlives the run."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+import psutil
+
+from compose import control, process
+from compose.problems import AlreadyRunning
+from runtime.settings import PROJECT_ROOT, Settings
+
+# pytest ends its workers and their stacks in an orderly way meanwhile.
+STOP_LIMIT_S = 60.0
+PATIENCE_S = 5.0
+# Linux's prctl: processes that lose their parent become children of this one.
+SET_CHILD_SUBREAPER = 36
+BUSY = "while True: pass"
+HOMES = "tests-*"
+
+
+@contextlib.contextmanager
+def ended_with_this_run() -> Iterator[None]:
+    """Ctrl-C and SIGTERM leave the block as KeyboardInterrupt; what still runs at its end is ended, whoever
+    started it, and the homes of stacks whose tests were killed are removed.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    remove_homes()
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        end_descendants()
+        remove_homes()
+
+
+def start(argv: Sequence[str], *, output: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start a program of our environment in a session of its own, so that a terminal's Ctrl-C reaches only
+    this process; it is interrupted when this process dies. Its output goes to ours, or to `output`.
+    """
+    setpriv = shutil.which("setpriv", path="/usr/bin:/bin")
+    survives_nobody = (setpriv, "--pdeathsig", "INT", "--") if setpriv else ()
+    return subprocess.Popen(
+        [*survives_nobody, *argv],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT if output is not None else None,
+        start_new_session=True,
+    )
+
+
+def interrupt(running: subprocess.Popen[bytes]) -> None:
+    """Ask for an orderly end and wait for it, but not for ever."""
+    running.send_signal(signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        running.wait(STOP_LIMIT_S)
+
+
+@contextlib.contextmanager
+def busy_core() -> Iterator[None]:
+    """Keep one core busy inside the block."""
+    loop = start([sys.executable, "-c", BUSY])
+    try:
+        yield
+    finally:
+        loop.kill()
+        loop.wait()
+
+
+def end_descendants() -> None:
+    """End every process below this one, orphans included."""
+    left = psutil.Process().children(recursive=True)
+    for one in left:
+        with contextlib.suppress(psutil.Error):
+            one.terminate()
+    process.end_all(left, patience_seconds=PATIENCE_S)
+
+
+def remove_homes() -> None:
+    """Remove the homes of stacks that no test runs any more, with what they left running."""
+    for home in sorted((PROJECT_ROOT / ".local").glob(HOMES)):
+        with contextlib.suppress(AlreadyRunning):  # a second run of tests beside this one
+            control.reset(Settings(home=home))
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
