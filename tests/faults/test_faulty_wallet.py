@@ -60,16 +60,21 @@ async def test_rounds_at_a_faulty_wallet(casino: Casino, full: bool) -> None:
 async def _until_nothing_is_left(casino: Casino) -> dict[str, Any]:
     """What the wallet reports when its schedule is through."""
     faults = await casino.wallet.faults()
-    while left := _count(faults):
+    while _count(faults):
+        faults = await _until_fewer_are_left(casino, faults)
+    return faults
 
-        async def fewer(left: int = left) -> dict[str, Any] | None:
-            faults = await casino.wallet.faults()
-            return faults if _count(faults) < left else None
 
-        try:
-            faults = await until(fewer, within_s=NEXT_WITHIN_S)
-        except TimeoutError:
-            raise AssertionError(f"these faults do not come about: {faults['left']}") from None
+async def _until_fewer_are_left(casino: Casino, before: dict[str, Any]) -> dict[str, Any]:
+    async def fewer() -> dict[str, Any] | None:
+        faults = await casino.wallet.faults()
+        return faults if _count(faults) < _count(before) else None
+
+    try:
+        faults = await until(fewer, within_s=NEXT_WITHIN_S)
+    except TimeoutError:
+        raise AssertionError(f"these faults do not come about: {before['left']}") from None
+    assert faults is not None
     return faults
 
 

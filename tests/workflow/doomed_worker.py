@@ -16,7 +16,7 @@ from temporalio.worker import Worker
 from tests.support.temporal import PLAIN
 from tests.workflow.fake_steps import FakeSteps
 from tests.workflow.faults import Fault
-from tests.workflow.stage import SHORT_STICKY_TIMEOUT
+from tests.workflow.stage import SANDBOX, SHORT_STICKY_TIMEOUT
 from tests.workflow.world import World
 from workflows.round import RoundWorkflow
 
@@ -49,6 +49,7 @@ async def main(address: str, task_queue: str, path: Path) -> None:
         task_queue=task_queue,
         workflows=[RoundWorkflow],
         activities=steps.activities,
+        workflow_runner=SANDBOX,
         sticky_queue_schedule_to_start_timeout=SHORT_STICKY_TIMEOUT,
     ).run()
 

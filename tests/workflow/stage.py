@@ -41,10 +41,11 @@ SHORT_TASK_TIMEOUT: Final = timedelta(seconds=5)
 # that worker is gone.
 STICKY_TIMEOUT: Final = timedelta(seconds=20)
 SHORT_STICKY_TIMEOUT: Final = timedelta(seconds=1)
-# The SDK's sandbox, which production leaves out: it catches what is not deterministic. Policies are
-# constants, and passed through they are those that a test has set.
+# The SDK's sandbox, which production leaves out: it catches what is not deterministic. To load the contracts
+# anew for each round would be most of its cost; they are loaded there where the recorded histories replay
+# (tests/replay). Policies are constants, and passed through they are those that a test has set.
 SANDBOX: Final = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules("workflows.policies")
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("contracts", "workflows.policies")
 )
 
 Handle = WorkflowHandle[object, RoundClosed]
@@ -169,7 +170,8 @@ class Stage:
             fault.assert_spent()
         if whole:
             self.world.assert_whole()
-        await Replayer(workflows=[RoundWorkflow], data_converter=PLAIN).replay_workflow(history)
+        replayer = Replayer(workflows=[RoundWorkflow], workflow_runner=SANDBOX, data_converter=PLAIN)
+        await replayer.replay_workflow(history)
         return Ended(status=description.status, closed=closed, failure=failure, history=history)
 
     def decision(self, action: Action, **changes: Any) -> Intervention:

@@ -28,7 +28,7 @@ from contracts.webhooks import (
 )
 from tests.support.conditions import HANG_S
 from tests.support.temporal import PLAIN
-from tests.workflow.stage import TASK_TIMEOUT
+from tests.workflow.stage import SANDBOX, TASK_TIMEOUT
 from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
 
 RETRIES: Final = Retries(first_s=5, longest_s=3600, patience_s=3 * 24 * 3600)
@@ -109,12 +109,12 @@ class WebhookStage:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """In the SDK's sandbox, which production leaves out: it catches what is not deterministic."""
         async with Worker(
             self.client,
             task_queue=self.task_queue,
             workflows=[WebhookWorkflow, DeliveryWorkflow],
             activities=[self.steps.pump, self.steps.attempt, self.steps.bury],
+            workflow_runner=SANDBOX,
         ):
             yield
 
@@ -158,7 +158,9 @@ class WebhookStage:
             await self.client.get_workflow_handle(handle.id, run_id=run).fetch_history()
             for run in await self._runs(handle)
         ]
-        replayer = Replayer(workflows=[WebhookWorkflow, DeliveryWorkflow], data_converter=PLAIN)
+        replayer = Replayer(
+            workflows=[WebhookWorkflow, DeliveryWorkflow], workflow_runner=SANDBOX, data_converter=PLAIN
+        )
         for history in histories:
             await replayer.replay_workflow(history)
         return Ended(status=status, result=result, histories=histories)
