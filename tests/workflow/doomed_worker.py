@@ -6,7 +6,6 @@ died is known.
 
 import asyncio
 import pickle
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +53,5 @@ async def main(address: str, task_queue: str, path: Path) -> None:
     ).run()
 
 
-if __name__ == "__main__":
-    # What was stored as tests.workflow.doomed_worker.Legacy is not of the class __main__.Legacy.
-    from tests.workflow import doomed_worker
-
-    asyncio.run(doomed_worker.main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+def run(address: str, task_queue: str, path: Path) -> None:
+    asyncio.run(main(address, task_queue, path))
