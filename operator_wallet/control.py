@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from contracts.wallet import WalletCall
 from operator_wallet.book import AMOUNT_LIMIT
-from operator_wallet.faults import Cue, Kind, Plan
+from operator_wallet.faults import Cue, Kind, Plan, Schedule
 
 # A time may have a fraction; nothing else here has.
 Duration_s = float
 TIME_LIMIT_S: Final = 600
 PLAN_FIELDS: Final = frozenset(
-    {"seed", "rates", "script", "only", "until_count", "slow_s", "delay_s", "hold_s"}
+    {"seed", "rates", "schedule", "script", "only", "until_count", "slow_s", "delay_s", "hold_s"}
 )
 
 
@@ -43,13 +43,17 @@ class SessionEnd:
 
 def read_plan(body: bytes) -> Plan:
     """{"seed": 1, "rates": {"slow": 0.1}, "script": [{"kind": "html", "call": "win"}], "only": ["bet"],
-    "until_count": 10, "slow_s": 2, "delay_s": 2, "hold_s": 5}; all may be missing. Raises NotUnderstood."""
+    "until_count": 10, "slow_s": 2, "delay_s": 2, "hold_s": 5}; all may be missing. In the place of rates,
+    "schedule": {"one_in": {"bet": 5, "win": 5}, "times": 1}. Raises NotUnderstood."""
     fields = _fields(body, PLAN_FIELDS)
+    if fields.get("rates") and fields.get("schedule"):
+        raise NotUnderstood("faults have either rates or a schedule")
     given: dict[str, Any] = {
         name: read(fields[name])
         for name, read in (
             ("seed", _count),
             ("rates", _rates),
+            ("schedule", _schedule),
             ("script", _script),
             ("only", _calls),
             ("until_count", _count),
@@ -113,6 +117,12 @@ def _count(value: object) -> int:
     return value
 
 
+def _positive(value: object) -> int:
+    if (number := _count(value)) < 1:
+        raise NotUnderstood("a number here is at least 1")
+    return number
+
+
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value <= TIME_LIMIT_S:
         raise NotUnderstood(f"a time is between 0 and {TIME_LIMIT_S} seconds")
@@ -126,6 +136,15 @@ def _rates(value: object) -> Mapping[Kind, Decimal]:
     if sum(rates.values()) > 1:
         raise NotUnderstood("the shares are more than 1 together")
     return rates
+
+
+def _schedule(value: object) -> Schedule:
+    if not isinstance(value, dict) or not {"one_in"} <= value.keys() <= {"one_in", "times"}:
+        raise NotUnderstood("a schedule has one_in, and perhaps times")
+    if not isinstance(value["one_in"], dict) or not value["one_in"]:
+        raise NotUnderstood("one_in has a number of calls, by call")
+    one_in = {_call(name): _positive(number) for name, number in value["one_in"].items()}
+    return Schedule(one_in=one_in, times=_positive(value.get("times", 1)))
 
 
 def _share(value: object) -> Decimal:

@@ -1,7 +1,9 @@
-"""Faults on demand: which call meets which one, from a seed or a script, and how many came about.
+"""Faults on demand: which call meets which one, from a seed, a schedule or a script, and how many came about.
 
-What a call meets depends on the seed, the call, its transaction and how often it was asked, not on which call
-came first: the same seed and the same ids meet the same faults, however the calls overtake each other.
+With rates, what a call meets depends on the seed, the call, its transaction and how often it was asked, not
+on which call came first: the same seed and the same ids meet the same faults, however the calls overtake each
+other. What comes about in the end is chance. A schedule leaves nothing to chance: the seed says which kind
+the nth bet meets, and faults go on until every kind has come about at every call that it is for.
 """
 
 import hashlib
@@ -77,12 +79,23 @@ class Cue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Every kind comes about `times` times at each call of `one_in` that it is for. Of so many of these calls
+    one meets a fault. It is over when nothing is left at any of them."""
+
+    one_in: Mapping[WalletCall, int]
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Which faults there shall be. `rates` are shares of 1 by kind, their sum at most 1; `script` comes
-    before them. Calls outside `only` (None: all) meet nothing. After `until_count` faults it is over."""
+    """Which faults there shall be: `rates` are shares of 1 by kind, their sum at most 1; `schedule` stands in
+    their place; `script` comes before either. Calls outside `only` (None: all) meet nothing. After
+    `until_count` faults it is over."""
 
     seed: int = 0
     rates: Mapping[Kind, Decimal] = field(default_factory=dict)
+    schedule: Schedule | None = None
     script: Sequence[Cue] = ()
     only: frozenset[WalletCall] | None = None
     until_count: int | None = None
@@ -101,6 +114,50 @@ class Fault:
     draw: int
 
 
+class _Decks:
+    """What is left of a schedule. Each call has a deck of its kinds, shuffled by the seed, and begins it
+    again when it is through: while another call waits for its faults, this one does not run out of them."""
+
+    def __init__(self, schedule: Schedule, seed: int) -> None:
+        self._one_in = schedule.one_in
+        self._seed = seed
+        self._left = Counter(
+            {(kind, call): schedule.times for call in schedule.one_in for kind in _kinds_for(call)}
+        )
+        self._cards: dict[WalletCall, list[Kind]] = {call: [] for call in schedule.one_in}
+        self._begun: Counter[WalletCall] = Counter()
+        self._calls: Counter[WalletCall] = Counter()
+
+    @property
+    def left(self) -> Counter[tuple[Kind, WalletCall]]:
+        """How often each still has to come about."""
+        return +self._left
+
+    def deal(self, call: WalletCall) -> Kind | None:
+        """One call of each `one_in` in a row meets a fault; the seed says which of them."""
+        if call not in self._one_in or not self.left:
+            return None
+        row, place = divmod(self._calls[call], self._one_in[call])
+        self._calls[call] += 1
+        if place != _number(self._seed, call, row) % self._one_in[call]:
+            return None
+        cards = self._cards[call]
+        if not cards:
+            self._begun[call] += 1
+            cards += sorted(
+                _kinds_for(call), key=lambda kind: _number(self._seed, call, self._begun[call], kind)
+            )
+        return cards.pop(0)
+
+    def came_about(self, fault: "Fault") -> None:
+        self._left[fault.kind, fault.call] -= 1
+
+    def came_to_nothing(self, fault: "Fault") -> None:
+        """It is dealt again, next but one: it may come to nothing again, and holds up no other."""
+        if fault.call in self._cards:
+            self._cards[fault.call].insert(1, fault.kind)
+
+
 class Faults:
     """Decides by the plan of the hour, and counts what came about: `came_about` or `came_to_nothing` follows
     on every fault that `meet` gave."""
@@ -116,6 +173,7 @@ class Faults:
         """Counts start anew."""
         self._plan = plan
         self._script = list(plan.script)
+        self._decks = _Decks(plan.schedule or Schedule(one_in={}), plan.seed)
         self._asked: Counter[tuple[str, ...]] = Counter()
         self._fired: Counter[tuple[Kind, WalletCall]] = Counter()
         self._latest: deque[Fault] = deque(maxlen=LATEST_LIMIT)
@@ -135,7 +193,7 @@ class Faults:
         cue = next((cue for cue in self._script if cue.fits(request)), None)
         if cue is not None:
             self._script.remove(cue)
-        kind = cue.kind if cue is not None else _kind_at(draw, self._plan.rates)
+        kind = cue.kind if cue is not None else self._kind(request.call, draw)
         if kind is None or not _is_for(kind, request.call):
             return None
         fault = Fault(kind, request.call, request.transaction_id, draw)
@@ -145,16 +203,16 @@ class Faults:
     def came_about(self, fault: Fault) -> None:
         if self._leaves(fault):
             self._fired[fault.kind, fault.call] += 1
+            self._decks.came_about(fault)
             self._latest.append(fault)
 
     def came_to_nothing(self, fault: Fault) -> None:
-        self._leaves(fault)
+        if self._leaves(fault):
+            self._decks.came_to_nothing(fault)
 
     def report(self) -> dict[str, Any]:
-        """{"total": n, "under_way": n, "fired": {kind: {call: n}}, "latest": [{kind, call, ...}]}."""
-        fired: dict[str, dict[str, int]] = {}
-        for (kind, call), count in sorted(self._fired.items()):
-            fired.setdefault(kind.value, {})[call.value] = count
+        """{"total": n, "under_way": n, "fired": {kind: {call: n}}, "left": {kind: {call: n}}, "latest":
+        [{kind, call, ...}]}. `left` is what the schedule still has to bring about."""
         latest = [
             {"kind": fault.kind.value, "call": fault.call.value, "transaction_id": fault.transaction_id}
             for fault in self._latest
@@ -162,13 +220,18 @@ class Faults:
         return {
             "total": self._fired.total(),
             "under_way": len(self._under_way),
-            "fired": fired,
+            "fired": _by_kind(self._fired),
+            "left": _by_kind(self._decks.left),
             "latest": latest,
         }
 
     def _concerns(self, request: WalletRequest) -> bool:
         only = self._plan.only
-        return bool(self._plan.rates or self._script) and (only is None or request.call in only)
+        wanted = self._plan.rates or self._plan.schedule or self._script
+        return bool(wanted) and (only is None or request.call in only)
+
+    def _kind(self, call: WalletCall, draw: int) -> Kind | None:
+        return self._decks.deal(call) if self._plan.schedule else _kind_at(draw, self._plan.rates)
 
     def _is_over(self) -> bool:
         limit = self._plan.until_count
@@ -191,12 +254,28 @@ class Faults:
             request.transaction_id or request.session_id,
         )
         self._asked[subject] += 1
-        drawn = repr((self._plan.seed, subject, self._asked[subject])).encode()
-        return int.from_bytes(hashlib.sha256(drawn).digest()[:8], "big")
+        return _number(self._plan.seed, subject, self._asked[subject])
+
+
+def _number(*of: object) -> int:
+    """Below DRAWS, and always the same of the same."""
+    return int.from_bytes(hashlib.sha256(repr(of).encode()).digest()[:8], "big")
 
 
 def _is_for(kind: Kind, call: WalletCall) -> bool:
     return call in ONLY_FOR.get(kind, WalletCall)
+
+
+def _kinds_for(call: WalletCall) -> list[Kind]:
+    return [kind for kind in Kind if _is_for(kind, call)]
+
+
+def _by_kind(counts: Mapping[tuple[Kind, WalletCall], int]) -> dict[str, dict[str, int]]:
+    """As JSON: {kind: {call: n}}."""
+    by_kind: dict[str, dict[str, int]] = {}
+    for (kind, call), count in sorted(counts.items()):
+        by_kind.setdefault(kind.value, {})[call.value] = count
+    return by_kind
 
 
 def _kind_at(draw: int, rates: Mapping[Kind, Decimal]) -> Kind | None:

@@ -22,8 +22,9 @@ from tests.support.operator_wallet import OPERATOR
 from wallet.operator import transaction_id
 
 OPERATORS: Final = (OPERATOR, LEDGER_OPERATOR)
-# How long after the faults the last round may still be open.
-AT_REST_WITHIN_S: Final = 60
+# How long after the faults the last round may still be open. Pauses between two calls grow to 30 s: only what
+# nobody takes up again is open for so long.
+AT_REST_WITHIN_S: Final = 240
 ROUNDS_AT_WALLET: Final = """
     SELECT r.round_id, r.player_id, r.player_key, r.state, r.stake, r.win, r.currency, r.outcome,
            r.failure_code, b.transaction_id AS bet_id
@@ -77,7 +78,7 @@ class Round:
         return [self.mirrored]
 
 
-async def until_at_rest(casino: Casino, *, within_s: float) -> None:
+async def until_at_rest(casino: Casino) -> None:
     """Nothing is open: no round, no bet at the wallet, no event, no workflow, no call that the wallet holds
     back."""
     pool = casino.database.pool
@@ -91,7 +92,7 @@ async def until_at_rest(casino: Casino, *, within_s: float) -> None:
         return all([await _all_completed(casino, operator_id) for operator_id in OPERATORS])
 
     try:
-        await until(at_rest, within_s=within_s)
+        await until(at_rest, within_s=AT_REST_WITHIN_S)
     except TimeoutError:
         rows = [dict(row) for row in await pool.fetch(STILL_OPEN)]
         workflows = [await _not_completed(casino, operator_id) for operator_id in OPERATORS]

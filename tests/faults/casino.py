@@ -3,6 +3,7 @@ the players who bet there."""
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
@@ -13,7 +14,6 @@ from temporalio.client import Client
 from compose.stack import Stack
 from contracts.failures import INSUFFICIENT_FUNDS, WALLET_FAILED
 from contracts.wallet import WalletCall
-from operator_wallet.faults import ONLY_FOR, Kind
 from storage.database import Database
 from tests.support.clients import CHOICE, STAKE, Player, seat_players
 from tests.support.operator_wallet import RunningWallet
@@ -23,9 +23,9 @@ OPENING: Final = 1_000_000
 LEDGER_OPERATOR: Final = "ledger-house"
 # A call that is never answered costs a round this much, instead of the seconds that it may take elsewhere.
 CALL_LIMIT_MS: Final = 400
-# One call in five breaks, in each way alike.
-FAULT_RATES: Final = {kind.value: round(0.2 / len(Kind), 5) for kind in Kind}
-MOVING_CALLS: Final = (WalletCall.BET, WalletCall.WIN, WalletCall.ROLLBACK)
+# One call in five breaks.
+ONE_IN_FIVE: Final = {call.value: 5 for call in (WalletCall.BET, WalletCall.WIN, WalletCall.ROLLBACK)}
+WITHOUT_END: Final = 1_000_000
 PAUSE_S: Final = 0.05
 # How long a player waits who was told that the wallet is away.
 WALLET_AWAY_PAUSE_S: Final = 0.5
@@ -108,15 +108,14 @@ class Casino:
         assert opened.status_code == 201, opened.text
         return WalletPlayer(self.base_url, opened.json()["token"])
 
-    async def break_wallet(self, *, seed: int, every_kind: bool = False) -> None:
-        """From now on one call in five meets a fault. With `every_kind` the first calls meet every kind that
-        there is for them, sound calls in between, so that no kind is left to chance."""
-        script = [cue for call in MOVING_CALLS for cue in _every_kind(call)] if every_kind else []
+    async def break_wallet(
+        self, *, seed: int, one_in: Mapping[str, int] = ONE_IN_FIVE, times: int = WITHOUT_END
+    ) -> None:
+        """From now on one call in a few meets a fault, until each kind has come about `times` times at every
+        call."""
         await self.wallet.set_faults(
             seed=seed,
-            rates=FAULT_RATES,
-            script=script,
-            only=[call.value for call in MOVING_CALLS],
+            schedule={"one_in": one_in, "times": times},
             slow_s=0.2,
             delay_s=0.6,  # after the call was given up, and often after it was repeated
         )
@@ -126,27 +125,3 @@ class Casino:
             "SELECT count(*) FROM rounds WHERE operator_id = $1", operator_id
         )
         return count
-
-
-def _every_kind(call: WalletCall) -> list[dict[str, Any]]:
-    """In pairs, a fault and a sound call."""
-    kinds = [kind for kind in Kind if _is_for(kind, call)]
-    pairs = [({"kind": kind.value, "call": call.value}, {"kind": None, "call": call.value}) for kind in kinds]
-    return [cue for pair in pairs for cue in pair]
-
-
-def _is_for(kind: Kind, call: WalletCall) -> bool:
-    return call in ONLY_FOR.get(kind, WalletCall)
-
-
-def never_fired(fired: dict[str, dict[str, int]]) -> list[str]:
-    """What a report of faults lacks: every kind has to have met a bet and a win where it is for them, and
-    some kind a rollback."""
-    lacking = [
-        f"{kind} at a {call}"
-        for kind in Kind
-        for call in (WalletCall.BET, WalletCall.WIN)
-        if _is_for(kind, call) and not fired.get(kind, {}).get(call)
-    ]
-    met_rollback = any(WalletCall.ROLLBACK in calls for calls in fired.values())
-    return lacking if met_rollback else [*lacking, "any kind at a rollback"]

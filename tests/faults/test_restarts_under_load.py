@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from tests.faults.agreement import AT_REST_WITHIN_S, assert_all_agree, patient_rounds, until_at_rest
+from tests.faults.agreement import assert_all_agree, patient_rounds, until_at_rest
 from tests.faults.casino import Casino
 from tests.support.clients import Player, answered, assert_nothing_lost_or_doubled, playing
 from tests.support.conditions import until
@@ -14,6 +14,8 @@ from tests.support.conditions import until
 PLAYERS = 6
 # Answers between one fault and the next.
 ROUNDS = 30
+# So long they take only when nobody is answered any more, on the slowest machine.
+WITHIN_S = 240
 # The wallet's process was not there: no fault on demand looks like that.
 MET_NOBODY = "SELECT count(*) FROM wallet_attempts WHERE code = 'not-reached'"
 how = pytest.mark.parametrize("how", ["stopped", "killed"])
@@ -33,7 +35,7 @@ async def test_postgres_restarted_under_load(casino: Casino, full: bool, how: st
         await _play_on(players)
         faults = await casino.wallet.faults()
         await casino.wallet.clear_faults()
-    await until_at_rest(casino, within_s=AT_REST_WITHIN_S)
+    await until_at_rest(casino)
     assert faults["total"] > 0
     assert await patient_rounds(casino, at_ledger) > 0, "PostgreSQL went when nobody played"
     async with httpx.AsyncClient() as client:
@@ -56,7 +58,7 @@ async def test_wallet_restarted_under_load(casino: Casino, full: bool, how: str)
             await _play_on(at_ledger)
             await casino.wallet.start()
         await _play_on(at_wallet)
-    await until_at_rest(casino, within_s=AT_REST_WITHIN_S)
+    await until_at_rest(casino)
     async with httpx.AsyncClient() as client:
         await assert_nothing_lost_or_doubled(at_ledger, casino.database, casino.temporal, client)
     await assert_all_agree(casino, at_wallet)
@@ -66,7 +68,7 @@ async def _play_on(players: Sequence[Player]) -> None:
     """Returns when they have been answered a while longer."""
     players = [*players]
     before = sum(len(player.answers) for player in players)
-    await until(lambda: answered(players, before + ROUNDS), within_s=60)
+    await until(lambda: answered(players, before + ROUNDS), within_s=WITHIN_S)
 
 
 async def _met_nobody(casino: Casino, before: int) -> bool:

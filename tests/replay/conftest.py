@@ -1,14 +1,12 @@
-"""One Temporal server that skips time, on which the paths are played."""
-
-from collections.abc import AsyncIterator
+"""The paths are played on the Temporal server that tests of workflows share."""
 
 import pytest
-from temporalio.client import Client
 
-from tests.workflow.server import temporal_server
+from tests.support import temporal
+from tests.workflow import limits
+from tests.workflow.limits import one_go_limit as one_go_limit
 
 
-@pytest.fixture(scope="session")
-async def skipping() -> AsyncIterator[Client]:
-    async with temporal_server(skip_time=True) as environment:
-        yield environment.client
+def pytest_configure(config: pytest.Config) -> None:
+    temporal.offer(config)
+    limits.declare(config)

@@ -280,6 +280,9 @@ PATHS: Final[dict[str, Path]] = {
     )
 }
 
+# Their one go hangs until its limit.
+AT_THE_LIMIT: Final = frozenset({slow_settle.__name__, slow_emit.__name__})
+
 
 def _leave_the_one_go(stage: Stage) -> None:
     stage.set(Breaks(step="reserve", way=SHORT))

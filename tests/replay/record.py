@@ -15,7 +15,7 @@ from temporalio.client import Client
 
 from tests.replay import fingerprints
 from tests.replay.paths import PATHS
-from tests.workflow.server import temporal_server
+from tests.support.temporal import steady_client, temporal_server
 from tests.workflow.stage import Stage
 
 # What tells of the machine that recorded, and means nothing to a replay.
@@ -43,8 +43,10 @@ async def main(names: list[str]) -> None:
         sys.exit(f"no such path: {', '.join(unknown)}. There are: {', '.join(PATHS)}")
     fingerprints.HISTORIES.mkdir(exist_ok=True)
     known = fingerprints.read() if fingerprints.FINGERPRINTS.exists() else {}
-    async with temporal_server(skip_time=False) as environment, asyncio.TaskGroup() as group:
-        tasks = {name: group.create_task(record(environment.client, name)) for name in names or PATHS}
+    async with temporal_server() as environment:
+        client = await steady_client(environment)
+        async with asyncio.TaskGroup() as group:
+            tasks = {name: group.create_task(record(client, name)) for name in names or PATHS}
     known |= {name: task.result() for name, task in tasks.items()}
     fingerprints.write({name: known[name] for name in PATHS if name in known})
 

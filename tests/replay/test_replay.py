@@ -22,8 +22,9 @@ from tests.replay.changed import (
     TriesTheOneGoTwice,
 )
 from tests.replay.fingerprints import HISTORIES, WHAT_TO_DO, commands, read, recorded
-from tests.replay.paths import PATHS
-from tests.workflow.server import IDENTITY, PLAIN
+from tests.replay.paths import AT_THE_LIMIT, PATHS
+from tests.support.temporal import IDENTITY, PLAIN
+from tests.workflow.limits import at_the_limit
 from tests.workflow.stage import Stage
 from workflows.round import RoundWorkflow
 
@@ -42,7 +43,9 @@ async def test_a_recorded_history_replays(name: str, runner: WorkflowRunner) -> 
         await replayer.replay_workflow(recorded(name))
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=at_the_limit) if name in AT_THE_LIMIT else name for name in PATHS]
+)
 async def test_a_path_still_asks_for_the_commands_it_was_recorded_with(name: str, skipping: Client) -> None:
     """Sees also what a replay does not: a path that leaves the recorded one or goes on beyond it."""
     with _explained(name):

@@ -21,7 +21,7 @@ from contracts.webhooks import (
     WebhookKey,
 )
 from tests.replay.webhook_paths import HISTORIES, PATHS, WHAT_TO_DO, commands, recorded
-from tests.workflow.server import PLAIN
+from tests.support.temporal import PLAIN
 from tests.workflow.webhook_stage import WebhookStage
 from workflows import policies
 from workflows.steps import take

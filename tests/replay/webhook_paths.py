@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowHistory
 from contracts.webhooks import Attempted, Pumped, Retries
 from tests.replay import fingerprints
 from tests.replay.record import without_private
-from tests.workflow.server import temporal_server
+from tests.support.temporal import steady_client, temporal_server
 from tests.workflow.stage import heard, within
 from tests.workflow.webhook_stage import Ended, WebhookStage
 from workflows.webhooks import TURNS
@@ -111,9 +111,10 @@ async def record(client: Client, name: str) -> None:
 
 async def main(names: list[str]) -> None:
     HISTORIES.mkdir(exist_ok=True)
-    async with temporal_server(skip_time=False) as environment:
+    async with temporal_server() as environment:
+        client = await steady_client(environment)
         for name in names or PATHS:
-            await record(environment.client, name)
+            await record(client, name)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class RunningWallet:
     # Its faults
 
     async def set_faults(self, **plan: Any) -> None:
-        """`seed`, `rates`, `script`, `only`, `until_count`, `slow_s`, `delay_s`, `hold_s`, as
+        """`seed`, `rates`, `schedule`, `script`, `only`, `until_count`, `slow_s`, `delay_s`, `hold_s`, as
         operator_wallet/control.py reads them. Counts start anew."""
         await self._control("POST", "/control/faults", plan)
 
@@ -94,7 +94,7 @@ class RunningWallet:
         await self._control("DELETE", "/control/faults")
 
     async def faults(self) -> dict[str, Any]:
-        """{"total": n, "under_way": n, "fired": {kind: {call: n}}, "latest": [...]}."""
+        """{"total": n, "under_way": n, "fired": {kind: {call: n}}, "left": {...}, "latest": [...]}."""
         return await self._control("GET", "/control/faults")
 
     async def fired(self, kind: str) -> int:

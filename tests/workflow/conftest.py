@@ -1,26 +1,20 @@
-"""One Temporal server that skips time, and one that does not; a stage of its own for each round."""
+"""A stage of its own for each round, on a Temporal server that all of them share."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 from temporalio.client import Client
 
-from tests.workflow.server import temporal_server
+from tests.support import temporal
+from tests.workflow import limits
+from tests.workflow.limits import one_go_limit as one_go_limit
 from tests.workflow.stage import Stage
 
 
-@pytest.fixture(scope="session")
-async def skipping() -> AsyncIterator[Client]:
-    async with temporal_server(skip_time=True) as environment:
-        yield environment.client
-
-
-@pytest.fixture(scope="session")
-async def steady() -> AsyncIterator[Client]:
-    """Its time passes as elsewhere, so that a round waits for its player."""
-    async with temporal_server(skip_time=False) as environment:
-        yield environment.client
+def pytest_configure(config: pytest.Config) -> None:
+    temporal.offer(config)
+    limits.declare(config)
 
 
 @pytest.fixture

@@ -6,17 +6,16 @@ died is known.
 
 import asyncio
 import pickle
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from tests.support.temporal import PLAIN
 from tests.workflow.fake_steps import FakeSteps
 from tests.workflow.faults import Fault
-from tests.workflow.server import PLAIN
-from tests.workflow.stage import STICKY_TIMEOUT
+from tests.workflow.stage import SANDBOX, SHORT_STICKY_TIMEOUT
 from tests.workflow.world import World
 from workflows.round import RoundWorkflow
 
@@ -49,12 +48,10 @@ async def main(address: str, task_queue: str, path: Path) -> None:
         task_queue=task_queue,
         workflows=[RoundWorkflow],
         activities=steps.activities,
-        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        workflow_runner=SANDBOX,
+        sticky_queue_schedule_to_start_timeout=SHORT_STICKY_TIMEOUT,
     ).run()
 
 
-if __name__ == "__main__":
-    # What was stored as tests.workflow.doomed_worker.Legacy is not of the class __main__.Legacy.
-    from tests.workflow import doomed_worker
-
-    asyncio.run(doomed_worker.main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+def run(address: str, task_queue: str, path: Path) -> None:
+    asyncio.run(main(address, task_queue, path))

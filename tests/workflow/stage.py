@@ -20,25 +20,33 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import Replayer, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from contracts.interventions import Action, Intervened, Intervention
 from contracts.rounds import Bet, Played, RoundClosed, RoundKey
 from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
+from tests.support.conditions import HANG_S
+from tests.support.temporal import PLAIN
 from tests.workflow.fake_steps import FakeSteps
-from tests.workflow.faults import Fault
-from tests.workflow.server import PLAIN
+from tests.workflow.faults import Fault, Hangs
 from tests.workflow.world import World
 from workflows.round import RoundWorkflow
 
 STAKE: Final = 100
 REQUEST_ID: Final = "request-1"
 # Long, so that a busy machine does not make a task run twice; tests that kill a worker take the short one.
-TASK_TIMEOUT: Final = timedelta(seconds=10)
-SHORT_TASK_TIMEOUT: Final = timedelta(seconds=3)
-# How long a task waits for a worker that remembers the workflow but is gone.
-STICKY_TIMEOUT: Final = timedelta(seconds=1)
-# Nothing here takes so long unless it is stuck.
-STUCK_S: Final = 30.0
+TASK_TIMEOUT: Final = timedelta(seconds=60)
+SHORT_TASK_TIMEOUT: Final = timedelta(seconds=5)
+# How long a task waits for a worker that remembers the workflow: long for the same reason, and short where
+# that worker is gone.
+STICKY_TIMEOUT: Final = timedelta(seconds=20)
+SHORT_STICKY_TIMEOUT: Final = timedelta(seconds=1)
+# The SDK's sandbox, which production leaves out: it catches what is not deterministic. To load the contracts
+# anew for each round would be most of its cost; they are loaded there where the recorded histories replay
+# (tests/replay). Policies are constants, and passed through they are those that a test has set.
+SANDBOX: Final = SandboxedWorkflowRunner(
+    restrictions=SandboxRestrictions.default.with_passthrough_modules("contracts", "workflows.policies")
+)
 
 Handle = WorkflowHandle[object, RoundClosed]
 AnyFault = TypeVar("AnyFault", bound=Fault)
@@ -84,6 +92,7 @@ class Stage:
         self, client: Client, round_id: str, *, stake: int = STAKE, task_timeout: timedelta = TASK_TIMEOUT
     ) -> None:
         self.task_timeout = task_timeout
+        self.sticky_timeout = STICKY_TIMEOUT
         self.client = client
         self.task_queue = f"stage-{round_id}"
         self.world = World()
@@ -117,14 +126,14 @@ class Stage:
         self.faults[:] = faults
 
     def worker(self, *, cached_workflows: int = 10) -> Worker:
-        """In the SDK's sandbox, which production leaves out: it catches what is not deterministic."""
         return Worker(
             self.client,
             task_queue=self.task_queue,
             workflows=[RoundWorkflow],
             activities=self.steps.activities,
+            workflow_runner=SANDBOX,
             max_cached_workflows=cached_workflows,
-            sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+            sticky_queue_schedule_to_start_timeout=self.sticky_timeout,
         )
 
     async def start(self, *, eager: bool = True) -> Handle:
@@ -149,7 +158,7 @@ class Stage:
     async def end(self, handle: Handle, *, whole: bool = True) -> Ended:
         closed: RoundClosed | None = None
         failure: BaseException | None = None
-        async with asyncio.timeout(STUCK_S):
+        async with asyncio.timeout(HANG_S):
             try:
                 closed = await handle.result()
             except WorkflowFailureError as error:
@@ -161,7 +170,8 @@ class Stage:
             fault.assert_spent()
         if whole:
             self.world.assert_whole()
-        await Replayer(workflows=[RoundWorkflow], data_converter=PLAIN).replay_workflow(history)
+        replayer = Replayer(workflows=[RoundWorkflow], workflow_runner=SANDBOX, data_converter=PLAIN)
+        await replayer.replay_workflow(history)
         return Ended(status=description.status, closed=closed, failure=failure, history=history)
 
     def decision(self, action: Action, **changes: Any) -> Intervention:
@@ -175,12 +185,19 @@ class Stage:
     async def playing(self) -> AsyncIterator[Handle]:
         """A round under way, for a test that does something to it before its `end`."""
         async with self.worker():
-            yield await self.start()
+            try:
+                yield await self.start()
+            except BaseException:
+                # Or the worker waits for ever for a step that hangs, instead of saying what went wrong.
+                for fault in self.faults:
+                    if isinstance(fault, Hangs):
+                        fault.go.set()
+                raise
 
 
 async def intervene(handle: Handle, decision: Intervention) -> Intervened:
     """As the ingress puts a person's decision to a round that runs."""
-    async with asyncio.timeout(STUCK_S):
+    async with asyncio.timeout(HANG_S):
         intervened: Intervened = await handle.execute_update(
             INTERVENE_UPDATE, decision, id=decision.intervention_id, result_type=Intervened
         )
@@ -189,14 +206,14 @@ async def intervene(handle: Handle, decision: Intervention) -> Intervened:
 
 async def within(event: asyncio.Event) -> None:
     """Waits for `event`; a test that is stuck says so."""
-    async with asyncio.timeout(STUCK_S):
+    async with asyncio.timeout(HANG_S):
         await event.wait()
 
 
 async def heard(handle: Handle) -> None:
     """Until the workflow has worked off the task that told it of its cancellation."""
     requested = False
-    async with asyncio.timeout(STUCK_S):
+    async with asyncio.timeout(HANG_S):
         async for event in handle.fetch_history_events(wait_new_event=True):
             requested |= event.HasField("workflow_execution_cancel_requested_event_attributes")
             if requested and event.HasField("workflow_task_completed_event_attributes"):

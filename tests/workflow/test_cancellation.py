@@ -8,6 +8,7 @@ from contracts.failures import RESOLVE_FAILED, ROUND_CANCELLED
 from contracts.rounds import ReleaseRequest, Resolution, RoundState, SettleRequest
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs
 from tests.workflow.journeys import ONE_GO, PAID, SETTLED, step_by_step_through
+from tests.workflow.limits import at_the_limit
 from tests.workflow.stage import Ended, Stage, heard, within
 from tests.workflow.world import OPENING_BALANCE
 
@@ -45,6 +46,7 @@ async def test_a_cancelled_reserve_that_comes_late_holds_nothing(stage: Stage) -
     _assert_cancelled(stage, ended)
 
 
+@at_the_limit
 @pytest.mark.parametrize("step", ["reserve", "resolve", "settle"])
 async def test_a_one_go_that_comes_back_after_its_round_was_cancelled_holds_and_pays_nothing(
     stage: Stage, step: str
@@ -150,6 +152,7 @@ async def test_a_cancellation_that_a_release_outran_finds_the_round_void_for_its
     assert ended.status is WorkflowExecutionStatus.CANCELED
 
 
+@at_the_limit
 @pytest.mark.parametrize(
     ("step", "late"),
     [("reserve", False), ("reserve", True), ("resolve", False), ("resolve", True), ("settle", False)],
@@ -165,6 +168,7 @@ async def test_a_cancellation_during_a_one_go_that_ends_before_settle_took_effec
     _assert_cancelled(stage, ended)
 
 
+@at_the_limit
 @pytest.mark.parametrize(("step", "late"), [("settle", True), ("emit", False), ("emit", True)])
 async def test_a_cancellation_during_a_one_go_that_had_settled_finds_the_round_settled(
     stage: Stage, step: str, late: bool

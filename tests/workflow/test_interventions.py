@@ -15,10 +15,10 @@ from contracts.failures import INVALID_INTERVENTION, RESOLVE_FAILED, VOIDED_BY_O
 from contracts.interventions import Action, Intervened, InterventionVerdict
 from contracts.rounds import RoundClosed, RoundState
 from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Meddles, Refuses
 from tests.workflow.journeys import SETTLED
-from tests.workflow.stage import REQUEST_ID, STUCK_S, Ended, Handle, Stage, intervene, within
+from tests.workflow.stage import REQUEST_ID, Ended, Handle, Stage, intervene, within
 from tests.workflow.world import OPENING_BALANCE, WIN
 
 VOIDED = RoundClosed(state=RoundState.VOID, failure_code=VOIDED_BY_OPERATOR, request_id=REQUEST_ID)
@@ -209,7 +209,7 @@ async def test_an_action_that_nobody_knows_never_reaches_the_history(stage: Stag
     async with stage.playing() as handle:
         await within(hangs.reached)
         with pytest.raises(UpdateFailed):
-            async with asyncio.timeout(STUCK_S):
+            async with asyncio.timeout(HANG_S):
                 await handle.execute_update(
                     INTERVENE_UPDATE,
                     {"intervention_id": "1", "action": "burn", "reason": "why not", "actor": "me"},
@@ -276,13 +276,13 @@ async def _until_emitted(stage: Stage) -> None:
     async def emitted() -> bool:
         return "emit" in stage.world.effects
 
-    await until(emitted, within_s=STUCK_S)
+    await until(emitted)
 
 
 async def begun_by(stage: Stage, action: Action) -> tuple[Intervened, Ended]:
     """As the ingress decides about a round whether Temporal has its workflow or not."""
     decision = stage.decision(action)
-    async with stage.worker(), asyncio.timeout(STUCK_S):
+    async with stage.worker(), asyncio.timeout(HANG_S):
         intervened: Intervened = await stage.client.execute_update_with_start_workflow(
             INTERVENE_UPDATE,
             decision,

@@ -17,6 +17,7 @@ from tests.workflow.journeys import (
     one_go_failing_at,
     step_by_step_through,
 )
+from tests.workflow.limits import at_the_limit
 from tests.workflow.stage import Stage, within
 
 late_or_not = pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
@@ -25,6 +26,7 @@ late_or_not = pytest.mark.parametrize("late", [False, True], ids=["before-its-ef
 AFTERMATH: Final = {"reserve": [], "resolve": ["settle"], "settle": [], "emit": []}
 
 
+@at_the_limit
 @late_or_not
 async def test_a_round_beyond_the_limit_of_its_one_go_is_begun_again_step_by_step(
     new_stage: Callable[[], Stage], late: bool
@@ -59,6 +61,7 @@ async def test_an_activity_beyond_the_limit_of_its_attempt_is_tried_again(
     await for_each_step(slow)
 
 
+@at_the_limit
 async def test_a_one_go_whose_effect_comes_after_the_round_has_ended_changes_nothing_more(
     new_stage: Callable[[], Stage],
 ) -> None:
@@ -97,6 +100,7 @@ async def test_an_activity_whose_effect_comes_after_the_round_has_ended_changes_
     await for_each_step(much_too_slow)
 
 
+@at_the_limit
 @late_or_not
 async def test_a_one_go_that_comes_back_while_its_round_goes_step_by_step_doubles_nothing(
     new_stage: Callable[[], Stage], late: bool
@@ -121,6 +125,7 @@ async def test_a_one_go_that_comes_back_while_its_round_goes_step_by_step_double
             group.create_task(both(slow, overtaken))
 
 
+@at_the_limit
 @pytest.mark.parametrize("slow", ["reserve", "resolve", "settle"])
 @pytest.mark.parametrize("late", [False, True], ids=["before-the-release", "after-the-release"])
 async def test_a_one_go_that_comes_back_while_its_round_is_voided_meets_the_first_terminal(

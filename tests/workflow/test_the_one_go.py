@@ -1,6 +1,7 @@
 """The one go that most rounds are: tried once, bounded, and telling truly what it did."""
 
 import asyncio
+import time
 
 import pytest
 from temporalio.client import Client
@@ -8,6 +9,7 @@ from temporalio.client import Client
 from contracts.rounds import Played, Resolution, RoundState, SettleRequest
 from tests.workflow.faults import SHORT, Breaks, Hangs, Meddles
 from tests.workflow.journeys import ONE_GO, SETTLED, STEP_BY_STEP
+from tests.workflow.limits import at_the_limit
 from tests.workflow.stage import REQUEST_ID, Ended, Stage, within
 from tests.workflow.world import OPENING_BALANCE, WIN
 from workflows import policies
@@ -25,6 +27,7 @@ async def test_it_is_tried_once_however_it_fails(stage: Stage, step: str) -> Non
     assert ended.closed == SETTLED
 
 
+@at_the_limit
 async def test_an_emit_that_hangs_to_its_limit_leaves_the_round_to_be_emitted_step_by_step(
     stage: Stage,
 ) -> None:
@@ -37,6 +40,7 @@ async def test_an_emit_that_hangs_to_its_limit_leaves_the_round_to_be_emitted_st
     assert ended.closed == SETTLED
 
 
+@at_the_limit
 async def test_an_emit_that_hangs_after_the_broker_had_the_event_does_not_double_it(stage: Stage) -> None:
     stage.set(Hangs(step="emit", way=SHORT, late=True))
     ended = await stage.play()
@@ -54,13 +58,15 @@ async def test_a_settled_round_names_all_its_steps(stage: Stage) -> None:
 
 async def test_each_step_is_named_with_the_time_that_it_took(stage: Stage) -> None:
     hangs = stage.set(Hangs(step="resolve", way=SHORT))
+    began_ns = time.perf_counter_ns()
     async with stage.playing() as handle:
         await within(hangs.reached)
         await asyncio.sleep(0.3)
         hangs.go.set()
         played = _played(await stage.end(handle))
-    assert 300_000 <= played.took_us["resolve"] < policies.IN_ONE_GO_LIMIT.total_seconds() * 1e6
-    assert all(took_us < 300_000 for step, took_us in played.took_us.items() if step != "resolve")
+    elapsed_us = (time.perf_counter_ns() - began_ns) // 1_000
+    assert played.took_us["resolve"] >= 300_000
+    assert sum(played.took_us.values()) <= elapsed_us, "no step is given the time of another one too"
 
 
 async def test_an_emit_that_broke_is_named_too_and_its_event_is_handed_on(stage: Stage) -> None:

@@ -26,12 +26,12 @@ from contracts.webhooks import (
     Retries,
     WebhookKey,
 )
-from tests.workflow.server import PLAIN
+from tests.support.conditions import HANG_S
+from tests.support.temporal import PLAIN
+from tests.workflow.stage import SANDBOX, TASK_TIMEOUT
 from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
 
 RETRIES: Final = Retries(first_s=5, longest_s=3600, patience_s=3 * 24 * 3600)
-# Nothing here takes so long unless it is stuck.
-STUCK_S: Final = 30.0
 
 
 @dataclass
@@ -109,12 +109,12 @@ class WebhookStage:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """In the SDK's sandbox, which production leaves out: it catches what is not deterministic."""
         async with Worker(
             self.client,
             task_queue=self.task_queue,
             workflows=[WebhookWorkflow, DeliveryWorkflow],
             activities=[self.steps.pump, self.steps.attempt, self.steps.bury],
+            workflow_runner=SANDBOX,
         ):
             yield
 
@@ -127,6 +127,7 @@ class WebhookStage:
                     self.key,
                     id=self.key.workflow_id,
                     task_queue=self.task_queue,
+                    task_timeout=TASK_TIMEOUT,
                 )
             )
 
@@ -137,6 +138,7 @@ class WebhookStage:
             id=self.delivery.workflow_id,
             task_queue=self.task_queue,
             result_type=bool,
+            task_timeout=TASK_TIMEOUT,
         )
 
     async def deliver(self, retries: Retries = RETRIES) -> Ended:
@@ -146,7 +148,7 @@ class WebhookStage:
 
     async def end(self, handle: WorkflowHandle[Any, Any]) -> Ended:
         result = None
-        async with asyncio.timeout(STUCK_S):
+        async with asyncio.timeout(HANG_S):
             with suppress(WorkflowFailureError):
                 result = await handle.result()
             latest = self.client.get_workflow_handle(handle.id)
@@ -156,7 +158,9 @@ class WebhookStage:
             await self.client.get_workflow_handle(handle.id, run_id=run).fetch_history()
             for run in await self._runs(handle)
         ]
-        replayer = Replayer(workflows=[WebhookWorkflow, DeliveryWorkflow], data_converter=PLAIN)
+        replayer = Replayer(
+            workflows=[WebhookWorkflow, DeliveryWorkflow], workflow_runner=SANDBOX, data_converter=PLAIN
+        )
         for history in histories:
             await replayer.replay_workflow(history)
         return Ended(status=status, result=result, histories=histories)

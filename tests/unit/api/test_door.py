@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from api import admission as admissions
 from api.admission import Admission
 from api.door import ALWAYS_ADMITTED, BODY_LIMIT_BYTES, Door
+from tests.support.conditions import HANG_S
 
 KIB = b" " * 1024
 BETS = "/v1/game/rounds"
@@ -48,7 +49,7 @@ class Slow:
 
     async def holds(self, count: int) -> None:
         """Returns once as many have entered."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             while self.entered < count:
                 self.arrived.clear()
                 await self.arrived.wait()
@@ -124,7 +125,7 @@ async def test_beyond_the_limit_requests_are_refused_at_once_and_taken_again_aft
     async with calling(guarded(slow, requests=3)) as client:
         inside = [asyncio.create_task(client.get("/round")) for _ in range(3)]
         await slow.holds(3)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             refused = await client.get("/round")
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
             assert refused.headers["content-type"] == "application/problem+json"
@@ -217,7 +218,7 @@ async def test_what_is_not_http_passes_untouched() -> None:
 
 async def test_beyond_their_own_limit_bets_are_refused_and_everything_else_is_answered() -> None:
     slow = Slow()
-    async with calling(guarded(slow, bets=2)) as client, asyncio.timeout(5):
+    async with calling(guarded(slow, bets=2)) as client, asyncio.timeout(HANG_S):
         inside = [asyncio.create_task(client.post(BETS)) for _ in range(2)]
         await slow.holds(2)
 
@@ -247,7 +248,7 @@ async def test_a_bet_that_ends_in_any_way_makes_room_and_gives_its_turn_back(app
     first_part: Message = {"type": "http.request", "body": KIB, "more_body": True}
     hangs_up: Message = {"type": "http.disconnect"}
     for messages in (parts(1), parts(70), [first_part, hangs_up], parts(1)):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             sent = await through(door, messages, path=BETS)
         assert not sent or sent[0]["status"] != 503
 
@@ -265,7 +266,7 @@ async def test_a_cancelled_bet_makes_room_and_gives_its_turn_back(running: int) 
     with pytest.raises(asyncio.CancelledError):
         await second
     slow.finish.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG_S):
         answers = [await first, *[await through(door, [], path=BETS) for _ in range(3)]]
     assert [sent[0]["status"] for sent in answers] == [200] * 4
 

@@ -91,12 +91,12 @@ def test_a_check_costs_less_than_ten_microseconds() -> None:
     sessions = [f"{number:032x}" for number in range(500)]
 
     def cost_s() -> float:
-        """Of what a bet passes: its address, and its session."""
-        began = time.perf_counter()
+        """Processor time of what a bet passes: its address, and its session."""
+        began = time.process_time()
         for session in sessions:
             limits.addresses.take(limits.address_of(scope))
             limits.admit_session(session)
-        return (time.perf_counter() - began) / len(sessions)
+        return (time.process_time() - began) / len(sessions)
 
     assert min(cost_s() for _ in range(20)) < 10e-6
 

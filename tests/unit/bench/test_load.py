@@ -1,6 +1,7 @@
 """The load generator against a small server of its own: what it counts, and that it says what failed."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -58,13 +59,16 @@ async def settled(_: int) -> bytes:
 
 
 async def test_a_closed_loop_plays_over_every_connection_until_the_end() -> None:
+    spent_s = time.process_time()
     async with serving(settled) as url:
-        outcome = await play(job(url))
+        # So long that a machine which stands still for a second plays on for a while.
+        outcome = await play(job(url, seconds=2))
+    spent_s = time.process_time() - spent_s
     assert outcome.failures == 0
-    assert outcome.rounds > 50
+    assert outcome.rounds > 4 * 2, "every player plays more than once"
     assert outcome.rounds - 4 <= outcome.in_time <= outcome.rounds
     assert Latencies.of([outcome.histogram]).count == outcome.rounds
-    assert 0 < outcome.cpu_s < 0.35
+    assert 0 < outcome.cpu_s <= spent_s
 
 
 async def test_what_begins_in_the_warm_up_is_played_and_not_recorded() -> None:
@@ -123,22 +127,29 @@ async def test_a_lost_connection_is_a_failure_and_its_player_comes_back() -> Non
         return b"" if number == 3 else await settled(number)
 
     async with serving(drop_the_third) as url:
-        outcome = await play(job(url, players=1))
+        outcome = await play(job(url, players=1, rate=100.0))
     assert outcome.failures == 1
-    assert outcome.rounds > 5
+    assert outcome.rounds == 29
 
 
 async def test_what_is_never_answered_counts_with_the_time_it_waited() -> None:
+    over = asyncio.Event()
+
     async def hang(_: int) -> bytes:
-        await asyncio.sleep(0.8)
+        await over.wait()
         return b""
 
+    began = time.perf_counter()
     async with serving(hang) as url:
         outcome = await play(job(url, players=1, seconds=0.2, rate=50.0, drain_s=0.2))
+        took_ms = 1000 * (time.perf_counter() - began)
+        over.set()
     assert outcome.rounds == 0
     assert outcome.unanswered == 10
+    # The median one is due after 80 to 100 ms, and given up when 400 ms are over, however late that is.
     median_ms = Latencies.of([outcome.histogram]).percentile_ms(50)
-    assert median_ms == pytest.approx(300, abs=60)
+    assert median_ms is not None
+    assert 290 <= median_ms < took_ms - 75
 
 
 async def test_nobody_listening_is_an_error() -> None:

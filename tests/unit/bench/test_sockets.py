@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bench.sockets import Refused, idle_sockets
+from tests.support.conditions import until
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 UNKNOWN = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 4\r\n\r\nnope"
@@ -53,7 +54,11 @@ async def test_each_socket_asks_once_with_its_players_token_and_stays_open() -> 
 async def test_a_socket_that_the_server_closed_is_not_open() -> None:
     async with serving(ANSWER) as (server, url), idle_sockets(url, ("a",), 2) as sockets:
         server.writers[0].close()
-        await asyncio.sleep(0.1)
+
+        async def noticed() -> bool:
+            return not all(socket.is_open for socket in sockets)
+
+        await until(noticed)
         assert sorted(socket.is_open for socket in sockets) == [False, True]
 
 

@@ -20,6 +20,7 @@ from events.publisher import (
     Unroutable,
     _Lane,
 )
+from tests.support.conditions import HANG_S
 
 EVENT = RecordedEvent(
     event_id="e-1",
@@ -80,7 +81,7 @@ async def test_a_return_is_unroutable_and_tells_nothing_of_the_body() -> None:
     message = cast(Any, SimpleNamespace(delivery=returned))
     publisher = publisher_on(FakeChannel(answer=PublishError(message, returned)))
     with pytest.raises(Unroutable) as caught:
-        await publisher.publish(EVENT, timeout_seconds=1)
+        await publisher.publish(EVENT, timeout_seconds=HANG_S)
     assert "player-7" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert publisher.connected
@@ -89,7 +90,7 @@ async def test_a_return_is_unroutable_and_tells_nothing_of_the_body() -> None:
 async def test_a_nack_is_uncertain_and_keeps_the_channel() -> None:
     publisher = publisher_on(FakeChannel(answer=DeliveryError(None, cast(Any, "nack"))))
     with pytest.raises(PublishUncertain):
-        await publisher.publish(EVENT, timeout_seconds=1)
+        await publisher.publish(EVENT, timeout_seconds=HANG_S)
     assert publisher.connected
 
 
@@ -105,7 +106,7 @@ async def test_a_nack_is_uncertain_and_keeps_the_channel() -> None:
 async def test_a_lost_channel_is_uncertain_and_not_used_again(error: BaseException) -> None:
     publisher = publisher_on(FakeChannel(answer=error))
     with pytest.raises(PublishUncertain):
-        await publisher.publish(EVENT, timeout_seconds=1)
+        await publisher.publish(EVENT, timeout_seconds=HANG_S)
     assert not publisher.connected
 
 
@@ -123,7 +124,7 @@ async def test_a_late_confirm_is_uncertain_and_the_channel_is_retired_not_closed
 
 async def test_a_cancelled_caller_is_cancelled() -> None:
     publisher = publisher_on(FakeChannel(hang=True))
-    task = asyncio.create_task(publisher.publish(EVENT, timeout_seconds=60))
+    task = asyncio.create_task(publisher.publish(EVENT, timeout_seconds=HANG_S))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -134,7 +135,7 @@ async def test_a_cancelled_caller_is_cancelled() -> None:
 async def test_the_same_event_is_published_by_one_caller_at_a_time() -> None:
     channel = FakeChannel(hang=True)
     publisher = publisher_on(channel)
-    first = asyncio.create_task(publisher.publish(EVENT, timeout_seconds=60))
+    first = asyncio.create_task(publisher.publish(EVENT, timeout_seconds=HANG_S))
     await asyncio.sleep(0.01)
     with pytest.raises(BrokerUnavailable, match="still being published"):
         await publisher.publish(EVENT, timeout_seconds=0.05)
@@ -142,7 +143,7 @@ async def test_the_same_event_is_published_by_one_caller_at_a_time() -> None:
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     channel.hang = False
-    await publisher.publish(EVENT, timeout_seconds=1)
+    await publisher.publish(EVENT, timeout_seconds=HANG_S)
     assert channel.published == ["e-1", "e-1"]
     assert publisher._ids_under_way == {}
 
@@ -152,7 +153,7 @@ async def test_a_keeper_that_fails_for_good_tells_the_callers() -> None:
     publisher.start()
     await asyncio.sleep(0.05)
     with pytest.raises(BrokerUnavailable):
-        await publisher.publish(EVENT, timeout_seconds=60)
+        await publisher.publish(EVENT, timeout_seconds=HANG_S)
     await publisher.close()
 
 

@@ -266,6 +266,7 @@ def test_refuses_to_issue_what_it_would_not_read() -> None:
 
 
 def test_junk_costs_well_under_a_millisecond() -> None:
+    """Of processor time, so that a busy machine counts for nothing."""
     tokens = verifier()
     forged = [token for token in FORGED.values() for _ in range(3)]
     slowest_seconds = 0.0
@@ -276,7 +277,7 @@ def test_junk_costs_well_under_a_millisecond() -> None:
 
 
 def _refusal_seconds(tokens: TokenVerifier, token: str) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(TokenInvalid):
         tokens.verify(token)
-    return time.perf_counter() - began
+    return time.process_time() - began

@@ -139,7 +139,7 @@ async def test_places_come_back_from_calls_that_are_cancelled() -> None:
             await asyncio.sleep(60)
 
     holding, waiting = asyncio.create_task(hold()), asyncio.create_task(hold())
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     for task in (waiting, holding):
         task.cancel()
     await asyncio.gather(holding, waiting, return_exceptions=True)
@@ -151,7 +151,7 @@ async def test_closing_waits_for_the_calls_under_way() -> None:
     bulkhead = Bulkhead(places=2, wait_s=0.02)
     async with bulkhead.place():
         closing = asyncio.create_task(bulkhead.close())
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         assert not closing.done()
     await closing
     with pytest.raises(WalletBusy):
