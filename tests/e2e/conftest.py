@@ -11,6 +11,7 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.described import Description
 from tests.e2e.house import House, Operator, Player
+from tests.support.conditions import HANG_S
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +19,7 @@ async def house(
     platform: dict[str, Any], services: Services, database: Database, temporal: Client
 ) -> AsyncIterator[House]:
     limits = httpx.Limits(max_connections=120, max_keepalive_connections=120)
-    async with httpx.AsyncClient(base_url=platform["base_url"], timeout=30, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=platform["base_url"], timeout=HANG_S, limits=limits) as http:
         description = Description((await http.get("/openapi.json")).json())
         http.event_hooks = {"response": [description.check]}
         secrets = [platform["operator_key"]]
