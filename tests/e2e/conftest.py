@@ -10,8 +10,8 @@ from temporalio.client import Client
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.described import Description
-from tests.e2e.house import House, Operator, Player
-from tests.support.conditions import HANG_S
+from tests.e2e.house import House, Operator, Player, is_told_of_rounds
+from tests.support.conditions import HANG_S, until
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +36,13 @@ async def operator(house: House, platform: dict[str, Any]) -> Operator:
 async def rival(house: House) -> Operator:
     """Another operator, whose data nobody else may see."""
     return await house.new_operator()
+
+
+@pytest.fixture(scope="module")
+async def told(platform: dict[str, Any], operator: Operator) -> None:
+    """Sockets hear of rounds: tests before may have stopped what brings it."""
+    player = await operator.open_session(balance=1_000_000)
+    await until(lambda: is_told_of_rounds(platform["base_url"], player))
 
 
 @pytest.fixture
