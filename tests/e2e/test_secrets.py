@@ -15,6 +15,7 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
+from compose.programs import OwnProgram
 from runtime.settings import PROJECT_ROOT
 from security.seeds import SeedVault
 from tests.conftest import Services
@@ -22,6 +23,8 @@ from tests.e2e.house import OVER_HALF, House, Player
 from tests.support.conditions import HANG_S, until
 
 HEAD_BYTES = 16
+# As long as any program of the stack may take to start.
+START_S = OwnProgram.start_seconds
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +155,7 @@ async def talkative(
         )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http:
-            await until(lambda: _is_ready(http))
+            await until(lambda: _is_ready(http), within_s=START_S)
             yield dataclasses.replace(house, http=http), log
     finally:
         process.terminate()
