@@ -1,8 +1,10 @@
 """The casino over HTTP as operators and players use it, and its books behind, to see what moved."""
 
+import asyncio
 import dataclasses
 import re
 import time
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -19,8 +21,9 @@ from contracts.views import ApiKeyView
 from security.api_keys import new_api_key
 from security.keyring import Keyring
 from security.tokens import TokenExpired, TokenIssuer, TokenVerifier
-from storage import operators
+from storage import invariants, operators
 from storage.database import Database
+from tests.support.sockets import opened
 
 JSON: Final = {"content-type": "application/json"}
 OVER_HALF: Final = {"direction": "over", "target": 4_999}
@@ -230,6 +233,20 @@ BOOKS: Final = """
 """
 
 
+async def broken(database: Database, *rules: invariants.Invariant, overdue_after_s: float = 0) -> set[str]:
+    """What breaks the rules, by its rule and subject: also what another test left so, which the caller knows
+    from a look before it began."""
+    found: set[str] = set()
+    for rule in rules:
+        statement = f"""
+            WITH overdue AS (SELECT now() - make_interval(secs => $1) AS moment)
+            SELECT subject FROM ({rule.broken}) broken
+        """  # noqa: S608 - put together from constants
+        rows = await database.pool.fetch(statement, overdue_after_s)
+        found |= {f"{rule.name}: {row['subject']}" for row in rows}
+    return found
+
+
 def checked_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The problem document, after a check that it is exactly one, and that it tells no internals."""
     assert (response.status_code, response.headers["content-type"]) == (
@@ -267,6 +284,16 @@ async def every_page(fetch: Any) -> list[dict[str, Any]]:
             return items
         assert page["items"], "a page with a next one is not empty"
         cursor = {"cursor": page["next_cursor"]}
+
+
+async def is_told_of_rounds(base_url: str, player: Player) -> bool:
+    """Whether the ingress has its queue of pushes: what is told of while it has none is not made up for."""
+    async with opened(base_url, player.token) as socket:
+        await player.played()
+        with suppress(TimeoutError):
+            # A push that takes longer is taken for none, and the next try may have it sooner.
+            return bool((await asyncio.wait_for(socket.pushed.get(), 2))["type"] == "round")
+    return False
 
 
 def _authorized(request: dict[str, Any], secret: str) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Who may do what over HTTP: forged, foreign, expired and revoked keys, and other people's things."""
 
+import asyncio
 import base64
 import dataclasses
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,6 +26,8 @@ from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.support.conditions import until
 from tests.unit.api.test_scopes import OPEN, guards
 
+# How long what soon ends shall last. It is used while it does: at the first try, unless the machine is slow.
+LONGER_AND_LONGER_S = (1, 5, 25)
 ROUTES = guards()
 OF_GAMES = {name: guard for name, guard in ROUTES.items() if guard and not isinstance(guard[0], KeyOf)}
 OF_OPERATORS = {name: guard[0] for name, guard in ROUTES.items() if guard and isinstance(guard[0], KeyOf)}
@@ -95,12 +99,13 @@ FORGERIES: dict[str, Callable[[Player], str]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def revoked_in_use(house: House, operator: Operator) -> Operator:
-    """Revoked when the module begins, so that the time for which it may be remembered passes meanwhile."""
+async def revoked_in_use(house: House, operator: Operator) -> tuple[Operator, float]:
+    """Revoked when the module begins, so that the time for which it may be remembered passes meanwhile; and
+    the monotonic time of that."""
     revoked = Operator(house, operator.operator_id, await house.new_key(operator.operator_id))
     assert (await revoked.call("GET", "/rounds?limit=1")).status_code == 200
     await house.revoke(revoked.key)
-    return revoked
+    return revoked, time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,18 +314,23 @@ async def test_an_administrator_manages_the_keys_of_its_operator(house: House) -
     checked_problem(await opened.deposit(1), 403, "forbidden")
 
     key_id = made.json()["key_id"]
-    rotated = await admin.call("POST", f"/keys/{key_id}/rotate", json={"overlap_s": 2})
-    assert rotated.status_code == 201, rotated.text
-    told = rotated.json()
-    house.secrets.append(told["key"])
-    assert (told["scope"], told["replaces"], told["expires_at"]) == ("game", key_id, None)
-    successor = dataclasses.replace(operator, key=told["key"])
-    assert {(await key.call("GET", "/rounds")).status_code for key in (server, successor)} == {200}
+    for overlap_s in LONGER_AND_LONGER_S:
+        rotated = await admin.call("POST", f"/keys/{key_id}/rotate", json={"overlap_s": overlap_s})
+        assert rotated.status_code == 201, rotated.text
+        told = rotated.json()
+        house.secrets.append(told["key"])
+        assert (told["scope"], told["replaces"], told["expires_at"]) == ("game", key_id, None)
+        successor = dataclasses.replace(operator, key=told["key"])
+        opened_by = [(await key.call("GET", "/rounds")).status_code for key in (server, successor)]
+        if opened_by == [200, 200]:
+            break
+        key_id, server = told["key_id"], successor  # asked too late: once more, with the next one
+    assert opened_by == [200, 200]
 
     async def old_one_ended() -> bool:
         return (await server.call("GET", "/rounds")).status_code == 401
 
-    await until(old_one_ended, within_s=4)
+    await until(old_one_ended)
     listed = (await admin.call("GET", "/keys")).json()["items"]
     state = {key["key_id"]: key["active"] for key in listed}
     assert (state[key_id], state[told["key_id"]]) == (False, True)
@@ -348,17 +358,21 @@ async def test_a_key_that_cannot_be_is_refused(
 
 async def test_a_key_that_ends_later_opens_until_then(house: House, victim: Victim) -> None:
     admin = dataclasses.replace(victim.operator, key=victim.keys["admin"])
-    ends = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
-    made = await admin.call("POST", "/keys", json={"scope": "operator", "expires_at": ends})
-    assert made.status_code == 201, made.text
-    house.secrets.append(made.json()["key"])
-    short = dataclasses.replace(victim.operator, key=made.json()["key"])
-    assert (await short.call("GET", "/rounds")).status_code == 200
+    for lasts_s in LONGER_AND_LONGER_S:
+        ends = (datetime.now(UTC) + timedelta(seconds=lasts_s)).isoformat()
+        made = await admin.call("POST", "/keys", json={"scope": "operator", "expires_at": ends})
+        assert made.status_code == 201, made.text
+        house.secrets.append(made.json()["key"])
+        short = dataclasses.replace(victim.operator, key=made.json()["key"])
+        first = await short.call("GET", "/rounds")
+        if first.status_code == 200:
+            break
+    assert first.status_code == 200
 
     async def ended() -> bool:
         return (await short.call("GET", "/rounds")).status_code == 401
 
-    await until(ended, within_s=3)
+    await until(ended)
 
 
 async def test_a_token_in_the_address_is_no_token(house: House, player: Player) -> None:
@@ -441,10 +455,9 @@ async def test_a_player_sees_no_other_players_round(operator: Operator, player: 
 
 
 async def test_a_key_revoked_in_use_opens_nothing_after_the_time_it_may_be_remembered(
-    operator: Operator, revoked_in_use: Operator
+    operator: Operator, revoked_in_use: tuple[Operator, float]
 ) -> None:
-    async def refused() -> bool:
-        return (await revoked_in_use.call("GET", "/rounds?limit=1")).status_code == 401
-
-    await until(refused, within_s=KEY_CACHE_S + 2)
+    revoked, at = revoked_in_use
+    await asyncio.sleep(max(0, at + KEY_CACHE_S - time.monotonic()))
+    checked_problem(await revoked.call("GET", "/rounds?limit=1"), 401, "unauthenticated")
     assert (await operator.call("GET", "/rounds?limit=1")).status_code == 200

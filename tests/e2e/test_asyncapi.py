@@ -68,7 +68,7 @@ async def test_events_are_as_described(house: House, judge: Judge) -> None:
     }  # fmt: skip
 
 
-async def test_messages_of_a_socket_are_as_described(house: House, judge: Judge) -> None:
+async def test_messages_of_a_socket_are_as_described(house: House, told: None, judge: Judge) -> None:
     player = await (await house.new_operator()).open_session(balance=150)
     url = house.http.base_url.copy_with(scheme="ws", path="/v1/game/ws")
     async with connect(str(url)) as socket:

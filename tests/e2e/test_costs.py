@@ -1,10 +1,11 @@
 """What a round costs, where it can be counted: history events, state transitions, statements, memory."""
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import psutil
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from storage import operator_wallets, outbox, rounds
@@ -15,6 +16,8 @@ from tests.support.clients import answered, playing, seat_players
 from tests.support.conditions import until
 from tests.support.statements import StatementLog, statements_logged
 
+T = TypeVar("T")
+
 # At most, for each round.
 HISTORY_EVENTS: Final = 6
 STATE_TRANSITIONS: Final = 2
@@ -24,6 +27,12 @@ DECLINED_ROUND: Final = (rounds.RESERVE,)
 REPEATED_BET: Final = (rounds.FIND,)
 
 ROUNDS: Final = 20
+# Of a measurement of so many rounds. What a pause of the machine disturbs is measured once more.
+TRIES: Final = 5
+DURABLE_WAY: Final = {
+    EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
+    EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
+}
 STAKE: Final = 100
 MEMORY_LIMIT_BYTES = 250 * 1024 * 1024
 # The allocator's own unsteadiness; a round that left 1 KiB behind would show as 10 MiB after 10,000.
@@ -33,19 +42,29 @@ GROWTH_LIMIT_BYTES = 15 * 1024 * 1024
 async def test_a_settled_round_costs_two_transitions_and_nine_events(
     operator: Operator, temporal: Client
 ) -> None:
-    player = await operator.open_session(balance=ROUNDS * STAKE)
-    for _ in range(ROUNDS):
+    player = await operator.open_session(balance=TRIES * ROUNDS * STAKE)
+    in_one_go = 0
+    for _ in range(TRIES * ROUNDS):
         settled = await player.played()
         closed = await _closed(temporal, player, settled["round_id"])
+        if await _left_the_fast_path(temporal, player, settled["round_id"]):
+            continue
         assert closed.history_length <= HISTORY_EVENTS
         assert _transitions(closed) <= STATE_TRANSITIONS
+        in_one_go += 1
+        if in_one_go == ROUNDS:
+            break
+    assert in_one_go == ROUNDS
 
 
 async def test_a_declined_round_and_a_repeat_cost_no_more(operator: Operator, temporal: Client) -> None:
     player = await operator.open_session(balance=0)
-    declined = player.wager()
-    assert (await player.bet(**declined)).status_code == 402
-    first = await _closed(temporal, player, declined["round_id"])
+    for _ in range(TRIES):
+        declined = player.wager()
+        assert (await player.bet(**declined)).status_code == 402
+        first = await _closed(temporal, player, declined["round_id"])
+        if not await _left_the_fast_path(temporal, player, declined["round_id"]):
+            break
     assert first.history_length <= HISTORY_EVENTS
     assert _transitions(first) <= STATE_TRANSITIONS
     assert (await player.bet(**declined)).status_code == 402
@@ -61,27 +80,41 @@ async def test_rounds_cost_these_statements_and_no_other(
     operator: Operator, services: Services, database: Database
 ) -> None:
     """What the background programs execute, batch by batch, is not a round's and is left out."""
-    rich = await operator.open_session(balance=(ROUNDS + 1) * STAKE)
+    rich = await operator.open_session(balance=(TRIES * ROUNDS + 1) * STAKE)
     poor = await operator.open_session(balance=0)
     # One bet at a time takes the same connection each time, and the first one has the driver look up types.
     await _settle_all(rich, [rich.wager()], database)
     async with statements_logged(services.stack, database) as log:
-        settled = [rich.wager() for _ in range(ROUNDS)]
-        await _settle_all(rich, settled, database)
-        assert _executed(log) == _for_each_round(SETTLED_ROUND)
 
-        log.forget()
-        assert await _statuses(rich, settled) == {200}
-        assert _executed(log) == _for_each_round(REPEATED_BET)
+        async def settle() -> list[dict[str, Any]]:
+            wagers = [rich.wager() for _ in range(ROUNDS)]
+            await _settle_all(rich, wagers, database)
+            return wagers
 
-        log.forget()
-        declined = [poor.wager() for _ in range(ROUNDS)]
-        assert await _statuses(poor, declined) == {402}
-        assert _executed(log) == _for_each_round(DECLINED_ROUND)
+        async def decline() -> list[dict[str, Any]]:
+            wagers = [poor.wager() for _ in range(ROUNDS)]
+            assert await _statuses(poor, wagers) == {402}
+            return wagers
 
+        settled = await _executes(log, SETTLED_ROUND, settle)
+        assert await _executes(log, REPEATED_BET, lambda: _statuses(rich, settled)) == {200}
+        declined = await _executes(log, DECLINED_ROUND, decline)
+        assert await _executes(log, REPEATED_BET, lambda: _statuses(poor, declined)) == {402}
+
+
+async def _executes(log: StatementLog, each: Sequence[str], play: Callable[[], Awaitable[T]]) -> T:
+    """Plays ROUNDS rounds whose statements are `each` and no other. They are played again when they were more
+    or less: a round that the machine delays goes the durable way, and the ingress may end one that another
+    test left. What every round executes is found in every try."""
+    expected = Counter({statement: ROUNDS * times for statement, times in Counter(each).items()})
+    for _ in range(TRIES):
         log.forget()
-        assert await _statuses(poor, declined) == {402}
-        assert _executed(log) == _for_each_round(REPEATED_BET)
+        played = await play()
+        executed = _executed(log)
+        if executed == expected:
+            return played
+    assert executed == expected
+    return played
 
 
 def _executed(log: StatementLog) -> Counter[str]:
@@ -103,6 +136,12 @@ async def _closed(temporal: Client, player: Player, round_id: str) -> WorkflowEx
 
     await until(completed)
     return await handle.describe()
+
+
+async def _left_the_fast_path(temporal: Client, player: Player, round_id: str) -> bool:
+    """Whether the machine was so slow that the round went the durable way, which costs more."""
+    history = await temporal.get_workflow_handle(player.round_key(round_id).workflow_id).fetch_history()
+    return bool({event.event_type for event in history.events} & DURABLE_WAY)
 
 
 def _transitions(closed: WorkflowExecutionDescription) -> int:
@@ -127,10 +166,6 @@ async def _settle_all(player: Player, wagers: list[dict[str, Any]], database: Da
 async def _statuses(player: Player, wagers: list[dict[str, Any]]) -> set[int]:
     """What the bets, placed one after the other, were answered with."""
     return {(await player.bet(**wager)).status_code for wager in wagers}
-
-
-def _for_each_round(statements: Sequence[str]) -> Counter[str]:
-    return Counter({statement: ROUNDS * times for statement, times in Counter(statements).items()})
 
 
 async def test_the_ingress_stays_within_its_memory(

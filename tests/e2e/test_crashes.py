@@ -23,7 +23,7 @@ from tests.support.clients import (
     playing,
     seat_players,
 )
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 from tests.support.ledger import waiting_for_a_lock
 
 # The broker needs its port mapper, and our programs need all of them.
@@ -67,7 +67,7 @@ async def test_everything_killed_at_once_loses_and_doubles_nothing(
         for name in names:
             await services.stack.start(name)
         before = sum(len(player.answers) for player in players)
-        await until(lambda: answered(players, before + 40), within_s=60)
+        await until(lambda: answered(players, before + 40))
     assert sum(player.lost_connections for player in players) > 0, "nobody was cut off: no fault has fired"
     async with httpx.AsyncClient() as client:
         await assert_nothing_lost_or_doubled(players, database, temporal, client)
@@ -81,13 +81,13 @@ async def _bet_until_killed(player: Player, round_id: str) -> None:
                 f"{player.base_url}/v1/game/rounds",
                 json={"round_id": round_id, "stake": STAKE, "choice": CHOICE},
                 headers=player.headers,
-                timeout=30,
+                timeout=HANG_S,
             )
 
 
 async def _finish(player: Player, database: Database, temporal: Client, round_id: str) -> None:
     async with httpx.AsyncClient() as client:
-        await asyncio.wait_for(player.bet(client, round_id), 20)
+        await asyncio.wait_for(player.bet(client, round_id), HANG_S)
         await assert_nothing_lost_or_doubled([player], database, temporal, client)
 
 

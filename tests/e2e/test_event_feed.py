@@ -7,8 +7,9 @@ from typing import Any
 import aio_pika
 
 from events.topology import EVENTS_EXCHANGE
-from tests.e2e.house import Operator, Player, checked_problem
+from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.integration.events_on_broker import channel_to
+from tests.support.conditions import HANG_S
 
 
 async def _page(operator: Operator, after: str | None = None, *, limit: int = 100) -> dict[str, Any]:
@@ -54,7 +55,8 @@ async def test_a_poller_goes_on_from_the_end(rival: Operator) -> None:
 
 
 async def test_the_feed_shows_what_the_broker_carries(operator: Operator, amqp_url: str) -> None:
-    player = await operator.open_session(balance=10_000)
+    own = await operator.house.new_operator()
+    player = await own.open_session(balance=10_000)
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def hear(message: aio_pika.abc.AbstractIncomingMessage) -> None:
@@ -63,15 +65,16 @@ async def test_the_feed_shows_what_the_broker_carries(operator: Operator, amqp_u
 
     async with channel_to(amqp_url) as channel:
         queue = await channel.declare_queue(exclusive=True)
-        await queue.bind(EVENTS_EXCHANGE, f"{operator.operator_id}.dice.round.settled")
+        await queue.bind(EVENTS_EXCHANGE, f"{own.operator_id}.dice.round.settled")
         await queue.consume(hear, no_ack=True)
         await player.played()
-        body = await asyncio.wait_for(heard.get(), 10)
+        body = await asyncio.wait_for(heard.get(), HANG_S)
     event_id = json.loads(body)["id"]
-    assert [item for item in await _all(operator) if item["id"] == event_id] == [json.loads(body)]
+    assert [item for item in await _all(own) if item["id"] == event_id] == [json.loads(body)]
 
 
-async def test_another_operators_events_never_show(operator: Operator, rival: Operator) -> None:
+async def test_another_operators_events_never_show(house: House) -> None:
+    operator, rival = await house.new_operator(), await house.new_operator()
     mine, theirs = await operator.open_session(balance=1_000), await rival.open_session(balance=1_000)
     await mine.played()
     await theirs.played()

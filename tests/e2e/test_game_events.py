@@ -11,6 +11,7 @@ import pytest
 from events.topology import EVENTS_EXCHANGE
 from tests.e2e.house import Operator, Player, checked_problem
 from tests.integration.events_on_broker import channel_to
+from tests.support.conditions import HANG_S
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -49,7 +50,7 @@ async def test_events_are_recorded_once_and_their_operator_hears_them(
         for _ in range(2):
             response = await tell(player, one, event(event_id="another"))
             assert (response.status_code, response.json()) == (202, {"accepted": 2})
-        bodies = [await asyncio.wait_for(heard.get(), 5) for _ in range(2)]
+        bodies = [await asyncio.wait_for(heard.get(), HANG_S) for _ in range(2)]
     assert heard.empty()
     assert {body["type"] for body in bodies} == {"game.event"}
     assert {body["subject"] for body in bodies} == {player.player_id}
@@ -151,7 +152,7 @@ async def test_what_the_operator_does_is_in_its_feed_and_heard(operator: Operato
         body = {"transaction_id": "w", "amount": {"amount": 40, "currency": "EUR"}}
         await fresh.call("POST", f"/players/{player.player_id}/withdrawals", json=body)
         await fresh.call("DELETE", f"/sessions/{player.session_id}")
-        bodies = [await asyncio.wait_for(heard.get(), 5) for _ in range(5)]
+        bodies = [await asyncio.wait_for(heard.get(), HANG_S) for _ in range(5)]
     feed = (await fresh.call("GET", "/events")).json()["items"]
     assert [item["type"] for item in feed] == [
         "session.opened",

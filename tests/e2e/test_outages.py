@@ -30,7 +30,7 @@ async def test_a_service_that_restarts_under_load(
         await services.stack.restart(service)
         assert services.stack.pid(service) != old_pid
         before = sum(len(player.answers) for player in players)
-        await until(lambda: answered(players, before + 30), within_s=60)
+        await until(lambda: answered(players, before + 30))
     async with httpx.AsyncClient() as client:
         await assert_nothing_lost_or_doubled(players, database, temporal, client)
 

@@ -20,11 +20,13 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.house import checked_problem, checked_round
 from tests.support.clients import CHOICE, STAKE, Player, assert_nothing_lost_or_doubled, seat_players
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 ADMITTED: Final = 4
 PLAYERS: Final = 40
 WAVES: Final = 3
+# While it is held, rounds begin and reserve nothing.
+HOLD_ROUNDS: Final = "LOCK TABLE seeds IN EXCLUSIVE MODE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=2 * PLAYERS, max_keepalive_connections=2 * PLAYERS)
-    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+    async with httpx.AsyncClient(limits=limits, timeout=HANG_S) as client:
         yield client
 
 
@@ -82,7 +84,7 @@ async def test_a_flood_is_played_or_refused_and_nothing_is_lost_or_doubled(
     for _ in range(WAVES):
         bets = [(player, uuid4().hex) for player in players]
         reading = [asyncio.create_task(_read(client, player)) for player in players]
-        answers = await asyncio.gather(*(_bet(client, player, round_id) for player, round_id in bets))
+        answers = await _flood(client, database, bets)
         for (player, round_id), answer in zip(bets, answers, strict=True):
             if answer.status_code == 201:
                 player.answers[round_id] = checked_round(answer)
@@ -110,7 +112,7 @@ async def test_a_full_house_refuses_bets_at_once_answers_reads_and_has_room_agai
     """A lock holds every admitted round back, so the house is full for as long as the test wants."""
     *inside, outside = await ingress.seat(ADMITTED + 1)
     async with database.pool.acquire() as connection, connection.transaction():
-        await connection.execute("LOCK TABLE seeds IN EXCLUSIVE MODE")
+        await connection.execute(HOLD_ROUNDS)
         admitted = [asyncio.create_task(player.bet(client, uuid4().hex)) for player in inside]
         await until(lambda: _all_wait(database))
         _check_refusal(await _bet(client, outside, "the-refused-one"))
@@ -120,6 +122,21 @@ async def test_a_full_house_refuses_bets_at_once_answers_reads_and_has_room_agai
     assert [(await bet)["state"] for bet in admitted] == ["settled"] * ADMITTED
     assert (await outside.bet(client, "the-refused-one"))["state"] == "settled"
     await assert_nothing_lost_or_doubled([*inside, outside], database, temporal, client)
+
+
+async def _flood(
+    client: httpx.AsyncClient, database: Database, bets: list[tuple[Player, str]]
+) -> list[httpx.Response]:
+    """All bets at once. The first ones are held back until the house is full, however slowly they come."""
+    async with database.pool.acquire() as connection, connection.transaction():
+        await connection.execute(HOLD_ROUNDS)
+        betting = [asyncio.create_task(_bet(client, player, round_id)) for player, round_id in bets]
+        await until(lambda: _refused(betting, 2))
+    return await asyncio.gather(*betting)
+
+
+async def _refused(betting: list[asyncio.Task[httpx.Response]], at_least: int) -> bool:
+    return sum(bet.done() and bet.result().status_code == 503 for bet in betting) >= at_least
 
 
 async def _bet(client: httpx.AsyncClient, player: Player, round_id: str) -> httpx.Response:

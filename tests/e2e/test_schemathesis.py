@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runtime.settings import PROJECT_ROOT
 from tests.e2e.house import House
+from tests.support.conditions import HANG_S
 
 # Credentials come from the environment: neither a command line nor a file shows them.
 CONFIG = """
@@ -45,6 +46,7 @@ async def test_requests_made_from_the_description_are_answered_as_it_says(
         "run", str(house.http.base_url.join("/openapi.json")),
         "--checks", "all", "--mode", "all", "--seed", "1", "--no-color", "--generation-database", "none",
         "--max-examples", "100" if full else "3",
+        "--suppress-health-check", "too_slow", "--request-timeout", str(HANG_S),
     ]  # fmt: skip
     environment = os.environ | {
         "SESSION_TOKEN": alice.token,

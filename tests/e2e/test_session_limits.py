@@ -8,22 +8,24 @@ import pytest
 
 from tests.e2e.house import Operator, Player, checked_problem, checked_round
 
+PLAYERS = 20  # of whom one has the luck that a test needs
+
 
 async def test_the_stricter_of_the_operators_and_the_jurisdictions_limits_holds(operator: Operator) -> None:
-    asked = {"max_stake": 500, "loss_limit": 9_000, "min_cycle_ms": 6_000, "stakes": [200, 100]}
+    asked = {"max_stake": 500, "loss_limit": 9_000, "min_cycle_ms": 600_000, "stakes": [200, 100]}
     player = await operator.open_session(balance=10_000, jurisdiction="DE", limits=asked)
     shown = (await player.call("GET", "/session")).json()
     assert shown["limits"] == {
         "max_stake": 100,
         "stakes": [100, 200],
         "loss_limit": 9_000,
-        "min_cycle_ms": 6_000,
+        "min_cycle_ms": 600_000,
     }
     assert shown["jurisdiction"] == "DE"
     assert checked_problem(await player.bet(stake=200), 403, "limit-exceeded")["limit"] == "max_stake"
     played = await player.played()
     too_soon = checked_problem(await player.bet(), 403, "limit-exceeded")
-    assert (too_soon["limit"], 4 <= too_soon["retry_after"] <= 6) == ("min_cycle_ms", True)
+    assert (too_soon["limit"], 500 <= too_soon["retry_after"] <= 600) == ("min_cycle_ms", True)
     stored = await operator.house.database.pool.fetchval(
         "SELECT jurisdiction FROM rounds WHERE player_key = $1 AND round_id = $2",
         player.claims.player_key,
@@ -45,11 +47,13 @@ async def test_a_refusal_is_a_round_that_says_so(operator: Operator) -> None:
 
 async def test_the_loss_limit_is_of_the_net_loss_of_the_session(operator: Operator) -> None:
     never: dict[str, Any] = {"choice": {"direction": "over", "target": 9_799}}
-    player = await operator.open_session(balance=10_000, limits={"loss_limit": 250})
-    lost = 0
-    while lost + 100 <= 250:
-        played = await player.played(**never)
-        lost += 100 - played["win"]["amount"]
+    for _ in range(PLAYERS):
+        player = await operator.open_session(balance=10_000, limits={"loss_limit": 250})
+        played = [await player.played(**never) for _ in range(2)]
+        lost = sum(100 - round_["win"]["amount"] for round_ in played)
+        if lost == 200:
+            break  # whoever wins, one in fifty, would have to lose it all again
+    assert lost == 200
     told = checked_problem(await player.bet(**never), 403, "limit-exceeded")
     assert told["limit"] == "loss_limit"
     seen = (await operator.call("GET", f"/sessions/{player.session_id}")).json()
@@ -80,17 +84,17 @@ async def test_a_session_takes_no_bet_after_its_longest_time_and_still_reads(ope
 
 
 async def test_a_token_lasts_no_longer_than_its_session(operator: Operator) -> None:
-    player = await operator.open_session(balance=1_000, limits={"max_session_s": 60})
-    assert 50 < player.claims.expires_at - time.time() <= 60
+    player = await operator.open_session(balance=1_000, limits={"max_session_s": 600})
+    assert 500 < player.claims.expires_at - time.time() <= 600
     refreshed = await _refreshed(player)
-    assert 50 < refreshed.claims.expires_at - time.time() <= 60
+    assert 500 < refreshed.claims.expires_at - time.time() <= 600
 
 
 async def test_a_refreshed_token_is_of_the_same_session_and_lasts_longer(
     operator: Operator,
 ) -> None:
     player = await operator.open_session(balance=1_000, jurisdiction="MT", limits={"max_stake": 200})
-    short = player.with_claims(expires_at=int(time.time()) + 5)
+    short = player.with_claims(expires_at=int(time.time()) + 300)
     refreshed = await _refreshed(short)
     assert refreshed.claims.expires_at >= player.claims.expires_at
     unchanged = {"session_id", "player_key", "account_id", "game_id", "currency", "mode", "jurisdiction"}

@@ -5,7 +5,7 @@ import contextlib
 import json
 import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,18 +15,20 @@ import pytest
 import uvicorn
 import websockets
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.admission import Admission
-from api.connections import HEAD_LIMIT_BYTES, HEADERS_LIMIT, ConnectionLimits, Connections
+from api.connections import HEAD_LIMIT_BYTES, HEADERS_LIMIT, Connection, ConnectionLimits, Connections
 from api.door import Door
 from api.limits import Limits
 from tests.conftest import Services
 from tests.e2e.house import Player
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
-HEAD_S: Final = 0.6
-BODY_S: Final = 1.2
+HEAD_S: Final = 10.0
+BODY_S: Final = 20.0
+STEPS: Final = 8
+CLOCKS_DIFFER_S: Final = 0.05  # of event loops, which round
 DRIPPERS: Final = 200
 IDLE: Final = 1_000
 GONE: Final = (ConnectionError, RuntimeError)  # uvloop's word for a transport that was closed
@@ -37,39 +39,96 @@ GET: Final = b"GET /echo HTTP/1.1\r\nhost: x\r\n\r\n"
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-@dataclass(frozen=True, slots=True)
-class Ingress:
-    """Our connections and our door before a small app, in this process, with short limits."""
+class Clock:
+    """The event loop as our connections know it, with a time that passes when a test says so."""
 
-    port: int
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    def time(self) -> float:
+        return self.now_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
+@dataclass(slots=True)
+class Ingress:
+    """Our connections and our door before a small app, in this process, where limits are reached by the clock
+    of the test. `slow_answers` holds back what is asked of /slow."""
+
     connections: Connections
+    clock: Clock
+    slow_answers: asyncio.Event
+    port: int = 0
+    heard_bytes: int = 0
+    slow_asked: int = 0
 
     async def connect(self) -> Wire:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
-    async def say(self, *parts: bytes, pause_s: float = 0.0) -> bytes:
+    async def say(self, *parts: bytes) -> bytes:
         """What is answered, until the connection is closed by the ingress."""
         reader, writer = await self.connect()
+        rest = asyncio.create_task(_rest(reader))
+        for part in parts:
+            if not rest.done():
+                await self.hear(writer, part, unless=rest)
         try:
-            with contextlib.suppress(*GONE):
-                for part in parts:
-                    writer.write(part)
-                    await writer.drain()
-                    await asyncio.sleep(pause_s)
-            return await _rest(reader)
+            return await rest
         finally:
             writer.close()
 
+    async def hear(
+        self, writer: asyncio.StreamWriter, part: bytes, *, unless: asyncio.Task[bytes] | None = None
+    ) -> None:
+        """Sends the part, and returns when the ingress has it, `unless` it had its answer before."""
+        expected = self.heard_bytes + len(part)
+        writer.write(part)
+        await until(lambda: _value(self.heard_bytes >= expected or (unless is not None and unless.done())))
+
+    def passes(self, seconds: float) -> None:
+        """So much time, and then a look at all connections, as `Connections.watch` takes one."""
+        self.clock.now_s += seconds
+        for connection in list(self.connections._open):
+            connection.check(self.clock.now_s)
+
+    @property
+    def open(self) -> int:
+        return sum(not connection.transport.is_closing() for connection in self.connections._open)
+
     async def is_served(self, path: str = "/echo") -> bool:
-        async with httpx.AsyncClient() as http:
-            return (await http.get(f"http://127.0.0.1:{self.port}{path}")).status_code == 200
+        reader, writer = await self.connect()
+        writer.write(b"GET %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n" % path.encode())
+        answer = await _rest(reader)
+        writer.close()
+        return answer.startswith(b"HTTP/1.1 200 ")
+
+    def protocol(self, **given: Any) -> Connection:
+        """Of a connection that knows the clock, and whose bytes are counted."""
+        made = self.connections.protocol(**{**given, "_loop": self.clock})
+        receive = made.data_received
+
+        def data_received(data: bytes) -> None:
+            receive(data)
+            self.heard_bytes += len(data)
+
+        made.data_received = data_received  # type: ignore[method-assign]
+        return made
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/slow":
+            self.slow_asked += 1
+            await self.slow_answers.wait()
+        await small_app(scope, receive, send)
 
 
 async def _rest(reader: asyncio.StreamReader) -> bytes:
     """Everything until the end; a reset is an end too."""
     received = b""
     with contextlib.suppress(*GONE):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_S):
             while part := await reader.read(65_536):
                 received += part
     return received
@@ -85,8 +144,6 @@ async def small_app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/large":
         await PlainTextResponse(b"x" * 4_000_000)(scope, receive, send)
         return
-    if scope["path"] == "/slow":
-        await asyncio.sleep(HEAD_S + BODY_S + 0.5)
     body = b""
     while (message := await receive())["type"] == "http.request":
         body += message["body"]
@@ -97,29 +154,31 @@ async def small_app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(
-    *, total: int = 1_000, per_address: int = 1_000, head_s: float = HEAD_S
-) -> AsyncIterator[Ingress]:
-    connections = Connections(
-        ConnectionLimits(total=total, per_address=per_address, head_s=head_s, body_s=BODY_S, tick_s=0.1),
-        Limits(),
-    )
-    door = Door(small_app, Admission(max_open_requests=500, max_open_bets=100, max_running_bets=24))
+async def opened(*, total: int = 1_000, per_address: int = 1_000) -> AsyncIterator[Ingress]:
+    limits = ConnectionLimits(total=total, per_address=per_address, head_s=HEAD_S, body_s=BODY_S)
+    ingress = Ingress(Connections(limits, Limits()), Clock(), asyncio.Event())
+    async with _serving(ingress.app, ingress.protocol) as port:
+        ingress.port = port
+        yield ingress
+
+
+@contextlib.asynccontextmanager
+async def _serving(app: ASGIApp, protocol: Callable[..., Connection]) -> AsyncIterator[int]:
+    door = Door(app, Admission(max_open_requests=500, max_open_bets=100, max_running_bets=24))
     config = uvicorn.Config(
-        door, loop="none", http=connections.protocol, lifespan="off",  # type: ignore[arg-type]
+        door, loop="none", http=protocol, lifespan="off",  # type: ignore[arg-type]
         log_config=None, access_log=False, host="127.0.0.1", port=0, proxy_headers=False,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=1, timeout_keep_alive=600,
     )  # fmt: skip
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
-    serving, watching = asyncio.create_task(server.serve()), asyncio.create_task(connections.watch())
+    serving = asyncio.create_task(server.serve())
     try:
         await until(lambda: _value(server.started))
-        yield Ingress(server.servers[0].sockets[0].getsockname()[1], connections)
+        yield server.servers[0].sockets[0].getsockname()[1]
     finally:
         server.should_exit = True
         await serving
-        watching.cancel()
 
 
 async def _value(value: bool) -> bool:
@@ -130,7 +189,22 @@ async def _value(value: bool) -> bool:
 async def ingress() -> AsyncIterator[Ingress]:
     async with opened() as made:
         yield made
-        await until(lambda: _value(made.connections._count == 0), within_s=5)
+        await until(lambda: _value(made.connections._count == 0))
+
+
+async def test_the_watch_ends_what_is_late() -> None:
+    """By the clock of the machine. All other tests here look themselves, by a clock of their own."""
+    head_s = 0.2
+    limits = ConnectionLimits(total=9, per_address=9, head_s=head_s, body_s=BODY_S, tick_s=0.05)
+    connections = Connections(limits, Limits())
+    watching = asyncio.create_task(connections.watch())
+    async with _serving(small_app, connections.protocol) as port:
+        began = time.monotonic()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await _rest(reader) == b""
+        assert time.monotonic() - began >= head_s - CLOCKS_DIFFER_S
+        writer.close()
+    watching.cancel()
 
 
 @pytest.mark.parametrize(
@@ -139,56 +213,78 @@ async def ingress() -> AsyncIterator[Ingress]:
     ids=["nothing", "an empty line", "a line", "half a header"],
 )
 async def test_a_head_that_does_not_come_in_time_ends_the_connection(ingress: Ingress, head: bytes) -> None:
-    began = time.monotonic()
-    assert await ingress.say(head) == b""
-    assert HEAD_S <= time.monotonic() - began < HEAD_S + 2
+    reader, writer = await ingress.connect()
+    await until(lambda: _value(ingress.open == 1))
+    await ingress.hear(writer, head)
+    ingress.passes(HEAD_S)
+    assert ingress.open == 1
+    ingress.passes(1)
+    assert await _rest(reader) == b""
+    writer.close()
 
 
 async def test_a_head_that_drips_gets_no_more_time(ingress: Ingress) -> None:
-    began = time.monotonic()
-    assert await ingress.say(*([b"GET /echo HTTP/1.1\r\nx: "] + [b"a"] * 40), pause_s=0.05) == b""
-    assert time.monotonic() - began < HEAD_S + 2
+    reader, writer = await ingress.connect()
+    await ingress.hear(writer, b"GET /echo HTTP/1.1\r\nx: ")
+    assert await _drips(ingress, writer, b"a") == STEPS
+    assert await _rest(reader) == b""
+    writer.close()
 
 
 async def test_empty_lines_between_requests_keep_no_connection(ingress: Ingress) -> None:
     reader, writer = await ingress.connect()
     writer.write(GET)
     assert b"200 OK" in await reader.read(1_000)
-    with contextlib.suppress(*GONE):
-        for _ in range(40):
-            writer.write(b"\r\n")
-            await writer.drain()
-            await asyncio.sleep(0.05)
+    assert await _drips(ingress, writer, b"\r\n") == STEPS
     assert await _rest(reader) == b""
     writer.close()
 
 
+async def _drips(ingress: Ingress, writer: asyncio.StreamWriter, drop: bytes) -> int:
+    """How many drops the only connection lives for, when STEPS of them are more than a head's time."""
+    drops = 0
+    while ingress.open and drops < 3 * STEPS:
+        await ingress.hear(writer, drop)
+        ingress.passes(1.01 * HEAD_S / STEPS)
+        drops += 1
+    return drops
+
+
 async def test_a_body_that_does_not_come_in_time_ends_the_connection(ingress: Ingress) -> None:
-    began = time.monotonic()
-    assert await ingress.say(POST % 1_000, b"x") == b""
-    assert BODY_S <= time.monotonic() - began < BODY_S + 2
+    reader, writer = await ingress.connect()
+    await ingress.hear(writer, POST % 1_000 + b"x")
+    ingress.passes(BODY_S)
+    assert ingress.open == 1
+    ingress.passes(1)
+    assert await _rest(reader) == b""
+    writer.close()
 
 
 async def test_a_body_that_comes_slowly_but_in_time_is_served(ingress: Ingress) -> None:
     reader, writer = await ingress.connect()
-    writer.write(POST % 4)
+    await ingress.hear(writer, POST % 4)
     for _ in range(4):
-        writer.write(b"x")
-        await asyncio.sleep(BODY_S / 8)
+        ingress.passes(BODY_S / 5)
+        await ingress.hear(writer, b"x")
     assert b'[4, ["content-length", "host"]]' in await reader.read(1_000)
     writer.close()
 
 
 async def test_an_answer_may_take_longer_than_a_request_may(ingress: Ingress) -> None:
-    assert await ingress.is_served("/slow")
+    asking = asyncio.create_task(ingress.is_served("/slow"))
+    await until(lambda: _value(ingress.slow_asked == 1))
+    ingress.passes(HEAD_S + BODY_S + 1)
+    ingress.slow_answers.set()
+    assert await asking
 
 
 async def test_an_idle_connection_is_kept_between_requests(ingress: Ingress) -> None:
-    async with httpx.AsyncClient() as http:
+    limits = httpx.Limits(keepalive_expiry=None)
+    async with httpx.AsyncClient(limits=limits, timeout=HANG_S) as http:
         for _ in range(2):
             assert (await http.get(f"http://127.0.0.1:{ingress.port}/echo")).status_code == 200
-            await asyncio.sleep(HEAD_S + 0.5)
-        assert ingress.connections._count == 1, "it was the same connection"
+            ingress.passes(HEAD_S + BODY_S + 1)
+        assert (ingress.open, ingress.connections._count) == (1, 1), "it was the same connection"
 
 
 async def test_an_answer_that_nobody_reads_ends_the_connection(
@@ -197,8 +293,11 @@ async def test_an_answer_that_nobody_reads_ends_the_connection(
     reader, writer = await ingress.connect()
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(GET.replace(b"/echo", b"/large") * 3)
-    await until(lambda: _value(ingress.connections._count == 1))
-    await until(lambda: _value(ingress.connections._count == 0), within_s=BODY_S + 5)
+    await until(lambda: _value(any(c._unread_since is not None for c in ingress.connections._open)))
+    ingress.passes(BODY_S)
+    assert ingress.open == 1
+    ingress.passes(1)
+    await until(lambda: _value(ingress.connections._count == 0))
     writer.close()
     del reader
     assert not caplog.records, "no stranger fills the log with it"
@@ -213,7 +312,7 @@ async def test_a_head_that_is_too_large_is_refused(ingress: Ingress) -> None:
         (b"GET /echo HTTP/1.1\r\nx: ", large, large),
         (b"GET /echo HTTP/1.1\r\n" + many + b"\r\n",),
     ):
-        head, _, body = (await ingress.say(*parts, pause_s=0.05)).partition(b"\r\n\r\n")
+        head, _, body = (await ingress.say(*parts)).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 431 "), parts[0][:60]
         assert b"content-type: application/problem+json" in head
         told = json.loads(body)
@@ -257,27 +356,31 @@ async def test_trailers_are_no_headers(ingress: Ingress) -> None:
     writer.close()
 
 
-async def test_drippers_are_cut_off_and_an_honest_client_is_served_meanwhile() -> None:
-    async with opened(head_s=2.0) as ingress:
-
-        async def drip() -> bytes:
-            return await ingress.say(*([b"POST /echo HTTP/1.1\r\nx: "] + [b"a"] * 30), pause_s=0.2)
-
-        dripping = [asyncio.create_task(drip()) for _ in range(DRIPPERS)]
-        await until(lambda: _value(ingress.connections._count == DRIPPERS))
-        served = 0
-        while ingress.connections._count:
-            assert await ingress.is_served()
-            served += 1
-            await asyncio.sleep(0.1)
-        assert served > 1
-        assert await asyncio.gather(*dripping) == [b""] * DRIPPERS
+async def test_drippers_are_cut_off_and_an_honest_client_is_served_meanwhile(ingress: Ingress) -> None:
+    dripping = [await ingress.connect() for _ in range(DRIPPERS)]
+    for _, writer in dripping:
+        writer.write(b"POST /echo HTTP/1.1\r\nx: ")
+    await until(lambda: _value(ingress.connections._count == DRIPPERS))
+    cut = [asyncio.create_task(_rest(reader)) for reader, _ in dripping]
+    served = 0
+    while not all(rest.done() for rest in cut):
+        assert served < 3 * STEPS, "they live on"
+        assert await ingress.is_served()
+        served += 1
+        for _, writer in dripping:
+            with contextlib.suppress(*GONE):
+                writer.write(b"a")
+        ingress.passes(1.01 * HEAD_S / STEPS)
+    assert served > 1
+    assert [await rest for rest in cut] == [b""] * DRIPPERS
+    for _, writer in dripping:
+        writer.close()
 
 
 async def test_a_socket_keeps_its_place_and_is_not_hurried() -> None:
     async with opened(per_address=1) as ingress:
         async with websockets.connect(f"ws://127.0.0.1:{ingress.port}/ws", proxy=None) as socket:
-            await asyncio.sleep(max(HEAD_S, BODY_S) + 0.5)
+            ingress.passes(HEAD_S + BODY_S + 1)
             await socket.send("still here")
             assert await socket.recv() == "still here"
             assert (await ingress.say()).startswith(b"HTTP/1.1 503 "), "it has the address's only place"
@@ -330,9 +433,7 @@ async def test_a_thousand_idle_connections_cost_little_and_bets_are_answered(
             for reader, _ in made:
                 assert b"200 OK" in await reader.read(1_000)
         for _ in range(5):
-            began = time.monotonic()
             await player.played()
-            assert time.monotonic() - began < 2
         grown_mib = (ingress.memory_info().rss - before) / 2**20
         print(f"{IDLE} idle connections: {grown_mib:.0f} MiB")  # noqa: T201
         assert grown_mib < IDLE_MIB

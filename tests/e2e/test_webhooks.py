@@ -256,7 +256,7 @@ async def test_a_killed_sender_loses_nothing(house: House, own: Operator, servic
         await services.stack.kill("webhooks")
         await services.stack.start("webhooks")
         rounds += await playing
-        await receiver.until_taken(await events_of(house, rounds), within_s=45)
+        await receiver.until_taken(await events_of(house, rounds))
     assert all(got.signed_by for got in receiver.received)
 
 

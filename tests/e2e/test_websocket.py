@@ -6,7 +6,7 @@ import json
 import socket as sockets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,15 +25,21 @@ from games.lucky_fruits import GAME as LUCKY_FRUITS
 from storage import rounds
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.house import LEAKS, House, Operator, Player, checked_problem, checked_round
+from tests.e2e.house import LEAKS, House, Operator, Player, checked_problem, checked_round, is_told_of_rounds
 from tests.e2e.test_choices import open_round
 from tests.support.clients import frozen
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 from tests.support.ledger import waiting_for_a_lock
 from tests.support.sockets import Message, Socket, address, last_words, opened, refused
 
-HEARTBEAT_S: Final = 1
+pytestmark = pytest.mark.usefixtures("told")
+
+QUICK_HEARTBEAT_S: Final = 1
+# How many seconds a token may last until it is used: more where the machine was too slow for less.
+LONGER_AND_LONGER_S: Final = (2, 8, 32)
+PING: Final = 0x89
 SPARE: Final = 5  # as many as one session may have
+CLOCKS_DIFFER_S: Final = 0.1  # of event loops, which round
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +66,26 @@ async def start_ingress(services: Services, name: str, **settings: Any) -> Ingre
     return Ingress(base_url, running, str(services.settings.home / "logs" / f"{name}.log"))
 
 
-@pytest.fixture(scope="module")
-async def other(platform: dict[str, Any], services: Services, full: bool) -> AsyncIterator[Ingress]:
-    """A second ingress, with quick heartbeats, and a log in which everything is. The last test stops it."""
-    ingress = await start_ingress(
-        services,
-        "other-ingress",
-        socket_heartbeat_s=HEARTBEAT_S,
-        max_sockets=_idle(full) + SPARE,
-        log_level="debug",
-    )
+@asynccontextmanager
+async def one_more_ingress(services: Services, name: str, **settings: Any) -> AsyncIterator[Ingress]:
+    """On the same services, until the block ends."""
+    ingress = await start_ingress(services, name, **settings)
     try:
         yield ingress
     finally:
         await ingress.running.stop()
+
+
+@pytest.fixture(scope="module")
+async def other(
+    platform: dict[str, Any], services: Services, operator: Operator, full: bool
+) -> AsyncIterator[Ingress]:
+    """A second ingress, with a log in which everything is."""
+    most = _idle(full) + SPARE
+    async with one_more_ingress(services, "other-ingress", max_sockets=most, log_level="debug") as ingress:
+        player = await operator.open_session(balance=1_000_000)
+        await until(lambda: is_told_of_rounds(ingress.base_url, player))
+        yield ingress
 
 
 @pytest.fixture
@@ -180,9 +192,14 @@ async def test_an_expired_token_bets_no_more_and_still_looks(base_url: str, play
 
 
 async def test_a_token_that_expires_in_the_middle(base_url: str, player: Player) -> None:
-    short = player.with_claims(expires_at=int(time.time()) + 2)
-    async with opened(base_url, short.token) as socket:
-        assert (await socket.ask("bet", **player.wager()))["type"] == "round"
+    async with AsyncExitStack() as sockets:
+        for lasts_s in LONGER_AND_LONGER_S:
+            short = player.with_claims(expires_at=int(time.time()) + lasts_s)
+            socket = await sockets.enter_async_context(opened(base_url, short.token))
+            answer = await socket.ask("bet", **player.wager())
+            if answer["type"] == "round":
+                break
+        assert answer["type"] == "round"
 
         async def refused() -> bool:
             answer = await socket.ask("bet", **player.wager())
@@ -247,7 +264,7 @@ async def test_as_many_messages_as_come_are_worked_on_a_few_at_a_time(
         bets = [await socket.send("bet", **player.wager("one")) for _ in range(server.AT_ONCE)]
         await until(lambda: waiting_for_a_lock(database))
         beyond = await socket.send("ping")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.3)  # if it is slow to be answered, a fault is missed, and none is made up
         assert not beyond.done()
     assert {(await bet)["round"]["round_id"] for bet in bets} == {"one"}
     assert (await beyond)["type"] == "pong"
@@ -333,12 +350,13 @@ async def test_the_hello_must_be_one(base_url: str, player: Player) -> None:
 
 
 async def test_who_says_no_hello_is_closed_after_five_seconds(base_url: str) -> None:
+    """And not before: how much later is the machine's affair, as long as it is at all."""
+    began = time.monotonic()
     async with connect(address(base_url)) as connection:
-        began = asyncio.get_running_loop().time()
         answer, code = await last_words(connection)
-        problem_of(answer, "invalid")
-        assert code == 4408
-        assert 4.5 < asyncio.get_running_loop().time() - began < 8
+    problem_of(answer, "invalid")
+    assert code == 4408
+    assert time.monotonic() - began > server.HELLO_LIMIT_S - CLOCKS_DIFFER_S
 
 
 async def test_plain_http_is_told_to_upgrade(house: House) -> None:
@@ -400,7 +418,7 @@ async def test_an_event_shows_nothing_of_its_second_key(amqp_url: str, player: P
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind("croupier.events", f"{player.claims.operator_id}.#")
         await player.played(round_id="watched")
-        async with asyncio.timeout(10), queue.iterator(no_ack=True) as messages:
+        async with asyncio.timeout(HANG_S), queue.iterator(no_ack=True) as messages:
             async for message in messages:
                 if json.loads(message.body)["subject"] == "watched":
                     break
@@ -428,34 +446,27 @@ async def test_a_session_that_ends_closes_its_sockets_wherever_they_are(
 
 
 async def test_a_broker_that_restarts_ends_no_socket_and_pushes_come_again(
-    base_url: str, services: Services, player: Player
+    base_url: str, other: Ingress, services: Services, player: Player
 ) -> None:
     async with opened(base_url, player.token) as socket:
         await services.stack.restart("rabbitmq")
-        await socket.push("resync", within_s=30)
+        await socket.push("resync")
         played = await player.played()
         assert (await socket.push("round"))["round"] == played
         async with opened(base_url, player.token) as fresh:
             played = await player.played()
             assert (await fresh.push("round"))["round"] == played
+    await until(lambda: is_told_of_rounds(other.base_url, player))
 
 
 async def test_a_socket_opens_and_plays_while_the_broker_says_nothing(
-    base_url: str, services: Services, player: Player
+    base_url: str, other: Ingress, services: Services, player: Player
 ) -> None:
     with frozen(services.stack.pid("rabbitmq")):
         async with opened(base_url, player.token) as socket:
             assert (await socket.ask("bet", **player.wager()))["round"]["state"] == "settled"
-    await until(lambda: _is_told_of_rounds(base_url, player), within_s=60)
-
-
-async def _is_told_of_rounds(base_url: str, player: Player) -> bool:
-    """Whether the ingress has its queue again: what is told of while it has none is not made up for."""
-    async with opened(base_url, player.token) as socket:
-        await player.played()
-        with suppress(TimeoutError):
-            return bool((await asyncio.wait_for(socket.pushed.get(), 1))["type"] == "round")
-    return False
+    for url in (base_url, other.base_url):
+        await until(lambda url=url: is_told_of_rounds(url, player))  # type: ignore[misc]
 
 
 async def test_a_round_that_waits_is_told_everywhere_and_goes_on_over_a_socket(
@@ -466,7 +477,7 @@ async def test_a_round_that_waits_is_told_everywhere_and_goes_on_over_a_socket(
         waits = await open_round(player)
         told = await there.push("round")
         while told["type"] == "balance" or told["round"]["round_id"] != waits["round_id"]:
-            told = await asyncio.wait_for(there.pushed.get(), 10)
+            told = await there.next_push()
         assert told["round"] == waits
         async with opened(base_url, player.token) as here:
             assert (await here.push("round"))["round"] == waits
@@ -477,7 +488,7 @@ async def test_a_round_that_waits_is_told_everywhere_and_goes_on_over_a_socket(
             assert (taken["type"], taken["replayed"], taken["round"]["state"]) == ("round", False, "settled")
             again = await here.ask("action", **collect)
             assert (again["replayed"], again["round"]) == (True, taken["round"])
-            while (told := await there.pushed.get())["type"] == "balance":
+            while (told := await there.next_push())["type"] == "balance":
                 pass
             assert told["round"] == taken["round"]
             assert (await there.push("balance"))["balance"] == taken["round"]["balance"]
@@ -541,7 +552,7 @@ async def test_rounds_that_close_while_a_socket_resumes_are_told_once_each(
     async def hear(socket: Socket) -> int:
         """The sequence of the next round that is told to have closed."""
         while True:
-            message = await asyncio.wait_for(socket.pushed.get(), 20)
+            message = await socket.next_push()
             if message["type"] == "round" and message["round"]["sequence"] is not None:
                 return int(message["round"]["sequence"])
 
@@ -661,7 +672,7 @@ async def test_a_peer_that_does_not_read_is_cut_and_delays_nobody(
                 await connection.send(json.dumps({"type": "session", "id": "x"}))
 
         asking = asyncio.create_task(ask_on())
-        async with opened(base_url, player.token) as socket, asyncio.timeout(40):
+        async with opened(base_url, player.token) as socket, asyncio.timeout(HANG_S):
             while not asking.done():
                 assert (await socket.ask("ping"))["type"] == "pong"
                 await asyncio.sleep(0.2)
@@ -669,14 +680,19 @@ async def test_a_peer_that_does_not_read_is_cut_and_delays_nobody(
             await asking
 
 
-async def test_a_peer_that_answers_no_ping_is_cut(other: Ingress, player: Player) -> None:
-    async with connect(address(other.base_url), compression=None, ping_interval=None) as connection:
-        await connection.send(json.dumps({"type": "hello", "token": player.token}))
-        assert json.loads(await connection.recv())["heartbeat_s"] == HEARTBEAT_S
-        connection.transport.pause_reading()
-        await asyncio.sleep(3.5 * HEARTBEAT_S)
-        connection.transport.resume_reading()
-        await asyncio.wait_for(connection.wait_closed(), 5)
+async def test_a_peer_that_answers_no_ping_is_cut(
+    platform: dict[str, Any], services: Services, player: Player
+) -> None:
+    """At an ingress of its own: no socket of a test that pauses would outlive such quick heartbeats."""
+    async with one_more_ingress(services, "quick-ingress", socket_heartbeat_s=QUICK_HEARTBEAT_S) as quick:
+        reader, writer, hello = await _greeted(quick.base_url, player.token)
+        assert json.loads(hello)["heartbeat_s"] == QUICK_HEARTBEAT_S
+        async with asyncio.timeout(HANG_S):
+            kind, length = await reader.readexactly(2)
+            assert kind == PING
+            rest = await reader.read()  # until it is cut
+        assert len(rest) >= length
+        writer.close()
 
 
 async def test_a_session_has_only_a_few_sockets(base_url: str, player: Player) -> None:
@@ -692,8 +708,13 @@ async def test_a_session_has_only_a_few_sockets(base_url: str, player: Player) -
         problem_of(answer, "too-many-requests")
         assert code == 4429
         await first.connection.close()
-        async with opened(base_url, player.token):
-            pass
+        await until(lambda: _is_taken(base_url, hello))
+
+
+async def _is_taken(base_url: str, hello: str) -> bool:
+    async with connect(address(base_url), compression=None) as connection:
+        await connection.send(hello)
+        return bool(json.loads(await connection.recv())["type"] == "hello")
 
 
 async def test_many_idle_sockets_take_little_memory_and_no_more_are_taken(
@@ -724,12 +745,19 @@ async def test_many_idle_sockets_take_little_memory_and_no_more_are_taken(
 
 async def _hold(base_url: str, token: str) -> asyncio.Task[None]:
     """A socket after its hello, which costs this process next to nothing, until its task is cancelled."""
+    reader, writer, _ = await _greeted(base_url, token)
+    return asyncio.create_task(_answer_pings(reader, writer))
+
+
+async def _greeted(base_url: str, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+    """A socket without a library that would answer pings, and what its hello was answered with."""
     reader, writer = await _connection(base_url)
     hello = json.dumps({"type": "hello", "token": token}).encode()
     writer.write(b"\x81\xfe" + len(hello).to_bytes(2, "big") + bytes(4) + hello)
     _, length = await reader.readexactly(2)
-    assert b'"hello"' in await reader.readexactly(length & 0x7F)
-    return asyncio.create_task(_answer_pings(reader, writer))
+    answer = await reader.readexactly(length & 0x7F)
+    assert b'"hello"' in answer
+    return reader, writer, answer
 
 
 async def _answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -737,7 +765,7 @@ async def _answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
     try:
         while True:
             kind, length = await reader.readexactly(2)
-            if kind != 0x89:
+            if kind != PING:
                 return
             writer.write(bytes((0x8A, 0x80 | length, 0, 0, 0, 0)) + await reader.readexactly(length))
     finally:
@@ -774,28 +802,38 @@ async def test_no_token_is_in_a_log_that_has_everything(other: Ingress, player: 
     assert player.token.split(".")[1] not in text
 
 
-# The end of a process, and of this file: `other` is gone after it
+# The end of a process
 
 
 async def test_a_stopping_ingress_answers_what_was_asked_and_sends_its_clients_elsewhere(
-    other: Ingress, base_url: str, player: Player, database: Database
+    services: Services, base_url: str, player: Player, database: Database
 ) -> None:
-    async with opened(other.base_url, player.token) as socket:
+    async with (
+        one_more_ingress(services, "stopping-ingress") as ingress,
+        opened(ingress.base_url, player.token) as socket,
+    ):
         async with database.pool.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE transfers IN EXCLUSIVE MODE")
             bet = await socket.send("bet", **player.wager())
             await until(lambda: waiting_for_a_lock(database))
-            stopping = asyncio.create_task(other.running.stop())
-            await asyncio.sleep(0.5)
+            stopping = asyncio.create_task(ingress.running.stop())
+            await until(lambda: _refuses_connections(ingress.base_url))
             assert not bet.done()
-            with pytest.raises(ConnectionRefusedError):
-                await _connection(other.base_url)
         played = (await bet)["round"]
         assert played["state"] == "settled"
         assert await socket.closed() == 1012
-    await stopping
+        await stopping
     async with opened(base_url, player.token, last_sequence=0) as elsewhere:
         assert (await elsewhere.push("round"))["round"] == played
+
+
+async def _refuses_connections(base_url: str) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(*base_url.removeprefix("http://").split(":"))
+    except ConnectionRefusedError:
+        return True
+    writer.close()
+    return False
 
 
 def _free_port() -> int:

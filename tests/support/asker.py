@@ -13,9 +13,9 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from events import commands
 from events.commands import COMMANDS, COMMANDS_EXCHANGE, REASON_HEADER, STATUS_HEADER, SUBMIT_ROUND
+from tests.support.conditions import HANG_S, until
 
 DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"
-LIMIT_S: Final = 60
 
 
 class Asker:
@@ -46,22 +46,19 @@ class Asker:
         answer = asyncio.get_running_loop().create_future()
         self._waiting[correlation_id] = answer
         await self.send(body, correlation_id=correlation_id, **{"reply_to": DIRECT_REPLY, **properties})
-        return await asyncio.wait_for(answer, LIMIT_S)
+        return await asyncio.wait_for(answer, HANG_S)
 
     async def waiting(self) -> int:
         """Commands that nobody has been handed."""
-        return await commands.waiting(self.channel, timeout_seconds=LIMIT_S)
+        return await commands.waiting(self.channel, timeout_seconds=HANG_S)
 
     async def dead_letter(self, message_id: str) -> AbstractIncomingMessage:
         """The dead letter with this id; those before it are thrown away."""
         queue = await self.channel.get_queue(COMMANDS.dead_name, ensure=False)
-        async with asyncio.timeout(LIMIT_S):
-            while True:
-                letter = await queue.get(no_ack=True, fail=False)
-                if letter is None:
-                    await asyncio.sleep(0.02)
-                elif letter.message_id == message_id:
-                    return letter
+        while True:
+            letter = await until(lambda: queue.get(no_ack=True, fail=False))
+            if letter is not None and letter.message_id == message_id:
+                return letter
 
 
 @asynccontextmanager
@@ -70,7 +67,7 @@ async def asking(amqp_url: str) -> AsyncIterator[Asker]:
     connection = await aio_pika.connect(amqp_url)
     try:
         channel = await connection.channel()
-        await commands.declare(channel, timeout_seconds=LIMIT_S)
+        await commands.declare(channel, timeout_seconds=HANG_S)
         asker = Asker(channel)
         await asker.listen()
         yield asker

@@ -14,7 +14,7 @@ import httpx
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from storage.database import Database
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 STAKE = 100
 DEPOSIT = 1_000_000
@@ -86,7 +86,7 @@ async def playing(players: list[Player]) -> AsyncIterator[httpx.AsyncClient]:
             yield client
         finally:
             stop.set()
-            await asyncio.wait_for(asyncio.gather(*tasks), 60)
+            await asyncio.wait_for(asyncio.gather(*tasks), HANG_S)
 
 
 async def answered(players: list[Player], more_than: int) -> bool:
@@ -155,7 +155,7 @@ async def _assert_events_took_effect_once(database: Database, player_keys: set[i
         )
         return bool(missing == 0)
 
-    await until(all_applied, within_s=40)
+    await until(all_applied)
     per_round = await database.pool.fetch(
         "SELECT count(*) AS events FROM outbox WHERE player_key = ANY($1) AND type LIKE 'round.%'"
         " GROUP BY player_key, subject",

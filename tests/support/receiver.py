@@ -53,19 +53,19 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)  # the ids of what was answered with a 2xx
 
-    async def until_taken(self, ids: Iterable[str], *, within_s: float = 20.0) -> None:
+    async def until_taken(self, ids: Iterable[str]) -> None:
         wanted = set(ids)
 
         async def all_there() -> bool:
             return wanted <= set(self.taken)
 
-        await until(all_there, within_s=within_s)
+        await until(all_there)
 
-    async def until_received(self, count: int, *, within_s: float = 15.0) -> None:
+    async def until_received(self, count: int) -> None:
         async def enough() -> bool:
             return len(self.received) >= count
 
-        await until(enough, within_s=within_s)
+        await until(enough)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from api.socket_messages import ANSWERS, PUSHES
+from tests.support.conditions import HANG_S
 
 Message = dict[str, Any]
 _MODELS: Final = {
@@ -41,7 +42,7 @@ class Socket:
 
     async def ask(self, kind: str, **fields: Any) -> Message:
         """The answer to a message."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG_S):
             return await (await self.send(kind, **fields))
 
     async def send(self, kind: str, **fields: Any) -> "asyncio.Future[Message]":
@@ -51,21 +52,25 @@ class Socket:
         await self.connection.send(json.dumps(message))
         return answer
 
-    async def push(self, kind: str, within_s: float = 10) -> Message:
+    async def push(self, kind: str) -> Message:
         """The next push, which must be of this kind."""
-        async with asyncio.timeout(within_s):
-            message = await self.pushed.get()
+        message = await self.next_push()
         assert message["type"] == kind, message
         return message
 
+    async def next_push(self) -> Message:
+        async with asyncio.timeout(HANG_S):
+            return await self.pushed.get()
+
     async def nothing_pushed(self) -> None:
-        """After a moment in which a push would have come."""
+        """After a moment in which a push would have come. On a slow machine it might come later: this misses
+        a fault then, and finds none that is not there."""
         await asyncio.sleep(0.3)
         assert self.pushed.empty(), self.pushed.get_nowait()
 
-    async def closed(self, within_s: float = 10) -> int | None:
+    async def closed(self) -> int | None:
         """The code that the other side closed it with."""
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(HANG_S):
             await self.connection.wait_closed()
         return self.connection.close_code
 
@@ -92,9 +97,9 @@ def address(base_url: str) -> str:
 @asynccontextmanager
 async def opened(base_url: str, token: str, **hello: Any) -> AsyncIterator[Socket]:
     """A socket after its hello."""
-    async with connect(address(base_url), compression=None, open_timeout=10) as connection:
+    async with connect(address(base_url), compression=None, open_timeout=HANG_S) as connection:
         await connection.send(json.dumps({"type": "hello", "token": token, **hello}))
-        first = checked(await asyncio.wait_for(connection.recv(), 10))
+        first = checked(await asyncio.wait_for(connection.recv(), HANG_S))
         assert first["type"] == "hello", first
         socket = Socket(connection, hello=first)
         reading = asyncio.create_task(socket.read())
@@ -112,8 +117,8 @@ async def refused(base_url: str, first: str | bytes) -> tuple[Message, int]:
         return await last_words(connection)
 
 
-async def last_words(connection: ClientConnection, within_s: float = 10) -> tuple[Message, int]:
-    async with asyncio.timeout(within_s):
+async def last_words(connection: ClientConnection) -> tuple[Message, int]:
+    async with asyncio.timeout(HANG_S):
         message = checked(await connection.recv())
         with pytest.raises(ConnectionClosed):
             await connection.recv()

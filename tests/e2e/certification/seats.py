@@ -1,11 +1,9 @@
 """A player whose money is in our ledger, or in an operator's own wallet: the same questions to both."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -25,8 +23,8 @@ FINAL: Final = ("settled", "declined", "void")
 NEARLY_ALWAYS: Final = {"direction": "over", "target": 199}
 NEARLY_NEVER: Final = {"direction": "over", "target": 9_989}
 TRIES: Final = 40
-# Less than operators' wallets may take in a round's one go, and more than any block here needs.
-SLOW_S: Final = 1.3
+# A plan of faults: the wallet answers every win with 503, for as long as the plan is in force.
+TAKES_NO_WIN: Final[dict[str, Any]] = {"rates": {Kind.ERROR_BEFORE: 1.0}, "only": [WalletCall.WIN]}
 ATTEMPTS: Final = """
     SELECT verdict, code, amount FROM wallet_attempts WHERE player_key = $1 AND call = $2 ORDER BY id
 """
@@ -75,7 +73,7 @@ class Seat:
             lambda cursor: self.player.operator.call("GET", path, params={"limit": 100, **cursor})
         )
 
-    async def end_of(self, round_id: str, *, within_s: float = 20) -> dict[str, Any]:
+    async def end_of(self, round_id: str) -> dict[str, Any]:
         """The round once it is final."""
 
         async def final() -> dict[str, Any] | None:
@@ -84,7 +82,7 @@ class Seat:
                 return None
             return checked_round(response)
 
-        found = await until(final, within_s=within_s)
+        found = await until(final)
         assert found is not None
         return found
 
@@ -196,7 +194,7 @@ async def faults(
 @asynccontextmanager
 async def held_open(seat: Seat, round_id: str) -> AsyncIterator[None]:
     """The round is open inside the block, its stake taken, and settled at its end: held in our ledger, or
-    waiting for a wallet that takes its time with the win."""
+    waiting for a wallet that does not take the win."""
     if seat.wallet is None:
         bet, pool = seat.player.stored_bet(round_id), seat.player.operator.house.database.pool
         await rounds.reserve(pool, bet)
@@ -205,21 +203,11 @@ async def held_open(seat: Seat, round_id: str) -> AsyncIterator[None]:
         finally:
             await rounds.settle(pool, bet.key, {"roll": 1}, 250)
         return
-    async with faults(seat.wallet, (Kind.SLOW, WalletCall.WIN), round_of=seat.key(round_id), slow_s=SLOW_S):
-        asking = asyncio.create_task(seat.player.bet(round_id))
-        await until(partial(_under_way, seat.wallet))
-        try:
-            yield
-            assert await _under_way(seat.wallet), "the win was taken before the block was through"
-        finally:
-            await asking
-            await seat.end_of(round_id)
-
-
-async def _under_way(wallet: RunningWallet) -> int:
-    """How many faults have begun and not yet come about."""
-    count: int = (await wallet.faults())["under_way"]
-    return count
+    async with faults(seat.wallet, **TAKES_NO_WIN):
+        told = await seat.player.bet(round_id)
+        assert (told.status_code, told.json()["state"]) == (202, "settling")
+        yield
+    await seat.end_of(round_id)
 
 
 async def new_seat(operator: Operator, wallet: RunningWallet | None, **terms: Any) -> Seat:

@@ -280,7 +280,7 @@ async def test_case_15_same_id_two_players_are_both_processed(
     operator: Operator, rival: Operator, operators: Operators, wallet: RunningWallet
 ) -> None:
     """Two players of each of three operators, one of which has a wallet."""
-    places = [(operator, None), (rival, None), (operators.usual, wallet), (operators.hasty, wallet)]
+    places = [(operator, None), (rival, None), (operators.usual, wallet), (operators.other, wallet)]
     seats = [await new_seat(*place) for place in places for _ in range(2)]
     responses: list[httpx.Response] = [await seat.player.bet("the-same-id") for seat in seats]
     assert [response.status_code for response in responses] == [201] * len(seats)

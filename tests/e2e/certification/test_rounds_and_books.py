@@ -17,8 +17,17 @@ from storage import invariants, rounds
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.certification.conftest import Operators
-from tests.e2e.certification.seats import NEARLY_ALWAYS, OPENING, STAKE, Seat, faults, held_open, new_seat
-from tests.e2e.house import House, Operator, checked_problem
+from tests.e2e.certification.seats import (
+    NEARLY_ALWAYS,
+    OPENING,
+    STAKE,
+    TAKES_NO_WIN,
+    Seat,
+    faults,
+    held_open,
+    new_seat,
+)
+from tests.e2e.house import House, Operator, broken, checked_problem
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet
 
@@ -44,8 +53,8 @@ async def test_case_29_a_dropped_connection_finds_the_exact_state_on_return(thei
     assert theirs.wallet is not None
     wager = theirs.player.wager(choice=NEARLY_ALWAYS)
     round_id = wager["round_id"]
-    script = [(Kind.PROCESSED_THEN_TIMEOUT, WIN), (Kind.ERROR_BEFORE, WIN)]
-    async with faults(theirs.wallet, *script, round_of=theirs.key(round_id)):
+    unheard = (Kind.PROCESSED_THEN_TIMEOUT, WIN)
+    async with faults(theirs.wallet, unheard, round_of=theirs.key(round_id), **TAKES_NO_WIN):
         asking = asyncio.create_task(theirs.player.call("POST", "/rounds", json=wager))
         await theirs.wallet.until_fired(Kind.PROCESSED_THEN_TIMEOUT)
         asking.cancel()
@@ -53,7 +62,8 @@ async def test_case_29_a_dropped_connection_finds_the_exact_state_on_return(thei
             await asking
         found = await theirs.round(round_id)
         assert (found["state"], await theirs.open_round()) == ("settling", round_id)
-        ended = await theirs.end_of(round_id)
+        await theirs.wallet.until_fired(Kind.ERROR_BEFORE)
+    ended = await theirs.end_of(round_id)
     result = ("outcome", "win", "stake", "fairness", "created_at", "game", "mode")
     assert [ended[name] for name in result] == [found[name] for name in result]
     assert ended["outcome"]["win"] == ended["win"]["amount"]
@@ -138,20 +148,20 @@ async def test_case_32_a_stake_that_comes_too_soon_is_refused_on_the_server(seat
         assert await seat.money() == money
     await seat.assert_square(await seat.round(round_id))
 
-    hasty = await new_seat(seat.player.operator, seat.wallet, limits={"min_cycle_ms": 60_000})
+    hasty = await new_seat(seat.player.operator, seat.wallet, limits={"min_cycle_ms": 600_000})
     played = [await hasty.player.played()]
     told = checked_problem(await hasty.player.bet(), 403, "limit-exceeded")
     assert told["limit"] == "min_cycle_ms"
-    assert 50 <= told["retry_after"] <= 60
+    assert 500 <= told["retry_after"] <= 600
     assert len(await hasty.attempts(BET)) == (0 if hasty.wallet is None else 1), "the wallet was asked"
-    await _a_minute_passes(hasty)
+    await _ten_minutes_pass(hasty)
     played.append(await hasty.player.played())
     await hasty.assert_square(*played)
 
 
-async def _a_minute_passes(seat: Seat) -> None:
+async def _ten_minutes_pass(seat: Seat) -> None:
     await seat.player.operator.house.database.pool.execute(
-        "UPDATE round_starts SET started_at = started_at - interval '1 minute' WHERE player_key = $1",
+        "UPDATE round_starts SET started_at = started_at - interval '10 minutes' WHERE player_key = $1",
         seat.player.claims.player_key,
     )
 
@@ -284,8 +294,9 @@ async def test_case_36_stakes_add_up_exactly_and_no_part_of_one_goes_elsewhere(s
 
 
 async def test_case_37_every_debit_has_one_terminal_and_the_ledger_sums_to_the_balance(
-    house: House, seat: Seat
+    database: Database, seat: Seat
 ) -> None:
+    before = await broken(database, *MONEY)
     played = [await seat.player.played() for _ in range(5)]
     checked_problem(await seat.player.bet(stake=100_000), 402, "insufficient-funds")
     if seat.wallet is not None:
@@ -298,10 +309,8 @@ async def test_case_37_every_debit_has_one_terminal_and_the_ledger_sums_to_the_b
     assert sum(entry["amount"]["amount"] for entry in await seat.statement()) == mirrored
     if seat.wallet is not None:
         _assert_each_bet_ended_once(seat)
-    async with house.database.pool.acquire() as connection:
-        for invariant in MONEY:
-            found = await invariants.violations(connection, invariant, overdue_after_s=0)
-            assert found.count == 0, f"{invariant.name}: {found.examples}"
+    assert await broken(database, *MONEY) <= before
+    async with database.pool.acquire() as connection:
         assert set((await invariants.ledger_sums(connection)).values()) == {0}
 
 
