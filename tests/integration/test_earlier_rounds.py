@@ -1,14 +1,11 @@
 """Earlier rounds that the benchmark loads are what real rounds leave, and play goes on from them."""
 
-import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url
 
 from bench.earlier import CHOICE, STAKE, load_earlier_rounds, player_ids
 from cli.check.invariants import audit
@@ -19,10 +16,11 @@ from games.draws import HmacDraws
 from games.protocol import Step, Wager
 from security.keyring import Keyring
 from security.seeds import SeedVault
-from storage import migrate, operators, outbox, rounds, sessions, statistics
+from storage import operators, outbox, rounds, sessions, statistics
 from storage.database import Database, open_database
 from storage.statistics import RoundFact
 from tests.conftest import Services
+from tests.support.databases import migrated_database
 from tests.support.ledger import Seat, take_seat
 
 OPERATOR: Final = "casino"
@@ -63,32 +61,20 @@ class Loaded:
 
 @pytest.fixture(scope="module")
 async def loaded(services: Services) -> AsyncIterator[Loaded]:
-    server, name = services.stack.addresses.database_url, f"earlier_{secrets.token_hex(4)}"
-    await _execute(server, f"CREATE DATABASE {name}")
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(migrate.upgrade, url)
-    database, vault = await open_database(url, connections=4), SeedVault(Keyring.generate())
-    told: list[str] = []
-    await operators.ensure_operator(database.pool, operator_id=OPERATOR, name="a casino")
-    await load_earlier_rounds(
-        database.pool,
-        operator_id=OPERATOR,
-        players=PLAYERS,
-        rounds_each=ROUNDS_EACH,
-        vault=vault,
-        tell=told.append,
-    )
-    yield Loaded(database, vault, told)
-    await database.close()
-    await _execute(server, f"DROP DATABASE {name}")
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+    async with migrated_database(services) as url:
+        database, vault = await open_database(url, connections=4), SeedVault(Keyring.generate())
+        told: list[str] = []
+        await operators.ensure_operator(database.pool, operator_id=OPERATOR, name="a casino")
+        await load_earlier_rounds(
+            database.pool,
+            operator_id=OPERATOR,
+            players=PLAYERS,
+            rounds_each=ROUNDS_EACH,
+            vault=vault,
+            tell=told.append,
+        )
+        yield Loaded(database, vault, told)
+        await database.close()
 
 
 async def _seat_of(loaded: Loaded, player_id: str) -> Seat:

@@ -13,7 +13,6 @@ from uuid import uuid4
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from pydantic import SecretStr
-from sqlalchemy import make_url
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -45,12 +44,12 @@ from security.signatures import SignatureVerifier, Signer
 from security.tokens import TokenIssuer
 from storage import incidents, operator_wallets, operators, outbox, rounds
 from storage import reconciliation as stored
-from storage.database import Database, open_database
-from storage.migrate import upgrade
+from storage.database import open_database
 from tests.conftest import Services
 from tests.integration.events_on_broker import channel_to
 from tests.integration.test_operator_rounds import OPENING, PATIENCE_S, STAKE, Casino, Player
 from tests.support.conditions import until
+from tests.support.databases import migrated_database
 from tests.support.ledger import Seat
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet import dialect
@@ -154,10 +153,16 @@ async def wallet() -> AsyncIterator[RunningWallet]:
 
 
 @pytest.fixture(scope="module")
-async def floor(services: Services, database: Database, wallet: RunningWallet) -> AsyncIterator[Floor]:
-    settings = await _own_settings(services, database)
-    assert settings.database_url is not None
-    own = await open_database(settings.database_url.get_secret_value(), connections=10)
+async def own_url(services: Services) -> AsyncIterator[str]:
+    """A database where reconciliation finds the rounds of these tests alone."""
+    async with migrated_database(services) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def floor(services: Services, own_url: str, wallet: RunningWallet) -> AsyncIterator[Floor]:
+    settings = await _own_settings(services, own_url)
+    own = await open_database(own_url, connections=10)
     with_wallet, without = f"op-{uuid4().hex[:12]}", f"op-{uuid4().hex[:12]}"
     for operator_id in (with_wallet, without):
         await operators.ensure_operator(own.pool, operator_id=operator_id, name="a test's")
@@ -184,12 +189,8 @@ async def floor(services: Services, database: Database, wallet: RunningWallet) -
     await own.close()
 
 
-async def _own_settings(services: Services, database: Database) -> Settings:
-    name = f"scratch_{uuid4().hex}"
-    await database.pool.execute(f'CREATE DATABASE "{name}"')
+async def _own_settings(services: Services, url: str) -> Settings:
     addresses = services.stack.addresses
-    url = make_url(addresses.database_url).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(upgrade, url)
     namespace = f"reconciliation-{uuid4().hex[:8]}"
     shared = await Client.connect(addresses.temporal_address)
     await shared.workflow_service.register_namespace(

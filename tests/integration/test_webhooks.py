@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import make_url
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -35,9 +33,9 @@ from security.webhook_secrets import WebhookVault
 from storage import webhooks as stored
 from storage.database import Database, open_database
 from storage.feed import Feed
-from storage.migrate import upgrade
 from storage.webhooks import Failure
 from tests.conftest import Services
+from tests.support.databases import migrated_database
 from tests.support.ledger import Seat, take_seat
 from tests.support.receiver import receiving
 
@@ -46,16 +44,12 @@ QUICK: Final = Pace(turn_s=0.3, pause_s=0.02)
 
 
 @pytest.fixture(scope="module")
-async def own(services: Services, database: Database) -> AsyncIterator[Database]:
+async def own(services: Services) -> AsyncIterator[Database]:
     """A database where nobody else sends."""
-    name = f"webhooks_{uuid4().hex}"
-    await database.pool.execute(f'CREATE DATABASE "{name}"')
-    url = make_url(services.stack.addresses.database_url).set(database=name)
-    address = url.render_as_string(hide_password=False)
-    await asyncio.to_thread(upgrade, address)
-    opened = await open_database(address, connections=5)
-    yield opened
-    await opened.close()
+    async with migrated_database(services) as url:
+        opened = await open_database(url, connections=5)
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture
