@@ -206,10 +206,12 @@ async def test_no_scope_is_stored_that_no_route_knows(database: Database, operat
 async def test_the_command_adds_lists_rotates_and_revokes(
     services: Services, platform: dict[str, Any], database: Database, operator_id: str
 ) -> None:
-    async def command(*arguments: str) -> tuple[int, str, str]:
+    async def command(*arguments: str) -> commands.Ended:
         return await commands.run(services, platform, "operator", "key", *arguments)
 
-    code, text, words = await command("add", operator_id, "--scope", "admin", "--days", "1")
+    code, text, words = await commands.run_process(
+        services, platform, "operator", "key", "add", operator_id, "--scope", "admin", "--days", "1"
+    )
     assert code == 0, words
     key_id = parse_api_key(text.strip()).key_id
     assert key_id in words

@@ -27,9 +27,9 @@ from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
 from storage import operators, rounds
-from storage.database import Database, open_database
+from storage.database import Database
 from tests.conftest import Services
-from tests.support.databases import migrated_database
+from tests.support.databases import own_database
 from tests.support.ledger import Seat
 
 OPERATOR: Final = "casino"
@@ -49,11 +49,9 @@ def keyring() -> Keyring:
 @pytest.fixture(scope="module")
 async def books(services: Services, keyring: Keyring) -> AsyncIterator[Database]:
     """A database of its own, in which Alice and Bob have played and nothing is wrong."""
-    async with migrated_database(services) as url:
-        database = await open_database(url, connections=2)
+    async with own_database(services, connections=2) as database:
         await _play_all(database, keyring)
         yield database
-        await database.close()
 
 
 async def _play_all(database: Database, keyring: Keyring) -> None:

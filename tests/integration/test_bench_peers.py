@@ -17,11 +17,9 @@ from bench.peers import PEERS, Peer
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import CHOICE, DEPOSIT, STAKE, Player, seat_players
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 ROUNDS = 3
-READY_S = 60
-STOP_S = 30
 
 
 class TestPeers:
@@ -108,7 +106,7 @@ async def bet(
     peer: Peer, base_url: str, player: Player, client: httpx.AsyncClient, round_id: str
 ) -> dict[str, Any]:
     headers, body = peer.wrap({"round_id": round_id, "stake": STAKE, "choice": CHOICE}, player.token)
-    response = await client.post(base_url + peer.path, headers=headers, json=body, timeout=30)
+    response = await client.post(base_url + peer.path, headers=headers, json=body, timeout=HANG_S)
     assert response.status_code in (200, 201), response.text
     answer: dict[str, Any] = response.json()
     assert answer["round_id"] == round_id
@@ -135,10 +133,10 @@ async def playing_on(peer: Peer, services: Services) -> AsyncIterator[str]:
                     return (await client.get(base_url + peer.ready_path)).status_code == 200
                 return False
 
-            await until(ready, within_s=READY_S)
+            await until(ready)
         yield base_url
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), STOP_S) == 0
+        assert await asyncio.wait_for(process.wait(), HANG_S) == 0
     finally:
         if process.returncode is None:
             process.kill()

@@ -29,10 +29,10 @@ from storage import (
     sessions,
     statistics,
 )
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.statistics import RoundFact
 from tests.conftest import Services
-from tests.support.databases import migrated_database
+from tests.support.databases import own_database
 
 OPERATOR: Final = "casino"
 CURRENCY: Final = "EUR"
@@ -337,11 +337,9 @@ CORRUPTIONS: Final = (
 @pytest.fixture(scope="module")
 async def ledger(services: Services) -> AsyncIterator[Database]:
     """A database of its own, with every kind of round in it and nothing wrong."""
-    async with migrated_database(services) as url:
-        database = await open_database(url, connections=2)
+    async with own_database(services, connections=2) as database:
         await _populate(database.pool)
         yield database
-        await database.close()
 
 
 async def test_a_sound_ledger_passes(ledger: Database) -> None:

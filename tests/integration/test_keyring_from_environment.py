@@ -77,7 +77,7 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
         text = "\n".join((await rounds.look(reached, wanted)).lines())
         return text if "completed: settled" in text else ""
 
-    assert "cannot be read" not in await until(complete, within_s=40)
+    assert "cannot be read" not in await until(complete)
     assert not nowhere.exists()
 
 

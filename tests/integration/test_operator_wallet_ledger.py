@@ -17,10 +17,10 @@ from contracts.rounds import Bet, Resolution, RoundState
 from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletCall, WalletRequest, WalletVerdict
 from storage import invariants, operator_wallets, sessions
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.operator_wallets import Decision, StoredWallet, Verdict
 from tests.conftest import Services
-from tests.support.databases import migrated_database
+from tests.support.databases import own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat
 
 OPERATOR: Final = "casino"
@@ -93,12 +93,10 @@ class WalletSeat:
 @pytest.fixture(scope="module")
 async def ledger(services: Services) -> AsyncIterator[Database]:
     """A database of its own: the invariants are asked of all of it after each test."""
-    async with migrated_database(services) as url:
-        opened = await open_database(url, connections=20)
+    async with own_database(services, connections=20) as opened:
         await opened.pool.execute("INSERT INTO operators (id, name) VALUES ($1, $1)", OPERATOR)
         assert await operator_wallets.store(opened.pool, _stored())
         yield opened
-        await opened.close()
 
 
 @pytest.fixture

@@ -167,7 +167,8 @@ async def test_a_cut_in_the_middle_leaves_every_publish_answered(amqp_url: str) 
         async with asyncio.timeout(HANG_S):
             await asyncio.gather(*sends)
         assert len(confirmed) + len(unsure) == 400
-        wanted, arrived = {f"{operator}-{number}" for number in confirmed}, set()
+        wanted = {f"{operator}-{number}" for number in confirmed}
+        arrived: set[str | None] = set()
         async with asyncio.timeout(HANG_S):
             while not wanted <= arrived:
                 arrived.add((await heard.get()).message_id)

@@ -14,11 +14,11 @@ from contracts.limits import SessionLimits
 from contracts.rounds import Bet, Resolution
 from contracts.views import RoundView
 from storage import game_switches, operator_wallets, players, rounds, sessions
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.operator_wallets import Verdict
 from tests.conftest import Services
 from tests.support.conditions import until
-from tests.support.databases import migrated_database
+from tests.support.databases import own_database
 from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
 
 Declined = tuple[str | None, str | None]
@@ -58,10 +58,8 @@ Way = Ours | Theirs
 @pytest.fixture(scope="module")
 async def database(services: Services) -> AsyncIterator[Database]:
     """One of its own: its operators have no wallet on record, whatever is asked about one here."""
-    async with migrated_database(services) as url:
-        opened = await open_database(url, connections=10)
+    async with own_database(services, connections=10) as opened:
         yield opened
-        await opened.close()
 
 
 @pytest.fixture(params=[Ours(), Theirs()], ids=["ours", "theirs"])

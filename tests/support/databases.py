@@ -8,8 +8,9 @@ from typing import Final
 from uuid import uuid4
 
 import asyncpg
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 
+from storage.database import Database, open_database
 from storage.migrate import upgrade
 from tests.conftest import Services
 from tests.support.conditions import until
@@ -30,10 +31,26 @@ async def migrated_database(services: Services) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def own_database(services: Services, *, connections: int) -> AsyncIterator[Database]:
+    """The same, opened as the owner."""
+    async with migrated_database(services) as url:
+        opened = await open_database(url, connections=connections)
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+
+@asynccontextmanager
 async def empty_database(services: Services) -> AsyncIterator[str]:
     """The owner's URL of a database without tables. It goes with the block."""
     async with _database(services.stack.addresses.database_url, "") as url:
         yield url
+
+
+def as_application(services: Services, url: str | URL) -> str:
+    """The same database for the role that our programs have."""
+    return _url(services.stack.addresses.application_database_url, make_url(url).database or "")
 
 
 @asynccontextmanager

@@ -138,11 +138,15 @@ class RunningWallet:
     # Calling it
 
     async def call(self, call: str, body: dict[str, Any], *, timeout_s: float = HANG_S) -> httpx.Response:
-        """A call with a signature that fits; the body says which call it is, unless it says another."""
+        """A call with a signature that fits; the body says which call it is, unless it says another. It waits
+        for its answer for `timeout_s` from when it was sent."""
         content = json.dumps({"call": call, **body}).encode()
         headers = self.signed(content, message_id=body.get("transaction_id"))
         return await self.client.post(
-            f"{self.url}/{call}", content=content, headers=headers, timeout=timeout_s
+            f"{self.url}/{call}",
+            content=content,
+            headers=headers,
+            timeout=httpx.Timeout(HANG_S, read=timeout_s),
         )
 
     async def statement(self, query: str = "") -> httpx.Response:
