@@ -50,7 +50,10 @@ class TestPeers:
 
     async def test_touch_no_money_on_the_floor(self, services: Services, platform: dict[str, Any]) -> None:
         [player] = await seat_players(platform, 1)
-        async with playing_on(PEERS["floor"], services) as base_url, httpx.AsyncClient() as client:
+        async with (
+            playing_on(PEERS["floor"], services) as base_url,
+            httpx.AsyncClient(timeout=HANG_S) as client,
+        ):
             for _ in range(ROUNDS):
                 answer = await bet(PEERS["floor"], base_url, player, client, uuid4().hex)
                 assert (answer["state"], answer["win"]["amount"]) == ("settled", 0)
@@ -59,7 +62,7 @@ class TestPeers:
     async def test_refuse_a_stranger(self, services: Services) -> None:
         peer = PEERS["direct"]
         headers, body = peer.wrap({"round_id": "r1", "stake": STAKE, "choice": CHOICE}, "no-token")
-        async with playing_on(peer, services) as base_url, httpx.AsyncClient() as client:
+        async with playing_on(peer, services) as base_url, httpx.AsyncClient(timeout=HANG_S) as client:
             answer = await client.post(base_url + peer.path, headers=headers, json=body)
             assert answer.status_code == 401
 
@@ -69,7 +72,7 @@ async def assert_rounds_are_settled(
 ) -> None:
     [player] = await seat_players(platform, 1)
     round_ids = [uuid4().hex for _ in range(ROUNDS)]
-    async with playing_on(peer, services) as base_url, httpx.AsyncClient() as client:
+    async with playing_on(peer, services) as base_url, httpx.AsyncClient(timeout=HANG_S) as client:
         answers = [await bet(peer, base_url, player, client, round_id) for round_id in round_ids]
         paid = sum(answer["win"]["amount"] for answer in answers)
         assert await player.balance(client) == DEPOSIT - ROUNDS * STAKE + paid
@@ -125,7 +128,7 @@ async def playing_on(peer: Peer, services: Services) -> AsyncIterator[str]:
     )
     base_url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=HANG_S) as client:
 
             async def ready() -> bool:
                 assert process.returncode is None, f"{peer.name} ended with {process.returncode}"

@@ -33,7 +33,7 @@ async def test_what_it_counts_stands_in_the_ledger(
 ) -> None:
     players = await seat_players(platform, 2)
     marks: list[str] = []
-    prefix = f"queue-{uuid4().hex}-"
+    prefix = f"queue-{uuid4().hex[:8]}-"
     tokens = [player.token for player in players]
     outcome = await play(job(amqp_url, tokens, prefix, seconds=2.5), marks.append)
     assert marks == ["begin", "end"]

@@ -52,11 +52,12 @@ OF_PLAYER: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A database with earlier rounds, and the keys their seeds are sealed with."""
+    """A database with earlier rounds, how many there were, and the keys their seeds are sealed with."""
 
     database: Database
     vault: SeedVault
     told: list[str]
+    rounds: int
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +74,19 @@ async def loaded(services: Services) -> AsyncIterator[Loaded]:
             vault=vault,
             tell=told.append,
         )
-        yield Loaded(database, vault, told)
+        yield Loaded(database, vault, told, await database.pool.fetchval("SELECT count(*) FROM rounds"))
         await database.close()
 
 
 async def _seat_of(loaded: Loaded, player_id: str) -> Seat:
     pool = loaded.database.pool
     session_id = await pool.fetchval(
-        "SELECT s.id FROM sessions s JOIN players p ON p.id = s.player_key WHERE p.player_id = $1", player_id
+        """
+        SELECT s.id FROM sessions s JOIN players p ON p.id = s.player_key
+        WHERE p.operator_id = $1 AND p.player_id = $2
+        """,
+        OPERATOR,
+        player_id,
     )
     session = await sessions.find_session(pool, session_id=session_id, operator_id=OPERATOR)
     assert session is not None
@@ -136,12 +142,14 @@ async def test_every_invariant_holds_on_what_was_loaded(loaded: Loaded) -> None:
 
     assert [finding for finding in state.findings if not finding.holds] == []
     assert (state.sums, state.open_holds) == ({"EUR": 0}, 0)
-    assert await loaded.database.pool.fetchval("SELECT count(*) FROM rounds") == PLAYERS * ROUNDS_EACH
+    assert loaded.rounds == PLAYERS * ROUNDS_EACH
     assert f"{PLAYERS * ROUNDS_EACH} of {PLAYERS * ROUNDS_EACH} earlier rounds" in loaded.told[-2]
 
 
 async def test_every_loaded_outcome_follows_from_its_seed(loaded: Loaded) -> None:
-    found = await loaded.database.pool.fetch("SELECT * FROM round_view WHERE player_id LIKE 'earlier-%'")
+    found = await loaded.database.pool.fetch(
+        "SELECT * FROM round_view WHERE operator_id = $1 AND player_id LIKE 'earlier-%'", OPERATOR
+    )
     views = [rounds.round_view(row) for row in found]
 
     assert views

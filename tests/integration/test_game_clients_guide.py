@@ -48,7 +48,7 @@ async def operator(
     platform: dict[str, Any], services: Services, database: Database, temporal: Client
 ) -> AsyncIterator[Operator]:
     """A fresh one, so that the page's ids are free."""
-    async with httpx.AsyncClient(base_url=platform["base_url"]) as http:
+    async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"]) as http:
         yield await House(http, database, temporal, services.keyring, []).new_operator()
 
 

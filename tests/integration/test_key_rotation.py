@@ -160,7 +160,7 @@ async def held_round(casino: Casino, round_id: str) -> AsyncIterator[None]:
 
 
 async def bet_once(player: Player, round_id: str) -> httpx.Response:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=HANG_S) as client:
         body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
         url = f"{player.base_url}/v1/game/rounds"
         return await client.post(url, json=body, headers=player.headers, timeout=HANG_S)

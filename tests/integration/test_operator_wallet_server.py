@@ -305,7 +305,7 @@ async def test_raw_bytes(wallet: RunningWallet, sent: bytes, status: bytes) -> N
     url = httpx.URL(wallet.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(sent)
-    assert status in await asyncio.wait_for(reader.readline(), 5)
+    assert status in await asyncio.wait_for(reader.readline(), HANG_S)
     writer.close()
 
 

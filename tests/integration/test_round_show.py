@@ -58,13 +58,13 @@ async def shown_with(settings: Settings, round_id: str, what: str, *, within_s: 
 
 async def new_round(platform: dict[str, Any], round_id: str) -> Player:
     (player,) = await seat_players(platform, 1)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=HANG_S) as client:
         await player.bet(client, round_id)
     return player
 
 
 async def bet_once(player: Player, round_id: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=HANG_S) as client:
         body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
         url = f"{player.base_url}/v1/game/rounds"
         await client.post(url, json=body, headers=player.headers, timeout=HANG_S)
