@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -193,10 +194,11 @@ async def test_a_loaded_player_looks_like_one_who_was_really_seated(loaded: Load
 
 
 async def test_one_connection_is_enough(loaded: Loaded) -> None:
-    await operators.ensure_operator(loaded.database.pool, operator_id="second", name="another casino")
+    second = f"second-{uuid4().hex[:8]}"
+    await operators.ensure_operator(loaded.database.pool, operator_id=second, name="another casino")
     async with loaded.database.pool.acquire() as connection:
         # A pool's connection is a proxy, and the loader must not take it for a pool.
-        await load_earlier_rounds(connection, operator_id="second", players=2, rounds_each=1)
+        await load_earlier_rounds(connection, operator_id=second, players=2, rounds_each=1)
 
     state = await audit(loaded.database, overdue_after_s=OVERDUE_AFTER_S)
     assert [finding for finding in state.findings if not finding.holds] == []
