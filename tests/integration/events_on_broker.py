@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -16,6 +15,7 @@ from events.topology import EVENTS_EXCHANGE, ConsumerQueue
 from security.keyring import Keyring
 from security.signatures import SignatureVerifier, Signer
 from tests.integration.cable import Cable
+from tests.support import conditions
 
 KEYRING = Keyring.generate()
 SIGNER = Signer(KEYRING.events)
@@ -86,9 +86,10 @@ async def listener(
         yield heard
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
-    """Waits for `condition`, and fails when it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        await asyncio.sleep(0.01)
+async def until(condition: Callable[[], object]) -> None:
+    """Waits for a `condition` that asks nobody."""
+
+    async def met() -> bool:
+        return bool(condition())
+
+    await conditions.until(met)

@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-import time
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
+from types import SimpleNamespace
+from typing import Any, Self, cast
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from contracts.views import ApiKeyView
+from runtime import services as services_module
 from runtime.services import KEY_CACHE_S, LookUpRefused, OperatorKeys, TooManyKeys
 from security.api_keys import SCOPES, new_api_key, parse_api_key
 from storage import operators
@@ -119,17 +120,28 @@ async def test_another_operator_can_neither_rotate_nor_revoke_a_key(
 
 
 async def test_the_end_of_a_key_is_honoured_at_once_though_it_is_remembered(
-    database: Database, operator_id: str
+    database: Database, operator_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = OperatorKeys(database.pool)
-    made = await keys.issue(
-        operator_id=operator_id, scope="game", expires_at=datetime.now(UTC) + timedelta(seconds=0.5)
-    )
+    ends_at = datetime.now(UTC) + timedelta(hours=1)
+    made = await keys.issue(operator_id=operator_id, scope="game", expires_at=ends_at)
     assert made is not None
+    frozen_clock(monkeypatch, now=ends_at - timedelta(seconds=1))
     assert await keys.authenticate(made.text, may_look_up=lambda: True) is not None
-    await asyncio.sleep(0.6)
-    assert KEY_CACHE_S > 1
+    frozen_clock(monkeypatch, now=ends_at)
     assert await keys.authenticate(made.text, may_look_up=lambda: False) is None
+
+
+def frozen_clock(monkeypatch: pytest.MonkeyPatch, *, now: datetime | None = None, at_s: float = 0) -> None:
+    """The service's clock stands still: at `now`, and `at_s` seconds on the one that never goes back."""
+
+    class Frozen(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cast(Self, now or datetime.now(tz))
+
+    monkeypatch.setattr(services_module, "datetime", Frozen)
+    monkeypatch.setattr(services_module, "time", SimpleNamespace(monotonic=lambda: at_s))
 
 
 async def test_unknown_keys_cost_a_query_each_only_within_the_askers_budget(
@@ -141,6 +153,7 @@ async def test_unknown_keys_cost_a_query_each_only_within_the_askers_budget(
         asked.append(key_id)
         return await find(pool, key_id)
 
+    frozen_clock(monkeypatch)
     find = operators.find_key
     monkeypatch.setattr(operators, "find_key", find_key)
     keys, strangers = OperatorKeys(database.pool), [new_api_key().text for _ in range(10)]
@@ -155,8 +168,7 @@ async def test_unknown_keys_cost_a_query_each_only_within_the_askers_budget(
     made = await keys.issue(operator_id=operator_id, scope="game")
     assert made is not None
     assert await keys.authenticate(made.text, may_look_up=lambda: True)
-    now = time.monotonic() + KEY_CACHE_S + 1
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    frozen_clock(monkeypatch, at_s=KEY_CACHE_S + 1)
     assert await keys.authenticate(made.text, may_look_up=lambda: False), "strangers keep no operator out"
     assert asked[3:] == [made.key_id] * 2
 
@@ -194,10 +206,12 @@ async def test_no_scope_is_stored_that_no_route_knows(database: Database, operat
 async def test_the_command_adds_lists_rotates_and_revokes(
     services: Services, platform: dict[str, Any], database: Database, operator_id: str
 ) -> None:
-    async def command(*arguments: str) -> tuple[int, str, str]:
+    async def command(*arguments: str) -> commands.Ended:
         return await commands.run(services, platform, "operator", "key", *arguments)
 
-    code, text, words = await command("add", operator_id, "--scope", "admin", "--days", "1")
+    code, text, words = await commands.run_process(
+        services, platform, "operator", "key", "add", operator_id, "--scope", "admin", "--days", "1"
+    )
     assert code == 0, words
     key_id = parse_api_key(text.strip()).key_id
     assert key_id in words

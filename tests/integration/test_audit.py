@@ -4,7 +4,6 @@
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -27,9 +26,10 @@ from runtime.settings import Settings, to_environment
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
-from storage import migrate, operators, rounds
-from storage.database import Database, open_database
+from storage import operators, rounds
+from storage.database import Database
 from tests.conftest import Services
+from tests.support.databases import own_database
 from tests.support.ledger import Seat
 
 OPERATOR: Final = "casino"
@@ -49,11 +49,12 @@ def keyring() -> Keyring:
 @pytest.fixture(scope="module")
 async def books(services: Services, keyring: Keyring) -> AsyncIterator[Database]:
     """A database of its own, in which Alice and Bob have played and nothing is wrong."""
-    server, name = services.stack.addresses.database_url, f"audit_{secrets.token_hex(4)}"
-    await _execute(server, f"CREATE DATABASE {name}")
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(migrate.upgrade, url)
-    database = await open_database(url, connections=2)
+    async with own_database(services, connections=2) as database:
+        await _play_all(database, keyring)
+        yield database
+
+
+async def _play_all(database: Database, keyring: Keyring) -> None:
     await operators.ensure_operator(database.pool, operator_id=OPERATOR, name="Casino")
     vault = SeedVault(keyring)
     sessions = Sessions(database.pool, vault, TokenIssuer(keyring), lifetime_s=3600)
@@ -67,9 +68,6 @@ async def books(services: Services, keyring: Keyring) -> AsyncIterator[Database]
         while len(won) < ROUNDS or len(set(won)) < 2:
             won.append((await _play(seat, vault, f"{player_id}-{len(won)}")).win > 0)
         await seat.withdraw(7, "last")
-    yield database
-    await database.close()
-    await _execute(server, f"DROP DATABASE {name}")
 
 
 async def _play(seat: Seat, vault: SeedVault, round_id: str) -> RoundView:

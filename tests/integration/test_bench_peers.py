@@ -17,11 +17,9 @@ from bench.peers import PEERS, Peer
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import CHOICE, DEPOSIT, STAKE, Player, seat_players
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 ROUNDS = 3
-READY_S = 60
-STOP_S = 30
 
 
 class TestPeers:
@@ -52,7 +50,10 @@ class TestPeers:
 
     async def test_touch_no_money_on_the_floor(self, services: Services, platform: dict[str, Any]) -> None:
         [player] = await seat_players(platform, 1)
-        async with playing_on(PEERS["floor"], services) as base_url, httpx.AsyncClient() as client:
+        async with (
+            playing_on(PEERS["floor"], services) as base_url,
+            httpx.AsyncClient(timeout=HANG_S) as client,
+        ):
             for _ in range(ROUNDS):
                 answer = await bet(PEERS["floor"], base_url, player, client, uuid4().hex)
                 assert (answer["state"], answer["win"]["amount"]) == ("settled", 0)
@@ -61,7 +62,7 @@ class TestPeers:
     async def test_refuse_a_stranger(self, services: Services) -> None:
         peer = PEERS["direct"]
         headers, body = peer.wrap({"round_id": "r1", "stake": STAKE, "choice": CHOICE}, "no-token")
-        async with playing_on(peer, services) as base_url, httpx.AsyncClient() as client:
+        async with playing_on(peer, services) as base_url, httpx.AsyncClient(timeout=HANG_S) as client:
             answer = await client.post(base_url + peer.path, headers=headers, json=body)
             assert answer.status_code == 401
 
@@ -71,7 +72,7 @@ async def assert_rounds_are_settled(
 ) -> None:
     [player] = await seat_players(platform, 1)
     round_ids = [uuid4().hex for _ in range(ROUNDS)]
-    async with playing_on(peer, services) as base_url, httpx.AsyncClient() as client:
+    async with playing_on(peer, services) as base_url, httpx.AsyncClient(timeout=HANG_S) as client:
         answers = [await bet(peer, base_url, player, client, round_id) for round_id in round_ids]
         paid = sum(answer["win"]["amount"] for answer in answers)
         assert await player.balance(client) == DEPOSIT - ROUNDS * STAKE + paid
@@ -108,7 +109,7 @@ async def bet(
     peer: Peer, base_url: str, player: Player, client: httpx.AsyncClient, round_id: str
 ) -> dict[str, Any]:
     headers, body = peer.wrap({"round_id": round_id, "stake": STAKE, "choice": CHOICE}, player.token)
-    response = await client.post(base_url + peer.path, headers=headers, json=body, timeout=30)
+    response = await client.post(base_url + peer.path, headers=headers, json=body, timeout=HANG_S)
     assert response.status_code in (200, 201), response.text
     answer: dict[str, Any] = response.json()
     assert answer["round_id"] == round_id
@@ -127,7 +128,7 @@ async def playing_on(peer: Peer, services: Services) -> AsyncIterator[str]:
     )
     base_url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=HANG_S) as client:
 
             async def ready() -> bool:
                 assert process.returncode is None, f"{peer.name} ended with {process.returncode}"
@@ -135,10 +136,10 @@ async def playing_on(peer: Peer, services: Services) -> AsyncIterator[str]:
                     return (await client.get(base_url + peer.ready_path)).status_code == 200
                 return False
 
-            await until(ready, within_s=READY_S)
+            await until(ready)
         yield base_url
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), STOP_S) == 0
+        assert await asyncio.wait_for(process.wait(), HANG_S) == 0
     finally:
         if process.returncode is None:
             process.kill()

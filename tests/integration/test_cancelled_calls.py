@@ -10,7 +10,7 @@ import pytest
 from contracts.rounds import Bet, RoundState
 from storage.database import Database, open_database
 from tests.conftest import Services
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
 
 CONNECTIONS: Final = 3
@@ -82,7 +82,7 @@ async def test_a_cancelled_call_leaves_nothing_behind(
         await _assert_clean(pooled, database)
         assert await settled_in.money() == (1_000, 100)
 
-    assert await asyncio.wait_for(call(seat, bet), 5) == answer
+    assert await asyncio.wait_for(call(seat, bet), HANG_S) == answer
     assert await settled_in.money() == money
     await _assert_clean(pooled, database)
 
@@ -96,7 +96,7 @@ async def _assert_clean(pooled: Database, database: Database) -> None:
     none still runs a statement."""
     pool = pooled.pool
     await until(lambda: _all_idle(pooled))
-    held = [await pool.acquire(timeout=5) for _ in range(CONNECTIONS)]
+    held = [await pool.acquire(timeout=HANG_S) for _ in range(CONNECTIONS)]
     try:
         assert not any(connection.is_in_transaction() for connection in held)
         pids = [connection.get_server_pid() for connection in held]

@@ -1,14 +1,12 @@
 """Earlier rounds that the benchmark loads are what real rounds leave, and play goes on from them."""
 
-import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url
 
 from bench.earlier import CHOICE, STAKE, load_earlier_rounds, player_ids
 from cli.check.invariants import audit
@@ -19,10 +17,11 @@ from games.draws import HmacDraws
 from games.protocol import Step, Wager
 from security.keyring import Keyring
 from security.seeds import SeedVault
-from storage import migrate, operators, outbox, rounds, sessions, statistics
+from storage import operators, outbox, rounds, sessions, statistics
 from storage.database import Database, open_database
 from storage.statistics import RoundFact
 from tests.conftest import Services
+from tests.support.databases import migrated_database
 from tests.support.ledger import Seat, take_seat
 
 OPERATOR: Final = "casino"
@@ -54,47 +53,41 @@ OF_PLAYER: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A database with earlier rounds, and the keys their seeds are sealed with."""
+    """A database with earlier rounds, how many there were, and the keys their seeds are sealed with."""
 
     database: Database
     vault: SeedVault
     told: list[str]
+    rounds: int
 
 
 @pytest.fixture(scope="module")
 async def loaded(services: Services) -> AsyncIterator[Loaded]:
-    server, name = services.stack.addresses.database_url, f"earlier_{secrets.token_hex(4)}"
-    await _execute(server, f"CREATE DATABASE {name}")
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(migrate.upgrade, url)
-    database, vault = await open_database(url, connections=4), SeedVault(Keyring.generate())
-    told: list[str] = []
-    await operators.ensure_operator(database.pool, operator_id=OPERATOR, name="a casino")
-    await load_earlier_rounds(
-        database.pool,
-        operator_id=OPERATOR,
-        players=PLAYERS,
-        rounds_each=ROUNDS_EACH,
-        vault=vault,
-        tell=told.append,
-    )
-    yield Loaded(database, vault, told)
-    await database.close()
-    await _execute(server, f"DROP DATABASE {name}")
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+    async with migrated_database(services) as url:
+        database, vault = await open_database(url, connections=4), SeedVault(Keyring.generate())
+        told: list[str] = []
+        await operators.ensure_operator(database.pool, operator_id=OPERATOR, name="a casino")
+        await load_earlier_rounds(
+            database.pool,
+            operator_id=OPERATOR,
+            players=PLAYERS,
+            rounds_each=ROUNDS_EACH,
+            vault=vault,
+            tell=told.append,
+        )
+        yield Loaded(database, vault, told, await database.pool.fetchval("SELECT count(*) FROM rounds"))
+        await database.close()
 
 
 async def _seat_of(loaded: Loaded, player_id: str) -> Seat:
     pool = loaded.database.pool
     session_id = await pool.fetchval(
-        "SELECT s.id FROM sessions s JOIN players p ON p.id = s.player_key WHERE p.player_id = $1", player_id
+        """
+        SELECT s.id FROM sessions s JOIN players p ON p.id = s.player_key
+        WHERE p.operator_id = $1 AND p.player_id = $2
+        """,
+        OPERATOR,
+        player_id,
     )
     session = await sessions.find_session(pool, session_id=session_id, operator_id=OPERATOR)
     assert session is not None
@@ -150,12 +143,14 @@ async def test_every_invariant_holds_on_what_was_loaded(loaded: Loaded) -> None:
 
     assert [finding for finding in state.findings if not finding.holds] == []
     assert (state.sums, state.open_holds) == ({"EUR": 0}, 0)
-    assert await loaded.database.pool.fetchval("SELECT count(*) FROM rounds") == PLAYERS * ROUNDS_EACH
+    assert loaded.rounds == PLAYERS * ROUNDS_EACH
     assert f"{PLAYERS * ROUNDS_EACH} of {PLAYERS * ROUNDS_EACH} earlier rounds" in loaded.told[-2]
 
 
 async def test_every_loaded_outcome_follows_from_its_seed(loaded: Loaded) -> None:
-    found = await loaded.database.pool.fetch("SELECT * FROM round_view WHERE player_id LIKE 'earlier-%'")
+    found = await loaded.database.pool.fetch(
+        "SELECT * FROM round_view WHERE operator_id = $1 AND player_id LIKE 'earlier-%'", OPERATOR
+    )
     views = [rounds.round_view(row) for row in found]
 
     assert views
@@ -199,10 +194,11 @@ async def test_a_loaded_player_looks_like_one_who_was_really_seated(loaded: Load
 
 
 async def test_one_connection_is_enough(loaded: Loaded) -> None:
-    await operators.ensure_operator(loaded.database.pool, operator_id="second", name="another casino")
+    second = f"second-{uuid4().hex[:8]}"
+    await operators.ensure_operator(loaded.database.pool, operator_id=second, name="another casino")
     async with loaded.database.pool.acquire() as connection:
         # A pool's connection is a proxy, and the loader must not take it for a pool.
-        await load_earlier_rounds(connection, operator_id="second", players=2, rounds_each=1)
+        await load_earlier_rounds(connection, operator_id=second, players=2, rounds_each=1)
 
     state = await audit(loaded.database, overdue_after_s=OVERDUE_AFTER_S)
     assert [finding for finding in state.findings if not finding.holds] == []

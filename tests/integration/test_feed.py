@@ -3,13 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import asyncpg
 
+from contracts.events import RecordedEvent
 from storage import rounds
 from storage.database import Database
 from storage.feed import Feed
+from tests.support.conditions import HANG_S
 from tests.support.ledger import OUTCOME, Seat, take_seat
+
+# Longer than any transaction of another program takes, so that a reader has all that is recorded.
+PATIENCE_S: Final = HANG_S
 
 
 async def _two_seats(database: Database) -> tuple[Seat, Seat]:
@@ -45,6 +51,15 @@ async def _all(feed: Feed, seat: Seat, *, after: int | None = None, limit: int =
         found += [event.event_id for event in events]
 
 
+async def _page_at_once(feed: Feed, seat: Seat, *, after: int) -> tuple[list[RecordedEvent], int]:
+    """What a reader is given whose patience with transactions under way has ended."""
+    feed._patience_s, patience_s = 0, feed._patience_s
+    try:
+        return await feed.page(operator_id=seat.session.operator_id, after=after, limit=100)
+    finally:
+        feed._patience_s = patience_s
+
+
 async def _recorded(seat: Seat) -> list[str]:
     rows = await seat.database.pool.fetch(
         "SELECT event_id::text FROM outbox WHERE operator_id = $1 ORDER BY id", seat.session.operator_id
@@ -55,13 +70,13 @@ async def _recorded(seat: Seat) -> list[str]:
 async def test_an_event_that_commits_late_is_not_skipped(database: Database) -> None:
     """The earlier place commits after the later one was there to be read."""
     slow, quick = await _two_seats(database)
-    feed = Feed(database.pool, patience_s=0.1)
+    feed = Feed(database.pool, patience_s=PATIENCE_S)
     operator_id = slow.session.operator_id
     before, place = await feed.page(operator_id=operator_id, after=None, limit=100)
     async with _settling(slow):
         await _settle(quick)
         assert len(await _recorded(slow)) == len(before) + 1, "the later one is committed"
-        meanwhile, place = await feed.page(operator_id=operator_id, after=place, limit=100)
+        meanwhile, place = await _page_at_once(feed, slow, after=place)
         assert meanwhile == [], "and is not served while an earlier one may come"
     assert await _all(feed, slow, after=place) == (await _recorded(slow))[len(before) :]
     assert len(await _recorded(slow)) == len(before) + 2
@@ -71,7 +86,7 @@ async def test_nor_is_one_whose_transaction_began_last(database: Database) -> No
     """The transaction of the earlier place is younger than the one of the later place, and than every
     transaction that has ended: a snapshot's own bounds would not know of it."""
     slow, quick = await _two_seats(database)
-    feed = Feed(database.pool, patience_s=0.1)
+    feed = Feed(database.pool, patience_s=PATIENCE_S)
     operator_id = slow.session.operator_id
     before, place = await feed.page(operator_id=operator_id, after=None, limit=100)
     quick_bet, slow_bet = quick.bet(), slow.bet()
@@ -87,7 +102,7 @@ async def test_nor_is_one_whose_transaction_began_last(database: Database) -> No
         await other.fetchrow(rounds.SETTLE, slow_bet.key.player_key, slow_bet.key.round_id, OUTCOME, 10, 0)
         await one.fetchrow(rounds.SETTLE, quick_bet.key.player_key, quick_bet.key.round_id, OUTCOME, 10, 0)
         await older.commit()
-        meanwhile, place = await feed.page(operator_id=operator_id, after=place, limit=100)
+        meanwhile, place = await _page_at_once(feed, slow, after=place)
         assert meanwhile == []
         await younger.commit()
     assert await _all(feed, slow, after=place) == (await _recorded(slow))[len(before) :]
@@ -98,16 +113,17 @@ async def test_earlier_events_are_served_while_a_transaction_runs(database: Data
     seat, other = await _two_seats(database)
     for _ in range(3):
         await _settle(seat)
-    feed = Feed(database.pool, patience_s=0.1)
+    feed = Feed(database.pool, patience_s=PATIENCE_S)
     earlier = await _all(feed, seat)
     assert earlier == await _recorded(seat)
+    feed._patience_s = 0
     async with _settling(other):
         assert await _all(feed, seat, limit=2) == earlier
 
 
 async def test_a_transaction_that_is_rolled_back_holds_nothing_up(database: Database) -> None:
     slow, quick = await _two_seats(database)
-    feed = Feed(database.pool)
+    feed = Feed(database.pool, patience_s=PATIENCE_S)
     bet = slow.bet()
     await slow.reserve(bet)
     async with database.pool.acquire() as connection:
@@ -116,7 +132,7 @@ async def test_a_transaction_that_is_rolled_back_holds_nothing_up(database: Data
         await connection.fetchrow(rounds.SETTLE, bet.key.player_key, bet.key.round_id, OUTCOME, 10, 0)
         await _settle(quick)
         asking = asyncio.create_task(_all(feed, quick))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # on a slow machine it may have asked nothing yet, and pass all the same
         assert not asking.done()
         await transaction.rollback()
     assert await asking == await _recorded(quick)
@@ -143,7 +159,9 @@ async def test_a_reader_of_a_busy_feed_misses_nothing(database: Database) -> Non
             if over and not events:
                 return found
 
-    readers = [asyncio.create_task(read(Feed(database.pool), limit)) for limit in (3, 7)]
+    readers = [
+        asyncio.create_task(read(Feed(database.pool, patience_s=PATIENCE_S), limit)) for limit in (3, 7)
+    ]
     await asyncio.gather(*(play(seat) for seat in seats))
     playing.set()
     recorded = await _recorded(first)
@@ -154,7 +172,7 @@ async def test_a_reader_of_a_busy_feed_misses_nothing(database: Database) -> Non
 async def test_the_end_of_the_feed_is_where_the_next_event_follows(database: Database) -> None:
     seat = await take_seat(database, balance=1_000)
     await _settle(seat)
-    feed = Feed(database.pool)
+    feed = Feed(database.pool, patience_s=PATIENCE_S)
     end = await feed.end()
     assert await _all(feed, seat, after=end) == []
     await _settle(seat)
@@ -165,7 +183,7 @@ async def test_an_operator_sees_its_own_events_alone(database: Database) -> None
     mine, theirs = await take_seat(database, balance=1_000), await take_seat(database, balance=1_000)
     await _settle(mine)
     await _settle(theirs)
-    feed = Feed(database.pool)
+    feed = Feed(database.pool, patience_s=PATIENCE_S)
     assert await _all(feed, mine) == await _recorded(mine)
     assert await _all(feed, theirs) == await _recorded(theirs)
     assert not set(await _recorded(mine)) & set(await _recorded(theirs))

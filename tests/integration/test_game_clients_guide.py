@@ -22,6 +22,7 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.house import House, Operator
 from tests.integration.test_guides import blocks
+from tests.support.conditions import HANG_S
 from tests.unit.clients.test_python_client import BODY, choice
 
 PAGE = "game-clients.md"
@@ -47,7 +48,7 @@ async def operator(
     platform: dict[str, Any], services: Services, database: Database, temporal: Client
 ) -> AsyncIterator[Operator]:
     """A fresh one, so that the page's ids are free."""
-    async with httpx.AsyncClient(base_url=platform["base_url"]) as http:
+    async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"]) as http:
         yield await House(http, database, temporal, services.keyring, []).new_operator()
 
 
@@ -101,7 +102,7 @@ async def test_the_socket_example_plays_a_round(operator: Operator) -> None:
         await socket.ping()
         await operator.call("DELETE", f"/sessions/{player.session_id}")
         with pytest.raises(SessionEnded):
-            await asyncio.wait_for(heard, 10)
+            await asyncio.wait_for(heard, HANG_S)
 
 
 async def test_the_typescript_example_plays_a_round(operator: Operator, tmp_path: Path) -> None:

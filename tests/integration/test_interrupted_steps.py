@@ -30,6 +30,7 @@ from storage import operator_wallets, operators, rounds
 from storage.database import Database
 from storage.operator_wallets import StoredWallet
 from tests.conftest import Services
+from tests.support.conditions import HANG_S
 from tests.support.ledger import Seat
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.directory import WalletVault
@@ -147,7 +148,7 @@ class Bench:
                 task_queue=self.task_queue,
                 result_type=RoundClosed,
             ),
-            timeout=60,
+            timeout=HANG_S,
         )
         return closed
 

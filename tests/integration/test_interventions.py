@@ -28,6 +28,7 @@ from storage.operator_wallets import Verdict
 from tests.conftest import Services
 from tests.integration.test_operator_wallet_ledger import AFTER_BET, WalletSeat
 from tests.integration.test_operator_wallet_steps import ACCEPTED, TIMEOUT, WON, Table, refused
+from tests.support.databases import as_application, own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat
 from wallet.interface import WalletPending, WalletReleasing
 
@@ -46,6 +47,13 @@ MONEY: Final = (
     invariants.EVENTS_AGREE,
     invariants.SEQUENCES_GAPLESS,
 )
+
+
+@pytest.fixture(scope="module")
+async def database(services: Services) -> AsyncIterator[Database]:
+    """One of its own: the invariants are asked of all of it after each test."""
+    async with own_database(services, connections=20) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -391,7 +399,9 @@ class TestWhatIsOnRecord:
     async def test_the_programs_role_decides_and_writes_nothing_past_it(
         self, seat: WalletSeat, services: Services
     ) -> None:
-        application = await open_database(services.stack.addresses.application_database_url, connections=1)
+        application = await open_database(
+            as_application(services, seat.seat.database.engine.url), connections=1
+        )
         try:
             bet = seat.bet()
             await settling(seat, bet)

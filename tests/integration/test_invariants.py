@@ -3,9 +3,7 @@ time, past every trigger, in a transaction that is rolled back."""
 
 # ruff: noqa: S608 - the statements are put together from the constants of this file
 
-import asyncio
 import hashlib
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +11,6 @@ from typing import Final
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url
 
 from cli.check.invariants import audit, examine
 from contracts.actions import PlayerAction
@@ -24,7 +21,6 @@ from security.keyring import Keyring
 from security.seeds import SeedVault, commitment, new_server_seed
 from storage import (
     invariants,
-    migrate,
     operator_wallets,
     operators,
     outbox,
@@ -33,9 +29,10 @@ from storage import (
     sessions,
     statistics,
 )
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.statistics import RoundFact
 from tests.conftest import Services
+from tests.support.databases import own_database
 
 OPERATOR: Final = "casino"
 CURRENCY: Final = "EUR"
@@ -340,15 +337,9 @@ CORRUPTIONS: Final = (
 @pytest.fixture(scope="module")
 async def ledger(services: Services) -> AsyncIterator[Database]:
     """A database of its own, with every kind of round in it and nothing wrong."""
-    server, name = services.stack.addresses.database_url, f"invariants_{secrets.token_hex(4)}"
-    await _execute(server, f"CREATE DATABASE {name}")
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(migrate.upgrade, url)
-    database = await open_database(url, connections=2)
-    await _populate(database.pool)
-    yield database
-    await database.close()
-    await _execute(server, f"DROP DATABASE {name}")
+    async with own_database(services, connections=2) as database:
+        await _populate(database.pool)
+        yield database
 
 
 async def test_a_sound_ledger_passes(ledger: Database) -> None:
@@ -389,14 +380,6 @@ async def test_counts_all_and_shows_a_few(ledger: Database) -> None:
         await connection.execute("DELETE FROM inbox WHERE event_id NOT IN (SELECT event_id FROM outbox)")
     assert found.count == 50
     assert len(found.examples) == invariants.EXAMPLES
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def _populate(pool: asyncpg.Pool) -> None:

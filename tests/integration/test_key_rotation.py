@@ -29,7 +29,7 @@ from security.keyring import SECTIONS, Keyring
 from security.seeds import SeedVault, commitment
 from storage.database import Database, open_database
 from tests.support.clients import CHOICE, STAKE, Player, seat_players
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 PROGRAMS: Final = ("statistics", "relay", "reconciler", "webhooks", "ingress")
 
@@ -115,7 +115,7 @@ class Casino:
             text = await self.shown(round_id)
             return text if all(part in text for part in parts) else ""
 
-        return await until(complete, within_s=40)
+        return await until(complete)
 
 
 @pytest.fixture(scope="module")
@@ -153,17 +153,17 @@ async def held_round(casino: Casino, round_id: str) -> AsyncIterator[None]:
             pending = (await handle.describe()).raw_description.pending_activities
             return any(activity.activity_type.name == "settle" for activity in pending)
 
-        await until(settle_is_under_way, within_s=30)
+        await until(settle_is_under_way)
         await casino.stop_programs()
         await asyncio.gather(betting, return_exceptions=True)
         yield
 
 
 async def bet_once(player: Player, round_id: str) -> httpx.Response:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=HANG_S) as client:
         body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
         url = f"{player.base_url}/v1/game/rounds"
-        return await client.post(url, json=body, headers=player.headers, timeout=30)
+        return await client.post(url, json=body, headers=player.headers, timeout=HANG_S)
 
 
 async def test_what_was_made_before_a_rotation_of_every_section_stays_readable(casino: Casino) -> None:

@@ -23,7 +23,7 @@ from security.keyring import SECTIONS
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import seat_players
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 
 def secrets_of(services: Services) -> list[str]:
@@ -55,7 +55,7 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
         await wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
         command_line = " ".join(psutil.Process(running.pid).cmdline())
         (player,) = await seat_players({**platform, "base_url": url}, 1)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=HANG_S) as client:
             await player.bet(client, round_id := uuid4().hex)
     finally:
         await running.stop()
@@ -77,7 +77,7 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
         text = "\n".join((await rounds.look(reached, wanted)).lines())
         return text if "completed: settled" in text else ""
 
-    assert "cannot be read" not in await until(complete, within_s=40)
+    assert "cannot be read" not in await until(complete)
     assert not nowhere.exists()
 
 

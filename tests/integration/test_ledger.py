@@ -12,7 +12,7 @@ import pytest
 from contracts.rounds import Resolution, RoundState
 from storage import sessions
 from storage.database import Database
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 from tests.support.ledger import OUTCOME, take_seat, waiting_for_a_lock
 from wallet.chain import Link, first_broken
 from wallet.interface import WalletConflict
@@ -287,11 +287,15 @@ async def test_a_cancelled_call_leaves_no_transaction_open_in_the_pool(database:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-    idle = await database.pool.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+    held_open = await database.pool.fetchval(
+        """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE state LIKE 'idle in transaction%' AND datname = current_database()
+          AND query LIKE '%reserve_round%'
+        """
     )
-    assert idle == 0
-    assert (await asyncio.wait_for(seat.reserve(seat.bet()), 5)).state is RoundState.PENDING
+    assert held_open == 0
+    assert (await asyncio.wait_for(seat.reserve(seat.bet()), HANG_S)).state is RoundState.PENDING
 
 
 @pytest.mark.parametrize(

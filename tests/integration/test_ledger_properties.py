@@ -4,7 +4,6 @@ at once on two connections: the ledger does what a model of a few lines does."""
 import asyncio
 import copy
 import itertools
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from sqlalchemy import make_url
 
 from cli import audit_chain
-from storage import invariants, migrate
+from storage import invariants
 from storage.database import Database, open_database
 from tests.conftest import Services
+from tests.support.databases import migrated_database
 from tests.support.ledger import Seat, take_seat
 
 PLAYERS: Final = ("ann", "bob", "cat")
@@ -190,12 +189,8 @@ def _money(models: dict[str, Model]) -> dict[tuple[str, str], tuple[int, int]]:
 @pytest.fixture
 async def ledger_url(services: Services) -> AsyncIterator[str]:
     """A database of its own, so that every invariant can be asked of all that the machine has done."""
-    server, name = services.stack.addresses.database_url, f"machine_{secrets.token_hex(4)}"
-    await _execute(server, f"CREATE DATABASE {name}")
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(migrate.upgrade, url)
-    yield url
-    await _execute(server, f"DROP DATABASE {name}")
+    async with migrated_database(services) as url:
+        yield url
 
 
 @pytest.fixture
@@ -231,11 +226,3 @@ async def _broken(database: Database) -> dict[str, tuple[str, ...]]:
         chains = await audit_chain.examine(connection, None, lambda: None)
     broken = {name: violations.examples for name, violations in found.items() if violations.count}
     return broken if chains.holds else broken | {chains.name: chains.examples}
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

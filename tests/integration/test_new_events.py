@@ -19,11 +19,20 @@ from security.keyring import Keyring
 from security.signatures import Signer
 from storage import game_events, operator_wallets, outbox, sessions
 from storage.database import Database
+from tests.conftest import Services
 from tests.support.conditions import until
+from tests.support.databases import own_database
 from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
 from workers.relay import EVENTS_UNWANTED, sweep
 
 AT = "2026-11-23T01:00:00.000000+00:00"
+
+
+@pytest.fixture(scope="module")
+async def database(services: Services) -> AsyncIterator[Database]:
+    """One of its own: a sweep is of every event."""
+    async with own_database(services, connections=20) as opened:
+        yield opened
 
 
 async def _told(seat: Seat) -> list[tuple[str, str]]:
@@ -370,6 +379,6 @@ async def test_the_relay_leaves_the_end_of_a_round_to_its_workflow_for_a_while(d
     await seat.reserve(bet)
     await seat.settle(bet, 10)
     own = [str(event["event_id"]) for event in await seat.every_event()]
-    waiting = await outbox.waiting(database.pool, older_than_s=10, limit=10_000)
+    waiting = await outbox.waiting(database.pool, older_than_s=3_600, limit=10_000)
     mine = [event.type for event in waiting if event.event_id in own]
     assert mine == ["session.opened", "wallet.deposited"]

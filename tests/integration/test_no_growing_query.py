@@ -1,15 +1,16 @@
 """No query grows: what PostgreSQL reads for a round, or for a look at one, is the same after many rounds as
 after few. Counted by the server itself, row by row, inside the ledger's functions too."""
 
-import asyncio
 import dataclasses
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import make_url, text
 
@@ -35,9 +36,9 @@ from storage import (
     timeline,
 )
 from storage.database import Database, open_database
-from storage.migrate import upgrade
 from storage.statistics import RoundFact
 from tests.conftest import Services
+from tests.support.databases import migrated_database
 from tests.support.ledger import Seat, take_seat
 
 # Players and rounds of each: at the operator whose first player is measured, and later at another one.
@@ -114,39 +115,37 @@ Operation = Callable[[House], Awaitable[object]]
 
 
 @pytest.fixture(scope="module")
-async def few(services: Services, database: Database) -> AsyncIterator[House]:
+async def few(services: Services) -> AsyncIterator[House]:
     """With the plans of a large database, so that what is read can be compared row by row: where a table has
     but a few rows, to scan it would be the cheapest way."""
-    house = await _house(services, database, FEW, settings="enable_seqscan = off")
-    yield house
-    await house.database.close()
+    async with _house(services, FEW, settings="enable_seqscan = off") as house:
+        yield house
 
 
 @pytest.fixture(scope="module")
-async def many(services: Services, database: Database) -> AsyncIterator[House]:
-    house = await _house(services, database, MANY, settings="enable_seqscan = on")
-    yield house
-    await house.database.close()
+async def many(services: Services) -> AsyncIterator[House]:
+    async with _house(services, MANY, settings="enable_seqscan = on") as house:
+        yield house
 
 
+@asynccontextmanager
 async def _house(
-    services: Services, database: Database, sizes: tuple[tuple[int, int], tuple[int, int]], *, settings: str
-) -> House:
+    services: Services, sizes: tuple[tuple[int, int], tuple[int, int]], *, settings: str
+) -> AsyncIterator[House]:
     """Each on a database of its own."""
-    name = f"scratch_{uuid4().hex}"
-    await database.pool.execute(f'CREATE DATABASE "{name}"')
-    await database.pool.execute(f'ALTER DATABASE "{name}" SET {settings}')
-    address = make_url(services.stack.addresses.database_url).set(database=name)
-    url = address.render_as_string(hide_password=False)
-    await asyncio.to_thread(upgrade, url)
-    own = await open_database(url, connections=1)
-    async with own.pool.acquire() as connection:
+    async with migrated_database(services) as url:
+        name = make_url(url).database
+        loading = await asyncpg.connect(url)
+        await loading.execute(f'ALTER DATABASE "{name}" SET {settings}')
         for operator_id, (count, rounds_each) in zip((OPERATOR, OTHER), sizes, strict=True):
-            await connection.execute(operators.ENSURE_OPERATOR, operator_id, "a test's")
+            await loading.execute(operators.ENSURE_OPERATOR, operator_id, "a test's")
             await load_earlier_rounds(
-                connection, operator_id=operator_id, players=count, rounds_each=rounds_each
+                loading, operator_id=operator_id, players=count, rounds_each=rounds_each
             )
-    return await _with_a_player(own)
+        await loading.close()
+        own = await open_database(url, connections=1)
+        yield await _with_a_player(own)
+        await own.close()
 
 
 async def _with_a_player(database: Database) -> House:

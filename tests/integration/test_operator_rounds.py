@@ -26,9 +26,10 @@ from runtime.settings import Settings
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
 from storage import invariants, operators, rounds
-from storage.database import Database
+from storage.database import Database, open_database
 from tests.conftest import Services
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
+from tests.support.databases import as_application, migrated_database
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.operator import transaction_id
 from workers import round_worker, wallets
@@ -36,10 +37,12 @@ from workers import round_worker, wallets
 OPENING: Final = 10_000
 STAKE: Final = 100
 CHOICE: Final = {"direction": "over", "target": 4_999}
-PATIENCE_S: Final = 5.0
-# As the wallet's faults are: short, so that what is never answered is soon unknown.
-TOTAL_MS: Final = 700
-FAULTS: Final[dict[str, Any]] = {"slow_s": 0.2, "delay_s": 0.3, "hold_s": 3}
+PATIENCE_S: Final = HANG_S
+# So that what is never answered is soon unknown, before a round in one go is given up; and long enough that
+# what is answered is not, when the machine pauses for a second.
+TOTAL_MS: Final = 1_500
+SERVER_ERRORS: Final = 200  # more than there are attempts
+FAULTS: Final[dict[str, Any]] = {"slow_s": 0.2, "delay_s": 0.3, "hold_s": 5}
 MONEY: Final = (
     invariants.BALANCES_ARE_POSTINGS,
     invariants.HOLDS_ARE_OPEN_STAKES,
@@ -108,7 +111,7 @@ class Player:
         """What a waiting client is told first."""
         return (await self.casino.desk.place(bet)).view
 
-    async def end_of(self, bet: Bet, *, within_s: float = 40) -> RoundView:
+    async def end_of(self, bet: Bet) -> RoundView:
         """The round once it is closed and its workflow is done."""
 
         async def closed() -> bool:
@@ -119,8 +122,8 @@ class Player:
             handle = self.casino.temporal.get_workflow_handle(bet.key.workflow_id)
             return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
 
-        await until(closed, within_s=within_s)
-        await until(completed, within_s=within_s)
+        await until(closed)
+        await until(completed)
         view = await rounds.find(self.casino.database.pool, bet.key)
         assert view is not None
         return view
@@ -161,12 +164,28 @@ async def wallet() -> AsyncIterator[RunningWallet]:
 
 
 @pytest.fixture(scope="module")
-async def casino(services: Services, database: Database, wallet: RunningWallet) -> AsyncIterator[Casino]:
+async def own_url(services: Services) -> AsyncIterator[str]:
+    """A database of which all that the invariants find is of these tests."""
+    async with migrated_database(services) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def database(own_url: str) -> AsyncIterator[Database]:
+    opened = await open_database(own_url, connections=10)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="module")
+async def casino(
+    services: Services, own_url: str, database: Database, wallet: RunningWallet
+) -> AsyncIterator[Casino]:
     """Everything as workers/serve.py puts it together, on a task queue of its own."""
     addresses = services.stack.addresses
     settings = services.settings.model_copy(
         update={
-            "database_url": SecretStr(addresses.application_database_url),
+            "database_url": SecretStr(as_application(services, own_url)),
             "amqp_url": SecretStr(addresses.amqp_url),
             "temporal_address": addresses.temporal_address,
             "temporal_namespace": addresses.temporal_namespace,
@@ -338,7 +357,8 @@ async def test_a_bet_that_stays_unknown_is_void_whether_it_was_taken_or_not(
 async def test_a_win_that_the_wallet_had_rolled_back_ends_void(player: Player) -> None:
     """The first terminal stands (certification case 22): somebody rolled the bet back at the wallet."""
     bet = player.bet()
-    await player.casino.wallet.set_faults(script=[{"kind": Kind.ERROR_BEFORE, "call": "win"}] * 4)
+    cue = {"kind": Kind.ERROR_BEFORE, "call": "win"}
+    await player.casino.wallet.set_faults(script=[cue] * SERVER_ERRORS)
     await player.play(bet)
     rolled_back = await player.casino.wallet.call(
         "rollback",
@@ -354,6 +374,7 @@ async def test_a_win_that_the_wallet_had_rolled_back_ends_void(player: Player) -
         },
     )
     assert rolled_back.status_code == 200, rolled_back.text
+    await player.casino.wallet.clear_faults()
     view = await player.end_of(bet)
     assert (view.state, view.failure_code, view.win) == (RoundState.VOID, "rolled-back", 0)
     await player.assert_square(view)

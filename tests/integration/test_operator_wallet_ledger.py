@@ -4,7 +4,6 @@ operation alone, repeated, out of order, and raced. No wallet is asked here; the
 
 import asyncio
 import itertools
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -13,15 +12,15 @@ from typing import Any, Final
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url
 
 from contracts.rounds import Bet, Resolution, RoundState
 from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletCall, WalletRequest, WalletVerdict
-from storage import invariants, migrate, operator_wallets, sessions
-from storage.database import Database, open_database
+from storage import invariants, operator_wallets, sessions
+from storage.database import Database
 from storage.operator_wallets import Decision, StoredWallet, Verdict
 from tests.conftest import Services
+from tests.support.databases import own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat
 
 OPERATOR: Final = "casino"
@@ -94,18 +93,10 @@ class WalletSeat:
 @pytest.fixture(scope="module")
 async def ledger(services: Services) -> AsyncIterator[Database]:
     """A database of its own: the invariants are asked of all of it after each test."""
-    server, name = services.stack.addresses.database_url, f"wallets_{secrets.token_hex(4)}"
-    connection = await asyncpg.connect(server)
-    await connection.execute(f"CREATE DATABASE {name}")
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(migrate.upgrade, url)
-    opened = await open_database(url, connections=20)
-    await opened.pool.execute("INSERT INTO operators (id, name) VALUES ($1, $1)", OPERATOR)
-    assert await operator_wallets.store(opened.pool, _stored())
-    yield opened
-    await opened.close()
-    await connection.execute(f"DROP DATABASE {name}")
-    await connection.close()
+    async with own_database(services, connections=20) as opened:
+        await opened.pool.execute("INSERT INTO operators (id, name) VALUES ($1, $1)", OPERATOR)
+        assert await operator_wallets.store(opened.pool, _stored())
+        yield opened
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from contracts.wallet import WalletCall, WalletRequest
 from runtime.settings import PROJECT_ROOT
 from security.standard_webhooks import PrivateKey, SharedSecret, signed_headers
-from tests.support.conditions import until
+from tests.support.commands import invoke
+from tests.support.conditions import HANG_S, until
 from tests.support.operator_wallet import (
     OPERATOR,
     RunningWallet,
@@ -134,7 +135,7 @@ async def test_ten_bets_and_a_hundred_repeats_at_once(wallet: RunningWallet, pla
     await asyncio.gather(*(wallet.call("bet", stake) for stake in stakes))
     assert wallet.balance(player) == FUNDS - 1_000
     one = bet(100, player_id=player)
-    answers = await asyncio.gather(*(wallet.call("bet", one, timeout_s=60) for _ in range(100)))
+    answers = await asyncio.gather(*(wallet.call("bet", one) for _ in range(100)))
     assert [answer.json()["duplicate"] for answer in answers].count(False) == 1
     assert wallet.balance(player) == FUNDS - 1_100
 
@@ -304,7 +305,7 @@ async def test_raw_bytes(wallet: RunningWallet, sent: bytes, status: bytes) -> N
     url = httpx.URL(wallet.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(sent)
-    assert status in await asyncio.wait_for(reader.readline(), 5)
+    assert status in await asyncio.wait_for(reader.readline(), HANG_S)
     writer.close()
 
 
@@ -424,7 +425,7 @@ async def test_players_and_sessions_can_be_ordered(wallet: RunningWallet) -> Non
 
 
 async def meet(
-    wallet: RunningWallet, kind: str, body: dict[str, Any], *, patience_s: float = 10, **plan: Any
+    wallet: RunningWallet, kind: str, body: dict[str, Any], *, patience_s: float = HANG_S, **plan: Any
 ) -> httpx.Response | None:
     """The answer to a bet that meets the fault, or None when the connection broke or stayed silent. A bet
     after it goes well: the script has one cue."""
@@ -455,7 +456,7 @@ async def test_a_fault_comes_about_and_leaves_what_it_says(
     wallet: RunningWallet, player: str, kind: str, status: int | None, processed: bool
 ) -> None:
     body = bet(100, player_id=player)
-    answer = await meet(wallet, kind, body, patience_s=10 if status else 1)
+    answer = await meet(wallet, kind, body, patience_s=HANG_S if status else 1)
     assert (answer.status_code if answer is not None else None) == status
     await wallet.until_fired(kind)
     report = await wallet.faults()
@@ -470,7 +471,7 @@ async def test_a_fault_comes_about_and_leaves_what_it_says(
 
 async def test_processed_after_the_client_has_given_up(wallet: RunningWallet, player: str) -> None:
     body = bet(100, player_id=player)
-    assert await meet(wallet, "timeout-then-processed", body, patience_s=0.3, delay_s=2) is None
+    assert await meet(wallet, "timeout-then-processed", body, patience_s=0.1, delay_s=3) is None
     assert wallet.moved(body["transaction_id"]) is None
     await wallet.until_fired("timeout-then-processed")
     assert wallet.moved(body["transaction_id"]) == -100
@@ -488,13 +489,13 @@ async def test_slow_is_slow(wallet: RunningWallet, player: str) -> None:
 
 async def test_a_slow_call_is_processed_though_the_client_left(wallet: RunningWallet, player: str) -> None:
     body = bet(100, player_id=player)
-    assert await meet(wallet, "slow", body, patience_s=0.3, slow_s=1) is None
+    assert await meet(wallet, "slow", body, patience_s=0.1, slow_s=2) is None
     await wallet.until_fired("slow")
     assert wallet.moved(body["transaction_id"]) == -100
 
 
 async def test_a_bet_is_overtaken_by_its_rollback(wallet: RunningWallet, player: str) -> None:
-    await wallet.set_faults(script=[{"kind": "out-of-order", "call": "bet"}])
+    await wallet.set_faults(script=[{"kind": "out-of-order", "call": "bet"}], hold_s=HANG_S)
     stake = bet(100, player_id=player)
     held = asyncio.create_task(wallet.call("bet", stake))
 
@@ -616,7 +617,7 @@ async def test_faults_end_with_their_count_and_on_request(wallet: RunningWallet,
 
 async def test_it_ends_in_order_and_finds_its_book_again() -> None:
     async with running_wallet("--new-players", "10000") as wallet:
-        await wallet.set_faults(script=[{"kind": "slow"}, {"kind": "processed-then-timeout"}], slow_s=0.5)
+        await wallet.set_faults(script=[{"kind": "slow"}, {"kind": "processed-then-timeout"}], slow_s=3)
         stake = bet(100)
         slow = asyncio.create_task(wallet.call("bet", stake))
 
@@ -658,7 +659,7 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         (sys.executable, "-m", *arguments),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
         cwd=PROJECT_ROOT,
         env=environment,
@@ -682,10 +683,10 @@ def test_a_start_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
             assert "whsec_short" not in ended.stderr
 
 
-def test_the_command_lists_its_options() -> None:
-    ended = run("cli", "operator-wallet", "--help")
-    assert ended.returncode == 0
-    assert "--control-token" in ended.stdout
+def test_the_command_lists_its_options(tmp_path: Path) -> None:
+    code, output, _ = invoke({"CROUPIER_HOME": str(tmp_path)}, "operator-wallet", "--help")
+    assert code == 0
+    assert "--control-token" in output
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -699,14 +700,14 @@ async def test_the_command_makes_a_secret_and_shows_it_once(tmp_path: Path, as_j
     )
     try:
         assert running.stdout is not None
-        line = (await asyncio.wait_for(running.stdout.readline(), 30)).decode()
+        line = (await asyncio.wait_for(running.stdout.readline(), HANG_S)).decode()
         if as_json:
             url, secret = json.loads(line)["url"], json.loads(line)["secret"]
         else:
             _, url, _, secret = line.split()
         content = json.dumps(bet()).encode()
         assert SharedSecret.parse(secret)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=HANG_S) as client:
             assert (await client.post(f"{url}/bet", content=content)).status_code == 401
             assert (await client.get(f"{url}/control/faults")).status_code == 404
     finally:

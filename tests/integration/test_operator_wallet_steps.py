@@ -13,6 +13,7 @@ from contracts.rounds import Bet, Resolution, RoundState
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from storage import operator_wallets, rounds
 from storage.database import Database
+from tests.support.conditions import HANG_S
 from tests.support.ledger import OUTCOME, Seat, take_seat
 from wallet.interface import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 from wallet.ledger import LedgerWallet
@@ -226,11 +227,12 @@ async def test_a_wallet_is_waited_for_no_longer_than_the_one_go_has(table: Table
     bet = table.seat.bet()
 
     async def hang() -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
 
     table.before = hang
-    with pytest.raises(WalletUncertain, match="timeout"):
-        await table.wallet.reserve(bet, within_s=0.05)
+    async with asyncio.timeout(HANG_S):
+        with pytest.raises(WalletUncertain, match="timeout"):
+            await table.wallet.reserve(bet, within_s=0.05)
     table.before = None
     assert (await table.release(bet, ACCEPTED)).state is RoundState.VOID
 

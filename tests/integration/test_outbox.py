@@ -16,9 +16,18 @@ from security.signatures import Signer
 from storage import operator_wallets, outbox, statistics
 from storage.database import Database
 from storage.statistics import RoundFact
+from tests.conftest import Services
 from tests.support.conditions import until
-from tests.support.ledger import OUTCOME, Seat, take_seat
+from tests.support.databases import own_database
+from tests.support.ledger import OUTCOME, Seat, take_seat, waiting_for_a_lock
 from workers.relay import ROUNDS_SETTLING, SETTLING_AGE_SECONDS, look, sweep
+
+
+@pytest.fixture(scope="module")
+async def database(services: Services) -> AsyncIterator[Database]:
+    """One of its own: a sweep is of every event, and the gauges are of every round."""
+    async with own_database(services, connections=20) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -84,7 +93,7 @@ async def test_events_confirmed_while_others_are_being_marked_are_marked_too(
     await until(lambda: _connected(publisher))
     async with locked_row(database, first):
         await _emitted(steps, database, first)
-        await until(lambda: _a_statement_waits(database))
+        await until(lambda: waiting_for_a_lock(database))
         await _emitted(steps, database, second)
     await steps.close()
     assert await _published(database, first)
@@ -93,11 +102,6 @@ async def test_events_confirmed_while_others_are_being_marked_are_marked_too(
 
 async def _connected(publisher: Publisher) -> bool:
     return publisher.connected
-
-
-async def _a_statement_waits(database: Database) -> bool:
-    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    return bool(await database.pool.fetchval(waits))
 
 
 @asynccontextmanager

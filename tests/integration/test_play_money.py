@@ -9,6 +9,7 @@ import pytest
 from runtime.services import PLAY_MONEY
 from storage import operator_wallets, rounds, sessions
 from storage.database import Database
+from tests.support.conditions import HANG_S
 from tests.support.ledger import OUTCOME, Seat, take_seat
 
 
@@ -94,7 +95,7 @@ async def test_one_lock_does_not_hold_the_other_money_up(database: Database) -> 
     play = await seated(database, real)
     async with database.pool.acquire() as blocker, blocker.transaction():
         await blocker.execute("SELECT FROM players WHERE id = $1 FOR UPDATE", real.session.player_key)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_S):
             assert (await play.reserve(play.bet())).state == "pending"
 
 

@@ -13,7 +13,6 @@ from uuid import uuid4
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from pydantic import SecretStr
-from sqlalchemy import make_url
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
@@ -45,12 +44,20 @@ from security.signatures import SignatureVerifier, Signer
 from security.tokens import TokenIssuer
 from storage import incidents, operator_wallets, operators, outbox, rounds
 from storage import reconciliation as stored
-from storage.database import Database, open_database
-from storage.migrate import upgrade
+from storage.database import open_database
 from tests.conftest import Services
 from tests.integration.events_on_broker import channel_to
-from tests.integration.test_operator_rounds import OPENING, PATIENCE_S, STAKE, Casino, Player
-from tests.support.conditions import until
+from tests.integration.test_operator_rounds import (
+    OPENING,
+    PATIENCE_S,
+    SERVER_ERRORS,
+    STAKE,
+    TOTAL_MS,
+    Casino,
+    Player,
+)
+from tests.support.conditions import HANG_S, until
+from tests.support.databases import migrated_database
 from tests.support.ledger import Seat
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet import dialect
@@ -62,7 +69,6 @@ AT_ONCE: Final = Patience(
     open=timedelta(0), applied=timedelta(0), visible=timedelta(0), recorded=timedelta(0)
 )
 NO_WORKER: Final = "nobody-works-here"
-SERVER_ERRORS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ class Floor:
             state = await self.workflows.state(bet.key.workflow_id)
             return view is not None and view.state.final and state is WorkflowState.COMPLETED
 
-        await until(done, within_s=30)
+        await until(done)
         view = await rounds.find(self.pool, bet.key)
         assert view is not None
         return view.state
@@ -154,10 +160,16 @@ async def wallet() -> AsyncIterator[RunningWallet]:
 
 
 @pytest.fixture(scope="module")
-async def floor(services: Services, database: Database, wallet: RunningWallet) -> AsyncIterator[Floor]:
-    settings = await _own_settings(services, database)
-    assert settings.database_url is not None
-    own = await open_database(settings.database_url.get_secret_value(), connections=10)
+async def own_url(services: Services) -> AsyncIterator[str]:
+    """A database where reconciliation finds the rounds of these tests alone."""
+    async with migrated_database(services) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def floor(services: Services, own_url: str, wallet: RunningWallet) -> AsyncIterator[Floor]:
+    settings = await _own_settings(services, own_url)
+    own = await open_database(own_url, connections=10)
     with_wallet, without = f"op-{uuid4().hex[:12]}", f"op-{uuid4().hex[:12]}"
     for operator_id in (with_wallet, without):
         await operators.ensure_operator(own.pool, operator_id=operator_id, name="a test's")
@@ -184,12 +196,8 @@ async def floor(services: Services, database: Database, wallet: RunningWallet) -
     await own.close()
 
 
-async def _own_settings(services: Services, database: Database) -> Settings:
-    name = f"scratch_{uuid4().hex}"
-    await database.pool.execute(f'CREATE DATABASE "{name}"')
+async def _own_settings(services: Services, url: str) -> Settings:
     addresses = services.stack.addresses
-    url = make_url(addresses.database_url).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(upgrade, url)
     namespace = f"reconciliation-{uuid4().hex[:8]}"
     shared = await Client.connect(addresses.temporal_address)
     await shared.workflow_service.register_namespace(
@@ -220,7 +228,7 @@ async def _connected(settings: Settings, keyring: Keyring) -> Client:
             return client if "workflow" in str(error).lower() else None
         return client
 
-    found = await until(known, within_s=30)
+    found = await until(known)
     assert found is not None
     return found
 
@@ -233,7 +241,7 @@ def _wanted(operator_id: str, url: str) -> command.Wanted:
         local=True,
         connect_ms=None,
         read_ms=None,
-        total_ms=700,
+        total_ms=TOTAL_MS,
         calls=None,
     )
 
@@ -414,7 +422,7 @@ async def test_a_terminated_workflow_is_found_before_its_round_is_late(floor: Fl
         driven += (await patient.closed_workflows(Page())).driven_on
         return bool(await floor.incidents_of(bet.key.workflow_id))
 
-    await until(found, within_s=20)
+    await until(found)
     assert driven == 1
     assert await floor.end_of(bet) is RoundState.SETTLED
     await floor.resolve_all()
@@ -507,7 +515,7 @@ class Listener:
 
     async def waiting(self) -> int:
         async with channel_to(self.amqp_url) as channel:
-            return await topology.waiting(channel, self.queue, timeout_seconds=5)
+            return await topology.waiting(channel, self.queue, timeout_seconds=HANG_S)
 
     async def until_waiting(self, count: int) -> None:
         async def there() -> bool:
@@ -547,7 +555,7 @@ async def listener(floor: Floor, amqp_url: str) -> AsyncIterator[Listener]:
     newest = await floor.pool.fetchval("SELECT coalesce(max(id), 0) FROM outbox")
     await stored.move_mark(floor.pool, "events", found, str(newest))
     async with channel_to(amqp_url) as channel:
-        await topology.declare(channel, queue, timeout_seconds=5)
+        await topology.declare(channel, queue, timeout_seconds=HANG_S)
         yield Listener(floor, queue, amqp_url)
         await channel.queue_delete(queue.name)
         await channel.queue_delete(queue.dead_name)
@@ -566,7 +574,7 @@ async def _published_round(floor: Floor) -> str:
     assert view.event_id is not None
     found = await outbox.find(floor.pool, view.event_id)
     assert found is not None
-    await floor.resources.publisher.publish(found[0], timeout_seconds=5)
+    await floor.resources.publisher.publish(found[0], timeout_seconds=HANG_S)
     await outbox.mark_published(floor.pool, [view.event_id])
     return view.event_id
 
@@ -669,13 +677,13 @@ async def test_an_incident_is_told_once_with_its_own_id(floor: Floor, amqp_url: 
     )
     async with channel_to(amqp_url) as channel:
         await floor.keeper().announce(Page())
-        await topology.declare(channel, queue, timeout_seconds=5)
+        await topology.declare(channel, queue, timeout_seconds=HANG_S)
         await floor.rounds(_Stubborn()).open_rounds(Page())
         for _ in range(2):
             assert (await floor.keeper().announce(Page())).problems == ()
         (incident,) = await floor.incidents_of(bet.key.workflow_id)
         declared = await channel.get_queue(queue.name)
-        message = await declared.get(timeout=5)
+        message = await declared.get(timeout=HANG_S)
         assert message is not None
         assert message.message_id == incident.incident_id
         assert await declared.get(fail=False) is None

@@ -22,8 +22,8 @@ from runtime.settings import Settings
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import CHOICE, STAKE, Player, frozen, seat_players
-from tests.support.commands import run
-from tests.support.conditions import until
+from tests.support.commands import run, run_process
+from tests.support.conditions import HANG_S, until
 from tests.support.ledger import take_seat, waiting_for_a_lock
 
 
@@ -46,7 +46,7 @@ async def shown(settings: Settings, round_id: str, player_id: str | None = None)
     return await rounds.look(settings, Wanted(round_id=round_id, operator_id=None, player_id=player_id))
 
 
-async def shown_with(settings: Settings, round_id: str, what: str, *, within_s: float = 40) -> list[str]:
+async def shown_with(settings: Settings, round_id: str, what: str, *, within_s: float = HANG_S) -> list[str]:
     """The whole output, once it has `what`: events and statistics arrive after the answer."""
 
     async def complete() -> list[str]:
@@ -58,16 +58,16 @@ async def shown_with(settings: Settings, round_id: str, what: str, *, within_s: 
 
 async def new_round(platform: dict[str, Any], round_id: str) -> Player:
     (player,) = await seat_players(platform, 1)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=HANG_S) as client:
         await player.bet(client, round_id)
     return player
 
 
 async def bet_once(player: Player, round_id: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=HANG_S) as client:
         body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
         url = f"{player.base_url}/v1/game/rounds"
-        await client.post(url, json=body, headers=player.headers, timeout=30)
+        await client.post(url, json=body, headers=player.headers, timeout=HANG_S)
 
 
 async def workflow_of(database: Database, temporal: Client, round_id: str) -> WorkflowHandle[Any, Any]:
@@ -102,7 +102,7 @@ class TestTheCommand:
         await new_round(platform, round_id)
         await shown_with(outside, round_id, "statistics  applied")
         await shown_with(outside, round_id, "completed: settled")
-        code, output, errors = await run(services, platform, "round", "show", round_id)
+        code, output, errors = await run_process(services, platform, "round", "show", round_id)
         assert (code, errors) == (0, "")
         lines = output.splitlines()
         in_order(lines, f"round {round_id}", platform["temporal_ui"], "started eagerly", "play in")

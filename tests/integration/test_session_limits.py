@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
-from sqlalchemy import make_url
 
 from contracts.actions import ActionVerdict, PlayerAction
 from contracts.choices import Choice, Chosen, Offer
@@ -16,11 +14,11 @@ from contracts.limits import SessionLimits
 from contracts.rounds import Bet, Resolution
 from contracts.views import RoundView
 from storage import game_switches, operator_wallets, players, rounds, sessions
-from storage.database import Database, open_database
-from storage.migrate import upgrade
+from storage.database import Database
 from storage.operator_wallets import Verdict
 from tests.conftest import Services
 from tests.support.conditions import until
+from tests.support.databases import own_database
 from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
 
 Declined = tuple[str | None, str | None]
@@ -60,22 +58,8 @@ Way = Ours | Theirs
 @pytest.fixture(scope="module")
 async def database(services: Services) -> AsyncIterator[Database]:
     """One of its own: its operators have no wallet on record, whatever is asked about one here."""
-    server, name = services.stack.addresses.database_url, f"limits_{uuid4().hex}"
-    await _execute(server, f'CREATE DATABASE "{name}"')
-    url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    await asyncio.to_thread(upgrade, url)
-    opened = await open_database(url, connections=10)
-    yield opened
-    await opened.close()
-    await _execute(server, f'DROP DATABASE "{name}"')
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+    async with own_database(services, connections=10) as opened:
+        yield opened
 
 
 @pytest.fixture(params=[Ours(), Theirs()], ids=["ours", "theirs"])

@@ -144,8 +144,9 @@ async def take_seat(
 
 
 async def waiting_for_a_lock(database: Database) -> int:
-    """How many statements wait for a lock in the database."""
+    """How many statements wait for a lock in this database; those of other databases are other tests'."""
     count: int = await database.pool.fetchval(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     return count

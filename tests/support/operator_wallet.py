@@ -21,11 +21,10 @@ import httpx
 from operator_wallet.book import Book
 from runtime.settings import PROJECT_ROOT
 from security.standard_webhooks import SharedSecret, signed_headers
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 OPERATOR = "demo"
 PLAYER = "anna"
-START_LIMIT_S = 30.0
 
 
 @dataclass
@@ -64,7 +63,7 @@ class RunningWallet:
             cwd=PROJECT_ROOT,
         )
         assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), START_LIMIT_S)
+        line = await asyncio.wait_for(self._process.stdout.readline(), HANG_S)
         assert line, "the wallet did not start; its standard error says why"
         self.url = json.loads(line)["url"]
 
@@ -80,7 +79,7 @@ class RunningWallet:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(how)
-        return await asyncio.wait_for(self._process.wait(), START_LIMIT_S)
+        return await asyncio.wait_for(self._process.wait(), HANG_S)
 
     # Its faults
 
@@ -138,12 +137,16 @@ class RunningWallet:
 
     # Calling it
 
-    async def call(self, call: str, body: dict[str, Any], *, timeout_s: float = 10) -> httpx.Response:
-        """A call with a signature that fits; the body says which call it is, unless it says another."""
+    async def call(self, call: str, body: dict[str, Any], *, timeout_s: float = HANG_S) -> httpx.Response:
+        """A call with a signature that fits; the body says which call it is, unless it says another. It waits
+        for its answer for `timeout_s` from when it was sent."""
         content = json.dumps({"call": call, **body}).encode()
         headers = self.signed(content, message_id=body.get("transaction_id"))
         return await self.client.post(
-            f"{self.url}/{call}", content=content, headers=headers, timeout=timeout_s
+            f"{self.url}/{call}",
+            content=content,
+            headers=headers,
+            timeout=httpx.Timeout(HANG_S, read=timeout_s),
         )
 
     async def statement(self, query: str = "") -> httpx.Response:
@@ -168,7 +171,7 @@ async def running_wallet(*arguments: str) -> AsyncIterator[RunningWallet]:
     with TemporaryDirectory() as folder:
         database = Path(folder) / "wallet.sqlite3"
         book = Book(str(database))
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=HANG_S) as client:
             wallet = RunningWallet(new_secret(), uuid4().hex, database, arguments, book, client)
             try:
                 await wallet.start()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+import asyncpg
 import psutil
 
 from compose.stack import Stack
@@ -50,20 +51,22 @@ async def statements_logged(stack: Stack, database: Database) -> AsyncIterator[S
     """The server logs every statement inside the block."""
     for name, value in LOGGING.items():
         await database.pool.execute(f"ALTER SYSTEM SET {name} = '{value}'")
-    await _reload(database, "all")
+    await _reload(stack, database, "all")
     try:
         yield StatementLog(stack)
     finally:
         for name in LOGGING:
             await database.pool.execute(f"ALTER SYSTEM RESET {name}")
-        await _reload(database, "none")
+        await _reload(stack, database, "none")
 
 
-async def _reload(database: Database, log_statement: str) -> None:
-    """The server tells all of its sessions at once, so one of them tells when they know."""
+async def _reload(stack: Stack, database: Database, log_statement: str) -> None:
+    """When this returns, every session takes up the settings before its next statement."""
     await database.pool.execute("SELECT pg_reload_conf()")
 
     async def in_force() -> bool:
         return bool(await database.pool.fetchval("SHOW log_statement") == log_statement)
 
     await until(in_force)
+    # The server tells its sessions one after the other, and lets nobody in before it has told the last.
+    await (await asyncpg.connect(stack.addresses.database_url)).close()
