@@ -99,6 +99,11 @@ def link_errors_as_one() -> Iterator[None]:
         if task is None or task.cancelling() > 0:
             raise
         raise LinkLost("the channel was closed") from None
+    except Exception as error:
+        # aiormq ends whoever waits to write on a connection that is lost with an Exception of no kind.
+        if type(error) is Exception:
+            raise LinkLost(reason(error)) from None
+        raise
 
 
 def reason(error: BaseException) -> str:
