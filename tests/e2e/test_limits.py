@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -14,13 +13,11 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from compose import process
-from compose.programs import OwnProgram
-from compose.service import wait_until_ready
 from security.api_keys import new_api_key
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.support.conditions import HANG_S, until
+from tests.support.ingress import one_more_ingress
 
 SESSION_PER_S: Final = 0.5
 SESSION_BURST: Final = 8
@@ -52,34 +49,21 @@ class Ingress:
 
 @pytest.fixture(scope="module")
 async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator[Ingress]:
-    port, metrics_port = _free_port(), _free_port()
-    settings = services.stack.environment() | {
-        "CROUPIER_HTTP_PORT": str(port),
-        "CROUPIER_METRICS_PORT": str(metrics_port),
-        "CROUPIER_LIMIT_SESSION_PER_S": str(SESSION_PER_S),
-        "CROUPIER_LIMIT_SESSION_BURST": str(SESSION_BURST),
-        "CROUPIER_LIMIT_KEY_PER_S": str(HARDLY_EVER_PER_S),
-        "CROUPIER_LIMIT_KEY_BURST": str(KEY_BURST),
-        "CROUPIER_LIMIT_FAILURES_PER_S": str(HARDLY_EVER_PER_S),
-        "CROUPIER_LIMIT_FAILURES_BURST": str(FAILURES_BURST),
-        "CROUPIER_TRUSTED_PROXIES": "127.0.0.1/32",
-    }
-    base_url = f"http://127.0.0.1:{port}"
-    program = OwnProgram(
-        name="limited-ingress", module="workers.serve", ready_url=f"{base_url}/readyz", settings=settings
-    )
-    running = await process.start(program.command(), services.stack.layout)
-    try:
-        await wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
-        async with httpx.AsyncClient(base_url=base_url, timeout=HANG_S) as http:
-            yield Ingress(http, f"http://127.0.0.1:{metrics_port}/metrics")
-    finally:
-        await running.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    async with (
+        one_more_ingress(
+            services.stack,
+            "limited-ingress",
+            limit_session_per_s=SESSION_PER_S,
+            limit_session_burst=SESSION_BURST,
+            limit_key_per_s=HARDLY_EVER_PER_S,
+            limit_key_burst=KEY_BURST,
+            limit_failures_per_s=HARDLY_EVER_PER_S,
+            limit_failures_burst=FAILURES_BURST,
+            trusted_proxies="127.0.0.1/32",
+        ) as running,
+        httpx.AsyncClient(base_url=running.base_url, timeout=HANG_S) as http,
+    ):
+        yield Ingress(http, running.metrics_url)
 
 
 def checked_wait(response: httpx.Response) -> int:

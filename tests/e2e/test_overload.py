@@ -2,7 +2,6 @@
 and reads are answered all the while."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,14 +12,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from temporalio.client import Client
 
-from compose import process
-from compose.programs import OwnProgram
-from compose.service import wait_until_ready
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.house import checked_problem, checked_round
 from tests.support.clients import CHOICE, STAKE, Player, assert_nothing_lost_or_doubled, seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.ingress import one_more_ingress
 
 ADMITTED: Final = 4
 PLAYERS: Final = 40
@@ -51,22 +48,8 @@ class Ingress:
 
 @pytest.fixture(scope="module")
 async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator[Ingress]:
-    port, metrics_port = _free_port(), _free_port()
-    settings = services.stack.environment() | {
-        "CROUPIER_HTTP_PORT": str(port),
-        "CROUPIER_METRICS_PORT": str(metrics_port),
-        "CROUPIER_MAX_OPEN_BETS": str(ADMITTED),
-    }
-    base_url, metrics_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics"
-    program = OwnProgram(
-        name="small-ingress", module="workers.serve", ready_url=f"{base_url}/readyz", settings=settings
-    )
-    running = await process.start(program.command(), services.stack.layout)
-    try:
-        await wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
-        yield Ingress(base_url, metrics_url, platform["operator_key"])
-    finally:
-        await running.stop()
+    async with one_more_ingress(services.stack, "small-ingress", max_open_bets=ADMITTED) as running:
+        yield Ingress(running.base_url, running.metrics_url, platform["operator_key"])
 
 
 @pytest.fixture
@@ -171,9 +154,3 @@ async def _all_wait(database: Database) -> bool:
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     )
     return waiting >= ADMITTED
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port

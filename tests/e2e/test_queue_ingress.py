@@ -19,11 +19,7 @@ from aiormq import spec
 from temporalio.client import Client
 
 from api.models import RoundOut
-from bench.house import free_port
-from compose import process
 from compose.process import Process
-from compose.programs import OwnProgram
-from compose.service import wait_until_ready
 from events.commands import ACT_ON_ROUND, COMMANDS, COMMANDS_EXCHANGE, SUBMIT_ROUND
 from events.consumer import ROUTING_KEY_HEADER
 from storage.database import Database
@@ -35,6 +31,7 @@ from tests.support import clients, sockets
 from tests.support.asker import Asker, asking, is_replayed, reason, status
 from tests.support.clients import assert_nothing_lost_or_doubled, frozen, seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.ingress import one_more_ingress
 from tests.support.ledger import waiting_for_a_lock
 
 # While it is held, rounds begin and reserve nothing: whoever plays one has it in hand.
@@ -357,24 +354,11 @@ async def test_a_queue_that_somebody_deletes_is_made_again(
 async def only_ingress(services: Services, **settings: str) -> AsyncIterator[tuple[str, Process]]:
     """An ingress of its own in the place of the usual one, so that every command comes to it. Gives its
     address and its process."""
-    port = free_port()
-    base_url = f"http://127.0.0.1:{port}"
-    own = {f"CROUPIER_{name.upper()}": value for name, value in settings.items()}
-    program = OwnProgram(
-        name="only-ingress",
-        module="workers.serve",
-        ready_url=f"{base_url}/readyz",
-        settings=services.stack.environment()
-        | {"CROUPIER_HTTP_PORT": str(port), "CROUPIER_METRICS_PORT": str(free_port())}
-        | own,
-    )
     await services.stack.kill("ingress")
-    running = await process.start(program.command(), services.stack.layout)
     try:
-        await wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
-        yield base_url, running
+        async with one_more_ingress(services.stack, "only-ingress", **settings) as ingress:
+            yield ingress.base_url, ingress.running
     finally:
-        await running.stop()
         await services.stack.start("ingress")
 
 

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import dataclasses
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -141,8 +140,7 @@ async def talkative(
     house: House, services: Services, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[House, Path]]:
     """A second ingress beside the first, with its log at the finest level."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = services.stack.port("talkative")
     settings = {"CROUPIER_HTTP_PORT": str(port), "CROUPIER_LOG_LEVEL": "debug"}
     log = tmp_path_factory.mktemp("talkative") / "ingress.log"
     with log.open("wb") as output:

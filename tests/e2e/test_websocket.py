@@ -6,8 +6,7 @@ import json
 import socket as sockets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import aio_pika
@@ -18,9 +17,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api import sockets as server
 from api.models import SessionOut
-from compose import process
-from compose.programs import OwnProgram
-from compose.service import wait_until_ready
 from games.lucky_fruits import GAME as LUCKY_FRUITS
 from storage import rounds
 from storage.database import Database
@@ -29,6 +25,7 @@ from tests.e2e.house import LEAKS, House, Operator, Player, checked_problem, che
 from tests.e2e.test_choices import open_round
 from tests.support.clients import frozen
 from tests.support.conditions import HANG_S, until
+from tests.support.ingress import Ingress, one_more_ingress
 from tests.support.ledger import waiting_for_a_lock
 from tests.support.sockets import Message, Socket, address, last_words, opened, refused
 
@@ -42,47 +39,15 @@ SPARE: Final = 5  # as many as one session may have
 CLOCKS_DIFFER_S: Final = 0.1  # of event loops, which round
 
 
-@dataclass(frozen=True, slots=True)
-class Ingress:
-    base_url: str
-    running: process.Process
-    log: str
-
-
-async def start_ingress(services: Services, name: str, **settings: Any) -> Ingress:
-    """One more ingress on the same services."""
-    port, metrics_port = _free_port(), _free_port()
-    variables = services.stack.environment() | {
-        "CROUPIER_HTTP_PORT": str(port),
-        "CROUPIER_METRICS_PORT": str(metrics_port),
-        **{f"CROUPIER_{key.upper()}": str(value) for key, value in settings.items()},
-    }
-    base_url = f"http://127.0.0.1:{port}"
-    program = OwnProgram(
-        name=name, module="workers.serve", ready_url=f"{base_url}/readyz", settings=variables
-    )
-    running = await process.start(program.command(), services.stack.layout)
-    await wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
-    return Ingress(base_url, running, str(services.settings.home / "logs" / f"{name}.log"))
-
-
-@asynccontextmanager
-async def one_more_ingress(services: Services, name: str, **settings: Any) -> AsyncIterator[Ingress]:
-    """On the same services, until the block ends."""
-    ingress = await start_ingress(services, name, **settings)
-    try:
-        yield ingress
-    finally:
-        await ingress.running.stop()
-
-
 @pytest.fixture(scope="module")
 async def other(
     platform: dict[str, Any], services: Services, operator: Operator, full: bool
 ) -> AsyncIterator[Ingress]:
     """A second ingress, with a log in which everything is."""
     most = _idle(full) + SPARE
-    async with one_more_ingress(services, "other-ingress", max_sockets=most, log_level="debug") as ingress:
+    async with one_more_ingress(
+        services.stack, "other-ingress", max_sockets=most, log_level="debug"
+    ) as ingress:
         player = await operator.open_session(balance=1_000_000)
         await until(lambda: is_told_of_rounds(ingress.base_url, player))
         yield ingress
@@ -684,7 +649,9 @@ async def test_a_peer_that_answers_no_ping_is_cut(
     platform: dict[str, Any], services: Services, player: Player
 ) -> None:
     """At an ingress of its own: no socket of a test that pauses would outlive such quick heartbeats."""
-    async with one_more_ingress(services, "quick-ingress", socket_heartbeat_s=QUICK_HEARTBEAT_S) as quick:
+    async with one_more_ingress(
+        services.stack, "quick-ingress", socket_heartbeat_s=QUICK_HEARTBEAT_S
+    ) as quick:
         reader, writer, hello = await _greeted(quick.base_url, player.token)
         assert json.loads(hello)["heartbeat_s"] == QUICK_HEARTBEAT_S
         async with asyncio.timeout(HANG_S):
@@ -809,7 +776,7 @@ async def test_a_stopping_ingress_answers_what_was_asked_and_sends_its_clients_e
     services: Services, base_url: str, player: Player, database: Database
 ) -> None:
     async with (
-        one_more_ingress(services, "stopping-ingress") as ingress,
+        one_more_ingress(services.stack, "stopping-ingress") as ingress,
         opened(ingress.base_url, player.token) as socket,
     ):
         async with database.pool.acquire() as connection, connection.transaction():
@@ -834,9 +801,3 @@ async def _refuses_connections(base_url: str) -> bool:
         return True
     writer.close()
     return False
-
-
-def _free_port() -> int:
-    with sockets.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -119,7 +118,7 @@ async def bet(
 @asynccontextmanager
 async def playing_on(peer: Peer, services: Services) -> AsyncIterator[str]:
     """The peer as a process of its own, as the benchmark runs it; it ends with 0 when asked to."""
-    port = free_port()
+    port = services.stack.port(f"bench-{peer.name}")
     environment = {**os.environ, **services.stack.environment(), "CROUPIER_HTTP_PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", peer.module),
@@ -144,9 +143,3 @@ async def playing_on(peer: Peer, services: Services) -> AsyncIterator[str]:
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -120,7 +119,7 @@ async def test_the_example_applies_an_event_once(database: Database, example: di
 
 
 async def test_the_example_endpoint_takes_genuine_events_once(
-    platform: dict[str, Any], tmp_path: Path
+    services: Services, platform: dict[str, Any], tmp_path: Path
 ) -> None:
     (code,) = blocks("operators.md", "python")
     names: dict[str, Any] = {"__name__": "guide"}
@@ -129,7 +128,7 @@ async def test_the_example_endpoint_takes_genuine_events_once(
     headers = {"Authorization": f"Bearer {platform['operator_key']}"}
     async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"], headers=headers) as operator:
         webhooks, events = "/v1/operator/webhooks", tmp_path / "events.db"
-        port = _free_port()
+        port = services.stack.port("guide")
         made = (await operator.post(webhooks, json={"url": f"http://127.0.0.1:{port}/"})).json()
         server = names["endpoint"](made["secret"], events, port)
         serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, 0.05))
@@ -144,13 +143,6 @@ async def test_the_example_endpoint_takes_genuine_events_once(
             await serving
             server.server_close()
             await operator.delete(f"{webhooks}/{made['webhook_id']}")
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
 
 
 async def _stored(events: Path, round_id: str) -> bool:

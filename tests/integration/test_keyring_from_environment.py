@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,15 +14,14 @@ from pydantic import SecretStr
 
 from cli import rounds
 from cli.rounds import Wanted
-from compose import process
 from compose.programs import OwnProgram
-from compose.service import wait_until_ready
 from runtime import provision
 from security.keyring import SECTIONS
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.ingress import one_more_ingress
 
 
 def secrets_of(services: Services) -> list[str]:
@@ -38,28 +36,14 @@ def names_in(folder: Path) -> list[str]:
 async def test_a_round_is_played_and_shown_without_a_keyring_file(
     services: Services, platform: dict[str, Any], tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     nowhere = tmp_path / "no-keyring.json"
-    settings = services.stack.environment() | {
-        "CROUPIER_HTTP_PORT": str(port),
-        "CROUPIER_KEYRING": str(nowhere),
-        "CROUPIER_KEYRING_JSON": services.keyring.to_json(),
-    }
-    url = f"http://127.0.0.1:{port}"
-    program = OwnProgram(
-        name="fileless", module="workers.serve", ready_url=f"{url}/readyz", settings=settings
-    )
-    running = await process.start(program.command(), services.stack.layout)
-    try:
-        await wait_until_ready(program.name, program.probe, limit_seconds=program.start_seconds)
-        command_line = " ".join(psutil.Process(running.pid).cmdline())
-        (player,) = await seat_players({**platform, "base_url": url}, 1)
+    settings = {"keyring": nowhere, "keyring_json": services.keyring.to_json()}
+    async with one_more_ingress(services.stack, "fileless", **settings) as ingress:
+        command_line = " ".join(psutil.Process(ingress.running.pid).cmdline())
+        (player,) = await seat_players({**platform, "base_url": ingress.base_url}, 1)
         async with httpx.AsyncClient(timeout=HANG_S) as client:
             await player.bet(client, round_id := uuid4().hex)
-    finally:
-        await running.stop()
-    logged = (services.stack.layout.logs / "fileless.log").read_text()
+    logged = ingress.log.read_text()
     assert not [secret for secret in secrets_of(services) if secret in command_line + logged]
 
     addresses = services.stack.addresses
