@@ -21,7 +21,12 @@ from runtime.temporal import connect
 from security.keyring import Keyring
 from storage.database import Database, open_database
 
-pytest_plugins = ("tests.support.failures", "tests.support.scheduling", "tests.support.selection")
+pytest_plugins = (
+    "tests.support.failures",
+    "tests.support.scheduling",
+    "tests.support.selection",
+    "tests.support.temporal",
+)
 
 # A slow moment of the machine is no counterexample, and a suite is not red by chance: every run tries the
 # same examples, and `--full` tries others each time.

@@ -1,7 +1,5 @@
 """A Temporal server of the tests' own: the CLI's development server, its data in memory. One for all tests of
-a run, with a client whose workflows skip time and one whose workflows wait for it.
-
-The conftest.py of a folder calls `offer`, and its tests ask for `skipping` or `steady`.
+a run, with a client whose workflows skip time (`skipping`) and one whose workflows wait for it (`steady`).
 """
 
 import dataclasses
@@ -32,12 +30,6 @@ TIME_SKIPPING: Final = (
     'history.timerProcessorMaxTimeShift="10ms"',
     "history.timerProcessorMaxPollRPS=1000",
 )
-
-
-def offer(config: pytest.Config) -> None:
-    """The fixtures below, once for all folders that offer them: what two conftest.py import would be two."""
-    if not config.pluginmanager.has_plugin(__name__):
-        config.pluginmanager.register(sys.modules[__name__], __name__)
 
 
 @asynccontextmanager

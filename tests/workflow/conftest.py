@@ -6,15 +6,8 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client
 
-from tests.support import temporal
-from tests.workflow import limits
 from tests.workflow.limits import one_go_limit as one_go_limit
 from tests.workflow.stage import Stage
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    temporal.offer(config)
-    limits.declare(config)
 
 
 @pytest.fixture

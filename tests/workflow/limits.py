@@ -9,18 +9,13 @@ import pytest
 
 from workflows import policies
 
-AT_THE_LIMIT: Final = "at_the_limit"
 # Well before four fifths of a task's timeout, as in production; see stage.TASK_TIMEOUT.
 GENEROUS: Final = timedelta(seconds=40)
 
 at_the_limit = pytest.mark.at_the_limit
 
 
-def declare(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"{AT_THE_LIMIT}: a one go runs into its limit, which is production's")
-
-
 @pytest.fixture(autouse=True)
 def one_go_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.node.get_closest_marker(AT_THE_LIMIT) is None:
+    if request.node.get_closest_marker(at_the_limit.name) is None:
         monkeypatch.setattr(policies, "IN_ONE_GO_LIMIT", GENEROUS)
