@@ -124,7 +124,7 @@ def verdict(found: Sequence[Comparison]) -> Verdict:
         how = f"within the {ALLOWED:g} that is allowed"
     return Verdict(
         not too_much,
-        f"CPU a round at {JUDGED_AT} players, everything together: ours is {ratio:.3f} of theirs ({noise}): {how}",
+        f"CPU a round at {JUDGED_AT} players, all of it: ours is {ratio:.3f} of theirs ({noise}): {how}",
     )
 
 

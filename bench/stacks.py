@@ -64,7 +64,7 @@ class RunningStack:
         """The first processes of each family, as they are now. Raises Died when the stack has ended."""
         if not self.up.running:
             raise _death(self.up)
-        found = families(tree(self.up.pid), family_by_port(self.info))
+        found = families((tree(self.up.pid),), family_by_port(self.info))
         if PROGRAM not in found:
             raise StackProblem(f"{self.name}: no process of it listens at {self.info['base_url']}")
         return found
@@ -150,26 +150,20 @@ def family_by_port(info: Mapping[str, Any]) -> dict[int, str]:
     return {**found, base: PROGRAM} if base else found
 
 
-def families(top: Node, by_port: Mapping[int, str]) -> dict[str, list[int]]:
-    """The first processes of each family below `top`. A parent that only started some of them, as the
-    command itself did, is of none; what has no family and started none is one of the others.
+def families(tops: Sequence[Node], by_port: Mapping[int, str]) -> dict[str, list[int]]:
+    """The first processes of each family among these and below them. A parent that only started some of
+    them, as the command itself did, is of none; what has no family and started none is one of the others.
     """
     found: dict[str, list[int]] = {}
-    for node in top.children:
+    for node in tops:
+        below = families(node.children, by_port)
         if (family := _family(node, by_port)) is not None:
-            found.setdefault(family, []).append(node.pid)
-        elif below := _known_below(node, by_port):
-            for name, pids in below.items():
-                found.setdefault(name, []).extend(pids)
-        else:
-            found.setdefault(OTHERS, []).append(node.pid)
+            below = {family: [node.pid]}
+        elif not set(below) - {OTHERS}:
+            below = {OTHERS: [node.pid]}
+        for name, pids in below.items():
+            found.setdefault(name, []).extend(pids)
     return found
-
-
-def _known_below(node: Node, by_port: Mapping[int, str]) -> dict[str, list[int]]:
-    """Nothing when none of its descendants has a family."""
-    below = families(node, by_port)
-    return below if set(below) - {OTHERS} else {}
 
 
 def _family(node: Node, by_port: Mapping[int, str]) -> str | None:

@@ -120,8 +120,8 @@ class TestSpread:
         assert Spread((1.1,)).middle_half == (1.1, 1.1)
 
     def test_reaches_as_far_below_one_as_above(self) -> None:
-        """Our second stack is 10% slower than the first, so the first is as much faster than the second."""
-        assert Spread((1.1, 1.1, 1.1)).band == (pytest.approx(1 / 1.1), 1.1)
+        """Our second stack takes 1.25 times as long as the first, so the first takes 0.8 times as long."""
+        assert Spread((1.25, 1.25, 1.25)).band == (0.8, 1.25)
         assert Spread((0.8, 0.8, 0.8)).band == (0.8, 1.25)
 
 
@@ -211,7 +211,7 @@ class TestFamilies:
             Node(33, "python", frozenset({20005})),
         )
         keeper = Node(2, "python", frozenset(), (postgres, Node(19, "epmd", frozenset()), broker, *programs))
-        found = families(Node(1, "python", frozenset(), (keeper,)), family_by_port(STACK_JSON))
+        found = families((Node(1, "python", frozenset(), (keeper,)),), family_by_port(STACK_JSON))
         assert found == {
             "postgres": [10],
             "rabbitmq": [19, 20],
@@ -223,8 +223,9 @@ class TestFamilies:
 
     def test_count_a_tree_of_nobody_known_once(self) -> None:
         unknown = Node(5, "java", frozenset({9999}), (Node(6, "helper", frozenset()),))
-        found = families(Node(1, "python", frozenset(), (unknown,)), family_by_port(STACK_JSON))
-        assert found == {"others": [5]}
+        program = Node(7, "python", frozenset({20001}), (Node(8, "python", frozenset()),))
+        found = families((Node(1, "python", frozenset(), (unknown, program)),), family_by_port(STACK_JSON))
+        assert found == {"others": [5], "program": [7]}
 
 
 class TestReport:
