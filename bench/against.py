@@ -91,16 +91,18 @@ async def run(ours: Checkout, theirs: Checkout, layout: Layout, wanted: Wanted, 
     began = time.monotonic()
     checkouts = {OURS: ours, OURS_AGAIN: ours, THEIRS: theirs}
     async with AsyncExitStack() as closing:
-        sides = {}
-        # One after the other: each takes ports that are free when it looks.
-        for name, checkout in checkouts.items():
-            tell(f"starting {name}, {checkout.title}")
-            starting = running_stack(checkout, layout, name=_file_name(name), home=home_of(layout, name))
-            stack = await closing.enter_async_context(starting)
-            sides[name] = Side(stack, await _seat(stack))
-        loader = await closing.enter_async_context(Loader())
-        measured = await Course(sides, loader, wanted.timing, tell).play(wanted.blocks)
-        tell("stopping")
+        try:
+            sides = {}
+            # One after the other: each takes ports that are free when it looks.
+            for name, checkout in checkouts.items():
+                tell(f"starting {name}, {checkout.title}")
+                starting = running_stack(checkout, layout, name=_file_name(name), home=home_of(layout, name))
+                stack = await closing.enter_async_context(starting)
+                sides[name] = Side(stack, await _seat(stack))
+            loader = await closing.enter_async_context(Loader())
+            measured = await Course(sides, loader, wanted.timing, tell).play(wanted.blocks)
+        finally:
+            tell("stopping")
     for name, checkout in checkouts.items():
         await remove_data(checkout, layout, name=_file_name(name), home=home_of(layout, name))
     return Against(ours, theirs, tuple(measured), time.monotonic() - began)

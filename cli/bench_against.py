@@ -62,9 +62,19 @@ def _measure(settings: Settings, choices: Choices) -> int:
         return FAILED
     except (commits.NoCommit, StackProblem, LoadFailed, against_report.NothingToCompare) as problem:
         bootstrap.say(str(problem))
+        _say_what_stays(against.homes(layout))
         return FAILED
+    except KeyboardInterrupt:
+        bootstrap.say("stopped, and everything with it")
+        _say_what_stays(against.homes(layout))
+        raise
     _show(found, compared, decided, choices.json_file)
     return 0 if choices.quick or decided.met else MISSED
+
+
+def _say_what_stays(homes: Path) -> None:
+    if homes.is_dir() and any(homes.iterdir()):
+        bootstrap.say(f"the stacks' logs and data stay until the next run: {homes}")
 
 
 def _show(found: object, compared: object, decided: object, json_file: Path | None) -> None:

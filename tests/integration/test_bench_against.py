@@ -72,9 +72,11 @@ elif sys.argv[1] == "up":
 elif sys.argv[1:] == ["reset", "--yes"]:
     shutil.rmtree(Path(os.environ["CROUPIER_HOME"]) / "data")
 """
-# The command with another project than the one it is part of.
+# The command with another project than the one it is part of. A shell's background job ignores SIGINT, and so
+# would this, when the tests run in one.
 COMMAND = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
 from cli import bench_against
 from runtime.settings import Settings
