@@ -107,9 +107,9 @@ class Project:
         return self.home / "bench" / "against"
 
     def started(self) -> list[psutil.Process]:
-        """What the stand-in started and is still there."""
+        """What the stand-in started and is still there; a container's first process may leave zombies."""
         pids = self.pids.read_text().split() if self.pids.exists() else []
-        return [psutil.Process(int(pid)) for pid in pids if psutil.pid_exists(int(pid))]
+        return [process for pid in pids if (process := alive(int(pid))) is not None]
 
     def run(self) -> int:
         choices = bench_against.Choices("HEAD", 1, True, None)
@@ -142,6 +142,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     yield made
     for process in made.started():
         process.kill()
+
+
+def alive(pid: int) -> psutil.Process | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process
+    except psutil.NoSuchProcess:
+        return None
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -370,6 +378,8 @@ class TestCommand:
     def test_measures_head_against_itself(self, full: bool) -> None:
         if not full:
             pytest.skip("makes an environment and starts three stacks, which takes minutes: --full")
+        if shutil.which("git") is None or not (PROJECT_ROOT / ".git").exists():
+            pytest.skip("has no commit to measure: needs git, and a clone instead of a copy without history")
         home = PROJECT_ROOT / ".local" / f"tests-against-{os.getpid()}"
         found = home / "found.json"
         home.mkdir(parents=True)
