@@ -128,8 +128,7 @@ class Repository:
         return head == commit and status.returncode == 0 and not status.stdout.strip()
 
     def _remove(self, target: Path) -> None:
-        """Also one that a killed run made by half: git has that locked, which the second --force passes."""
-        self._git("worktree", "remove", "--force", "--force", str(target))
+        """Also one that a killed run made by half, which git has locked. What is locked is never pruned."""
         shutil.rmtree(target, ignore_errors=True)
         self._git("worktree", "unlock", str(target))
         self._git("worktree", "prune")

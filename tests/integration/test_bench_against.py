@@ -375,6 +375,7 @@ class TestCommand:
         assert await asyncio.to_thread(project.run) == 2, "it comes as far as the players"
         assert (project.folder / "logs" / "ours.log").exists()
 
+    @pytest.mark.timeout(3_600)  # an environment and three stacks, on a machine that may be busy
     def test_measures_head_against_itself(self, full: bool) -> None:
         if not full:
             pytest.skip("makes an environment and starts three stacks, which takes minutes: --full")
