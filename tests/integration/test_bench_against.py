@@ -242,7 +242,8 @@ class TestCheckout:
         assert again.root == theirs.root
         assert (again.root / "stand_in.py").read_text() == STAND_IN
         assert project.worktrees() == [again.commit]
-        assert check_out(project, "HEAD").commit in project.worktrees()
+        another = check_out(project, "HEAD")
+        assert project.worktrees() == [another.commit]
 
     def test_is_refused_without_a_command_to_start(self, project: Project) -> None:
         with pytest.raises(NoCommit, match=r"has no \./croupier"):
