@@ -100,7 +100,7 @@ async def open_house(
                 running, urls[variant.name] = await _start_peer(stack, variant, closing)
                 pids[variant.name] = running.pid
         tell(f"seating {players} players")
-        tokens = await _seat(base_url, operator, players)
+        tokens = await seat(base_url, operator, players)
         loader = await closing.enter_async_context(Loader())
         yield House(stack, urls, pids, tokens, loader)
 
@@ -151,8 +151,8 @@ def free_port() -> int:
     return port
 
 
-async def _seat(base_url: str, operator: Operator, players: int) -> tuple[str, ...]:
-    """Players with money and a session at dice each. Returns their tokens."""
+async def seat(base_url: str, operator: Operator, players: int) -> tuple[str, ...]:
+    """Players with money and a session at dice each. Returns their tokens. Raises httpx.HTTPError."""
     headers = {"Authorization": f"Bearer {operator.operator_key}"}
     async with httpx.AsyncClient(
         base_url=base_url, headers=headers, timeout=TIMEOUT_S, trust_env=False

@@ -34,6 +34,7 @@ class Loader:
             env=dict(os.environ),
             cwd=PROJECT_ROOT,
             limit=LINE_LIMIT_BYTES,
+            start_new_session=True,  # a terminal's Ctrl-C is for the command, which ends this one then
         )
         return self
 

@@ -161,11 +161,30 @@ def bench(
     variants: Annotated[
         str, typer.Option("--variants", help="Names separated by commas; all when not given.")
     ] = "",
-    blocks: Annotated[int | None, typer.Option("--blocks", min=1, help="Blocks of each variant.")] = None,
+    blocks: Annotated[
+        int | None,
+        typer.Option("--blocks", min=1, help="Blocks of each; 5, 10 with --against, 2 with --quick."),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="COMMIT",
+            help="Instead of peers, another commit of this project, on a stack of its own beside two of ours."
+            " Exits 1 when a round costs over 3% more CPU than there, and more than chance makes.",
+        ),
+    ] = None,
 ) -> None:
-    """Measure Croupier beside its peers on services of its own. Exits 0 when all that is required is met."""
+    """Measure Croupier beside its peers on services of its own. Exits 0 when all that is required is met, 1
+    when something is not, 2 when it could not run."""
     if context.invoked_subcommand is not None:
         return
+    if against is not None:
+        if variants or plots is not None:
+            raise typer.BadParameter("--against compares commits: it has no --variants and no --plots")
+        from cli import bench_against
+
+        sys.exit(bench_against.run(_settings(), bench_against.Choices(against, blocks, quick, json_file)))
     from cli import bench as command
 
     names = tuple(name.strip() for name in variants.split(",") if name.strip())

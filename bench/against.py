@@ -1,0 +1,182 @@
+"""This tree against another commit: three stacks side by side, two of ours and one of theirs, in interleaved
+blocks. What our two differ by is what chance alone makes, and the measure for everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from bench.blocks import AFTERWARDS_S, CLOSED, Cell, Measured, Timing, summarised, turned
+from bench.commits import Checkout
+from bench.costs import LOAD, Meter, spent
+from bench.house import seat
+from bench.load import Job, Mark, Outcome
+from bench.loader import Loader, LoadFailed
+from bench.stacks import RunningStack, remove_data, running_stack
+from bench.variants import PRODUCT, known
+from compose.layout import Layout
+from compose.stack import Operator
+
+OURS: Final = "ours"
+OURS_AGAIN: Final = "ours again"
+THEIRS: Final = "theirs"
+SIDES: Final = (OURS, OURS_AGAIN, THEIRS)
+CONCURRENCIES: Final = (1, 16)
+MOST_PLAYERS: Final = max(CONCURRENCIES)
+BLOCKS: Final = 10
+QUICK_BLOCKS: Final = 2
+FULL: Final = Timing(alone=4.0, many=5.0)
+QUICK: Final = Timing(alone=1.5, many=1.0, warm_up=0.5, first_warm_up=1.0)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many blocks, and whether in short."""
+
+    blocks: int
+    quick: bool
+
+    @property
+    def timing(self) -> Timing:
+        return QUICK if self.quick else FULL
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """A whole run: every cell, of which commits, and how many seconds it took."""
+
+    ours: Checkout
+    theirs: Checkout
+    measured: tuple[Measured, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """A stack with players at it, whose tokens are secrets."""
+
+    stack: RunningStack
+    tokens: tuple[str, ...]
+
+
+def cells(blocks: int, timing: Timing) -> list[Cell]:
+    """In a block, all three play at each concurrency, in an order that turns."""
+    return [
+        Cell(name, block, CLOSED, connections, timing.alone if connections == 1 else timing.many)
+        for block in range(blocks)
+        for turn, connections in enumerate(CONCURRENCIES)
+        for name in turned(SIDES, block + turn)
+    ]
+
+
+def steps(wanted: Wanted) -> int:
+    """How often `tell` is called, for a progress bar."""
+    return 2 * len(SIDES) + len(cells(wanted.blocks, wanted.timing)) + 1
+
+
+async def run(ours: Checkout, theirs: Checkout, layout: Layout, wanted: Wanted, tell: Tell) -> Against:
+    """`layout` is of a folder of this benchmark alone, where nothing runs. Data goes when all went well, and
+    stays with its logs when not. Raises StackProblem or LoadFailed.
+    """
+    began = time.monotonic()
+    checkouts = {OURS: ours, OURS_AGAIN: ours, THEIRS: theirs}
+    async with AsyncExitStack() as closing:
+        try:
+            sides = {}
+            # One after the other: each takes ports that are free when it looks.
+            for name, checkout in checkouts.items():
+                tell(f"starting {name}, {checkout.title}")
+                starting = running_stack(checkout, layout, name=_file_name(name), home=home_of(layout, name))
+                stack = await closing.enter_async_context(starting)
+                sides[name] = Side(stack, await _seat(stack))
+            loader = await closing.enter_async_context(Loader())
+            measured = await Course(sides, loader, wanted.timing, tell).play(wanted.blocks)
+        finally:
+            tell("stopping")
+    for name, checkout in checkouts.items():
+        await remove_data(checkout, layout, name=_file_name(name), home=home_of(layout, name))
+    return Against(ours, theirs, tuple(measured), time.monotonic() - began)
+
+
+def homes(layout: Layout) -> Path:
+    """Where the homes of the three stacks are."""
+    return layout.home / "homes"
+
+
+def home_of(layout: Layout, name: str) -> Path:
+    return homes(layout) / _file_name(name)
+
+
+def _file_name(name: str) -> str:
+    return name.replace(" ", "-")
+
+
+async def _seat(stack: RunningStack) -> tuple[str, ...]:
+    """Raises LoadFailed."""
+    info = stack.info
+    operator = Operator(str(info["operator_id"]), str(info["operator_key"]))
+    try:
+        return await seat(str(info["base_url"]), operator, MOST_PLAYERS)
+    except (httpx.HTTPError, KeyError, ValueError) as problem:
+        raise LoadFailed(f"{stack.name} seats no players: {type(problem).__name__}: {problem}") from problem
+
+
+class Course:
+    """Plays the cells. `tell` is called before each."""
+
+    def __init__(self, sides: Mapping[str, Side], loader: Loader, timing: Timing, tell: Tell) -> None:
+        self._sides, self._loader, self._timing, self._tell = sides, loader, timing, tell
+        self._jobs = 0
+
+    async def play(self, blocks: int) -> Sequence[Measured]:
+        """Warm up, then measure. Raises LoadFailed for a side that settles nothing, Died when one ends."""
+        for name in self._sides:
+            self._tell(f"warming up {name}")
+            outcome = await self._play(name, MOST_PLAYERS, self._timing.first_warm_up)
+            if not outcome.rounds:
+                raise LoadFailed(f"{name} settled no round: {'; '.join(outcome.problems) or 'no answer'}")
+        found = []
+        for cell in cells(blocks, self._timing):
+            self._tell(f"block {cell.block + 1} of {blocks}: {cell.variant}, {cell.connections}")
+            found.append(await self._cell(cell))
+        return found
+
+    async def _cell(self, cell: Cell) -> Measured:
+        meter = Meter({**self._sides[cell.variant].stack.families(), LOAD: [self._loader.pid]})
+        read: dict[str, Mapping[str, float]] = {}
+
+        def mark(name: str) -> None:
+            read[name] = meter.read()
+
+        outcome = await self._play(cell.variant, cell.connections, cell.seconds, self._timing.warm_up, mark)
+        await asyncio.sleep(AFTERWARDS_S)
+        return summarised(cell, None, outcome, spent(read["begin"], read["end"]))
+
+    async def _play(
+        self,
+        name: str,
+        connections: int,
+        seconds: float,
+        warm_up_s: float = 0.0,
+        mark: Mark = lambda _: None,
+    ) -> Outcome:
+        self._jobs += 1
+        side = self._sides[name]
+        job = Job(
+            url=str(side.stack.info["base_url"]),
+            requests=[known()[PRODUCT].request(token) for token in side.tokens[:connections]],
+            prefix=f"against-{self._jobs:05d}-",
+            seconds=seconds,
+            warm_up_s=warm_up_s,
+        )
+        return await self._loader.play(job, mark)
