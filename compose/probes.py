@@ -33,9 +33,13 @@ async def amqp(url: str) -> None:
     import aio_pika
     from aio_pika.exceptions import AMQPError
 
+    from events.broker import SelfClosingConnection
+
     try:
         await _reachable(url)  # first, because the client logs an error for each refused connection
-        connection = await aio_pika.connect(url, timeout=LIMIT_SECONDS)
+        connection = await aio_pika.connect(
+            url, timeout=LIMIT_SECONDS, connection_class=SelfClosingConnection
+        )
         try:
             channel = await connection.channel()
             await channel.declare_queue(exclusive=True, auto_delete=True, timeout=LIMIT_SECONDS)

@@ -36,7 +36,7 @@ _LINK_ERRORS: Final = (
 )
 
 
-class _Connection(aio_pika.Connection):
+class SelfClosingConnection(aio_pika.Connection):
     """Closes itself when it cannot be opened. Left to the garbage collector, the library would do that in
     a coroutine which nobody awaits."""
 
@@ -62,7 +62,7 @@ async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
                 timeout=CONNECT_SECONDS,
                 heartbeat=HEARTBEAT_SECONDS,
                 client_properties={"connection_name": name},
-                connection_class=_Connection,
+                connection_class=SelfClosingConnection,
             )
 
 

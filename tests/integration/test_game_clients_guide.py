@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
@@ -23,24 +22,10 @@ from tests.conftest import Services
 from tests.e2e.house import House, Operator
 from tests.integration.test_guides import blocks
 from tests.support.conditions import HANG_S
+from tests.support.curl import path_with_curl
 from tests.unit.clients.test_python_client import BODY, choice
 
 PAGE = "game-clients.md"
-# Stands in for curl where a machine has none: the four options that the page uses.
-CURL = """#!{python}
-import sys, urllib.request
-arguments = iter(sys.argv[1:])
-url, headers, data = "", {{}}, None
-for argument in arguments:
-    if argument == "-H":
-        name, _, value = next(arguments).partition(": ")
-        headers[name] = value
-    elif argument == "-d":
-        data = next(arguments).encode()
-    elif argument != "-s":
-        url = argument
-print(urllib.request.urlopen(urllib.request.Request(url, data, headers)).read().decode(), end="")
-"""
 
 
 @pytest.fixture
@@ -63,11 +48,7 @@ async def run(*command: str, cwd: Path, **environment: str) -> str:
 
 async def test_the_shells_example_plays_one_round_and_repeats_it(operator: Operator, tmp_path: Path) -> None:
     _, example = blocks(PAGE, "sh")
-    path = os.environ["PATH"]
-    if shutil.which("curl") is None:
-        (tmp_path / "curl").write_text(CURL.format(python=sys.executable))
-        (tmp_path / "curl").chmod(0o700)
-        path = f"{tmp_path}:{path}"
+    path = path_with_curl(tmp_path)
     base = str(operator.house.http.base_url).rstrip("/")
     output = await run("sh", "-eu", "-c", example, cwd=tmp_path, base=base, key=operator.key, PATH=path)
     answers = [json.loads(line) for line in output.replace("}{", "}\n{").splitlines()]

@@ -23,6 +23,7 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import STAKE, seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.curl import path_with_curl
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -164,9 +165,10 @@ def test_the_command_prints_the_public_keys(services: Services) -> None:
     }
 
 
-def test_the_command_shows_a_page_of_the_feed(platform: dict[str, Any]) -> None:
+def test_the_command_shows_a_page_of_the_feed(platform: dict[str, Any], tmp_path: Path) -> None:
     command, _ = blocks("events.md", "sh")
     names = {"BASE_URL": platform["base_url"], "OPERATOR_KEY": platform["operator_key"]}
+    names["PATH"] = path_with_curl(tmp_path)
     done = subprocess.run(
         ["sh", "-c", command], env={**os.environ, **names}, capture_output=True, text=True, check=True
     )
