@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -25,6 +26,11 @@ PATIENCE_S = 5.0
 SET_CHILD_SUBREAPER = 36
 BUSY = "while True: pass"
 HOMES = "tests-*"
+REAP_EVERY_S = 0.1
+
+# What `start` started is waited for by whoever started it, and by nobody else.
+_started: set[int] = set()
+_starting = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -37,7 +43,8 @@ def ended_with_this_run() -> Iterator[None]:
     ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     remove_homes()
     try:
-        yield
+        with _orphans_reaped():
+            yield
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
@@ -51,14 +58,45 @@ def start(argv: Sequence[str], *, output: IO[bytes] | None = None) -> subprocess
     """
     setpriv = shutil.which("setpriv", path="/usr/bin:/bin")
     survives_nobody = (setpriv, "--pdeathsig", "INT", "--") if setpriv else ()
-    return subprocess.Popen(
-        [*survives_nobody, *argv],
-        cwd=PROJECT_ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
-        start_new_session=True,
-    )
+    with _starting:
+        started = subprocess.Popen(
+            [*survives_nobody, *argv],
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            start_new_session=True,
+        )
+        _started.add(started.pid)
+    return started
+
+
+@contextlib.contextmanager
+def _orphans_reaped() -> Iterator[None]:
+    """A process that lost its parent is this one's child. Until it is reaped, it is still there for a test
+    that waits for its end.
+    """
+    done = threading.Event()
+    reaper = threading.Thread(target=_reap_until, args=(done,), daemon=True)
+    reaper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        reaper.join()
+
+
+def _reap_until(done: threading.Event) -> None:
+    while not done.wait(REAP_EVERY_S):
+        with _starting, contextlib.suppress(ChildProcessError):
+            while (ended := _ended_child()) is not None and ended not in _started:
+                os.waitpid(ended, 0)
+
+
+def _ended_child() -> int | None:
+    """A child that has ended and was not waited for; it stays so."""
+    found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return None if found is None else found.si_pid
 
 
 def interrupt(running: subprocess.Popen[bytes]) -> None:
