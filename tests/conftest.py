@@ -65,7 +65,7 @@ async def stack(home: Path) -> AsyncIterator[Stack]:
         webhooks_local=True,
         webhook_retry_first_s=1,
         webhook_retry_longest_s=1,
-        webhook_retry_for_s=3,
+        webhook_retry_for_s=8,
     )
     async with Stack(settings) as stack:
         yield stack
