@@ -24,7 +24,7 @@ def _tests() -> dict[int, list[str]]:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.AsyncFunctionDef) and (match := NAME.fullmatch(node.name)):
                 found[int(match[1])].append(match[2])
-    return found
+    return dict(found)
 
 
 def test_every_certification_case_has_a_test_against_our_own_api() -> None:
@@ -34,4 +34,4 @@ def test_every_certification_case_has_a_test_against_our_own_api() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.number))
 def test_a_case_has_the_words_that_certify_has_for_it(case: Case) -> None:
     words = re.sub(r"\W+", "_", case.title.lower().replace("'", ""))
-    assert [name for name in _tests()[case.number] if not f"{name}_".startswith(f"{words}_")] == []
+    assert [name for name in _tests().get(case.number, []) if not f"{name}_".startswith(f"{words}_")] == []
