@@ -56,7 +56,8 @@ def home() -> Path:
 async def stack(home: Path) -> AsyncIterator[Stack]:
     """Open, with nothing started."""
     # Tests leave rounds open on purpose: reconciliation runs where a test asks for it.
-    # All of them come from one address, so strangers by the hundred look like one that keeps failing.
+    # All of them come from one address, so hundreds of unauthenticated clients look like one that keeps
+    # failing.
     settings = Settings(
         home=home,
         log_level="warning",
@@ -101,7 +102,7 @@ async def starting(stack: Stack) -> "Starting":
 
 
 class Starting:
-    """Starts each service once, whoever asks first, and several at the same time."""
+    """Starts each service once, for the first test that asks, and several at the same time."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack

@@ -29,7 +29,7 @@ REPEATED_BET: Final = (rounds.FIND,)
 ROUNDS: Final = 20
 # Of a measurement of so many rounds. What a pause of the machine disturbs is measured once more.
 TRIES: Final = 5
-DURABLE_WAY: Final = {
+DURABLE_PATH: Final = {
     EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
     EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT,
 }
@@ -43,7 +43,7 @@ async def test_a_settled_round_costs_two_transitions_and_nine_events(
     operator: Operator, temporal: Client
 ) -> None:
     player = await operator.open_session(balance=TRIES * ROUNDS * STAKE)
-    in_one_go = 0
+    on_fast_path = 0
     for _ in range(TRIES * ROUNDS):
         settled = await player.played()
         closed = await _closed(temporal, player, settled["round_id"])
@@ -51,10 +51,10 @@ async def test_a_settled_round_costs_two_transitions_and_nine_events(
             continue
         assert closed.history_length <= HISTORY_EVENTS
         assert _transitions(closed) <= STATE_TRANSITIONS
-        in_one_go += 1
-        if in_one_go == ROUNDS:
+        on_fast_path += 1
+        if on_fast_path == ROUNDS:
             break
-    assert in_one_go == ROUNDS
+    assert on_fast_path == ROUNDS
 
 
 async def test_a_declined_round_and_a_repeat_cost_no_more(operator: Operator, temporal: Client) -> None:
@@ -104,7 +104,7 @@ async def test_rounds_cost_these_statements_and_no_other(
 
 async def _executes(log: StatementLog, each: Sequence[str], play: Callable[[], Awaitable[T]]) -> T:
     """Plays ROUNDS rounds whose statements are `each` and no other. They are played again when they were more
-    or less: a round that the machine delays goes the durable way, and the ingress may end one that another
+    or less: a round that the machine delays takes the durable path, and the ingress may end one that another
     test left. What every round executes is found in every try."""
     expected = Counter({statement: ROUNDS * times for statement, times in Counter(each).items()})
     for _ in range(TRIES):
@@ -139,9 +139,9 @@ async def _closed(temporal: Client, player: Player, round_id: str) -> WorkflowEx
 
 
 async def _left_the_fast_path(temporal: Client, player: Player, round_id: str) -> bool:
-    """Whether the machine was so slow that the round went the durable way, which costs more."""
+    """Whether the machine was so slow that the round took the durable path, which costs more."""
     history = await temporal.get_workflow_handle(player.round_key(round_id).workflow_id).fetch_history()
-    return bool({event.event_type for event in history.events} & DURABLE_WAY)
+    return bool({event.event_type for event in history.events} & DURABLE_PATH)
 
 
 def _transitions(closed: WorkflowExecutionDescription) -> int:

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-# Whoever asks for one of these starts a server or a program.
+# A test that asks for one of these starts a server or a program.
 SERVICES: Final = frozenset({"stack", "temporal_environment"})
 # Their tests start programs or servers without a fixture's help.
 FOLDERS: Final = ("tests/e2e/", "tests/faults/", "tests/integration/")
