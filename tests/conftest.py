@@ -16,7 +16,7 @@ from temporalio.client import Client
 from compose import control
 from compose.problems import StackProblem
 from compose.stack import Operator, Stack
-from runtime.settings import PROJECT_ROOT, Settings
+from runtime.settings import PROJECT_ROOT, Settings, without_ours
 from runtime.temporal import connect
 from security.keyring import Keyring
 from storage.database import Database, open_database
@@ -37,6 +37,11 @@ STACK_FAILED: Final = 3
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """What is set for the stack of whoever runs the tests must not reach theirs, nor theirs that person's
+    services."""
+    own = without_ours(os.environ)
+    os.environ.clear()
+    os.environ.update({**own, "CROUPIER_SETTINGS": os.devnull})
     hypothesis.settings.load_profile("full" if config.getoption("--full") else "croupier")
 
 

@@ -1,12 +1,21 @@
 """Settings: where values come from; whatever is wrong is one line with the key and no secret."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from runtime.settings import PROJECT_ROOT, Settings, SettingsError, load, to_environment
+from runtime.settings import (
+    PROJECT_ROOT,
+    Settings,
+    SettingsError,
+    load,
+    settings_file,
+    to_environment,
+    without_ours,
+)
 
 SECRET = "hunter2"
 
@@ -25,6 +34,12 @@ def problem_of(environment: dict[str, str]) -> str:
     assert "\n" not in text
     assert SECRET not in text
     return text
+
+
+def test_what_is_set_for_a_stack_of_ones_own_does_not_reach_the_tests() -> None:
+    """Run with CROUPIER_DATABASE_URL set, they would otherwise write into that database."""
+    assert settings_file(os.environ) == Path(os.devnull)
+    assert without_ours(os.environ).keys() == os.environ.keys() - {"CROUPIER_SETTINGS"}
 
 
 def test_defaults_live_below_the_project(tmp_path: Path) -> None:
