@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -32,8 +33,10 @@ CHECKS = {
     "import contracts": ("lint-imports",),
     "mypy --strict": ("mypy", "."),
 }
-# Tests wait most of the time: for a service, for a process to start. So one worker more than there are cores.
-MOST_WORKERS = 5
+# Tests wait much of the time: for a service, for a process to start. So there are more workers than cores.
+SPARE_WORKERS = 2
+MOST_WORKERS = 6
+MEMORY_OF_A_WORKER = 1_500_000_000  # bytes, with its stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +170,9 @@ def pytest_command(choices: Choices, seed: int | None, kept: Failures) -> list[s
 
 
 def workers() -> int:
-    """How many processes of pytest share this machine."""
-    return min(children.cores() + 1, MOST_WORKERS)
+    """How many processes of pytest share this machine, as it is now."""
+    room = psutil.virtual_memory().available // MEMORY_OF_A_WORKER
+    return max(2, min(children.cores() + SPARE_WORKERS, MOST_WORKERS, room))
 
 
 def _program(name: str) -> str:

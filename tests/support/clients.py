@@ -19,6 +19,8 @@ from tests.support.conditions import HANG_S, until
 STAKE = 100
 DEPOSIT = 1_000_000
 CHOICE = {"direction": "over", "target": 5_000}
+# Players who ask again at once take a good part of a core from what they wait for.
+RECONNECT_PAUSE_S = 0.25
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Player:
                 )
             except httpx.TransportError:
                 self.lost_connections += 1
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(RECONNECT_PAUSE_S)
                 continue
             if answer.status_code in (200, 201):
                 self.answers[round_id] = answer.json()
