@@ -41,6 +41,7 @@ from events import broker, topology
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
+from runtime.temporal import certain_to_end
 from wallet import dialect
 from wallet.directory import WalletVault
 from workers.lifecycle import run, serve_metrics
@@ -112,7 +113,7 @@ async def running(
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=GRACE,
     )
-    async with worker:
+    async with certain_to_end(worker):
         yield worker
 
 

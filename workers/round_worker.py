@@ -17,6 +17,7 @@ from contracts.views import RoundView
 from games.registry import Registry
 from runtime import metrics
 from runtime.resources import Resources
+from runtime.temporal import certain_to_end
 from security.seeds import SeedVault
 from wallet.directory import WalletDirectory
 from wallet.ledger import LedgerWallet
@@ -76,7 +77,7 @@ async def running(
         graceful_shutdown_timeout=GRACE,
     )
     try:
-        async with worker:
+        async with certain_to_end(worker):
             yield worker
     finally:
         await events.close()

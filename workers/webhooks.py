@@ -22,6 +22,7 @@ from contracts.webhooks import WEBHOOK_QUEUE, Retries
 from events.broker import reason
 from runtime.resources import connect_database, connect_temporal
 from runtime.settings import Settings
+from runtime.temporal import certain_to_end
 from runtime.webhooks import WebhookWorkflows
 from security.keyring import Keyring
 from security.standard_webhooks import PrivateKey
@@ -94,7 +95,7 @@ async def running(
         longest_s=settings.webhook_retry_longest_s,
         patience_s=settings.webhook_retry_for_s,
     )
-    async with worker:
+    async with certain_to_end(worker):
         looking = asyncio.create_task(_look(database.pool, WebhookWorkflows(client, retries), retries))
         try:
             yield

@@ -26,6 +26,7 @@ UNAVAILABLE = 2
 INTERRUPTED = 130
 NO_TESTS = 5  # pytest's own
 SEEDS = 1_000_000
+LONG_RUN_LIMIT_S = 3_600  # for a single test
 
 CHECKS = {
     "ruff check": ("ruff", "check", "."),
@@ -159,7 +160,7 @@ def pytest_command(choices: Choices, seed: int | None, kept: Failures) -> list[s
     if seed is not None:
         command.append(f"--random-order-seed={seed}")
     if choices.full:
-        command.append("--full")
+        command += ["--full", f"--timeout={LONG_RUN_LIMIT_S}"]
     if choices.fast:
         command.append("--fast")
     if choices.coverage:

@@ -25,6 +25,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from contracts.interventions import Action, Intervened, Intervention
 from contracts.rounds import Bet, Played, RoundClosed, RoundKey
 from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
+from runtime.temporal import certain_to_end
 from tests.support.conditions import HANG_S
 from tests.support.temporal import PLAIN
 from tests.workflow.fake_steps import FakeSteps
@@ -126,7 +127,7 @@ class Stage:
         self.faults[:] = faults
 
     def worker(self, *, cached_workflows: int = 10) -> Worker:
-        return Worker(
+        worker = Worker(
             self.client,
             task_queue=self.task_queue,
             workflows=[RoundWorkflow],
@@ -135,6 +136,7 @@ class Stage:
             max_cached_workflows=cached_workflows,
             sticky_queue_schedule_to_start_timeout=self.sticky_timeout,
         )
+        return certain_to_end(worker)
 
     async def start(self, *, eager: bool = True) -> Handle:
         """As the ingress starts it."""

@@ -1,14 +1,18 @@
 """RoundWorkflow when its worker goes in the middle of a step: another one brings the round to its end."""
 
+import asyncio
 import multiprocessing
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from tests.support.conditions import until
+from runtime.temporal import certain_to_end
+from tests.support.conditions import HANG_S, until
 from tests.workflow import doomed_worker
 from tests.workflow.doomed_worker import Legacy
 from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Kills
@@ -23,6 +27,7 @@ from tests.workflow.journeys import (
 )
 from tests.workflow.limits import at_the_limit
 from tests.workflow.stage import SHORT_STICKY_TIMEOUT, SHORT_TASK_TIMEOUT, Ended, Stage, within
+from workflows.round import RoundWorkflow
 
 # Workers are forked from a process that has imported what they need: a second of processor time for each.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -147,3 +152,22 @@ def _assert_ended(stage: Stage, ended: Ended, journey: Journey) -> None:
     assert stage.world.effects == list(journey.effects)
     assert ended.closed == journey.closed
     assert ended.status is WorkflowExecutionStatus.COMPLETED
+
+
+async def test_a_worker_ends_though_the_sdk_never_does(skipping: Client) -> None:
+    worker = Worker(
+        skipping,
+        task_queue=uuid4().hex,
+        workflows=[RoundWorkflow],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    asked_to_end = asyncio.Event()
+
+    async def never() -> None:
+        asked_to_end.set()
+        await asyncio.Event().wait()
+
+    worker._bridge_worker.finalize_shutdown = never  # type: ignore[method-assign]
+    async with asyncio.timeout(HANG_S), certain_to_end(worker, last_step_s=0.1):
+        pass
+    assert asked_to_end.is_set()

@@ -26,6 +26,7 @@ from contracts.webhooks import (
     Retries,
     WebhookKey,
 )
+from runtime.temporal import certain_to_end
 from tests.support.conditions import HANG_S
 from tests.support.temporal import PLAIN
 from tests.workflow.stage import SANDBOX, TASK_TIMEOUT
@@ -109,13 +110,14 @@ class WebhookStage:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        async with Worker(
+        worker = Worker(
             self.client,
             task_queue=self.task_queue,
             workflows=[WebhookWorkflow, DeliveryWorkflow],
             activities=[self.steps.pump, self.steps.attempt, self.steps.bury],
             workflow_runner=SANDBOX,
-        ):
+        )
+        async with certain_to_end(worker):
             yield
 
     async def send(self) -> Ended:
