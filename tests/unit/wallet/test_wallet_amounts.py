@@ -103,3 +103,14 @@ def test_an_amount_beyond_the_integer_type_is_refused(form: AmountForm) -> None:
 def test_millionths_beyond_the_integer_type_are_refused() -> None:
     with pytest.raises(NotExpressible):
         write(LIMIT // 10**4 + 1, "EUR", MICRO)
+
+
+def test_the_largest_amount_is_what_64_bits_with_a_sign_hold() -> None:
+    """The number itself: a limit that moved would be compared with itself elsewhere."""
+    largest = 9_223_372_036_854_775_807
+    assert write(largest, "EUR", MINOR) == largest
+    assert read(largest, "EUR", MINOR) == largest
+    with pytest.raises(NotExpressible):
+        write(largest + 1, "EUR", MINOR)
+    with pytest.raises(ValueError, match="out of range"):
+        read(largest + 1, "EUR", MINOR)
