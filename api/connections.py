@@ -122,6 +122,7 @@ class Connection(HttpToolsProtocol):
         self._address = self._house.take(self, {"client": self.client, "headers": []})
         if self._address is None:
             self._end_with("overloaded", "Too many connections: use those that you have.")
+            self.transport.close()  # nobody watches it
             return
         self._due_at = self.loop.time() + self._limits.head_s
 
@@ -219,7 +220,7 @@ class Connection(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Ends the connection when its time is over."""
-        if self.transport.is_closing():
+        if self._over or self.transport.is_closing():
             # What was answered last is not read: without this, it would never be over.
             self._closing_since = self._closing_since or now
             if now - self._closing_since > self._limits.body_s:
@@ -241,11 +242,13 @@ class Connection(HttpToolsProtocol):
         )
 
     def _end_with(self, code: str, detail: str) -> None:
-        """Says why, unless an answer is on its way, and closes."""
+        """Says why, unless an answer is on its way, and closes as soon as the client does."""
         self._over, self._due_at = True, None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(_response(Problem(code, detail)))
-        self.transport.close()
+            end_of_answers(self.transport)
+        else:
+            self.transport.close()
 
     def _cut(self, why: str) -> None:
         self._over = True
@@ -264,6 +267,15 @@ class Connection(HttpToolsProtocol):
         if self._address is not None:
             self._house.leave(self, self._address)
             self._address = None
+
+
+def end_of_answers(transport: asyncio.Transport) -> None:
+    """Sends no more, but lets the client go on: were the connection closed while the client is still sending,
+    a reset would take away what it was told last. Whoever calls this ends the connection after a while."""
+    if transport.can_write_eof():
+        transport.write_eof()
+    else:  # TLS cannot be closed by halves
+        transport.close()
 
 
 def _response(problem: Problem) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import resource
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -317,6 +318,25 @@ async def test_a_head_that_is_too_large_is_refused(ingress: Ingress) -> None:
         assert b"content-type: application/problem+json" in head
         told = json.loads(body)
         assert (told["code"], told["status"]) == ("head-too-large", 431)
+
+
+async def test_who_goes_on_sending_its_head_can_read_why_it_is_refused(ingress: Ingress) -> None:
+    """A connection that is closed while its client still sends is reset, and the refusal is lost."""
+    client = await asyncio.to_thread(socket.create_connection, ("127.0.0.1", ingress.port))
+    with client:
+        client.settimeout(HANG_S)
+        client.sendall(b"GET /echo HTTP/1.1\r\nx: ")
+        await until(lambda: _value(ingress.heard_bytes > 0))
+        client.sendall(b"a" * (HEAD_LIMIT_BYTES + 1))
+        await asyncio.to_thread(client.recv, 1, socket.MSG_PEEK)
+        for _ in range(20):
+            client.sendall(b"a" * 1_000)
+            await asyncio.sleep(0.01)
+        assert (await asyncio.to_thread(client.recv, 1_000)).startswith(b"HTTP/1.1 431 ")
+        assert ingress.open == 1, "it waits for its client"
+        ingress.passes(1)
+        ingress.passes(BODY_S + 1)
+        await until(lambda: _value(ingress.connections._count == 0))
 
 
 async def test_a_head_of_almost_the_limit_is_served(ingress: Ingress) -> None:

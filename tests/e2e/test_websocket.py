@@ -6,14 +6,17 @@ import json
 import socket as sockets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aio_pika
 import psutil
 import pytest
 from websockets.asyncio.client import connect
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.uri import parse_uri
 
 from api import sockets as server
 from api.models import SessionOut
@@ -293,8 +296,35 @@ async def test_a_frame_that_is_no_message_ends_the_socket(
 
 async def test_a_large_message_in_fragments_is_too_large_all_the_same(base_url: str, player: Player) -> None:
     async with opened(base_url, player.token) as socket:
-        await socket.connection.send(["x" * 1_000] * 70)
+        with suppress(ConnectionClosed):  # it may be told before it has sent everything
+            await socket.connection.send(["x" * 1_000] * 70)
         assert await socket.closed() == 1009
+
+
+@pytest.mark.parametrize("code", [1007, 1009])
+async def test_who_goes_on_sending_is_told_all_the_same_why_the_socket_ends(
+    base_url: str, player: Player, code: int
+) -> None:
+    """A connection that is closed while its peer still sends is reset, and what it was told last is lost."""
+    client = ClientProtocol(parse_uri(address(base_url)))
+    reader, writer = await asyncio.open_connection(*urlsplit(base_url).netloc.split(":"))
+    client.send_request(client.connect())
+    writer.write(b"".join(client.data_to_send()))
+    client.receive_data(await reader.readuntil(b"\r\n\r\n"))
+    client.send_text(json.dumps({"type": "hello", "token": player.token}).encode())
+    client.send_text(b"x" * 66_000 if code == 1009 else b"\xff\xfe")
+    writer.write(b"".join(client.data_to_send()))
+    reader._transport.pause_reading()  # type: ignore[attr-defined]
+    for _ in range(20):
+        client.send_text(b"and more", fin=True)
+        client.send_ping(b"still there?")
+        writer.write(b"".join(client.data_to_send()))
+        await asyncio.sleep(0.01)
+    reader._transport.resume_reading()  # type: ignore[attr-defined]
+    client.receive_data(await asyncio.wait_for(reader.read(), HANG_S))
+    assert client.close_rcvd is not None
+    assert client.close_rcvd.code == code
+    writer.close()
 
 
 async def test_the_hello_must_be_one(base_url: str, player: Player) -> None:
