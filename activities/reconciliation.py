@@ -89,7 +89,7 @@ class RoundWorkflows(Protocol):
 
     async def state(self, workflow_id: str) -> WorkflowState: ...
 
-    async def start_anew(self, bet: Bet) -> bool: ...
+    async def restart(self, bet: Bet) -> bool: ...
 
     async def ended_badly(
         self, *, since: datetime, until: datetime, cursor: str | None
@@ -207,7 +207,7 @@ class RoundLooks:
         return Looked(looked_at=1, opened=int(noted.opened), driven_on=int(driven))
 
     async def _drive_on(self, bet: Bet) -> bool:
-        started = await self._workflows.start_anew(bet)
+        started = await self._workflows.restart(bet)
         if started:
             ROUNDS_DRIVEN_ON.inc()
             log.warning("round %s is driven on", bet.key.workflow_id)

@@ -13,11 +13,11 @@ from typing import Final
 import asyncpg
 from sqlalchemy import make_url
 
+from api.session.service import SessionService
 from bench.earlier import CURRENCY, load_earlier_rounds, player_ids
 from bench.house import House, free_port, start_program
 from compose.programs import OwnProgram
 from games.dice import GAME
-from runtime.services import Sessions
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
@@ -121,7 +121,7 @@ async def _fill(
             tell=tell,
         )
         earlier = Earlier(players * rounds_each, players, time.monotonic() - began)
-        sessions = Sessions(
+        sessions = SessionService(
             database.pool, vault, TokenIssuer(keyring), lifetime_s=house.stack.settings.session_lifetime_s
         )
         chosen = player_ids(players)[:: players // most_players][:most_players]
@@ -133,7 +133,7 @@ async def _fill(
     return tuple(tokens), earlier
 
 
-async def _token(sessions: Sessions, player_id: str) -> str:
+async def _token(sessions: SessionService, player_id: str) -> str:
     _, token = await sessions.open(
         operator_id=OPERATOR, player_id=player_id, game_id=GAME.id, currency=CURRENCY, client_seed=None
     )

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import asyncpg
 import typer
 
-from api.shapes import api_key_body
+from api.operator.schemas import api_key_body
+from api.operator.service import KEY_CACHE_S, OperatorKeys, TooManyKeys
 from cli.operators import of_the_stack
 from cli.timeline import one_line
 from runtime.resources import Unreachable, connect_database
-from runtime.services import KEY_CACHE_S, OperatorKeys, TooManyKeys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

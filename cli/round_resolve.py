@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import asyncpg
 import typer
 
+from api.result.interventions import Interventions
 from cli.rounds import LISTED, CannotShow, Wanted, where
 from cli.timeline import one_line
 from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
-from runtime.interventions import Interventions, InterventionUncertain
 from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
+from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
 from runtime.settings import Settings
 from security.keyring import KeyringInvalid
 
@@ -53,7 +54,7 @@ async def decide(settings: Settings, wanted: Wanted, decision: Decision) -> tupl
     database = await connect_database(reached, connections=1)
     try:
         client = await connect_temporal(reached, keyring)
-        interventions = Interventions(client, database, task_queue=reached.task_queue)
+        interventions = Interventions(RoundWorkflows(client, task_queue=reached.task_queue), database)
         found = await interventions.find(
             wanted.round_id, operator_id=wanted.operator_id, player_id=wanted.player_id, limit=LISTED
         )
@@ -64,7 +65,7 @@ async def decide(settings: Settings, wanted: Wanted, decision: Decision) -> tupl
         )
     except ValueError as problem:
         raise CannotResolve(str(problem)) from None
-    except InterventionUncertain as uncertain:
+    except OutcomeUncertain as uncertain:
         raise CannotResolve(
             one_line(
                 f"nobody answered in time ({uncertain}), and it may still happen: look with"

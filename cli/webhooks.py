@@ -9,7 +9,7 @@ from typing import Any, Final
 import asyncpg
 import typer
 
-from api.shapes import dead_event_item, webhook_body
+from api.webhook.schemas import dead_event_item, webhook_body
 from cli.rounds import CannotShow, where
 from cli.timeline import one_line
 from contracts.webhooks import DeadDelivery, WebhookKey, WebhookStatus

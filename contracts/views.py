@@ -75,21 +75,7 @@ class RoundView:
     @property
     def bet(self) -> Bet:
         """What the round was begun with: enough to begin it anew when Temporal has lost it."""
-        return Bet(
-            key=self.key,
-            player_id=self.player_id,
-            account_id=self.account_id,
-            session_id=self.session_id,
-            game_id=self.game_id,
-            game_version=self.game_version,
-            currency=self.currency,
-            stake=self.stake,
-            mode=self.mode,
-            choice=self.choice,
-            request_id=self.request_id,
-            demo=self.demo,
-            jurisdiction=self.jurisdiction,
-        )
+        return Bet(**{name: getattr(self, name) for name in Bet.__slots__})
 
     def answers(self, bet: Bet) -> bool:
         """Whether `bet` is the request that made this round, or an honest repeat of it."""

@@ -23,7 +23,7 @@ from events.broker import reason
 from runtime.resources import connect_database, connect_temporal
 from runtime.settings import Settings
 from runtime.temporal import certain_to_end
-from runtime.webhooks import WebhookWorkflows
+from runtime.webhook_workflows import WebhookWorkflows
 from security.keyring import Keyring
 from security.standard_webhooks import PrivateKey
 from security.webhook_secrets import WebhookVault

@@ -14,7 +14,7 @@ import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from api.models import RoundOut
+from api.result.schemas import RoundOut
 from contracts.rounds import Bet, RoundKey
 from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView

@@ -17,8 +17,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from api.authentication import KeyOf, live_session
-from runtime.services import KEY_CACHE_S
+from api.gateway.authentication import KeyOf, live_session
+from api.operator.service import KEY_CACHE_S
 from security.api_keys import SCOPES
 from security.keyring import Keyring
 from security.tokens import TokenIssuer

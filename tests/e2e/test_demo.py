@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from runtime.services import PLAY_MONEY
+from api.session.service import PLAY_MONEY
 from storage import invariants
 from tests.e2e.house import House, Operator, broken, checked_problem, checked_round
 

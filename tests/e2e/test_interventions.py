@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import WorkflowExecutionStatus
 
-from api.models import OperatorRoundRecord
+from api.result.schemas import OperatorRoundRecord
 from cli import operators as command
 from contracts.steps import ROUND_WORKFLOW
 from contracts.wallet import WalletCall

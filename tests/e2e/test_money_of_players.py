@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from api.models import StatementPage
+from api.wallet.schemas import StatementPage
 from contracts.currencies import exponent
 from storage import rounds
 from tests.e2e.house import House, Operator, Player, checked_problem, every_page

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.models import OperatorRound
+from api.result.schemas import OperatorRound
 from storage import rounds
 from tests.e2e.house import House, Operator, Player, checked_problem
 

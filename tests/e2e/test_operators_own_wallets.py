@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from api.models import SessionOut
+from api.session.schemas import SessionOut
 from cli import operators as command
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem

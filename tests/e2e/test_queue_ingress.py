@@ -18,7 +18,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq import spec
 from temporalio.client import Client
 
-from api.models import RoundOut
+from api.result.schemas import RoundOut
 from compose.process import Process
 from events.commands import ACT_ON_ROUND, COMMANDS, COMMANDS_EXCHANGE, SUBMIT_ROUND
 from events.consumer import ROUTING_KEY_HEADER

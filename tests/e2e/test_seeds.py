@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.models import SeedRotated
+from api.session.schemas import SeedRotated
 from storage import rounds
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem

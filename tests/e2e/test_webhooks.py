@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from cli import webhooks as cli_webhooks
 from contracts.webhooks import Delivery, Retries, WebhookKey
 from runtime.settings import Settings
-from runtime.webhooks import WebhookWorkflows
+from runtime.webhook_workflows import WebhookWorkflows
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.support.conditions import until

@@ -18,8 +18,8 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.uri import parse_uri
 
-from api import sockets as server
-from api.models import SessionOut
+from api.session.schemas import SessionOut
+from api.transports.websocket import server
 from games.lucky_fruits import GAME as LUCKY_FRUITS
 from storage import rounds
 from storage.database import Database

@@ -10,9 +10,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from api.operator import service as services_module
+from api.operator.service import KEY_CACHE_S, LookUpRefused, OperatorKeys, TooManyKeys
 from contracts.views import ApiKeyView
-from runtime import services as services_module
-from runtime.services import KEY_CACHE_S, LookUpRefused, OperatorKeys, TooManyKeys
 from security.api_keys import SCOPES, new_api_key, parse_api_key
 from storage import operators
 from storage.database import Database, open_database

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 from typer.testing import CliRunner
 
+from api.session.service import SessionService
 from cli import audit, main
 from cli.audit import Audited, Wanted
 from contracts.views import RoundView
@@ -21,7 +22,6 @@ from games.checks import play_round
 from games.dice import GAME
 from games.draws import HmacDraws
 from games.protocol import Wager
-from runtime.services import Sessions
 from runtime.settings import Settings, to_environment
 from security.keyring import Keyring
 from security.seeds import SeedVault
@@ -57,7 +57,7 @@ async def books(services: Services, keyring: Keyring) -> AsyncIterator[Database]
 async def _play_all(database: Database, keyring: Keyring) -> None:
     await operators.ensure_operator(database.pool, operator_id=OPERATOR, name="Casino")
     vault = SeedVault(keyring)
-    sessions = Sessions(database.pool, vault, TokenIssuer(keyring), lifetime_s=3600)
+    sessions = SessionService(database.pool, vault, TokenIssuer(keyring), lifetime_s=3600)
     for player_id in ("alice", "bob"):
         session, _ = await sessions.open(
             operator_id=OPERATOR, player_id=player_id, game_id="dice", currency="EUR", client_seed="client"

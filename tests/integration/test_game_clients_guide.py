@@ -15,7 +15,7 @@ import pytest
 from croupier_client import Decision, GameSocket, Round, SessionEnded
 from temporalio.client import Client
 
-from api.problems import PROBLEMS
+from api.gateway.problems import PROBLEMS
 from runtime.settings import PROJECT_ROOT
 from storage.database import Database
 from tests.conftest import Services

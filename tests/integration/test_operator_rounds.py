@@ -12,16 +12,18 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from api.bets import BetDesk
+from api.bet.result_waiter import ResultWaiter
+from api.bet.service import BetService
+from api.result.service import ResultService
+from api.session.service import SessionService
 from cli import operators as command
 from contracts.rounds import Bet, RoundKey, RoundState
 from contracts.views import RoundView
 from contracts.wallet import WalletCall
 from games.registry import Registry
 from operator_wallet.faults import ONLY_FOR, Kind
-from runtime.answers import WaitingRoom
 from runtime.resources import connect_temporal, open_resources
-from runtime.services import Rounds, Sessions
+from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
@@ -63,8 +65,8 @@ class Casino:
     settings: Settings
     database: Database
     temporal: Client
-    desk: BetDesk
-    sessions: Sessions
+    desk: BetService
+    sessions: SessionService
     wallet: RunningWallet
 
     async def seat(self) -> "Player":
@@ -195,21 +197,20 @@ async def casino(
     operator_id = f"op-{uuid4().hex[:12]}"
     await operators.ensure_operator(database.pool, operator_id=operator_id, name="a test's")
     await command.store(settings, _wanted(operator_id, wallet.url), (wallet.secret,))
-    waiting_room, registry = WaitingRoom(), Registry.load(settings.games)
+    waiter, registry = ResultWaiter(), Registry.load(settings.games)
     async with open_resources(settings) as resources:
         client = await connect_temporal(settings, resources.keyring)
         async with (
             wallets.opened(resources) as operators_wallets,
-            round_worker.running(client, resources, registry, operators_wallets, waiting_room.deliver),
+            round_worker.running(client, resources, registry, operators_wallets, waiter.deliver),
         ):
-            desk = BetDesk(
-                client,
-                Rounds(resources.database),
-                waiting_room,
-                task_queue=settings.task_queue,
+            desk = BetService(
+                RoundWorkflows(client, task_queue=settings.task_queue),
+                ResultService(resources.database),
+                waiter,
                 patience_s=PATIENCE_S,
             )
-            sessions = Sessions(
+            sessions = SessionService(
                 resources.database.pool,
                 SeedVault(resources.keyring),
                 TokenIssuer(resources.keyring),

@@ -6,7 +6,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from runtime.services import PLAY_MONEY
+from api.session.service import PLAY_MONEY
 from storage import operator_wallets, rounds, sessions
 from storage.database import Database
 from tests.support.conditions import HANG_S

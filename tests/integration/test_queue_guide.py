@@ -7,7 +7,7 @@ from uuid import uuid4
 import aio_pika
 import pytest
 
-from api.queue_ingress import KINDS
+from api.transports.queue.ingress import KINDS
 from events import commands
 from events.commands import COMMANDS, DROPPED, REASON_HEADER, STATUS_HEADER
 from events.consumer import ROUTING_KEY_HEADER

@@ -19,7 +19,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reconciliation import EventLooks, IncidentSteps, Patience, RoundLooks
 from activities.statements import StatementLooks
-from api.bets import BetDesk
+from api.bet.result_waiter import ResultWaiter
+from api.bet.service import BetService
+from api.result.service import ResultService
+from api.session.service import SessionService
 from cli import incidents as commands
 from cli import operators as command
 from contracts.reconciliation import Incident, IncidentKind, Page, WorkflowState
@@ -33,10 +36,8 @@ from events.consumer import Consumer
 from events.publisher import Publisher
 from events.topology import ConsumerQueue
 from games.registry import Registry
-from runtime.answers import WaitingRoom
 from runtime.resources import Resources, connect_temporal, open_resources
 from runtime.round_workflows import RoundWorkflows
-from runtime.services import Rounds, Sessions
 from runtime.settings import Settings
 from security.keyring import Keyring
 from security.seeds import SeedVault
@@ -174,22 +175,21 @@ async def floor(services: Services, own_url: str, wallet: RunningWallet) -> Asyn
     for operator_id in (with_wallet, without):
         await operators.ensure_operator(own.pool, operator_id=operator_id, name="a test's")
     await command.store(settings, _wanted(with_wallet, wallet.url), (wallet.secret,))
-    waiting_room, registry = WaitingRoom(), Registry.load(settings.games)
+    waiter, registry = ResultWaiter(), Registry.load(settings.games)
     async with open_resources(settings) as resources:
         client = await _connected(settings, resources.keyring)
         async with (
             wallets.opened(resources) as operators_wallets,
-            round_worker.running(client, resources, registry, operators_wallets, waiting_room.deliver),
+            round_worker.running(client, resources, registry, operators_wallets, waiter.deliver),
         ):
             vault, issuer = SeedVault(resources.keyring), TokenIssuer(resources.keyring)
-            desk = BetDesk(
-                client,
-                Rounds(resources.database),
-                waiting_room,
-                task_queue=settings.task_queue,
+            desk = BetService(
+                RoundWorkflows(client, task_queue=settings.task_queue),
+                ResultService(resources.database),
+                waiter,
                 patience_s=PATIENCE_S,
             )
-            sessions = Sessions(resources.database.pool, vault, issuer, lifetime_s=3600)
+            sessions = SessionService(resources.database.pool, vault, issuer, lifetime_s=3600)
             casino = Casino(with_wallet, settings, own, client, desk, sessions, wallet)
             workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             yield Floor(casino, resources, workflows, without)
@@ -471,8 +471,8 @@ class _Meanwhile:
     async def state(self, workflow_id: str) -> WorkflowState:
         return await self._meanwhile()
 
-    async def start_anew(self, bet: Bet) -> bool:
-        return await self._workflows.start_anew(bet)
+    async def restart(self, bet: Bet) -> bool:
+        return await self._workflows.restart(bet)
 
 
 class _Refusing:
@@ -487,8 +487,8 @@ class _Refusing:
             raise RPCError("refused", RPCStatusCode.INVALID_ARGUMENT, b"")
         return await self._workflows.state(workflow_id)
 
-    async def start_anew(self, bet: Bet) -> bool:
-        return await self._workflows.start_anew(bet)
+    async def restart(self, bet: Bet) -> bool:
+        return await self._workflows.restart(bet)
 
 
 class _Stubborn:
@@ -500,7 +500,7 @@ class _Stubborn:
     async def state(self, workflow_id: str) -> WorkflowState:
         return WorkflowState.TERMINATED
 
-    async def start_anew(self, bet: Bet) -> bool:
+    async def restart(self, bet: Bet) -> bool:
         self.started.append(bet)
         return True
 

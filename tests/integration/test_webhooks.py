@@ -1,4 +1,4 @@
-"""Webhooks between the database and the endpoint: what two processes at once, or one that dies, may not
+"""WebhookService between the database and the endpoint: what two processes at once, or one that dies, may not
 do."""
 
 import asyncio
@@ -14,6 +14,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.webhook_endpoints import Endpoints
 from activities.webhooks import Pace, WebhookSteps
+from api.webhook.service import WebhookService
 from contracts.webhooks import (
     HELD_BACK,
     NOT_DELIVERED,
@@ -26,7 +27,6 @@ from contracts.webhooks import (
     WebhookChanges,
     WebhookKey,
 )
-from runtime.webhooks import Webhooks
 from security.keyring import Keyring
 from security.sealing import SealBroken
 from security.standard_webhooks import PrivateKey
@@ -113,7 +113,7 @@ async def new_webhook(
     seat: Seat, url: str = "http://127.0.0.1:9/", *, types: list[str] | None = None
 ) -> Webhook:
     pool = seat.database.pool
-    service = Webhooks(pool, patient(pool), WebhookVault(KEYRING), local=True)
+    service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
     made = await service.create(
         operator_id=seat.session.operator_id, url=url, types=types or ["round.settled"]
     )
@@ -261,7 +261,7 @@ async def test_nothing_is_sent_and_nothing_passed_over_while_the_secrets_do_not_
             await pump_on(steps, webhook)
         assert receiver.received == []
         assert (await stored.find(pool, webhook.key) or other).cursor == webhook.cursor
-        service = Webhooks(pool, patient(pool), WebhookVault(KEYRING), local=True)
+        service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
         rotated = await service.rotate_secret(webhook.key)
         assert rotated is not None
         receiver.secrets = [rotated.secret]
@@ -273,13 +273,13 @@ async def test_a_webhook_begins_with_what_is_new_or_not_at_all(own: Database, se
     """The interleaving: a transaction under way keeps the feed's end back, which is 0 for a reader that has
     just begun. The webhook would get the events of all time."""
     await settled(seat)
-    service = Webhooks(own.pool, Feed(own.pool, patience_s=0.05), WebhookVault(KEYRING), local=True)
+    service = WebhookService(own.pool, Feed(own.pool, patience_s=0.05), WebhookVault(KEYRING), local=True)
     wanted = {"operator_id": seat.session.operator_id, "url": "http://127.0.0.1:9/", "types": None}
     async with own.pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT pg_current_xact_id()")
         with pytest.raises(TimeoutError):
             await service.create(**wanted)  # type: ignore[arg-type]
-    later = Webhooks(own.pool, patient(own.pool), WebhookVault(KEYRING), local=True)
+    later = WebhookService(own.pool, patient(own.pool), WebhookVault(KEYRING), local=True)
     made = await later.create(**wanted)  # type: ignore[arg-type]
     assert made.status.webhook.cursor == await own.pool.fetchval("SELECT max(id) FROM outbox")
 
@@ -437,7 +437,7 @@ async def test_two_rotations_at_once_leave_both_secrets_valid(seat: Seat) -> Non
     """The interleaving: both read the same secrets, and one would overwrite the other's."""
     webhook = await new_webhook(seat)
     pool = seat.database.pool
-    service = Webhooks(pool, patient(pool), WebhookVault(KEYRING), local=True)
+    service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
     made = await asyncio.gather(*(service.rotate_secret(webhook.key) for _ in range(2)))
     found = await stored.find(pool, webhook.key)
     assert found is not None

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import asyncpg
 
+from api.session.service import NO_LIMITS, SessionService
 from contracts.limits import SessionLimits
 from contracts.rounds import Bet, RoundKey
 from contracts.sessions import REAL
 from contracts.views import RoundView, SessionView
-from runtime.services import NO_LIMITS, Sessions
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
@@ -127,7 +127,7 @@ async def take_seat(
     """A player of an operator of its own, unless named, with `balance` minor units."""
     operator_id = operator_id or f"op-{uuid4().hex[:12]}"
     await operators.ensure_operator(database.pool, operator_id=operator_id, name="a test's")
-    sessions = Sessions(database.pool, SeedVault(_KEYRING), TokenIssuer(_KEYRING), lifetime_s=3600)
+    sessions = SessionService(database.pool, SeedVault(_KEYRING), TokenIssuer(_KEYRING), lifetime_s=3600)
     session, _ = await sessions.open(
         operator_id=operator_id,
         player_id=player_id or uuid4().hex,

@@ -9,10 +9,10 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from api import socket_messages
-from api.admission import Admission
 from api.app import create_app
-from api.asyncapi import document
+from api.gateway.admission import Admission
+from api.gateway.asyncapi import document
+from api.transports.websocket import messages as socket_messages
 from events.catalogue import EVENT_TYPES, envelope
 from events.commands import ACT_ON_ROUND, COMMANDS_EXCHANGE, SUBMIT_ROUND
 from events.topology import EVENTS_EXCHANGE

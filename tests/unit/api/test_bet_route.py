@@ -4,16 +4,16 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from api import problems
-from api.authentication import Deps, LiveSession
-from api.bet_route import BetRoute
-from api.limits import Limits
-from api.models import PlaceBet
-from api.strict_json import StrictRoute
+from api.bet.route import BetRoute
+from api.bet.schemas import PlaceBet
+from api.gateway import problems
+from api.gateway.authentication import LiveSession
+from api.gateway.rate_limits import RateLimits
+from api.gateway.strict_json import StrictRoute
 from security.tokens import TokenInvalid
 
 BET = b'{"round_id": "r-1", "stake": 100, "choice": {"target": 1.5}}'
@@ -24,15 +24,15 @@ TOKEN = {"authorization": "Bearer genuine"}
 def app(route: type[APIRoute]) -> FastAPI:
     """An application whose one route says what it was given."""
 
-    async def place(body: PlaceBet, claims: LiveSession, services: Deps, request: Request) -> JSONResponse:
-        return JSONResponse({"bet": body.model_dump(), "claims": claims}, 201)
+    async def place(body: PlaceBet, caller: LiveSession) -> JSONResponse:
+        return JSONResponse({"bet": body.model_dump(), "claims": caller.claims}, 201)
 
     router = APIRouter(route_class=StrictRoute)
     router.add_api_route("/rounds", place, methods=["POST"], status_code=201, route_class_override=route)
     made = FastAPI(redirect_slashes=False)
     made.include_router(router)
     problems.install(made)
-    made.state.services = SimpleNamespace(tokens=SimpleNamespace(verify=verify), limits=Limits())
+    made.state.services = SimpleNamespace(tokens=SimpleNamespace(verify=verify), limits=RateLimits())
     return made
 
 

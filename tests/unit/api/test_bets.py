@@ -1,4 +1,4 @@
-"""BetDesk: who waits for what, against a Temporal and a ledger that do as they are told."""
+"""BetService: who waits for what, against a Temporal and a ledger that do as they are told."""
 
 import asyncio
 import dataclasses
@@ -10,12 +10,13 @@ from temporalio.client import Client
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from api import bets
-from api.bets import BetDesk, StartUncertain
+from api.bet import service as bets
+from api.bet.result_waiter import ResultWaiter
+from api.bet.service import BetService
+from api.result.service import ResultService
 from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
 from contracts.views import RoundView
-from runtime.answers import WaitingRoom
-from runtime.services import Rounds
+from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
 from tests.support.conditions import HANG_S
 
 BET = Bet(
@@ -81,9 +82,12 @@ class House:
         assert key == BET.key
         return self.stored
 
-    def desk(self, room: WaitingRoom, *, patience_s: float = 30.0) -> BetDesk:
-        return BetDesk(
-            cast(Client, self), cast(Rounds, self), room, task_queue="rounds", patience_s=patience_s
+    def desk(self, room: ResultWaiter, *, patience_s: float = 30.0) -> BetService:
+        return BetService(
+            RoundWorkflows(cast(Client, self), task_queue="rounds"),
+            cast(ResultService, self),
+            room,
+            patience_s=patience_s,
         )
 
 
@@ -92,11 +96,11 @@ def already_started() -> WorkflowAlreadyStartedError:
 
 
 @pytest.fixture
-def room() -> WaitingRoom:
-    return WaitingRoom()
+def room() -> ResultWaiter:
+    return ResultWaiter()
 
 
-async def placing(desk: BetDesk, bet: Bet = BET) -> "asyncio.Task[bets.Answer]":
+async def placing(desk: BetService, bet: Bet = BET) -> "asyncio.Task[bets.Answer]":
     """A bet that has come as far as it can by itself."""
     task = asyncio.create_task(desk.place(bet))
     for _ in range(10):
@@ -104,7 +108,7 @@ async def placing(desk: BetDesk, bet: Bet = BET) -> "asyncio.Task[bets.Answer]":
     return task
 
 
-async def test_a_round_that_runs_here_is_answered_without_asking_anybody(room: WaitingRoom) -> None:
+async def test_a_round_that_runs_here_is_answered_without_asking_anybody(room: ResultWaiter) -> None:
     house = House()
     answer = await placing(house.desk(room))
     room.deliver(SETTLED)
@@ -112,7 +116,7 @@ async def test_a_round_that_runs_here_is_answered_without_asking_anybody(room: W
     assert not house.waited_on_temporal
 
 
-async def test_a_round_that_the_ledger_had_from_an_earlier_request_is_a_repeat(room: WaitingRoom) -> None:
+async def test_a_round_that_the_ledger_had_from_an_earlier_request_is_a_repeat(room: ResultWaiter) -> None:
     answer = await placing(House().desk(room))
     earlier = dataclasses.replace(SETTLED, request_id="long-ago")
     room.deliver(earlier)
@@ -126,7 +130,7 @@ def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("endless_patience")
-async def test_a_repeat_of_a_settled_round_does_not_wait_for_its_emission(room: WaitingRoom) -> None:
+async def test_a_repeat_of_a_settled_round_does_not_wait_for_its_emission(room: ResultWaiter) -> None:
     house = House(stored=SETTLED)
     house.start = already_started()
     async with asyncio.timeout(HANG_S):
@@ -135,7 +139,7 @@ async def test_a_repeat_of_a_settled_round_does_not_wait_for_its_emission(room: 
 
 
 @pytest.mark.usefixtures("endless_patience")
-async def test_another_bet_under_the_id_of_an_open_round_is_told_at_once(room: WaitingRoom) -> None:
+async def test_another_bet_under_the_id_of_an_open_round_is_told_at_once(room: ResultWaiter) -> None:
     house = House(stored=PENDING)
     house.start = already_started()
     other = dataclasses.replace(BET, stake=200)
@@ -145,7 +149,7 @@ async def test_another_bet_under_the_id_of_an_open_round_is_told_at_once(room: W
 
 @pytest.mark.parametrize("stored", [None, PENDING], ids=["nothing is stored yet", "the stake is held"])
 async def test_a_repeat_of_an_open_round_waits_for_its_end(
-    room: WaitingRoom, stored: RoundView | None
+    room: ResultWaiter, stored: RoundView | None
 ) -> None:
     house = House(stored=stored)
     house.start = already_started()
@@ -156,7 +160,7 @@ async def test_a_repeat_of_an_open_round_waits_for_its_end(
 
 
 async def test_a_round_that_ends_elsewhere_is_read_when_temporal_says_so(
-    room: WaitingRoom, monkeypatch: pytest.MonkeyPatch
+    room: ResultWaiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
     house = House()
@@ -167,19 +171,19 @@ async def test_a_round_that_ends_elsewhere_is_read_when_temporal_says_so(
     assert house.waited_on_temporal
 
 
-async def test_patience_ends_without_a_view(room: WaitingRoom) -> None:
+async def test_patience_ends_without_a_view(room: ResultWaiter) -> None:
     assert await House().desk(room, patience_s=0.01).place(BET) == bets.Answer(None, first=True)
 
 
-async def test_a_start_that_nobody_confirmed_is_uncertain(room: WaitingRoom) -> None:
+async def test_a_start_that_nobody_confirmed_is_uncertain(room: ResultWaiter) -> None:
     house = House()
     house.start = RPCError("a text with an address in it", RPCStatusCode.UNAVAILABLE, b"")
-    with pytest.raises(StartUncertain) as uncertain:
+    with pytest.raises(OutcomeUncertain) as uncertain:
         await house.desk(room).place(BET)
     assert str(uncertain.value) == "UNAVAILABLE"
 
 
-async def test_nobody_is_left_in_the_waiting_room(room: WaitingRoom) -> None:
+async def test_nobody_is_left_in_the_waiting_room(room: ResultWaiter) -> None:
     house = House(stored=SETTLED)
     await house.desk(room, patience_s=0.01).place(BET)
     for start in (already_started(), RPCError("", RPCStatusCode.UNAVAILABLE, b"")):

@@ -1,4 +1,4 @@
-"""Door: the body limit, admission, and an id on every answer, against small ASGI apps and no network."""
+"""The edge: the body limit, admission, and an id on every answer, against small ASGI apps and no network."""
 
 import asyncio
 import json
@@ -13,18 +13,18 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from api import admission as admissions
-from api.admission import Admission
-from api.door import ALWAYS_ADMITTED, BODY_LIMIT_BYTES, Door
+from api.gateway import admission as admissions
+from api.gateway.admission import Admission
+from api.gateway.middleware import ALWAYS_ADMITTED, BODY_LIMIT_BYTES, EdgeMiddleware
 from tests.support.conditions import HANG_S
 
 KIB = b" " * 1024
 BETS = "/v1/game/rounds"
 
 
-def guarded(app: Any, *, requests: int = 100, bets: int = 100, running: int = 100) -> Door:
+def guarded(app: Any, *, requests: int = 100, bets: int = 100, running: int = 100) -> EdgeMiddleware:
     admission = Admission(max_open_requests=requests, max_open_bets=bets, max_running_bets=running)
-    return Door(app, admission)
+    return EdgeMiddleware(app, admission)
 
 
 async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""Limits: token buckets that are exact, cheap and bounded, and whose request a request is."""
+"""RateLimits: token buckets that are exact, cheap and bounded, and whose request a request is."""
 
 import ipaddress
 import time
@@ -8,11 +8,11 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from api import limits as limits_module
-from api.admission import Admission
-from api.door import ALWAYS_ADMITTED, Door
-from api.limits import Buckets, Limits, Rate
-from api.problems import Problem
+from api.gateway import rate_limits as limits_module
+from api.gateway.admission import Admission
+from api.gateway.middleware import ALWAYS_ADMITTED, EdgeMiddleware
+from api.gateway.problems import Problem
+from api.gateway.rate_limits import Buckets, Rate, RateLimits
 
 
 class Clock:
@@ -75,7 +75,7 @@ def test_an_idle_asker_is_forgotten_and_a_busy_one_is_not() -> None:
 
 
 def test_however_many_ask_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits_module, "ASKERS_LIMIT", 1_000)
+    monkeypatch.setattr(limits_module, "CALLERS_LIMIT", 1_000)
     buckets = Buckets(Rate(per_s=0.001, burst=10), "session", Clock())
     for asker in range(10_000):
         assert buckets.take(str(asker)) == 0.0
@@ -83,7 +83,7 @@ def test_however_many_ask_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_check_costs_less_than_ten_microseconds() -> None:
-    limits = Limits(
+    limits = RateLimits(
         sessions=Rate(per_s=1e9, burst=1000), addresses=Rate(per_s=1e9, burst=1000),
         keys=Rate(per_s=1e9, burst=1000), failures=Rate(per_s=1e9, burst=1000),
     )  # fmt: skip
@@ -125,18 +125,18 @@ def scope_of(peer: str, *forwarded: str) -> Scope:
     ],
 )
 def test_only_proxies_of_ours_are_believed(peer: str, forwarded: tuple[str, ...], address: str) -> None:
-    limits = Limits(trusted_proxies=[ipaddress.ip_network("10.0.0.0/8")])
+    limits = RateLimits(trusted_proxies=[ipaddress.ip_network("10.0.0.0/8")])
     assert limits.address_of(scope_of(peer, *forwarded)) == address
 
 
 def test_without_proxies_the_header_counts_for_nothing() -> None:
-    assert Limits().address_of(scope_of("10.0.0.1", "203.0.113.5")) == "10.0.0.1"
-    assert Limits().address_of(scope_of("2001:db8:1:2::1")) == "2001:db8:1:2::/64"
-    assert Limits().address_of({"type": "http", "client": None, "headers": []}) == ""
+    assert RateLimits().address_of(scope_of("10.0.0.1", "203.0.113.5")) == "10.0.0.1"
+    assert RateLimits().address_of(scope_of("2001:db8:1:2::1")) == "2001:db8:1:2::/64"
+    assert RateLimits().address_of({"type": "http", "client": None, "headers": []}) == ""
 
 
 def test_a_limit_is_a_problem_that_says_when_to_come_again() -> None:
-    limits = Limits(sessions=Rate(per_s=0.25, burst=1))
+    limits = RateLimits(sessions=Rate(per_s=0.25, burst=1))
     limits.admit_session("s")
     with pytest.raises(Problem) as caught:
         limits.admit_session("s")
@@ -150,7 +150,7 @@ async def served(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def test_the_door_refuses_an_address_that_asks_too_often_and_answers_for_health() -> None:
     admission = Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9)
-    door = Door(served, admission, Limits(addresses=Rate(per_s=0.1, burst=2)))
+    door = EdgeMiddleware(served, admission, RateLimits(addresses=Rate(per_s=0.1, burst=2)))
 
     async def answers(client: str, path: str, count: int) -> list[httpx.Response]:
         transport: Any = httpx.ASGITransport(door, client=(client, 1))
@@ -174,7 +174,7 @@ async def test_the_door_refuses_a_compressed_body_unread(encoding: str) -> None:
     async def never(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("the app must not be asked")
 
-    door = Door(never, Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9))
+    door = EdgeMiddleware(never, Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://door") as http:
         answer = await http.post("/", content=b"{}", headers={"content-encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")

@@ -12,16 +12,16 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from api.admission import Admission
 from api.app import create_app
-from api.door import Door
-from api.problems import PROBLEMS
-from api.strict_json import StrictRoute
+from api.gateway.admission import Admission
+from api.gateway.middleware import EdgeMiddleware
+from api.gateway.problems import PROBLEMS
+from api.gateway.strict_json import StrictRoute
 
 TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Operator API", "Open"}
 
 
-def door() -> Door:
+def door() -> EdgeMiddleware:
     admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
     return create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
 

@@ -6,16 +6,16 @@ from typing import Any, cast
 
 import pytest
 
-from api.admission import Admission
-from api.bets import StartUncertain
-from api.limits import Limits
-from api.queue_ingress import KINDS, QueueIngress
-from api.queue_messages import SubmitRound
+from api.gateway.admission import Admission
+from api.gateway.problems import DATABASE_AWAY
+from api.gateway.rate_limits import RateLimits
 from api.services import Services
+from api.transports.queue.ingress import KINDS, QueueIngress
+from api.transports.queue.messages import SubmitRound
 from contracts.sessions import SessionClaims
 from events.commands import SUBMIT_ROUND, Command, TryAgain
 from games.registry import Registry
-from runtime.services import DATABASE_AWAY
+from runtime.round_workflows import OutcomeUncertain
 
 CLAIMS = SessionClaims(
     session_id="s", operator_id="o", player_id="p", game_id="dice", currency="EUR", mode="real",
@@ -39,7 +39,7 @@ class Desk:
 def ingress(error: Exception) -> tuple[QueueIngress, Desk]:
     desk = Desk(error)
     services = SimpleNamespace(
-        limits=Limits(),
+        limits=RateLimits(),
         bets=desk,
         games=Registry.load(["games.dice:GAME"]),
         tokens=SimpleNamespace(verify=lambda _: CLAIMS),
@@ -53,7 +53,7 @@ def command(**changes: Any) -> Command:
     return Command(**values)
 
 
-@pytest.mark.parametrize("away", [StartUncertain("UNAVAILABLE"), DATABASE_AWAY[0]()])
+@pytest.mark.parametrize("away", [OutcomeUncertain("UNAVAILABLE"), DATABASE_AWAY[0]()])
 async def test_while_a_service_is_away_the_command_waits(away: Exception) -> None:
     made, desk = ingress(away)
     with pytest.raises(TryAgain):

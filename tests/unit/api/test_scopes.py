@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.dependencies.models import Dependant
 
-from api import authentication
-from api.authentication import KeyOf
+from api.gateway import authentication
+from api.gateway.authentication import KeyOf
 from tests.unit.api.test_openapi import routes
 
 ALL = {"game", "operator", "admin"}

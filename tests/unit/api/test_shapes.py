@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.problems import Problem
-from api.shapes import cursor, moment, position
+from api.gateway.paging import cursor, position
+from api.gateway.problems import Problem
+from api.gateway.schemas import moment
 
 POSITIONS = st.integers(0, 2**63 - 1)
 

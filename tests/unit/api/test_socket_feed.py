@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.shapes import round_body
-from api.socket_feed import HELD_LIMIT, REMEMBERED, RESYNC, Feed
+from api.result.schemas import round_body
+from api.transports.websocket.feed import HELD_LIMIT, REMEMBERED, RESYNC, Feed
 from contracts.rounds import RoundKey, RoundState
 from contracts.sessions import SessionClaims
 from contracts.views import RoundView

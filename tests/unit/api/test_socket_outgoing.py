@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from api import socket_outgoing
-from api.socket_outgoing import WAITING_LIMIT, Outgoing
+from api.transports.websocket import outgoing
+from api.transports.websocket.outgoing import WAITING_LIMIT, Outgoing
 
 
 class Peer:
@@ -59,7 +59,7 @@ async def test_answers_wait_for_a_peer_that_is_slow_and_pushes_cut_it() -> None:
 
 
 async def test_a_message_that_is_not_taken_in_time_cuts_the_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket_outgoing, "SEND_LIMIT_S", 0.05)
+    monkeypatch.setattr(outgoing, "SEND_LIMIT_S", 0.05)
     peer = Peer(reads=False)
     out = Outgoing(peer.send, peer.on_cut)
     await out.put({"n": 1})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.strict_json import DEPTH_LIMIT, DIGITS_LIMIT, loads
+from api.gateway.strict_json import DEPTH_LIMIT, DIGITS_LIMIT, loads
 
 # Text that UTF-8 and PostgreSQL can carry.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20)

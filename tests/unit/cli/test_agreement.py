@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.shapes import round_body
+from api.result.schemas import round_body
 from cli.check.agreement import Agreement, Replayer, compare
 from cli.check.listening import EventLog, HeardEvent
 from cli.check.playing import Played, told
