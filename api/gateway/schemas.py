@@ -101,7 +101,7 @@ PROBLEM_RESPONSES: Final = problems(
 
 
 def headers(*names: str) -> dict[str, Any]:
-    """What a response says of its headers; api/openapi.py describes each."""
+    """What a response says of its headers; api/gateway/openapi.py describes each."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 

@@ -1,4 +1,4 @@
-"""shapes: cursors, moments and money as clients see them."""
+"""Cursors, moments and money as clients see them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

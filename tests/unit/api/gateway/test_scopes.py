@@ -7,7 +7,7 @@ from fastapi.dependencies.models import Dependant
 
 from api.gateway import authentication
 from api.gateway.authentication import KeyOf
-from tests.unit.api.test_openapi import routes
+from tests.unit.api.gateway.test_openapi import routes
 
 ALL = {"game", "operator", "admin"}
 OPERATOR = {"operator", "admin"}
