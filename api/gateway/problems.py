@@ -52,7 +52,7 @@ _CODES_OF_STATUS: Final = {
 CONTENT_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:croupier:problem:"
 RETRY_AFTER_S: Final = 1
-# Where a route's description names the codes of a status; api/gateway/openapi.py makes whole responses of them.
+# Where a route's description names the codes of a status; gateway/openapi.py makes whole responses of them.
 CODES_KEY: Final = "x-problem-codes"
 
 log = logging.getLogger(__name__)
