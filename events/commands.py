@@ -32,8 +32,6 @@ _DEAD_ARGUMENTS: Final[dict[str, Any]] = {
     "x-message-ttl": 7 * 24 * 3600 * 1000,
 }
 
-# Header of a dead letter, beside events.consumer's ROUTING_KEY_HEADER.
-REASON_HEADER: Final = "x-reason"
 # Header of an answer: what REST would have answered with.
 STATUS_HEADER: Final = "status"
 
