@@ -1,4 +1,4 @@
-"""Operators' endpoints over HTTP: each message signed, and its outcome told whatever comes back.
+"""Operators' endpoints over HTTP: each message signed, and answered whatever comes back.
 
 Each webhook has a client of its own, so that an endpoint which is dead or hostile costs nobody but itself.
 """

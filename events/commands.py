@@ -48,7 +48,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the asker is told: `type` is `round` or `problem`, `body` is JSON. With `parked_because` the
+    """What the caller gets: `type` is `round` or `problem`, `body` is JSON. With `parked_because` the
     command goes to the dead letters too."""
 
     type: str

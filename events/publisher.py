@@ -221,7 +221,7 @@ class Publisher:
 
     def _refuse(self, why: str) -> None:
         self._down_because = why
-        self._lane_changed.set()  # who waits is told at once
+        self._lane_changed.set()  # whoever waits hears of it at once
 
 
 async def _declare(channel: AbstractChannel) -> None:

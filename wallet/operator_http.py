@@ -1,4 +1,4 @@
-"""Operators' wallets over HTTP: each call signed, and its outcome told whatever the wallet does.
+"""Operators' wallets over HTTP: each call signed, and answered whatever the wallet does.
 
 Each operator has a client of its own, so that a wallet which is dead or hostile costs nobody but itself.
 """
