@@ -1,7 +1,7 @@
 """Reaching the broker: one way to connect, the errors that mean "try again", and how long to pause."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -49,10 +49,10 @@ class SelfClosingConnection(aio_pika.Connection):
 
 
 async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
-    """A connection that does not mend itself: its owner notices the loss and connects again.
+    """A connection that does not reconnect by itself; events.connection does that over it. Raises LinkLost.
 
-    aio-pika's robust connection restores channels on its own terms; here each owner knows better what a
-    new channel has to look like, and when a caller must be told. Raises LinkLost.
+    aio-pika's robust connection restores channels on its own terms; here each user knows better what a new
+    channel has to look like, and when a caller must be told.
     """
     odd_properties.endure()
     with link_errors_as_one():
@@ -66,13 +66,22 @@ async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
             )
 
 
-async def open_channel(connection: AbstractConnection) -> AbstractChannel:
-    """A channel with confirms, on which an unroutable publish raises. Raises LinkLost."""
+async def open_channel(connection: AbstractConnection, *, confirms: bool = True) -> AbstractChannel:
+    """A channel on which, with `confirms`, a publish returns when it is confirmed and raises when it is
+    unroutable. Raises LinkLost."""
     with link_errors_as_one():
         async with asyncio.timeout(CONNECT_SECONDS):
-            channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+            channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
             await channel.initialize()
             return channel
+
+
+async def when_lost(channel: AbstractChannel, notice: Callable[[], None]) -> None:
+    """Calls `notice` when the channel is closed, and when the broker cancels a consumer on it (a deleted
+    queue, a lost node), after which an open channel would stay silent for ever."""
+    channel.close_callbacks.add(lambda _channel, _error: notice())
+    underlay = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(lambda _frame: notice())
 
 
 async def close_quietly(resource: AbstractConnection | AbstractChannel | None) -> None:

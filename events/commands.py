@@ -32,8 +32,6 @@ _DEAD_ARGUMENTS: Final[dict[str, Any]] = {
     "x-message-ttl": 7 * 24 * 3600 * 1000,
 }
 
-# Header of a dead letter, beside events.consumer's ROUTING_KEY_HEADER.
-REASON_HEADER: Final = "x-reason"
 # Header of an answer: what REST would have answered with.
 STATUS_HEADER: Final = "status"
 
@@ -50,7 +48,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the asker is told: `type` is `round` or `problem`, `body` is JSON. With `parked_because` the
+    """What the caller gets: `type` is `round` or `problem`, `body` is JSON. With `parked_because` the
     command goes to the dead letters too."""
 
     type: str

@@ -14,18 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from events import topology
-from events.broker import (
-    CONNECT_SECONDS,
-    LinkLost,
-    Pauses,
-    close_quietly,
-    connect,
-    link_errors_as_one,
-)
+from events.broker import CONNECT_SECONDS, LinkLost, link_errors_as_one, when_lost
 from events.catalogue import ROUND_SETTLED, ROUND_VOID, push_key
+from events.connection import BrokerConnection
 
 ROUND_CHANGED: Final = "push.round"
 SESSION_ENDED: Final = "push.session-ended"
@@ -69,8 +63,8 @@ Push = RoundChanged | SessionEnded
 
 
 class PushLink:
-    """One connection that one task keeps open, with a queue of this process alone on it. `on_push` is called
-    with each push, `on_restored` when pushes may have been missed and the queue is there again.
+    """One connection that reconnects, with a queue of this process alone on it. `on_push` is called with each
+    push, `on_restored` when pushes may have been missed and the queue is there again.
 
     `start` returns at once, with or without a broker. What is published or bound while there is none is not
     made up for, except that the queue is bound for all followed players again: a push is a courtesy, and
@@ -80,7 +74,14 @@ class PushLink:
     def __init__(
         self, amqp_url: str, on_push: Callable[[Push], None], on_restored: Callable[[], None]
     ) -> None:
-        self._amqp_url = amqp_url
+        self._connection = BrokerConnection(
+            amqp_url,
+            name="pushes",
+            declare=_declare,
+            use=self._receive_on,
+            longest_pause_seconds=2.0,
+            confirms=False,
+        )
         self._on_push = on_push
         self._on_restored = on_restored
         self._followed: set[PlayerName] = set()
@@ -89,22 +90,20 @@ class PushLink:
         self._channel: AbstractChannel | None = None
         self._queue: AbstractQueue | None = None
         self._lost = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        assert self._keeper is None, "a link starts once"
-        self._keeper = asyncio.create_task(self._keep_open(), name="pushes")
+        self._connection.start()
 
     async def close(self) -> None:
-        tasks = [*self._under_way, *([self._keeper] if self._keeper else [])]
-        for task in tasks:
+        for task in self._under_way:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._connection.close()
 
     @property
     def connected(self) -> bool:
-        return self._queue is not None
+        return self._connection.connected
 
     async def follow(self, player: PlayerName) -> None:
         """Returns when pushes of the player arrive here, or when there is no broker to send any."""
@@ -159,36 +158,21 @@ class PushLink:
                 # A queue that does not hear of everybody is given up; the next one is bound for all.
                 self._lost.set()
 
-    async def _keep_open(self) -> None:
-        pauses, down = Pauses(first_seconds=0.1, longest_seconds=2.0), False
-        while True:
-            connection: AbstractConnection | None = None
-            try:
-                connection = await connect(self._amqp_url, name="croupier pushes")
-                with link_errors_as_one():
-                    await self._open_queue(connection)
-                pauses.reset()
-                if down:
-                    log.info("pushes: the broker is back")
-                down = False
-                self._on_restored()
-                await self._lost.wait()
-            except LinkLost as error:
-                if not down:
-                    log.warning("pushes: no broker, trying again: %s", error)
-                down = True
-            finally:
-                self._channel = self._queue = None
-                await close_quietly(connection)
-            await asyncio.sleep(pauses.next_seconds())
+    async def _receive_on(self, channel: AbstractChannel) -> None:
+        """Hears pushes on the channel until it is lost, or its queue does not hear of everybody."""
+        self._lost = lost = asyncio.Event()
+        await when_lost(channel, lost.set)
+        try:
+            await self._open_queue(channel)
+            self._connection.established()
+            self._on_restored()
+            await lost.wait()
+        finally:
+            self._channel = self._queue = None
+        raise LinkLost("the channel or its queue was lost")
 
-    async def _open_queue(self, connection: AbstractConnection) -> None:
-        self._lost.clear()
-        channel = connection.channel(publisher_confirms=False)
+    async def _open_queue(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
-            await channel.initialize()
-            channel.close_callbacks.add(lambda *_: self._lost.set())
-            await topology.declare_pushes(channel, timeout_seconds=CONNECT_SECONDS)
             queue = await channel.declare_queue(
                 exclusive=True, auto_delete=True, arguments={"x-max-length": QUEUE_LIMIT}
             )
@@ -210,6 +194,10 @@ class PushLink:
             return
         if push is not None:
             self._on_push(push)
+
+
+async def _declare(channel: AbstractChannel) -> None:
+    await topology.declare_pushes(channel, timeout_seconds=CONNECT_SECONDS)
 
 
 def parse(kind: str | None, body: bytes) -> Push | None:

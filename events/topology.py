@@ -15,7 +15,7 @@ PUSHES_EXCHANGE: Final = "croupier.pushes"
 
 # Each return of a message to its queue counts, also when a consumer's process dies with a full prefetch in
 # hand. The limit is there only for a message that kills its consumer, so it must outlast an ordinary crash
-# loop: with a low limit, twenty kills in a row would bury hundreds of innocent messages.
+# loop: with a low limit, twenty kills in a row would dead-letter hundreds of innocent messages.
 DELIVERY_LIMIT: Final = 100
 
 
@@ -65,7 +65,7 @@ async def declare(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_sec
     dead_exchange = await channel.declare_exchange(
         DEAD_EXCHANGE, ExchangeType.DIRECT, durable=True, timeout=timeout_seconds
     )
-    # The dead queue first, so that a message has a grave before it can die.
+    # The dead queue first, so that it is there before a message can die.
     dead = await channel.declare_queue(
         queue.dead_name, durable=True, arguments={"x-queue-type": "quorum"}, timeout=timeout_seconds
     )

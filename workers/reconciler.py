@@ -7,13 +7,11 @@ worker, and sees to it that the Schedule is there.
 import asyncio
 import functools
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
-import httpx
 from temporalio.client import (
     Client,
     Schedule,
@@ -38,6 +36,7 @@ from contracts.reconciliation import (
     IncidentKind,
 )
 from events import broker, topology
+from outbound.client import tls_context
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
@@ -85,7 +84,7 @@ async def running(
         pool, resources.publisher, functools.partial(_waiting_for_statistics, amqp_url), patience
     )
     vault = WalletVault(resources.keyring)
-    statements = StatementLooks(pool, vault, dialect.load(), functools.cache(_tls), patience)
+    statements = StatementLooks(pool, vault, dialect.load(), functools.cache(tls_context), patience)
     incidents = IncidentSteps(
         pool,
         resources.publisher,
@@ -160,10 +159,6 @@ async def _waiting_for_statistics(amqp_url: str) -> int:
             return await topology.waiting(channel, topology.STATISTICS, timeout_seconds=BROKER_LIMIT_S)
     finally:
         await broker.close_quietly(connection)
-
-
-def _tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)
 
 
 if __name__ == "__main__":

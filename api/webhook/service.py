@@ -10,11 +10,11 @@ import asyncpg
 
 from contracts.webhooks import DeadDelivery, WebhookChanges, WebhookKey, WebhookStatus
 from events.catalogue import EVENT_TYPES, INCIDENT_OPENED
+from outbound.addresses import check_url
 from security.keyring import UnknownKey
 from security.sealing import SealBroken
 from security.webhook_secrets import WebhookVault, new_secret, rotated
 from storage import webhooks as stored
-from wallet.addresses import check_url
 
 # What an operator may choose from: incidents are the house's, and in no operator's feed.
 WEBHOOK_TYPES: Final = EVENT_TYPES - {INCIDENT_OPENED}

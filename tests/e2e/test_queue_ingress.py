@@ -21,7 +21,7 @@ from temporalio.client import Client
 from api.result.schemas import RoundOut
 from compose.process import Process
 from events.commands import ACT_ON_ROUND, COMMANDS, COMMANDS_EXCHANGE, SUBMIT_ROUND
-from events.consumer import ROUTING_KEY_HEADER
+from events.dead_letters import ROUTING_KEY_HEADER
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.house import LEAKS, Operator, Player

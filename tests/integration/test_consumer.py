@@ -12,7 +12,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from events import topology
 from events.catalogue import EventInvalid
-from events.consumer import REASON_HEADER, ROUTING_KEY_HEADER, Consumer, Unprocessable
+from events.consumer import Consumer, Unprocessable
+from events.dead_letters import REASON_HEADER, ROUTING_KEY_HEADER
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER, Publisher
 from events.topology import EVENTS_EXCHANGE, ConsumerQueue
 from tests.integration.events_on_broker import (
@@ -303,7 +304,7 @@ async def test_it_starts_before_the_broker_can_be_reached(bench: Bench) -> None:
     async with cable_to(bench.amqp_url) as (cable, url):
         await cable.cut()
         async with bench.consuming(store, amqp_url=url) as consumer:
-            await until(lambda: consumer._down)  # it has tried in vain
+            await until(lambda: consumer._connection.down)  # it has tried in vain
             assert not consumer.connected
             await cable.mend()
             await bench.publish([1])

@@ -9,8 +9,8 @@ import pytest
 
 from api.transports.queue.ingress import KINDS
 from events import commands
-from events.commands import COMMANDS, DROPPED, REASON_HEADER, STATUS_HEADER
-from events.consumer import ROUTING_KEY_HEADER
+from events.commands import COMMANDS, DROPPED, STATUS_HEADER
+from events.dead_letters import REASON_HEADER, ROUTING_KEY_HEADER
 from runtime.settings import PROJECT_ROOT
 from tests.integration.test_guides import blocks
 from tests.support.clients import CHOICE, STAKE, seat_players

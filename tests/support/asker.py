@@ -12,7 +12,8 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from events import commands
-from events.commands import COMMANDS, COMMANDS_EXCHANGE, REASON_HEADER, STATUS_HEADER, SUBMIT_ROUND
+from events.commands import COMMANDS, COMMANDS_EXCHANGE, STATUS_HEADER, SUBMIT_ROUND
+from events.dead_letters import REASON_HEADER
 from tests.support.conditions import HANG_S, until
 
 DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"

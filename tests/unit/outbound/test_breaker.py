@@ -1,11 +1,11 @@
-"""The breaker opens, pauses and tries; the bulkhead has room for so many and no more."""
+"""The breaker opens, pauses and tries; the bulkhead has so many permits and no more."""
 
 import asyncio
 import contextlib
 
 import pytest
 
-from wallet.breaker import Breaker, Bulkhead, WalletAway, WalletBusy
+from outbound.breaker import Away, Breaker, Bulkhead, Busy
 
 
 class Time:
@@ -30,7 +30,7 @@ def passes(breaker: Breaker) -> bool:
     try:
         with breaker.passage():
             return True
-    except WalletAway:
+    except Away:
         return False
 
 
@@ -68,7 +68,7 @@ def test_a_trial_that_fails_opens_it_again(breaker: Breaker, time: Time) -> None
     assert passes(breaker)
 
 
-def test_a_trial_that_is_cancelled_leaves_its_place_to_the_next(breaker: Breaker, time: Time) -> None:
+def test_a_trial_that_is_cancelled_leaves_its_turn_to_the_next(breaker: Breaker, time: Time) -> None:
     calls(breaker, False, False, False)
     time.now_s += 10
     with contextlib.suppress(asyncio.CancelledError), breaker.passage():
@@ -88,25 +88,25 @@ def test_calls_that_end_late_count_too(breaker: Breaker, time: Time) -> None:
     assert passes(breaker)
 
 
-async def test_who_finds_no_place_waits_and_is_then_refused() -> None:
-    bulkhead = Bulkhead(places=2, wait_s=0.05)
-    async with bulkhead.place(), bulkhead.place():
-        with pytest.raises(WalletBusy):
-            async with bulkhead.place():
+async def test_who_finds_no_permit_waits_and_is_then_refused() -> None:
+    bulkhead = Bulkhead(permits=2, wait_s=0.05)
+    async with bulkhead.permit(), bulkhead.permit():
+        with pytest.raises(Busy):
+            async with bulkhead.permit():
                 pass
-    async with bulkhead.place(), bulkhead.place():
+    async with bulkhead.permit(), bulkhead.permit():
         pass
 
 
-async def test_who_waits_is_counted_until_it_has_a_place_or_gives_up() -> None:
+async def test_who_waits_is_counted_until_it_has_a_permit_or_gives_up() -> None:
     heard: list[int] = []
-    bulkhead = Bulkhead(places=1, wait_s=0.02, waiting=heard.append)
-    async with bulkhead.place():
+    bulkhead = Bulkhead(permits=1, wait_s=0.02, waiting=heard.append)
+    async with bulkhead.permit():
         assert heard == [+1, -1]
         refused = asyncio.create_task(_enter(bulkhead))
         await asyncio.sleep(0)
         assert sum(heard) == 1
-        with pytest.raises(WalletBusy):
+        with pytest.raises(Busy):
             await refused
         left = asyncio.create_task(_enter(bulkhead))
         await asyncio.sleep(0)
@@ -117,25 +117,25 @@ async def test_who_waits_is_counted_until_it_has_a_place_or_gives_up() -> None:
 
 
 async def _enter(bulkhead: Bulkhead) -> None:
-    async with bulkhead.place():
+    async with bulkhead.permit():
         pass
 
 
-async def test_a_place_that_comes_free_in_time_is_taken() -> None:
-    bulkhead = Bulkhead(places=1, wait_s=5)
+async def test_a_permit_that_comes_free_in_time_is_taken() -> None:
+    bulkhead = Bulkhead(permits=1, wait_s=5)
 
     async def hold() -> None:
-        async with bulkhead.place():
+        async with bulkhead.permit():
             await asyncio.sleep(0.02)
 
     await asyncio.gather(*(hold() for _ in range(3)))
 
 
-async def test_places_come_back_from_calls_that_are_cancelled() -> None:
-    bulkhead = Bulkhead(places=1, wait_s=5)
+async def test_permits_come_back_from_calls_that_are_cancelled() -> None:
+    bulkhead = Bulkhead(permits=1, wait_s=5)
 
     async def hold() -> None:
-        async with bulkhead.place():
+        async with bulkhead.permit():
             await asyncio.sleep(60)
 
     holding, waiting = asyncio.create_task(hold()), asyncio.create_task(hold())
@@ -143,17 +143,17 @@ async def test_places_come_back_from_calls_that_are_cancelled() -> None:
     for task in (waiting, holding):
         task.cancel()
     await asyncio.gather(holding, waiting, return_exceptions=True)
-    async with bulkhead.place():
+    async with bulkhead.permit():
         pass
 
 
 async def test_closing_waits_for_the_calls_under_way() -> None:
-    bulkhead = Bulkhead(places=2, wait_s=0.02)
-    async with bulkhead.place():
+    bulkhead = Bulkhead(permits=2, wait_s=0.02)
+    async with bulkhead.permit():
         closing = asyncio.create_task(bulkhead.close())
         await asyncio.sleep(0)
         assert not closing.done()
     await closing
-    with pytest.raises(WalletBusy):
-        async with bulkhead.place():
+    with pytest.raises(Busy):
+        async with bulkhead.permit():
             pass

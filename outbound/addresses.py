@@ -1,4 +1,4 @@
-"""Where wallets may live: no request of ours reaches an address inside, whatever a URL or a name server says.
+"""Where receivers may live: no request reaches an address inside, whatever a URL or a name server says.
 
 A name is resolved when a connection is made, every address it has is checked, and the connection goes to an
 address that was checked: between the two nobody is asked again.
@@ -47,28 +47,29 @@ def is_outside(address: IPv4Address | IPv6Address) -> bool:
     return address.is_global and not address.is_multicast and not special
 
 
-def check_url(url: str, *, local: bool) -> httpx.URL:
-    """What can be said of a wallet's URL without asking anybody. Raises ValueError, which never quotes it."""
+def check_url(url: str, *, local: bool, name: str = "the URL") -> httpx.URL:
+    """What can be said of a receiver's URL without asking anybody. `local` lets it be on this machine or
+    network, and without TLS. Raises ValueError, which begins with `name` and never quotes the URL."""
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError):
-        raise ValueError("the wallet's URL cannot be read") from None
+        raise ValueError(f"{name} cannot be read") from None
     if parsed.scheme != "https" and not (local and parsed.scheme == "http"):
-        raise ValueError("the wallet's URL does not begin with https://")
+        raise ValueError(f"{name} does not begin with https://")
     if not parsed.host or parsed.userinfo or parsed.query or parsed.fragment:
-        raise ValueError("the wallet's URL is a scheme, a host, a port and a path, and nothing else")
+        raise ValueError(f"{name} is a scheme, a host, a port and a path, and nothing else")
     if not local:
-        _check_literal(parsed.host)
+        _check_literal(parsed.host, name)
     return parsed
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """Connections of one operator's wallet. Names are resolved in threads of its own, so that a slow name
-    server holds up nobody else."""
+    """Connections to one receiver. Names are resolved in threads of its own, so that a slow name server holds
+    up nobody else."""
 
     def __init__(self, *, local: bool, resolve: Resolve | None = None) -> None:
         self._local = local
-        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="wallet-names")
+        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="outbound-names")
         self._resolve = resolve or self._ask_the_system
         self._network = httpcore.AnyIOBackend()
 
@@ -97,17 +98,17 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         timeout: Timeout_s = None,  # noqa: ASYNC109 - httpcore's signature
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        raise AddressRefused("a wallet is never a file of this machine")
+        raise AddressRefused("a receiver is never a file of this machine")
 
     async def _checked(self, host: str, port: int) -> list[str]:
         try:
             found = [ip_address(text) for text in await self._resolve(host, port)]
         except (OSError, ValueError):
-            raise httpcore.ConnectError("the wallet's name does not resolve") from None
+            raise httpcore.ConnectError("the name does not resolve") from None
         if not found:
-            raise httpcore.ConnectError("the wallet's name has no address")
+            raise httpcore.ConnectError("the name has no address")
         if not self._local and not all(is_outside(address) for address in found):
-            raise AddressRefused("the wallet's name leads to an address that is not outside")
+            raise AddressRefused("the name leads to an address that is not public")
         return [str(address) for address in found[:ADDRESSES_TRIED]]
 
     async def _connect(
@@ -126,10 +127,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         return [str(address[0]) for *_, address in found]
 
 
-def _check_literal(host: str) -> None:
+def _check_literal(host: str, name: str) -> None:
     try:
         address = ip_address(host)
     except ValueError:
         return  # a name, or a number in another form: the resolver will say what it stands for
     if not is_outside(address):
-        raise ValueError("the wallet's URL leads to an address that is not outside")
+        raise ValueError(f"{name} leads to an address that is not outside")

@@ -1,4 +1,4 @@
-"""What keeps one operator's dead wallet from costing anybody else: a bulkhead and a circuit breaker."""
+"""What keeps one dead receiver from costing anybody else: a bulkhead and a circuit breaker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -6,44 +6,38 @@ from contextlib import asynccontextmanager, contextmanager
 
 
 class NotAsked(Exception):
-    """The call was not made. `code` is what the answer says."""
-
-    code: str
+    """The call was not made."""
 
 
-class WalletBusy(NotAsked):
-    """As many calls as the wallet may have are under way, and none ended in time."""
-
-    code = "wallet-busy"
+class Busy(NotAsked):
+    """As many calls as the receiver may have are under way, and none ended in time."""
 
 
-class WalletAway(NotAsked):
-    """The wallet has given no certain answer for a while; it is left alone until the pause is over."""
-
-    code = "wallet-away"
+class Away(NotAsked):
+    """The receiver has given no certain answer for a while; it is left alone until the pause is over."""
 
 
 class Bulkhead:
-    """Room for `places` calls at once. Who finds none waits for `wait_s` at most. `waiting` hears +1 when a
-    call asks for its place, and -1 when it has one or gives up."""
+    """Permits for so many calls at once. Who finds none free waits for `wait_s` at most, without end for
+    None. `waiting` hears +1 when a call asks for its permit, and -1 when it has one or gives up."""
 
     def __init__(
-        self, *, places: int, wait_s: float, waiting: Callable[[int], None] = lambda _change: None
+        self, *, permits: int, wait_s: float | None, waiting: Callable[[int], None] = lambda _change: None
     ) -> None:
-        self._places = places
+        self._permits = permits
         self._wait_s = wait_s
         self._waiting = waiting
-        self._free = asyncio.Semaphore(places)
+        self._free = asyncio.Semaphore(permits)
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Raises WalletBusy."""
+    async def permit(self) -> AsyncIterator[None]:
+        """Raises Busy."""
         self._waiting(+1)
         try:
             async with asyncio.timeout(self._wait_s):
                 await self._free.acquire()
         except TimeoutError:
-            raise WalletBusy(f"all {self._places} calls to this wallet are taken") from None
+            raise Busy(f"all {self._permits} calls that may be under way at once are") from None
         finally:
             self._waiting(-1)
         try:
@@ -52,8 +46,8 @@ class Bulkhead:
             self._free.release()
 
     async def close(self) -> None:
-        """Returns when the last call has ended. From then on there is no place."""
-        for _ in range(self._places):
+        """Returns when the last call has ended. From then on there is no permit."""
+        for _ in range(self._permits):
             await self._free.acquire()
 
 
@@ -78,12 +72,12 @@ class Breaker:
 
     @contextmanager
     def passage(self) -> Iterator[None]:
-        """Raises WalletAway while it is open. A trial that is cancelled leaves its place to the next call."""
+        """Raises Away while it is open. A trial that is cancelled leaves its turn to the next call."""
         if self._closed:
             yield
             return
         if self._trying or self._now_s() - self._opened_at_s < self._pause_s:
-            raise WalletAway("the wallet gave no certain answer for a while, so it was not asked")
+            raise Away("it gave no certain answer for a while, so it was not asked")
         self._trying = True
         try:
             yield

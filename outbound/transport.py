@@ -1,4 +1,8 @@
-"""The pool of connections to one operator's wallet, and how much of an answer is read from it."""
+"""The connections to one receiver: a guarded pool, and how much of an answer is read from it.
+
+Whether a connection may carry a next exchange, and what becomes of the bytes that an answer leaves on it, is
+decided here and nowhere else.
+"""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -7,11 +11,10 @@ from typing import Final
 import httpcore
 import httpx
 
-from wallet.addresses import GuardedBackend
+from outbound.addresses import GuardedBackend
 
-BODY_LIMIT: Final = 64 * 1024
 # Below the 5 s after which many servers drop an idle connection: a call on one that is just being dropped has
-# an unknown outcome, for which a player's round would be given up.
+# an unknown outcome, and for a bet with an unknown outcome the round is given up.
 IDLE_S: Final = 4
 
 
@@ -72,7 +75,7 @@ class _Body(httpx.AsyncByteStream):
         await self._answer.aclose()
 
 
-async def read_bounded(answer: httpx.Response, *, limit: int = BODY_LIMIT) -> bytes:
+async def read_whole(answer: httpx.Response, *, limit: int) -> bytes:
     """The body as it came, never unpacked. Raises BodyRefused when it is packed or longer than `limit` bytes;
     what was not read is never read, for the connection is dropped with the answer."""
     if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":
@@ -83,3 +86,12 @@ async def read_bounded(answer: httpx.Response, *, limit: int = BODY_LIMIT) -> by
         if len(body) > limit:
             raise BodyRefused("too-large", f"the body is longer than {limit} bytes")
     return bytes(body)
+
+
+async def read_beginning(answer: httpx.Response, into: bytearray, *, limit: int) -> None:
+    """Adds what comes first of the body, as it came, until there are `limit` bytes or a few more. What has
+    come stays in `into` when the rest does not come."""
+    async for part in answer.aiter_raw():
+        into += part
+        if len(into) >= limit:
+            return

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import httpcore
 import pytest
 
-from wallet.addresses import AddressRefused, GuardedBackend, check_url, is_outside
+from outbound.addresses import AddressRefused, GuardedBackend, check_url, is_outside
 
 INSIDE = """
     127.0.0.1 127.255.255.254 0.0.0.0 0.1.2.3 10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254
@@ -59,7 +59,7 @@ def test_outside(address: str) -> None:
 )
 def test_urls_that_are_refused_without_asking_anybody(url: str) -> None:
     with pytest.raises(ValueError, match=r"^the wallet's URL") as refused:
-        check_url(url, local=False)
+        check_url(url, local=False, name="the wallet's URL")
     assert "word" not in str(refused.value)
 
 
