@@ -3,12 +3,6 @@
 -- here, under the player's lock. A player who gets no sequence has no events: what has no number is not recorded.
 -- So it is with everybody who plays with play money.
 
-DROP FUNCTION IF EXISTS record_player_event CASCADE;
-DROP FUNCTION IF EXISTS record_round_opened CASCADE;
-DROP FUNCTION IF EXISTS event_time CASCADE;
-DROP FUNCTION IF EXISTS game_event_digest CASCADE;
-DROP FUNCTION IF EXISTS record_game_events CASCADE;
-
 -- A moment as the data of events has it: RFC 3339, UTC.
 CREATE FUNCTION event_time(at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
@@ -119,15 +113,4 @@ BEGIN
             || e);
     END LOOP;
     RETURN QUERY SELECT 'recorded'::text, NULL::text;
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and record no event themselves.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION record_game_events SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION record_game_events FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION record_game_events TO croupier_app;
-    END IF;
 END $$;

@@ -10,8 +10,6 @@
 --   request that names the seed revealed last, with the client seed it was given then, answers that reveal once
 --   more, whatever was played since. A request that names none is taken for a repeat as long as the new seed is
 --   unused and has the client seed that is asked for: so it never reveals the new seed by mistake.
-DROP FUNCTION IF EXISTS refuse_change_of_revealed_seed CASCADE;
-DROP FUNCTION IF EXISTS rotate_seed CASCADE;
 
 CREATE FUNCTION refuse_change_of_revealed_seed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -76,15 +74,4 @@ BEGIN
     RETURNING * INTO STRICT v_current;
     UPDATE sessions SET seed_id = p_next_id WHERE id = p_session_id;
     RETURN QUERY SELECT 'rotated'::text, NULL::text, v_previous, v_current;
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and change no seed themselves.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION rotate_seed SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION rotate_seed FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION rotate_seed TO croupier_app;
-    END IF;
 END $$;

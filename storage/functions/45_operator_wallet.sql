@@ -20,18 +20,6 @@
 --   reserve, settle and release refuse a round that has a wallet bet, and the functions here hand a round that
 --   has none to the ledger's.
 
-DROP FUNCTION IF EXISTS wallet_account CASCADE;
-DROP FUNCTION IF EXISTS refuse_change_of_result CASCADE;
-DROP FUNCTION IF EXISTS refuse_change_of_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS store_declined_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS begin_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS accept_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS decline_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS record_wallet_result CASCADE;
-DROP FUNCTION IF EXISTS begin_wallet_release CASCADE;
-DROP FUNCTION IF EXISTS record_wallet_attempt CASCADE;
-DROP FUNCTION IF EXISTS set_operator_wallet CASCADE;
-
 -- A result that is recorded never changes; only a round whose bet was rolled back all the same pays nothing for it.
 CREATE FUNCTION refuse_change_of_result() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -384,21 +372,3 @@ CREATE FUNCTION set_operator_wallet(
         local = EXCLUDED.local, connect_ms = EXCLUDED.connect_ms, read_ms = EXCLUDED.read_ms,
         total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls, updated_at = clock_timestamp()
 $$;
-
--- As in 90_access.sql: the programs call these, with the rights of their owner, and write no table of theirs.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY[
-        'begin_wallet_bet', 'accept_wallet_bet', 'decline_wallet_bet', 'record_wallet_result',
-        'begin_wallet_release', 'record_wallet_attempt', 'set_operator_wallet']
-    LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
-END $$;

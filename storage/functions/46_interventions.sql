@@ -10,8 +10,6 @@
 -- * The step that puts the decision to the ledger commits and its answer is lost. The repeat has the same id, and
 --   answers what the first one did.
 
-DROP FUNCTION IF EXISTS intervene_round CASCADE;
-
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON interventions
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON interventions
@@ -76,16 +74,5 @@ BEGIN
     WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
     IF NOT FOUND THEN
         RETURN QUERY SELECT NULL::round_view, v_verdict, v_being_released;
-    END IF;
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and write no table of its.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION intervene_round SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION intervene_round FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION intervene_round TO croupier_app;
     END IF;
 END $$;

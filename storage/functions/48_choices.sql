@@ -14,9 +14,6 @@
 -- * An action that costs something while another game of the player spends the same money: what it costs is held
 --   under the player's lock from what is available, as a stake is.
 
-DROP FUNCTION IF EXISTS open_round CASCADE;
-DROP FUNCTION IF EXISTS take_action CASCADE;
-
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON round_actions
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON round_actions
@@ -108,7 +105,7 @@ BEGIN
 END $$;
 
 -- Whether exactly these values may be said: p_allowed has an array for each name.
-CREATE OR REPLACE FUNCTION admits(p_allowed jsonb, p_params jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION admits(p_allowed jsonb, p_params jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT NOT EXISTS (
         SELECT 1 FROM jsonb_each(p_allowed) a FULL JOIN jsonb_each(p_params) p ON p.key = a.key
         WHERE NOT coalesce(a.value @> jsonb_build_array(p.value) AND jsonb_typeof(p.value)
@@ -117,7 +114,7 @@ $$;
 
 -- Why an action may not cost this much now; null when it may. It is a stake, so it is refused as one. Money that an
 -- operator's own wallet keeps cannot be held here.
-CREATE OR REPLACE FUNCTION refuse_debit(r rounds, p_debit bigint, p_blocked boolean) RETURNS text
+CREATE FUNCTION refuse_debit(r rounds, p_debit bigint, p_blocked boolean) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_available bigint;
@@ -135,20 +132,4 @@ BEGIN
         WHEN v_limit IS NOT NULL THEN v_limit
         WHEN v_available < p_debit THEN 'insufficient-funds'
     END;
-END $$;
-
--- As in 90_access.sql: the programs call these, with the rights of their owner, and write no table of theirs.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY['open_round', 'take_action']
-    LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
 END $$;

@@ -3,12 +3,6 @@
 -- The interleaving that must not hurt: two reconcilers at once. The unique index on open incidents makes one row
 -- of what both find, and the row's lock lets one of them act on it.
 
-DROP FUNCTION IF EXISTS refuse_change_of_incident CASCADE;
-DROP FUNCTION IF EXISTS note_incident CASCADE;
-DROP FUNCTION IF EXISTS resolve_incident CASCADE;
-DROP FUNCTION IF EXISTS mark_incidents_published CASCADE;
-DROP FUNCTION IF EXISTS move_reconciliation_mark CASCADE;
-
 -- An incident stays as it was told. It may be acted on, be published once and be resolved once.
 CREATE FUNCTION refuse_change_of_incident() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -73,21 +67,4 @@ BEGIN
         UPDATE reconciliation_marks SET mark = p_to WHERE name = p_name AND mark = p_from;
     END IF;
     RETURN FOUND;
-END $$;
-
--- As in 90_access.sql: the programs call these, with the rights of their owner, and write no table of theirs.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY[
-        'note_incident', 'resolve_incident', 'mark_incidents_published', 'move_reconciliation_mark']
-    LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
 END $$;

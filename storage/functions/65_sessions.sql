@@ -3,9 +3,6 @@
 -- The interleavings that must not hurt: a session that is ended twice at once, and an end beside a bet. All of them
 -- wait for the player's row, which is locked before the session's, as every operation here has it: so a second
 -- end finds the first and records nothing, and a bet comes before the end or is refused.
-DROP FUNCTION IF EXISTS open_session CASCADE;
-DROP FUNCTION IF EXISTS end_session CASCADE;
-DROP FUNCTION IF EXISTS prolong_session CASCADE;
 
 -- A new session with its first seed pair, and the limits that it keeps.
 CREATE FUNCTION open_session(
@@ -61,19 +58,4 @@ BEGIN
                                'currency', v_session.currency));
     END IF;
     RETURN true;
-END $$;
-
--- As in 90_access.sql: the programs call them, with the rights of their owner, and write no session themselves.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY['open_session', 'end_session', 'prolong_session'] LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
 END $$;

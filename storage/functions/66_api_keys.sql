@@ -9,10 +9,6 @@
 --   ever comes nearer: no rotation lets a key live longer.
 -- * Many keys are added at once. The operator's row is locked, so the limit is counted by one at a time.
 
-DROP FUNCTION IF EXISTS add_api_key CASCADE;
-DROP FUNCTION IF EXISTS rotate_api_key CASCADE;
-DROP FUNCTION IF EXISTS revoke_api_key CASCADE;
-
 -- `added`; `too-many` when the operator has p_limit keys that open something; `no-operator`.
 CREATE FUNCTION add_api_key(
     p_operator_id text, p_id text, p_secret_hash text, p_scope text, p_expires_at timestamptz, p_limit int
@@ -56,20 +52,4 @@ BEGIN
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp())
     WHERE id = p_id AND operator_id = p_operator_id;
     RETURN FOUND;
-END $$;
-
--- As in 90_access.sql: the programs call them, with the rights of their owner, and write no row of the table.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY['add_api_key', 'rotate_api_key', 'revoke_api_key']
-    LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
 END $$;

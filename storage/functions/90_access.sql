@@ -1,4 +1,5 @@
--- Who may do what: the programs' role calls the ledger's functions, reads, and writes what no money hangs on.
+-- Who may do what: the programs' role calls the functions that are listed here, reads, and writes what no money
+-- hangs on.
 --
 -- The functions run with the rights of their owner, who also owns the tables and runs the migrations. Their
 -- search path is pinned, so that nobody can put a table or an operator of the same name before ours. The
@@ -9,7 +10,20 @@ DO $$
 DECLARE
     v_function text;
 BEGIN
-    FOREACH v_function IN ARRAY ARRAY['reserve_round', 'settle_round', 'release_round', 'deposit', 'withdraw']
+    FOREACH v_function IN ARRAY ARRAY[
+        -- rounds
+        'reserve_round', 'open_round', 'take_action', 'settle_round', 'release_round', 'intervene_round',
+        -- rounds at operators' wallets
+        'begin_wallet_bet', 'accept_wallet_bet', 'decline_wallet_bet', 'record_wallet_result',
+        'begin_wallet_release', 'record_wallet_attempt', 'set_operator_wallet',
+        -- players' money
+        'deposit', 'withdraw', 'give_play_money',
+        -- sessions and their seeds
+        'open_session', 'prolong_session', 'end_session', 'rotate_seed', 'record_game_events',
+        -- operators' API keys
+        'add_api_key', 'rotate_api_key', 'revoke_api_key',
+        -- reconciliation
+        'note_incident', 'resolve_incident', 'mark_incidents_published', 'move_reconciliation_mark']
     LOOP
         EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
                        v_function, current_schema());
