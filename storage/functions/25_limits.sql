@@ -66,7 +66,7 @@ $$;
 
 -- Play money for a player who plays with it, up to an available balance of p_amount; nothing when there is as much.
 -- Once per p_reference, and never for a player of real money.
-CREATE FUNCTION give_play_money(
+CREATE FUNCTION give_play_money_v1(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_reference text, p_amount bigint,
     p_currency text
 ) RETURNS void LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
--- rotate_seed: one transaction that gives a session its next seed pair and lets the one before be revealed.
+-- rotate_seed_v1: one transaction that gives a session its next seed pair and lets the one before be revealed.
 --
 -- The interleavings that must not hurt:
 -- * A bet is reserved at the same moment. Both wait for the player's row. If the bet is first, the rotation finds
@@ -24,7 +24,7 @@ CREATE TRIGGER revealed_is_final BEFORE UPDATE ON seeds
 -- `verdict` is `rotated`; `replayed`; `round-open` with that round; `reused`: the seed that is named was revealed
 -- with another client seed; or `unknown`: it is neither the session's current seed nor the one revealed last.
 -- `revealed` is null unless it was rotated or replayed. No row when the operator's player has no such session.
-CREATE FUNCTION rotate_seed(
+CREATE FUNCTION rotate_seed_v1(
     p_operator_id text, p_player_key bigint, p_session_id text, p_client_seed text, p_expected_hash text,
     p_next_id text, p_next_sealed text, p_next_hash text
 ) RETURNS TABLE (verdict text, open_round text, revealed seeds, following seeds) LANGUAGE plpgsql AS $$
@@ -56,13 +56,7 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT round_id INTO v_open_round FROM rounds
-    WHERE player_key = p_player_key AND game_id = v_session.game_id
-      AND state IN ('pending', 'awaiting_choice', 'settling')
-    UNION ALL
-    SELECT round_id FROM wallet_bets
-    WHERE player_key = p_player_key AND game_id = v_session.game_id AND resolved_at IS NULL
-    LIMIT 1;
+    SELECT w.round_id INTO v_open_round FROM rounds_in_the_way(p_player_key, v_session.game_id, NULL) w LIMIT 1;
     IF v_open_round IS NOT NULL THEN
         RETURN QUERY SELECT 'round-open'::text, v_open_round, NULL::seeds, v_current;
         RETURN;

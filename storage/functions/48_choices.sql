@@ -7,8 +7,8 @@
 --   offer that stands; the second finds the round pending, or an offer that is not the one it answers.
 -- * The step that took an action commits and its answer is lost. The repeat has the same id and finds it taken;
 --   the outcome after it is computed again, and is the same.
--- * A worker that computed the outcome after n actions comes late, when n + 1 are taken: open_round and
---   settle_round refuse what was computed from another number of actions than the round has.
+-- * A worker that computed the outcome after n actions comes late, when n + 1 are taken: open_round_v1 and
+--   settle_round_v1 refuse what was computed from another number of actions than the round has.
 -- * The round is released while its player decides. The release closes it, or has marked its wallet bet; either
 --   way no action is taken and no offer is made any more.
 -- * An action that costs something while another game of the player spends the same money: what it costs is held
@@ -21,7 +21,7 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON round_actions
 
 -- Puts a step on record that leaves the round open, computed after p_actions of them. A round that is not waiting
 -- for this step is answered as it stands.
-CREATE FUNCTION open_round(
+CREATE FUNCTION open_round_v1(
     p_player_key bigint, p_round_id text, p_actions int, p_outcome jsonb, p_offer jsonb, p_decide_within_s int
 ) RETURNS SETOF round_view LANGUAGE plpgsql AS $$
 DECLARE
@@ -45,7 +45,7 @@ END $$;
 
 -- Takes an action from the round's offer, and holds what it costs. `verdict` is one of contracts.actions'
 -- ActionVerdict; the round is as it stands after it, null when there is none.
-CREATE FUNCTION take_action(
+CREATE FUNCTION take_action_v1(
     p_player_key bigint, p_round_id text, p_action_id text, p_action text, p_params jsonb, p_by text,
     p_request_id text, p_after int
 ) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
@@ -71,7 +71,7 @@ BEGIN
             WHEN a.request_id = p_request_id THEN 'taken'  -- this very request, by a step that is repeated
             ELSE 'replayed'
         END;
-    ELSIF r.state IN ('settled', 'declined', 'void') THEN
+    ELSIF NOT is_open(r.state) THEN
         v_verdict := 'round-closed';
     ELSIF r.state <> 'awaiting_choice' OR EXISTS (
         SELECT 1 FROM wallet_bets b

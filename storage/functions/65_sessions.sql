@@ -5,7 +5,7 @@
 -- end finds the first and records nothing, and a bet comes before the end or is refused.
 
 -- A new session with its first seed pair, and the limits that it keeps.
-CREATE FUNCTION open_session(
+CREATE FUNCTION open_session_v1(
     p_id text, p_operator_id text, p_player_key bigint, p_account_id bigint, p_game_id text, p_currency text,
     p_mode text, p_seed_id text, p_sealed_server_seed text, p_server_seed_hash text, p_client_seed text,
     p_expires_at timestamptz, p_jurisdiction text, p_limits jsonb
@@ -33,7 +33,7 @@ BEGIN
 END $$;
 
 -- When the session's tokens expire from now on: never before they did. Null when it has ended, or was never there.
-CREATE FUNCTION prolong_session(p_id text, p_operator_id text, p_until timestamptz) RETURNS timestamptz
+CREATE FUNCTION prolong_session_v1(p_id text, p_operator_id text, p_until timestamptz) RETURNS timestamptz
 LANGUAGE sql AS $$
     UPDATE sessions SET expires_at = greatest(expires_at, p_until)
     WHERE id = p_id AND operator_id = p_operator_id AND ended_at IS NULL
@@ -41,7 +41,7 @@ LANGUAGE sql AS $$
 $$;
 
 -- Whether the operator has such a session. Ending it twice changes nothing.
-CREATE FUNCTION end_session(p_id text, p_operator_id text) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION end_session_v1(p_id text, p_operator_id text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_session sessions;
 BEGIN

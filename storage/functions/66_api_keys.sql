@@ -10,7 +10,7 @@
 -- * Many keys are added at once. The operator's row is locked, so the limit is counted by one at a time.
 
 -- `added`; `too-many` when the operator has p_limit keys that open something; `no-operator`.
-CREATE FUNCTION add_api_key(
+CREATE FUNCTION add_api_key_v1(
     p_operator_id text, p_id text, p_secret_hash text, p_scope text, p_expires_at timestamptz, p_limit int
 ) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -30,7 +30,7 @@ END $$;
 
 -- Makes a key of the same scope and lets the old one end in p_overlap_s seconds, or when it would end anyway. No row
 -- when the operator has no such key, or one that opens nothing any more.
-CREATE FUNCTION rotate_api_key(
+CREATE FUNCTION rotate_api_key_v1(
     p_operator_id text, p_old_id text, p_new_id text, p_secret_hash text, p_overlap_s int
 ) RETURNS TABLE (scope text, old_expires_at timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
@@ -47,7 +47,7 @@ BEGIN
 END $$;
 
 -- Whether the operator has such a key; revoking it twice changes nothing.
-CREATE FUNCTION revoke_api_key(p_operator_id text, p_id text) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION revoke_api_key_v1(p_operator_id text, p_id text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp())
     WHERE id = p_id AND operator_id = p_operator_id;
