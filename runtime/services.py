@@ -338,7 +338,7 @@ class Rounds:
         self, wanted: RoundFilter, *, before: int | None = None, limit: int
     ) -> tuple[list[RoundView], int | None]:
         """At most `limit` rounds that pass the filter, newest first, and where the next page begins."""
-        return await history.page(self._database, wanted, before=before, limit=limit)
+        return await history.page(self._database.pool, wanted, before=before, limit=limit)
 
 
 class EventFeed:

@@ -8,6 +8,7 @@ from typing import Final
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import make_url
 
 from storage.database import CONNECT_TIMEOUT_S
 
@@ -43,6 +44,11 @@ async def _make_functions(connection: asyncpg.Connection) -> None:
             await connection.execute(f"DROP {kind} IF EXISTS {name} CASCADE")
         for text in files:
             await connection.execute(text)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """`url` with SQLAlchemy's name of the driver, password included."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
 def alembic_config(database_url: str) -> Config:

@@ -18,8 +18,8 @@ import storage.tables  # noqa: F401 - registers the tables
 from contracts.rounds import RoundKey, RoundState
 from storage import rounds
 from storage.bets import FIELDS
-from storage.database import open_database, sqlalchemy_url
-from storage.migrate import alembic_config, upgrade
+from storage.database import open_database
+from storage.migrate import alembic_config, sqlalchemy_url, upgrade
 from tests.conftest import Services
 from tests.support.databases import empty_database, migrated_database
 
