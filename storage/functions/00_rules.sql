@@ -12,7 +12,8 @@
 -- 4. A function fits one screen: 70 lines at most.
 -- See docs/decisions/0020-versioned-functions.md.
 
--- Whether a round in this state has not come to its end. It is inlined, and so matches the index of open rounds.
+-- Whether a round in this state has not come to its end: in these files, and in the statements of the programs. It
+-- is inlined, and so matches the index of open rounds.
 CREATE FUNCTION is_open(state text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT state IN ('pending', 'awaiting_choice', 'settling')
 $$;

@@ -36,6 +36,7 @@ BEGIN
 
     IF to_regrole('croupier_app') IS NOT NULL THEN
         GRANT USAGE ON TYPE bet_v1 TO croupier_app;
+        GRANT EXECUTE ON FUNCTION is_open TO croupier_app;
         EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, croupier_app', current_schema());
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_app', current_schema());
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_app', current_schema());
