@@ -9,7 +9,7 @@ from contracts.events import TellVerdict, Told
 
 # Of one session within a minute.
 TELL_LIMIT: Final = 300
-TELL: Final = "SELECT verdict, event_id FROM record_game_events($1, $2, $3, $4, $5)"
+TELL: Final = "SELECT verdict, event_id FROM record_game_events_v1($1, $2, $3, $4, $5)"
 
 
 async def tell(

@@ -12,9 +12,9 @@ from contracts.reconciliation import Finding, Incident, IncidentKind
 _COLUMNS: Final = (
     "id, kind, subject, operator_id, player_key, round_id, game_id, detail, opened_at, acted_at, resolved_at"
 )
-NOTE: Final = "SELECT opened, due FROM note_incident($1, $2, $3, $4, $5, $6, $7)"
-RESOLVE: Final = "SELECT resolve_incident($1)"
-MARK: Final = "SELECT mark_incidents_published($1)"
+NOTE: Final = "SELECT opened, due FROM note_incident_v1($1, $2, $3, $4, $5, $6, $7)"
+RESOLVE: Final = "SELECT resolve_incident_v1($1)"
+MARK: Final = "SELECT mark_incidents_published_v1($1)"
 OPEN_PAGE: Final = f"""
     SELECT {_COLUMNS} FROM incidents WHERE resolved_at IS NULL AND (kind, subject) > ($1, $2)
     ORDER BY kind, subject LIMIT $3

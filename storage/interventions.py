@@ -2,22 +2,21 @@
 
 # ruff: noqa: S608 - the statement is put together from numbered arguments
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from contracts.interventions import Intervened, InterveneRequest, InterventionVerdict, Subject
-from contracts.rounds import Bet, RoundState
+from contracts.rounds import RoundState
 from storage import timeline
-from storage.rounds import bet_arguments
+from storage.bets import bet_arguments, bet_parameter, stored_bet
 
-_BET: Final = ", ".join(f"${number}" for number in range(1, 14))
-INTERVENE: Final = (
-    f"SELECT (standing).state, verdict, being_released FROM intervene_round({_BET}, $14, $15, $16, $17)"
-)
+INTERVENE: Final = f"""
+    SELECT (standing).state, verdict, being_released
+    FROM intervene_round_v1({bet_parameter(5)}, $1, $2, $3, $4)
+"""
 # Stakes that an operator's wallet has not answered for. Few are open at a time, and the index of open ones is
 # all that is read.
 BETS: Final = """
@@ -46,19 +45,14 @@ async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> Intervened
     decision = request.intervention
     row = await pool.fetchrow(
         INTERVENE,
-        *bet_arguments(request.bet),
         UUID(decision.intervention_id),
         decision.action.value,
         decision.reason,
         decision.actor,
+        *bet_arguments(request.bet),
     )
     return Intervened(
         verdict=InterventionVerdict(row["verdict"]),
         state=None if row["state"] is None else RoundState(row["state"]),
         releasing=row["being_released"],
     )
-
-
-def stored_bet(document: Mapping[str, Any]) -> Bet:
-    """The bet that `wallet_bets.bet` has."""
-    return msgspec.convert(document, Bet)

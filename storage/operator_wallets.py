@@ -16,24 +16,30 @@ from contracts.failures import bounded
 from contracts.rounds import Bet, Resolution, RoundKey
 from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletRequest
-from storage.rounds import bet_arguments, round_view, settlement
+from storage.bets import bet_arguments, bet_parameter
+from storage.rounds import round_view, settlement
 
-_BET: Final = ", ".join(f"${number}" for number in range(1, 14))
-BEGIN_BET: Final = f"SELECT (standing).*, verdict FROM begin_wallet_bet({_BET}, $14)"
-ACCEPT_BET: Final = f"SELECT (standing).*, verdict FROM accept_wallet_bet({_BET}, $14)"
-DECLINE_BET: Final = f"SELECT (standing).*, verdict FROM decline_wallet_bet({_BET}, $14, $15, $16)"
-BEGIN_RELEASE: Final = f"SELECT (standing).*, verdict FROM begin_wallet_release({_BET}, $14, $15)"
-RECORD_RESULT: Final = (
-    "SELECT (closed).*, event_data, being_released FROM record_wallet_result($1, $2, $3, $4, $5)"
+BEGIN_BET: Final = f"SELECT (standing).*, verdict FROM begin_wallet_bet_v1({bet_parameter(2)}, $1)"
+ACCEPT_BET: Final = f"SELECT (standing).*, verdict FROM accept_wallet_bet_v1({bet_parameter(2)}, $1)"
+DECLINE_BET: Final = (
+    f"SELECT (standing).*, verdict FROM decline_wallet_bet_v1({bet_parameter(4)}, $1, $2, $3)"
 )
-CLOSE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, NULL, NULL, true, $3)"
-RELEASE: Final = f"SELECT * FROM release_round({_BET}, $14, $15, true, $16)"
-RECORD_ATTEMPT: Final = "SELECT record_wallet_attempt($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+BEGIN_RELEASE: Final = (
+    f"SELECT (standing).*, verdict FROM begin_wallet_release_v1({bet_parameter(3)}, $1, $2)"
+)
+RECORD_RESULT: Final = (
+    "SELECT (closed).*, event_data, being_released FROM record_wallet_result_v1($1, $2, $3, $4, $5)"
+)
+CLOSE: Final = "SELECT (closed).*, event_data FROM settle_round_v1($1, $2, NULL, NULL, true, $3)"
+RELEASE: Final = f"SELECT * FROM release_round_v1({bet_parameter(4)}, $1, $2, true, $3)"
+RECORD_ATTEMPT: Final = (
+    "SELECT record_wallet_attempt_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+)
 ALL: Final = """
     SELECT operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms, total_ms, calls
     FROM operator_wallets
 """
-SET: Final = "SELECT set_operator_wallet($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+SET: Final = "SELECT set_operator_wallet_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 KNOWN_OPERATOR: Final = "SELECT EXISTS (SELECT 1 FROM operators WHERE id = $1)"
 
 
@@ -78,19 +84,19 @@ class StoredWallet:
 async def begin_bet(pool: asyncpg.Pool, bet: Bet, transaction_id: str) -> Decision:
     """STANDS, ASK or RELEASING. Raises asyncpg.NoDataFoundError for a player, an account or a session that is
     not there."""
-    return _decision(await pool.fetchrow(BEGIN_BET, *bet_arguments(bet), transaction_id))
+    return _decision(await pool.fetchrow(BEGIN_BET, transaction_id, *bet_arguments(bet)))
 
 
 async def accept_bet(pool: asyncpg.Pool, bet: Bet, *, balance: int | None) -> Decision:
     """STANDS or RELEASING. The wallet has taken the stake; `balance` is its own, in minor units."""
-    return _decision(await pool.fetchrow(ACCEPT_BET, *bet_arguments(bet), balance))
+    return _decision(await pool.fetchrow(ACCEPT_BET, balance, *bet_arguments(bet)))
 
 
 async def decline_bet(
     pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str | None, balance: int | None
 ) -> Decision:
     """STANDS, RELEASING or UNCERTAIN."""
-    arguments = (*bet_arguments(bet), failure_code, failure_detail, balance)
+    arguments = (failure_code, failure_detail, balance, *bet_arguments(bet))
     return _decision(await pool.fetchrow(DECLINE_BET, *arguments))
 
 
@@ -114,7 +120,7 @@ async def close(pool: asyncpg.Pool, key: RoundKey, *, balance: int | None) -> Se
 async def begin_release(pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str) -> Decision:
     """STANDS or ROLLBACK: from then on no result of the round is recorded, and the first decision's failure
     code and detail are the round's."""
-    arguments = (*bet_arguments(bet), failure_code, failure_detail)
+    arguments = (failure_code, failure_detail, *bet_arguments(bet))
     return _decision(await pool.fetchrow(BEGIN_RELEASE, *arguments))
 
 
@@ -122,7 +128,7 @@ async def release(
     pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str, balance: int | None
 ) -> RoundView:
     """Closes a round as void whose bet the wallet has rolled back, for the reason that was given first."""
-    arguments = (*bet_arguments(bet), failure_code, failure_detail, balance)
+    arguments = (failure_code, failure_detail, balance, *bet_arguments(bet))
     return round_view(await pool.fetchrow(RELEASE, *arguments))
 
 

@@ -13,9 +13,9 @@ KEYS_LIMIT: Final = 100
 LISTED_LIMIT: Final = 200
 
 ENSURE_OPERATOR: Final = "INSERT INTO operators (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
-ADD_KEY: Final = "SELECT add_api_key($1, $2, $3, $4, $5, $6)"
-ROTATE_KEY: Final = "SELECT scope, old_expires_at FROM rotate_api_key($1, $2, $3, $4, $5)"
-REVOKE_KEY: Final = "SELECT revoke_api_key($1, $2)"
+ADD_KEY: Final = "SELECT add_api_key_v1($1, $2, $3, $4, $5, $6)"
+ROTATE_KEY: Final = "SELECT scope, old_expires_at FROM rotate_api_key_v1($1, $2, $3, $4, $5)"
+REVOKE_KEY: Final = "SELECT revoke_api_key_v1($1, $2)"
 FIND_KEY: Final = """
     SELECT id AS key_id, operator_id, secret_hash, scope, expires_at FROM api_keys
     WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())

@@ -11,8 +11,8 @@ BALANCE: Final = "SELECT currency, balance, held FROM accounts WHERE player_key 
 FIND_PLAYER: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = $2 AND demo = $3"
 # It waits for the player's lock: who is told that it is done sees no bet taken after.
 BLOCK: Final = "UPDATE players SET blocked = $3 WHERE operator_id = $1 AND player_id = $2 RETURNING id"
-DEPOSIT: Final = "SELECT result, available FROM deposit($1, $2, $3, $4, $5, $6)"
-WITHDRAW: Final = "SELECT result, available FROM withdraw($1, $2, $3, $4, $5)"
+DEPOSIT: Final = "SELECT result, available FROM deposit_v1($1, $2, $3, $4, $5, $6)"
+WITHDRAW: Final = "SELECT result, available FROM withdraw_v1($1, $2, $3, $4, $5)"
 
 
 async def balance(pool: asyncpg.Pool, *, player_key: int, currency: str) -> BalanceView | None:

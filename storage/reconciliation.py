@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 
 from contracts.events import RecordedEvent
 from contracts.rounds import Bet, RoundKey, RoundState
+from storage.bets import stored_bet
 from storage.outbox import recorded_event
 
 PAGE: Final = 200
@@ -34,7 +34,7 @@ _SINCE: Final = """
 """
 OPEN_ROUNDS: Final = f"""
     SELECT r.*, {_SINCE} AS since FROM rounds r
-    WHERE r.state IN ('pending', 'awaiting_choice', 'settling') AND (r.player_key, r.game_id) > ($1, $2)
+    WHERE is_open(r.state) AND (r.player_key, r.game_id) > ($1, $2)
       AND {_SINCE} < $3
     ORDER BY r.player_key, r.game_id LIMIT {PAGE}
 """
@@ -83,7 +83,7 @@ WALLET_ROUND: Final = """
       AND b.round_id = $3
 """
 MARK: Final = "SELECT mark FROM reconciliation_marks WHERE name = $1"
-MOVE_MARK: Final = "SELECT move_reconciliation_mark($1, $2, $3)"
+MOVE_MARK: Final = "SELECT move_reconciliation_mark_v1($1, $2, $3)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,7 @@ def _bet(row: Mapping[str, Any]) -> Standing:
         state=None,
         game_id=row["game_id"],
         since=row["asked_at"],
-        bet=None if row["bet"] is None else msgspec.convert(row["bet"], Bet),
+        bet=None if row["bet"] is None else stored_bet(row["bet"]),
     )
 
 

@@ -14,7 +14,7 @@ ROTATE: Final = """
            (revealed).next_nonce - 1 AS last_nonce,
            (following).server_seed_hash AS next_hash, (following).client_seed AS next_client_seed,
            (following).next_nonce AS next_nonce
-    FROM rotate_seed($1, $2, $3, $4, $5, $6, $7, $8)
+    FROM rotate_seed_v1($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 

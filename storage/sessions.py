@@ -28,7 +28,7 @@ ENSURE_PLAY_ACCOUNT: Final = """
     INSERT INTO accounts (operator_id, kind, currency) VALUES ($1, 'play', $2)
     ON CONFLICT (operator_id, kind, currency) WHERE player_key IS NULL DO NOTHING
 """
-GIVE_PLAY_MONEY: Final = "SELECT give_play_money($1, $2, $3, $4, $5, $6)"
+GIVE_PLAY_MONEY: Final = "SELECT give_play_money_v1($1, $2, $3, $4, $5, $6)"
 ENSURE_ACCOUNT: Final = """
     WITH made AS (
         INSERT INTO accounts (operator_id, kind, player_key, currency, balance)
@@ -40,7 +40,7 @@ ENSURE_ACCOUNT: Final = """
 OPEN: Final = """
     SELECT s.created_at, NOT EXISTS (SELECT FROM game_switches g WHERE g.operator_id = s.operator_id
                                      AND g.game_id = s.game_id AND NOT g.enabled) AS enabled
-    FROM open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) s
+    FROM open_session_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) s
 """
 FIND: Final = """
     SELECT s.id AS session_id, s.operator_id, p.player_id, s.player_key, s.account_id, s.game_id, s.currency,
@@ -51,13 +51,9 @@ FIND: Final = """
     FROM sessions s JOIN players p ON p.id = s.player_key JOIN seeds d ON d.id = s.seed_id
     WHERE s.id = $1 AND s.operator_id = $2
 """
-PROLONG: Final = "SELECT prolong_session($1, $2, $3)"
-END: Final = "SELECT end_session($1, $2)"
-OPEN_ROUND: Final = """
-    SELECT round_id FROM rounds
-    WHERE player_key = $1 AND game_id = $2 AND state IN ('pending', 'awaiting_choice', 'settling')
-"""
-
+PROLONG: Final = "SELECT prolong_session_v1($1, $2, $3)"
+END: Final = "SELECT end_session_v1($1, $2)"
+OPEN_ROUND: Final = "SELECT round_id FROM rounds WHERE player_key = $1 AND game_id = $2 AND is_open(state)"
 ANY_SEED: Final = "SELECT EXISTS (SELECT 1 FROM seeds)"
 
 

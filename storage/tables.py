@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 # States in which a round still holds its stake. The same list stands in the partial index below,
-# in `reserve_round`, and in contracts.rounds (every state that is not final).
+# in the database's function `is_open`, and in contracts.rounds (every state that is not final).
 OPEN_STATES = "('pending', 'awaiting_choice', 'settling')"
 
 

@@ -37,4 +37,4 @@ class ResultService:
         self, wanted: RoundFilter, *, before: int | None = None, limit: int
     ) -> tuple[list[RoundView], int | None]:
         """At most `limit` rounds that pass the filter, newest first, and where the next page begins."""
-        return await history.page(self._database, wanted, before=before, limit=limit)
+        return await history.page(self._database.pool, wanted, before=before, limit=limit)

@@ -3,16 +3,20 @@
 -- here, under the player's lock. A player who gets no sequence has no events: what has no number is not recorded.
 -- So it is with everybody who plays with play money.
 
-DROP FUNCTION IF EXISTS record_player_event CASCADE;
-DROP FUNCTION IF EXISTS record_round_opened CASCADE;
-DROP FUNCTION IF EXISTS event_time CASCADE;
-DROP FUNCTION IF EXISTS game_event_digest CASCADE;
-DROP FUNCTION IF EXISTS record_game_events CASCADE;
-
 -- A moment as the data of events has it: RFC 3339, UTC.
 CREATE FUNCTION event_time(at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
+
+-- The next number of the player's events, for what is committed with it; null for a player with play money.
+CREATE FUNCTION next_sequence(p_player_key bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_sequence bigint;
+BEGIN
+    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
+    RETURNING sequence INTO v_sequence;
+    RETURN v_sequence;
+END $$;
 
 -- Puts a closed round's event into the outbox, with the sequence that the round was given as it closed. Returns
 -- the event's data, null for a round without a sequence.
@@ -28,16 +32,15 @@ $$;
 -- null for what is about the player. The data always names the player.
 CREATE FUNCTION record_player_event(
     p_player_key bigint, p_type text, p_game_id text, p_subject text, p_data jsonb
-) RETURNS void LANGUAGE sql AS $$
-    WITH numbered AS (
-        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
-        RETURNING operator_id, player_id, sequence
-    )
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_sequence bigint := next_sequence(p_player_key);
+BEGIN
     INSERT INTO outbox (event_id, type, operator_id, player_key, game_id, subject, sequence, data, occurred_at)
-    SELECT gen_random_uuid(), p_type, operator_id, p_player_key, p_game_id, coalesce(p_subject, player_id),
-           sequence, jsonb_build_object('player_id', player_id) || p_data, clock_timestamp()
-    FROM numbered
-$$;
+    SELECT gen_random_uuid(), p_type, p.operator_id, p.id, p_game_id, coalesce(p_subject, p.player_id),
+           v_sequence, jsonb_build_object('player_id', p.player_id) || p_data, clock_timestamp()
+    FROM players p WHERE p.id = p_player_key AND v_sequence IS NOT NULL;
+END $$;
 
 -- A round that stays open until its player has chosen: its first offer. The relay publishes it.
 CREATE FUNCTION record_round_opened(r rounds, p_choices jsonb, p_decide_by timestamptz) RETURNS void
@@ -63,7 +66,7 @@ $$;
 --
 -- The interleaving that must not hurt: one event told twice at once. Both wait for the player's row, and the second
 -- finds what the first has left.
-CREATE FUNCTION record_game_events(
+CREATE FUNCTION record_game_events_v1(
     p_operator_id text, p_player_key bigint, p_session_id text, p_events jsonb, p_limit int
 ) RETURNS TABLE (verdict text, event_id text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -119,15 +122,4 @@ BEGIN
             || e);
     END LOOP;
     RETURN QUERY SELECT 'recorded'::text, NULL::text;
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and record no event themselves.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION record_game_events SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION record_game_events FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION record_game_events TO croupier_app;
-    END IF;
 END $$;

@@ -10,11 +10,6 @@
 --   at the game, not the session's.
 -- * An action of an open round costs something more. It is asked about like a stake, with all that the round has
 --   staked so far; what the round staked before is counted when it settles.
-DROP FUNCTION IF EXISTS limit_refusal CASCADE;
-DROP FUNCTION IF EXISTS more_refusal CASCADE;
-DROP FUNCTION IF EXISTS mark_round_start CASCADE;
-DROP FUNCTION IF EXISTS count_loss CASCADE;
-DROP FUNCTION IF EXISTS give_play_money CASCADE;
 
 -- `code` is null when the stake is within the limits; else the failure code, and `detail` says which limit and,
 -- after a space, in how many milliseconds the same stake would be taken, where that is known.
@@ -71,7 +66,7 @@ $$;
 
 -- Play money for a player who plays with it, up to an available balance of p_amount; nothing when there is as much.
 -- Once per p_reference, and never for a player of real money.
-CREATE FUNCTION give_play_money(
+CREATE FUNCTION give_play_money_v1(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_reference text, p_amount bigint,
     p_currency text
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -94,15 +89,4 @@ BEGIN
     UPDATE accounts SET balance = balance + p_amount - v_available WHERE id = p_account_id;
     PERFORM post_transfer(p_player_key, 'play', p_reference, v_play, p_account_id, p_amount - v_available,
                           p_currency, p_amount);
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and write no money themselves.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION give_play_money SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION give_play_money FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION give_play_money TO croupier_app;
-    END IF;
 END $$;

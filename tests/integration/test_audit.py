@@ -11,7 +11,6 @@ from typing import Any, Final
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from api.session.service import SessionService
@@ -29,7 +28,7 @@ from security.tokens import TokenIssuer
 from storage import operators, rounds
 from storage.database import Database
 from tests.conftest import Services
-from tests.support.databases import own_database
+from tests.support.databases import own_database, owner_url
 from tests.support.ledger import Seat
 
 OPERATOR: Final = "casino"
@@ -82,22 +81,16 @@ async def _play(seat: Seat, vault: SeedVault, round_id: str) -> RoundView:
 
 
 @pytest.fixture
-def given(services: Services, books: Database, keyring: Keyring, tmp_path: Path) -> Settings:
+async def given(services: Services, books: Database, keyring: Keyring, tmp_path: Path) -> Settings:
     """The settings of somebody who audits a database without a stack."""
     keyring.save(tmp_path / "keyring.json")
-    return Settings(home=tmp_path, database_url=SecretStr(_url(services, books)))
-
-
-def _url(services: Services, books: Database) -> str:
-    name = books.engine.url.database
-    url = make_url(services.stack.addresses.database_url).set(database=name)
-    return url.render_as_string(hide_password=False)
+    return Settings(home=tmp_path, database_url=SecretStr(await owner_url(services, books)))
 
 
 @pytest.fixture
 async def tampered(services: Services, books: Database) -> AsyncIterator[Any]:
     """Makes changes as a superuser; they are undone by the copies that were kept."""
-    connection = await asyncpg.connect(_url(services, books))
+    connection = await asyncpg.connect(await owner_url(services, books))
     tables = ("players", "transfers", "postings", "rounds", "accounts")
     await connection.execute("SET session_replication_role = replica")
     for table in tables:

@@ -28,7 +28,7 @@ from storage.operator_wallets import Verdict
 from tests.conftest import Services
 from tests.integration.test_operator_wallet_ledger import AFTER_BET, WalletSeat
 from tests.integration.test_operator_wallet_steps import ACCEPTED, TIMEOUT, WON, Table, refused
-from tests.support.databases import as_application, own_database
+from tests.support.databases import as_application, own_database, owner_url
 from tests.support.ledger import OUTCOME, Seat, take_seat
 from wallet.interface import WalletPending, WalletReleasing
 
@@ -399,9 +399,8 @@ class TestWhatIsOnRecord:
     async def test_the_programs_role_decides_and_writes_nothing_past_it(
         self, seat: WalletSeat, services: Services
     ) -> None:
-        application = await open_database(
-            as_application(services, seat.seat.database.engine.url), connections=1
-        )
+        url = await owner_url(services, seat.seat.database)
+        application = await open_database(as_application(services, url), connections=1)
         try:
             bet = seat.bet()
             await settling(seat, bet)

@@ -291,7 +291,7 @@ async def test_a_cancelled_call_leaves_no_transaction_open_in_the_pool(database:
         """
         SELECT count(*) FROM pg_stat_activity
         WHERE state LIKE 'idle in transaction%' AND datname = current_database()
-          AND query LIKE '%reserve_round%'
+          AND query LIKE '%reserve_round_v1%'
         """
     )
     assert held_open == 0

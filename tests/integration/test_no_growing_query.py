@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url
 
 from bench.earlier import load_earlier_rounds, player_ids
 from contracts.interventions import Action, InterveneRequest, Intervention, InterventionVerdict
@@ -95,9 +95,7 @@ class House:
         return Work(rows_after - rows, frozenset(scans_after - scans))
 
     async def _counters(self) -> tuple[Counter[str], Counter[str]]:
-        """Both connections that the operations use report first what they have counted."""
-        async with self.database.session() as session:
-            await (await session.connection()).execute(text(FLUSH))
+        """The connection that the operations use reports first what it has counted."""
         pool = self.database.pool
         await pool.execute(FLUSH)
         rows, scans = await pool.fetch(ROWS_READ), await pool.fetch(SCANS)
@@ -230,19 +228,19 @@ async def operators_page_in_the_middle(house: House) -> None:
 
 async def _page(house: House, player_key: int | None, *, before: int | None) -> None:
     wanted = RoundFilter(operator_id=OPERATOR, player_key=player_key)
-    found, following = await history.page(house.database, wanted, before=before, limit=PAGE)
+    found, following = await history.page(house.database.pool, wanted, before=before, limit=PAGE)
     assert (len(found), following is None) == (PAGE, False)
 
 
 async def operators_search_by_round(house: House) -> None:
     wanted = RoundFilter(operator_id=OPERATOR, round_id=house.earlier.key.round_id)
-    found, _ = await history.page(house.database, wanted, before=None, limit=2)
+    found, _ = await history.page(house.database.pool, wanted, before=None, limit=2)
     assert len(found) == 1
 
 
 async def operators_search_by_state(house: House) -> None:
     wanted = RoundFilter(operator_id=OPERATOR, state=RoundState.VOID)
-    found, _ = await history.page(house.database, wanted, before=None, limit=PAGE)
+    found, _ = await history.page(house.database.pool, wanted, before=None, limit=PAGE)
     assert found
 
 
@@ -411,8 +409,6 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 
 
-# SQLModel would rather have its own way to execute a statement.
-@pytest.mark.filterwarnings(r"ignore:[\s\S]*You probably want to use:DeprecationWarning")
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
 async def test_reads_no_more_after_many_rounds(operation: Operation, few: House, many: House) -> None:
     before, after = await few.work_of(operation), await many.work_of(operation)

@@ -197,7 +197,7 @@ async def test_the_role_can_alter_nothing_that_money_hangs_on(
         "CREATE TABLE another (id int)",
         "CREATE FUNCTION another() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "CREATE OR REPLACE FUNCTION money_json(bigint, text) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL'",
-        "ALTER FUNCTION settle_round SECURITY INVOKER",
+        "ALTER FUNCTION settle_round_v1 SECURITY INVOKER",
         "DROP FUNCTION refuse_change CASCADE",
         "COPY transfers TO '/tmp/transfers'",
         "COPY (SELECT 1) TO PROGRAM 'true'",

@@ -87,8 +87,8 @@ def test_every_way_to_refuse_a_wager_is_in_the_table() -> None:
 
 
 def test_the_declines_are_those_that_the_ledger_names() -> None:
-    functions = Path(inspect.getfile(api)).parent.parent / "storage" / "functions" / "30_reserve.sql"
-    cases = functions.read_text().partition("v_refusal := CASE")[2].partition("END;")[0]
+    functions = Path(inspect.getfile(api)).parent.parent / "storage" / "functions" / "28_rounds.sql"
+    cases = functions.read_text().partition("code := CASE")[2].partition("END;")[0]
     named = set(cases.split("'")[1::2])
     assert named
     assert named <= set(DECLINES)
