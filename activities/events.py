@@ -28,7 +28,7 @@ class Publishes(Protocol):
     async def publish(self, event: RecordedEvent, *, timeout_seconds: float) -> None: ...
 
 
-class EventSteps:
+class EventActivities:
     """A crash between confirm and mark sends the event again, with the same id: consumers apply it once."""
 
     def __init__(self, pool: asyncpg.Pool, publisher: Publishes) -> None:

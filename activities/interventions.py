@@ -8,7 +8,7 @@ from contracts.interventions import Intervened, InterveneRequest
 from storage import interventions
 
 
-class InterventionSteps:
+class InterventionActivities:
     """What the round does with it is left to its workflow, which asks its step anew: so the end of a round is
     delivered and counted where it always is."""
 

@@ -19,7 +19,7 @@ from contracts.interventions import (
     Intervention,
     InterventionVerdict,
 )
-from contracts.rounds import Bet, RoundState
+from contracts.rounds import Bet, RoundState, SettleRequest
 from contracts.views import RoundView
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerdict
 from storage import interventions, invariants, rounds, timeline
@@ -30,7 +30,7 @@ from tests.integration.test_operator_wallet_ledger import AFTER_BET, WalletSeat
 from tests.integration.test_operator_wallet_steps import ACCEPTED, TIMEOUT, WON, Table, refused
 from tests.support.databases import as_application, own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat
-from wallet.interface import WalletPending, WalletReleasing
+from wallet.steps import WalletPending, WalletReleasing
 
 REASON: Final = "the wallet's ticket 4711 says so"
 VOIDED: Final = "voided-by-operator"
@@ -510,5 +510,5 @@ class TestWithTheWalletAsked:
         await accepted(table.seat, bet, Action.VOID)
         assert (await table.reserve(bet)).state is RoundState.PENDING
         with pytest.raises(WalletReleasing):
-            await table.wallet.settle(bet, WON)
+            await table.money.settle(SettleRequest(bet=bet, resolution=WON))
         assert (await table.release(bet, ACCEPTED)).state is RoundState.VOID

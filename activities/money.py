@@ -1,0 +1,160 @@
+"""The steps that move money, as activities: each is one step of MoneySteps and may be repeated."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from contracts import steps
+from contracts.actions import ActionVerdict, ActRequest
+from contracts.events import RecordedEvent
+from contracts.failures import ID_REUSED, SESSION_EXPIRED, bounded
+from contracts.rounds import (
+    Bet,
+    DrawReference,
+    Opened,
+    OpenRequest,
+    ReleaseRequest,
+    Reservation,
+    RoundState,
+    SettleRequest,
+    Terminal,
+)
+from contracts.views import RoundView
+from wallet.router import MoneyRouter
+from wallet.steps import MoneyFailure, WalletConflict, WalletPending
+
+# How long operators' wallets may take altogether on a round's fast path: the rest of
+# policies.FAST_PATH_LIMIT is left to record what came of it.
+FAST_PATH_WALLETS_S: Final = 1.5
+
+
+class MoneyActivities:
+    """Asks whoever keeps the round's money, and says what the workflow hears of it. The fast path calls the
+    same methods (activities/play.py).
+
+    `deliver` hands a round to whoever waits for it in this process; it is called after the commit, so nobody
+    hears of a result that could still be lost."""
+
+    def __init__(self, money: MoneyRouter, deliver: Callable[[RoundView], None]) -> None:
+        self._money = money
+        self._deliver = deliver
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        return [self.reserve, self.open, self.settle, self.release]
+
+    @activity.defn(name=steps.RESERVE.name)
+    async def reserve(self, bet: Bet) -> Reservation:
+        with self._naming_failures():
+            try:
+                view = await self._money.of(bet).reserve(bet, within_s=_within_s())
+            except WalletConflict:
+                # A genuine token of a session that this database does not know (it is another, or an older
+                # copy): no row could be stored, so the history alone says that the bet was declined.
+                return Reservation(
+                    state=RoundState.DECLINED, failure_code=SESSION_EXPIRED, request_id=bet.request_id
+                )
+        if not view.answers(bet):
+            self._deliver(view)
+            return Reservation(state=RoundState.DECLINED, failure_code=ID_REUSED, request_id=view.request_id)
+        if view.state.final or view.open is not None:
+            self._deliver(view)
+        return _reservation(view)
+
+    @activity.defn(name=steps.OPEN.name)
+    async def open(self, request: OpenRequest) -> Opened:
+        with self._naming_failures():
+            view = await self._money.of(request.bet).open(request)
+        self._deliver(view)
+        return Opened(open=view.open)
+
+    async def take_action(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]:
+        """What became of an action, and the round after it. No activity of its own: PlayActivities.act plays
+        on from it."""
+        with self._naming_failures():
+            verdict, view = await self._money.of(request.bet).act(request)
+        return verdict, None if view is None else _reservation(view)
+
+    @activity.defn(name=steps.SETTLE.name)
+    async def settle(self, request: SettleRequest) -> Terminal:
+        terminal, _ = await self.settle_with_event(request)
+        return terminal
+
+    async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
+        """The terminal, and its event when this very call closed the round."""
+        with self._naming_failures():
+            settled = await self._money.of(request.bet).settle(request, within_s=_within_s())
+        self._deliver(settled.view)
+        return _terminal(settled.view), settled.event
+
+    @activity.defn(name=steps.RELEASE.name)
+    async def release(self, request: ReleaseRequest) -> Terminal:
+        with self._naming_failures():
+            view = await self._money.of(request.bet).release(request)
+        self._deliver(view)
+        return _terminal(view)
+
+    @contextmanager
+    def _naming_failures(self) -> Iterator[None]:
+        """What a step raises, as the error that contracts/failures.py names. Of a step that is repeated
+        without end, whoever waits for the round hears once how it stands."""
+        try:
+            yield
+        except MoneyFailure as failure:
+            if isinstance(failure, WalletPending):
+                self._deliver_once(failure.view)
+            raise ApplicationError(
+                bounded(str(failure)), type=failure.error_type, non_retryable=failure.final
+            ) from None
+
+    def _deliver_once(self, view: RoundView | None) -> None:
+        if view is not None and activity.info().attempt == 1:
+            self._deliver(view)
+
+
+def _within_s() -> float | None:
+    """What is left of the time for operators' wallets on a round's fast path; None on the durable one."""
+    info = activity.info()
+    if not info.is_local:
+        return None
+    left_s = FAST_PATH_WALLETS_S - (datetime.now(UTC) - info.started_time).total_seconds()
+    return max(left_s, 0)
+
+
+def _reservation(view: RoundView) -> Reservation:
+    """How the steps after `reserve` find a round that is stored."""
+    return Reservation(
+        state=view.state,
+        actions=view.chosen,
+        open=view.open,
+        draw=None if view.state.final else _draw(view),
+        failure_code=view.failure_code,
+        event_id=_to_emit(view),
+        request_id=view.request_id,
+    )
+
+
+def _draw(view: RoundView) -> DrawReference:
+    assert view.seed_id is not None
+    assert view.sealed_server_seed is not None
+    assert view.client_seed is not None
+    assert view.nonce is not None
+    return DrawReference(
+        seed_id=view.seed_id,
+        sealed_server_seed=view.sealed_server_seed,
+        client_seed=view.client_seed,
+        nonce=view.nonce,
+    )
+
+
+def _terminal(view: RoundView) -> Terminal:
+    return Terminal(state=view.state, event_id=_to_emit(view), failure_code=view.failure_code)
+
+
+def _to_emit(view: RoundView) -> str | None:
+    """The event that the round's own workflow publishes. That of a declined bet is the relay's."""
+    return view.event_id if view.state in (RoundState.SETTLED, RoundState.VOID) else None
