@@ -4,7 +4,7 @@ import asyncpg
 from temporalio import activity
 
 from contracts import steps
-from contracts.interventions import Intervened, InterveneRequest
+from contracts.interventions import InterveneRequest, InterventionResult
 from storage import interventions
 
 
@@ -16,5 +16,5 @@ class InterventionActivities:
         self._pool = pool
 
     @activity.defn(name=steps.INTERVENE.name)
-    async def intervene(self, request: InterveneRequest) -> Intervened:
+    async def intervene(self, request: InterveneRequest) -> InterventionResult:
         return await interventions.intervene(self._pool, request)

@@ -15,8 +15,8 @@ from contracts.failures import ID_REUSED, SESSION_EXPIRED, bounded
 from contracts.rounds import (
     Bet,
     DrawReference,
-    Opened,
     OpenRequest,
+    OpenResult,
     ReleaseRequest,
     Reservation,
     RoundState,
@@ -66,11 +66,11 @@ class MoneyActivities:
         return _reservation(view)
 
     @activity.defn(name=steps.OPEN.name)
-    async def open(self, request: OpenRequest) -> Opened:
+    async def open(self, request: OpenRequest) -> OpenResult:
         with self._naming_failures():
             view = await self._money.of(request.bet).open(request)
         self._deliver(view)
-        return Opened(open=view.open)
+        return OpenResult(open=view.open)
 
     async def take_action(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]:
         """What became of an action, and the round after it. No activity of its own: PlayActivities.act plays

@@ -16,13 +16,13 @@ from temporalio import activity
 
 from activities.money import MoneyActivities
 from contracts import steps
-from contracts.actions import Acted, ActRequest
+from contracts.actions import ActRequest, ActResult
 from contracts.choices import OpenRound
 from contracts.events import RecordedEvent
 from contracts.rounds import (
     Bet,
     OpenRequest,
-    Played,
+    PlayResult,
     Reservation,
     Resolution,
     ResolveRequest,
@@ -53,16 +53,16 @@ class PlayActivities:
         return [self.play, self.act]
 
     @activity.defn(name=steps.PLAY.name)
-    async def play(self, bet: Bet) -> Played:
+    async def play(self, bet: Bet) -> PlayResult:
         """Raises what a step up to settle raises: the workflow then takes the durable path."""
         watch = _Stopwatch(self._observe)
         reservation = await watch.time(steps.RESERVE.name, self._money.reserve(bet))
         if reservation.draw is None:
             return _closed_before(reservation, watch.took_us)
         if reservation.open is not None:
-            return Played(state=reservation.state, took_us=watch.took_us, open=reservation.open)
+            return PlayResult(state=reservation.state, took_us=watch.took_us, open=reservation.open)
         reached = await self._go_on(bet, reservation, watch)
-        return Played(
+        return PlayResult(
             state=reached.state,
             took_us=watch.took_us,
             failure_code=reached.failure_code,
@@ -72,15 +72,15 @@ class PlayActivities:
         )
 
     @activity.defn(name=steps.ACT.name)
-    async def act(self, request: ActRequest) -> Acted:
+    async def act(self, request: ActRequest) -> ActResult:
         """Raises what a step up to settle raises, though the action is on record: the same call again then
         goes on from it."""
         watch = _Stopwatch(self._observe)
         verdict, standing = await watch.time(steps.ACT.name, self._money.take_action(request))
         if standing is None:
-            return Acted(verdict=verdict, state=RoundState.PENDING)
+            return ActResult(verdict=verdict, state=RoundState.PENDING)
         if not verdict.counts or standing.state.final or standing.open is not None:
-            return Acted(
+            return ActResult(
                 verdict=verdict,
                 state=standing.state,
                 open=standing.open,
@@ -88,7 +88,7 @@ class PlayActivities:
                 unconfirmed_event_id=standing.event_id,
             )
         reached = await self._go_on(request.bet, standing, watch)
-        return Acted(
+        return ActResult(
             verdict=verdict,
             state=reached.state,
             open=reached.open,
@@ -150,9 +150,9 @@ class _Stopwatch:
         return result
 
 
-def _closed_before(reservation: Reservation, took_us: dict[str, int]) -> Played:
+def _closed_before(reservation: Reservation, took_us: dict[str, int]) -> PlayResult:
     """The round was refused, or had come to its end before (its earlier workflow is forgotten)."""
-    return Played(
+    return PlayResult(
         state=reservation.state,
         took_us=took_us,
         failure_code=reservation.failure_code,

@@ -16,7 +16,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from contracts.actions import Acted, ActionVerdict, PlayerAction
+from contracts.actions import ActionVerdict, ActResult, PlayerAction
 from contracts.failures import ACTION_REFUSED
 from contracts.rounds import RoundClosed, RoundKey
 from contracts.steps import ACT_UPDATE, ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
@@ -86,18 +86,18 @@ class ActionDesk:
         except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             raise ActionUncertain from error
 
-    async def _update(self, view: RoundView, action: PlayerAction) -> Acted:
+    async def _update(self, view: RoundView, action: PlayerAction) -> ActResult:
         handle: WorkflowHandle[object, RoundClosed] = self._client.get_workflow_handle(view.key.workflow_id)
-        acted: Acted = await handle.execute_update(
+        acted: ActResult = await handle.execute_update(
             ACT_UPDATE,
             action,
             id=_update_id(action),
-            result_type=Acted,
+            result_type=ActResult,
             rpc_timeout=self._patience,
         )
         return acted
 
-    async def _begin_anew(self, view: RoundView, action: PlayerAction) -> Acted:
+    async def _begin_anew(self, view: RoundView, action: PlayerAction) -> ActResult:
         start: WithStartWorkflowOperation[object, RoundClosed] = WithStartWorkflowOperation(
             ROUND_WORKFLOW,
             view.bet,
@@ -108,12 +108,12 @@ class ActionDesk:
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             task_timeout=ROUND_TASK_TIMEOUT,
         )
-        acted: Acted = await self._client.execute_update_with_start_workflow(
+        acted: ActResult = await self._client.execute_update_with_start_workflow(
             ACT_UPDATE,
             action,
             start_workflow_operation=start,
             id=_update_id(action),
-            result_type=Acted,
+            result_type=ActResult,
             rpc_timeout=self._patience,
         )
         return acted

@@ -20,7 +20,7 @@ from api.problems import Problem, problems
 from api.services import Services
 from api.shapes import operator_pending_body, operator_record_body
 from api.strict_json import StrictRoute
-from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
+from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
 from contracts.sessions import DEMO
 from contracts.views import ApiKeyView
 from runtime.interventions import InterventionUncertain
@@ -105,7 +105,7 @@ async def _decided(
     return JSONResponse(operator_record_body(await services.rounds.record(subject.bet.key)))
 
 
-def _why(intervened: Intervened) -> str:
+def _why(intervened: InterventionResult) -> str:
     state = "not answered for by the wallet yet" if intervened.state is None else intervened.state.value
     if intervened.state is not None and intervened.state.final:
         return f"The round is {state}, and that is final."

@@ -10,7 +10,7 @@ import typer
 
 from cli.rounds import LISTED, CannotShow, Wanted, where
 from cli.timeline import one_line
-from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
+from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
 from runtime.interventions import Interventions, InterventionUncertain
 from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
 from runtime.settings import Settings
@@ -46,7 +46,9 @@ def resolve(settings: Settings, wanted: Wanted, decision: Decision) -> int:
     return 0
 
 
-async def decide(settings: Settings, wanted: Wanted, decision: Decision) -> tuple[Subject, Intervened]:
+async def decide(
+    settings: Settings, wanted: Wanted, decision: Decision
+) -> tuple[Subject, InterventionResult]:
     """Raises CannotResolve, CannotShow (no stack), Unreachable or KeyringInvalid."""
     reached, _ = where(settings)
     keyring = load_keyring(reached)
@@ -88,7 +90,7 @@ def _only(wanted: Wanted, found: Sequence[Subject]) -> Subject:
     return found[0]
 
 
-def _state(intervened: Intervened) -> str:
+def _state(intervened: InterventionResult) -> str:
     on_its_way = ", and on its way to void" if intervened.releasing else ""
     if intervened.state is None:
         return f"waits for the wallet to answer for its stake{on_its_way}"

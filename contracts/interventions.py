@@ -57,7 +57,7 @@ class InterveneRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intervened:
+class InterventionResult:
     """What the ledger decided and how the round stands now. `state` is None while an operator's wallet has
     not answered for the stake, and `releasing` says that an open round is on its way to void."""
 

@@ -112,7 +112,7 @@ class OpenRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenResult:
     """How the round stands then: it waits, or came to its end before."""
 
     open: OpenRound | None
@@ -145,7 +145,7 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Played:
+class PlayResult:
     """How far a round came in one go: to its end in the ledger, and if all went well to the confirmed
     event. `took_us` says how long each step took that was taken, in microseconds and in their order."""
 

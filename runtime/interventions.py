@@ -15,7 +15,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError
 
 from contracts.failures import bounded
-from contracts.interventions import Action, Intervened, InterveneRequest, Intervention, Subject
+from contracts.interventions import Action, InterveneRequest, Intervention, InterventionResult, Subject
 from contracts.rounds import RoundClosed
 from contracts.steps import INTERVENE_UPDATE, ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
 from storage import interventions
@@ -48,7 +48,9 @@ class Interventions:
             self._pool, round_id, operator_id=operator_id, player_id=player_id, limit=limit
         )
 
-    async def decide(self, subject: Subject, *, action: Action, reason: str, actor: str) -> Intervened:
+    async def decide(
+        self, subject: Subject, *, action: Action, reason: str, actor: str
+    ) -> InterventionResult:
         """What the ledger decided. Raises ValueError for a reason or an actor that is none, and
         InterventionUncertain."""
         intervention = Intervention(intervention_id=str(uuid4()), action=action, reason=reason, actor=actor)
@@ -60,7 +62,7 @@ class Interventions:
             return await interventions.intervene(self._pool, request)
         return await self._put_to_workflow(subject, intervention)
 
-    async def _put_to_workflow(self, subject: Subject, intervention: Intervention) -> Intervened:
+    async def _put_to_workflow(self, subject: Subject, intervention: Intervention) -> InterventionResult:
         start: WithStartWorkflowOperation[object, RoundClosed] = WithStartWorkflowOperation(
             ROUND_WORKFLOW,
             subject.bet,
@@ -72,12 +74,12 @@ class Interventions:
             task_timeout=ROUND_TASK_TIMEOUT,
         )
         try:
-            intervened: Intervened = await self._client.execute_update_with_start_workflow(
+            intervened: InterventionResult = await self._client.execute_update_with_start_workflow(
                 INTERVENE_UPDATE,
                 intervention,
                 start_workflow_operation=start,
                 id=intervention.intervention_id,
-                result_type=Intervened,
+                result_type=InterventionResult,
                 rpc_timeout=ANSWER_LIMIT,
             )
         except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from contracts.interventions import Intervened, InterveneRequest, InterventionVerdict, Subject
+from contracts.interventions import InterveneRequest, InterventionResult, InterventionVerdict, Subject
 from contracts.rounds import Bet, RoundState
 from storage import timeline
 from storage.rounds import bet_arguments
@@ -40,7 +40,7 @@ async def find(
     return found[:limit]
 
 
-async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> Intervened:
+async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> InterventionResult:
     """Decides and records, in one transaction. A repeat of the same intervention answers what the first one
     did; asyncpg.UniqueViolationError when its id was another's."""
     decision = request.intervention
@@ -52,7 +52,7 @@ async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> Intervened
         decision.reason,
         decision.actor,
     )
-    return Intervened(
+    return InterventionResult(
         verdict=InterventionVerdict(row["verdict"]),
         state=None if row["state"] is None else RoundState(row["state"]),
         releasing=row["being_released"],

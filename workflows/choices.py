@@ -8,7 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from contracts import steps
-from contracts.actions import ACTION_BY_TIMER, Acted, ActionVerdict, ActRequest, PlayerAction
+from contracts.actions import ACTION_BY_TIMER, ActionVerdict, ActRequest, ActResult, PlayerAction
 from contracts.choices import Abandonment, OpenRound
 from contracts.failures import ACTION_REFUSED
 from contracts.rounds import Bet
@@ -31,7 +31,7 @@ class Decisions:
     def __init__(self, bet: Bet) -> None:
         self._bet = bet
         self._open: OpenRound | None = None
-        self._closed: Acted | None = None
+        self._closed: ActResult | None = None
         self._failure: FailureError | None = None
         self._ended = False
         self._turn = asyncio.Lock()
@@ -45,7 +45,7 @@ class Decisions:
         if self._open is not None and self._open.offer.find(action.chosen) is None:
             raise _refusal(ActionVerdict.UNKNOWN_CHOICE)
 
-    async def act(self, action: PlayerAction) -> Acted:
+    async def act(self, action: PlayerAction) -> ActResult:
         """Takes the player's action. Raises FailureError when it is refused here, and when nobody can play
         it."""
         await workflow.wait_condition(lambda: self._open is not None or self._over)
@@ -55,7 +55,7 @@ class Decisions:
         """No action is taken any more: the round has ended, or somebody else ends it."""
         self._ended = True
 
-    async def until_closed(self, opened: OpenRound) -> Acted:
+    async def until_closed(self, opened: OpenRound) -> ActResult:
         """Waits for actions until one ends the round, and decides for a player who stays away. Raises
         Abandoned, Ended, FailureError when an action cannot be played, and CancelledError."""
         self._open = opened
@@ -100,7 +100,7 @@ class Decisions:
             if is_cancelled_exception(failure) or not self._over:
                 raise
 
-    async def _take(self, action: PlayerAction) -> Acted:
+    async def _take(self, action: PlayerAction) -> ActResult:
         async with self._turn:
             if self._over:
                 raise _refusal(ActionVerdict.ROUND_CLOSED)
@@ -116,11 +116,11 @@ class Decisions:
             return acted
 
 
-async def _act(request: ActRequest) -> Acted:
+async def _act(request: ActRequest) -> ActResult:
     """In one go, and patiently when that does not come off: the action may be on record then, so it is never
     given up."""
     try:
-        acted: Acted = await workflow.execute_local_activity(
+        acted: ActResult = await workflow.execute_local_activity(
             steps.ACT.name,
             request,
             result_type=steps.ACT.result_type,

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from contracts import steps
-from contracts.actions import Acted, PlayerAction
+from contracts.actions import ActResult, PlayerAction
 from contracts.choices import OpenRound
 from contracts.failures import (
     ABANDONED,
@@ -21,12 +21,12 @@ from contracts.failures import (
     WALLET_RELEASING,
     bounded,
 )
-from contracts.interventions import Intervened, InterveneRequest, Intervention, InterventionVerdict
+from contracts.interventions import InterveneRequest, Intervention, InterventionResult, InterventionVerdict
 from contracts.rounds import (
     Bet,
     EmitRequest,
     OpenRequest,
-    Played,
+    PlayResult,
     ReleaseRequest,
     Reservation,
     Resolution,
@@ -67,7 +67,7 @@ class RoundWorkflow:
         self._decisions = Decisions(bet)
 
     @workflow.update(name=ACT_UPDATE)
-    async def act(self, action: PlayerAction) -> Acted:
+    async def act(self, action: PlayerAction) -> ActResult:
         """Fails with ACTION_REFUSED when the round is known to refuse it; a refusal of the ledger is a
         verdict."""
         return await self._decisions.act(action)
@@ -77,7 +77,7 @@ class RoundWorkflow:
         self._decisions.refuse_early(action)
 
     @workflow.update(name=INTERVENE_UPDATE)
-    async def intervene(self, intervention: Intervention) -> Intervened:
+    async def intervene(self, intervention: Intervention) -> InterventionResult:
         """Fails when the ledger did not answer in time (policies.INTERVENE); it may have decided all the
         same."""
         request = InterveneRequest(bet=self._bet, intervention=intervention)
@@ -121,8 +121,8 @@ class RoundWorkflow:
             return await self._decided(bet, played.open)
         return await uninterrupted(self._emit_if_unconfirmed(played))
 
-    async def _in_one_go(self, bet: Bet) -> Played:
-        played: Played = await workflow.execute_local_activity(
+    async def _in_one_go(self, bet: Bet) -> PlayResult:
+        played: PlayResult = await workflow.execute_local_activity(
             steps.PLAY.name,
             bet,
             result_type=steps.PLAY.result_type,
@@ -131,7 +131,7 @@ class RoundWorkflow:
         )
         return played
 
-    async def _emit_if_unconfirmed(self, played: Played) -> RoundClosed:
+    async def _emit_if_unconfirmed(self, played: PlayResult) -> RoundClosed:
         if played.unconfirmed_event_id is not None:
             await self._emitted(played.unconfirmed_event_id)
         return RoundClosed(state=played.state, failure_code=played.failure_code, request_id=played.request_id)

@@ -14,9 +14,9 @@ import pytest
 
 from contracts.interventions import (
     Action,
-    Intervened,
     InterveneRequest,
     Intervention,
+    InterventionResult,
     InterventionVerdict,
 )
 from contracts.rounds import Bet, RoundState, SettleRequest
@@ -74,7 +74,7 @@ async def table(seat: WalletSeat) -> Table:
 
 async def decide(
     seat: Seat, bet: Bet, action: Action, *, intervention_id: str | None = None, pool: Any = None
-) -> Intervened:
+) -> InterventionResult:
     decision = Intervention(
         intervention_id=intervention_id or str(uuid4()), action=action, reason=REASON, actor="key:tests"
     )
@@ -83,7 +83,7 @@ async def decide(
     )
 
 
-async def accepted(seat: Seat, bet: Bet, action: Action) -> Intervened:
+async def accepted(seat: Seat, bet: Bet, action: Action) -> InterventionResult:
     intervened = await decide(seat, bet, action)
     assert intervened.verdict is InterventionVerdict.ACCEPTED
     return intervened

@@ -4,7 +4,7 @@ from temporalio import workflow
 
 from contracts import steps
 from contracts.failures import ROUND_CANCELLED
-from contracts.rounds import Bet, Played, ReleaseRequest, Resolution, RoundClosed, RoundState, Terminal
+from contracts.rounds import Bet, PlayResult, ReleaseRequest, Resolution, RoundClosed, RoundState, Terminal
 from contracts.steps import ROUND_WORKFLOW
 from workflows import policies
 from workflows.round import RoundWorkflow
@@ -45,7 +45,7 @@ class NeverEmits(RoundWorkflow):
     async def run(self, bet: Bet) -> RoundClosed:
         return await super().run(bet)
 
-    async def _emit_if_unconfirmed(self, played: Played) -> RoundClosed:
+    async def _emit_if_unconfirmed(self, played: PlayResult) -> RoundClosed:
         return RoundClosed(state=played.state, request_id=played.request_id)
 
     async def _emit(self, bet: Bet, terminal: Terminal) -> RoundClosed:

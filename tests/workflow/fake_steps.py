@@ -12,7 +12,7 @@ from activities.play import PlayActivities
 from contracts import steps
 from contracts.actions import ActionVerdict, ActRequest
 from contracts.events import RecordedEvent
-from contracts.interventions import Intervened, InterveneRequest
+from contracts.interventions import InterveneRequest, InterventionResult
 from contracts.rounds import (
     Bet,
     EmitRequest,
@@ -81,7 +81,7 @@ class FakeSteps(MoneySteps):
         return await self._take(steps.EMIT.name, lambda: self._world.emit(request))
 
     @activity.defn(name=steps.INTERVENE.name)
-    async def intervene(self, request: InterveneRequest) -> Intervened:
+    async def intervene(self, request: InterveneRequest) -> InterventionResult:
         return await self._take(steps.INTERVENE.name, lambda: self._world.intervene(request))
 
     async def emit_now(self, event: RecordedEvent) -> None:

@@ -12,7 +12,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import INVALID_INTERVENTION, RESOLVE_FAILED, VOIDED_BY_OPERATOR
-from contracts.interventions import Action, Intervened, InterventionVerdict
+from contracts.interventions import Action, InterventionResult, InterventionVerdict
 from contracts.rounds import RoundClosed, RoundState
 from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
 from tests.support.conditions import HANG_S, until
@@ -38,7 +38,7 @@ def on_record(stage: Stage) -> None:
 
 async def decided_when_stuck(
     stage: Stage, action: Action, *, then: Callable[[Handle], Awaitable[None]] | None = None
-) -> tuple[Intervened, Ended]:
+) -> tuple[InterventionResult, Ended]:
     hangs = await stuck_in_settle(stage)
     async with stage.playing() as handle:
         await within(hangs.reached)
@@ -279,11 +279,11 @@ async def _until_emitted(stage: Stage) -> None:
     await until(emitted)
 
 
-async def begun_by(stage: Stage, action: Action) -> tuple[Intervened, Ended]:
+async def begun_by(stage: Stage, action: Action) -> tuple[InterventionResult, Ended]:
     """As the ingress decides about a round whether Temporal has its workflow or not."""
     decision = stage.decision(action)
     async with stage.worker(), asyncio.timeout(HANG_S):
-        intervened: Intervened = await stage.client.execute_update_with_start_workflow(
+        intervened: InterventionResult = await stage.client.execute_update_with_start_workflow(
             INTERVENE_UPDATE,
             decision,
             start_workflow_operation=WithStartWorkflowOperation(
@@ -296,7 +296,7 @@ async def begun_by(stage: Stage, action: Action) -> tuple[Intervened, Ended]:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             ),
             id=decision.intervention_id,
-            result_type=Intervened,
+            result_type=InterventionResult,
         )
         handle = stage.client.get_workflow_handle(stage.bet.key.workflow_id, result_type=RoundClosed)
         return intervened, await stage.end(handle)

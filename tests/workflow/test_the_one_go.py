@@ -6,7 +6,7 @@ import time
 import pytest
 from temporalio.client import Client
 
-from contracts.rounds import Played, Resolution, RoundState, SettleRequest
+from contracts.rounds import PlayResult, Resolution, RoundState, SettleRequest
 from tests.workflow.faults import SHORT, Breaks, Hangs, Meddles
 from tests.workflow.journeys import ONE_GO, SETTLED, STEP_BY_STEP
 from tests.workflow.limits import at_the_limit
@@ -114,13 +114,13 @@ async def test_what_was_taken_before_it_failed_is_observed(stage: Stage, step: s
     assert ended.one_goes == [None]
 
 
-def _played(ended: Ended) -> Played:
+def _played(ended: Ended) -> PlayResult:
     (played,) = ended.one_goes
     assert played is not None
     return played
 
 
-def _assert_steps(stage: Stage, played: Played, steps: list[str]) -> None:
+def _assert_steps(stage: Stage, played: PlayResult, steps: list[str]) -> None:
     """Recorded and observed alike, in their order."""
     assert list(played.took_us) == steps
     assert list(played.took_us.items()) == stage.steps.observed

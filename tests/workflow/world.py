@@ -8,7 +8,7 @@ from contracts.actions import ActionVerdict, ActRequest, PlayerAction
 from contracts.choices import Abandonment, Offer
 from contracts.events import RecordedEvent
 from contracts.failures import INSUFFICIENT_FUNDS, VOIDED_BY_OPERATOR
-from contracts.interventions import Action, Intervened, InterveneRequest, InterventionVerdict
+from contracts.interventions import Action, InterveneRequest, InterventionResult, InterventionVerdict
 from contracts.rounds import (
     Bet,
     DrawReference,
@@ -214,7 +214,7 @@ class World:
             self.effects.append("release")
         return round_.view
 
-    def intervene(self, request: InterveneRequest) -> Intervened:
+    def intervene(self, request: InterveneRequest) -> InterventionResult:
         """A round whose result is on record is one at an operator's wallet."""
         decided, round_ = request.intervention, self.rounds[request.bet.key]
         if decided.intervention_id not in self.interventions:
@@ -238,7 +238,7 @@ class World:
                     self.release(
                         ReleaseRequest(bet=request.bet, failure_code=VOIDED_BY_OPERATOR, failure_detail="")
                     )
-        return Intervened(
+        return InterventionResult(
             verdict=self.interventions[decided.intervention_id],
             state=round_.state,
             releasing=round_.releasing and not round_.state.final,
