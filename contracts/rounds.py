@@ -146,7 +146,7 @@ class Terminal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayResult:
-    """How far a round came in one go: to its end in the ledger, and if all went well to the confirmed
+    """How far a round came on the fast path: to its end in the ledger, and if all went well to the confirmed
     event. `took_us` says how long each step took that was taken, in microseconds and in their order."""
 
     state: RoundState

@@ -42,9 +42,9 @@ EMIT: Final = Step("emit", EmitRequest, bool)
 OPEN: Final = Step("open", OpenRequest, OpenResult)
 # Takes a player's action and plays on: to the round's end, or to its next offer.
 ACT: Final = Step("act", ActRequest, ActResult)
-# reserve, resolve, settle and emit in one go: what a round is when nothing is slow or broken.
+# reserve, resolve, settle and emit at once: the fast path, which a round is when nothing is slow or broken.
 PLAY: Final = Step("play", Bet, PlayResult)
-# A person's decision about the round, put to the ledger.
+# A manual intervention, put to the ledger.
 INTERVENE: Final = Step("intervene", InterveneRequest, InterventionResult)
 
 # The workflow's name, as histories show it and as the ingress starts it.
@@ -53,7 +53,7 @@ ROUND_WORKFLOW: Final = "Round"
 # milliseconds, so this is how long a killed process can delay one. workflows/policies.py has a limit that
 # must stay below four fifths of it.
 ROUND_TASK_TIMEOUT: Final = timedelta(seconds=3)
-# Its update: takes an Intervention, answers InterventionResult.
+# Its update: takes an Intervention, returns an InterventionResult.
 INTERVENE_UPDATE: Final = "intervene"
-# Its update: takes an Action, answers ActResult.
+# Its update: takes a PlayerAction, returns an ActResult.
 ACT_UPDATE: Final = "act"

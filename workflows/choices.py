@@ -13,11 +13,11 @@ from contracts.choices import Abandonment, OpenRound
 from contracts.failures import ACTION_REFUSED
 from contracts.rounds import Bet
 from workflows import policies
-from workflows.steps import take
+from workflows.steps import take, take_locally
 
 
 class Abandoned(Exception):
-    """The player did not decide in time, and the stakes go back."""
+    """The player did not decide in time, and the stakes are released."""
 
 
 class Ended(Exception):
@@ -39,7 +39,7 @@ class Decisions:
     def refuse_early(self, action: PlayerAction) -> None:
         """For the update's validator, so that a refusal leaves no trace in the history. Raises
         ApplicationError whose message is the verdict. Before the round has come to its first offer nothing
-        is known here: its workflow may have been begun anew, and the action waits."""
+        is known here: its workflow may have been restarted, and the action waits."""
         if self._over:
             raise _refusal(ActionVerdict.ROUND_CLOSED)
         if self._open is not None and self._open.offer.find(action.chosen) is None:
@@ -117,21 +117,14 @@ class Decisions:
 
 
 async def _act(request: ActRequest) -> ActResult:
-    """In one go, and patiently when that does not come off: the action may be on record then, so it is never
+    """The fast path, and the durable one where that fails: the action may be on record then, so it is never
     given up."""
     try:
-        acted: ActResult = await workflow.execute_local_activity(
-            steps.ACT.name,
-            request,
-            result_type=steps.ACT.result_type,
-            schedule_to_close_timeout=policies.IN_ONE_GO_LIMIT,
-            retry_policy=policies.ONE_ATTEMPT,
-        )
+        return await take_locally(steps.ACT, request)
     except FailureError as failure:
         if is_cancelled_exception(failure):
             raise
         return await take(steps.ACT, request, policies.ACT)
-    return acted
 
 
 def _refusal(verdict: ActionVerdict) -> ApplicationError:

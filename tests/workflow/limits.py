@@ -18,4 +18,4 @@ at_the_limit = pytest.mark.at_the_limit
 @pytest.fixture(autouse=True)
 def one_go_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.node.get_closest_marker(at_the_limit.name) is None:
-        monkeypatch.setattr(policies, "IN_ONE_GO_LIMIT", GENEROUS)
+        monkeypatch.setattr(policies, "FAST_PATH_LIMIT", GENEROUS)

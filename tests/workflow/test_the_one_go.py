@@ -34,7 +34,7 @@ async def test_an_emit_that_hangs_to_its_limit_leaves_the_round_to_be_emitted_st
     stage.set(Hangs(step="emit", way=SHORT))
     ended = await stage.play()
     assert ended.one_goes == [None]
-    assert ended.duration >= policies.IN_ONE_GO_LIMIT
+    assert ended.duration >= policies.FAST_PATH_LIMIT
     assert stage.attempts == [*ONE_GO, "patient reserve", "patient emit"]
     assert stage.world.effects == ["reserve", "settle", "emit"]
     assert ended.closed == SETTLED
