@@ -12,14 +12,14 @@ from workflows.steps import take, take_locally
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
-class SkipsTheOneGo(RoundWorkflow):
+class SkipsTheFastPath(RoundWorkflow):
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
         return await self._durable_path(bet)
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
-class TriesTheOneGoTwice(RoundWorkflow):
+class TriesTheFastPathTwice(RoundWorkflow):
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
         return await super().run(bet)

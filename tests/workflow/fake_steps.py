@@ -23,7 +23,7 @@ from contracts.rounds import (
     SettleRequest,
 )
 from contracts.views import RoundView, Settlement
-from tests.workflow.faults import PATIENT, SHORT, Fault
+from tests.workflow.faults import DURABLE, FAST, Fault
 from tests.workflow.world import World
 from wallet.router import MoneyRouter
 from wallet.steps import MoneySteps
@@ -32,8 +32,8 @@ T = TypeVar("T")
 
 
 class FakeSteps(MoneySteps):
-    """`attempts` lists every attempt in the order it began: "settle" within the one go, "patient settle" as
-    an activity of its own. `observed` lists what the one go said that it took: step and microseconds.
+    """`attempts` lists every attempt in the order it began: "settle" on the fast path, "durable settle" as an
+    activity of its own. `observed` lists what the fast path said that it took: step and microseconds.
     `changed` is called after each effect and before each fault strikes."""
 
     def __init__(
@@ -88,8 +88,8 @@ class FakeSteps(MoneySteps):
         await self._take(steps.EMIT.name, lambda: self._world.publish(event))
 
     async def _take(self, step: str, effect: Callable[[], T]) -> T:
-        way = SHORT if activity.info().is_local else PATIENT
-        self.attempts.append(step if way == SHORT else f"patient {step}")
+        way = FAST if activity.info().is_local else DURABLE
+        self.attempts.append(step if way == FAST else f"durable {step}")
         fault = next((fault for fault in self._faults if fault.hits(step, way)), None)
         if fault is None:
             return self._effect(effect)

@@ -73,8 +73,8 @@ class Ended:
         return last.event_time.ToDatetime() - first.event_time.ToDatetime()
 
     @property
-    def one_goes(self) -> list[PlayResult | None]:
-        """What each one go that the history knows of answered; None for one that failed."""
+    def fast_paths(self) -> list[PlayResult | None]:
+        """What each fast path that the history knows of answered; None for one that failed."""
         markers = [e.marker_recorded_event_attributes for e in self.history.events if _is_marker(e)]
         convert = PLAIN.payload_converter.from_payloads
         return [
