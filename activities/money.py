@@ -14,7 +14,6 @@ from contracts.events import RecordedEvent
 from contracts.failures import ID_REUSED, SESSION_EXPIRED, bounded
 from contracts.rounds import (
     Bet,
-    DrawReference,
     OpenRequest,
     OpenResult,
     ReleaseRequest,
@@ -131,23 +130,10 @@ def _reservation(view: RoundView) -> Reservation:
         state=view.state,
         actions=view.chosen,
         open=view.open,
-        draw=None if view.state.final else _draw(view),
+        draw=view.draw,
         failure_code=view.failure_code,
         event_id=_to_emit(view),
         request_id=view.request_id,
-    )
-
-
-def _draw(view: RoundView) -> DrawReference:
-    assert view.seed_id is not None
-    assert view.sealed_server_seed is not None
-    assert view.client_seed is not None
-    assert view.nonce is not None
-    return DrawReference(
-        seed_id=view.seed_id,
-        sealed_server_seed=view.sealed_server_seed,
-        client_seed=view.client_seed,
-        nonce=view.nonce,
     )
 
 

@@ -63,17 +63,7 @@ class Steps:
         view = await self._money.reserve(bet)
         if view.state.final:
             return Held(draw=None, closed=_closed(view))
-        assert view.seed_id is not None
-        assert view.sealed_server_seed is not None
-        assert view.client_seed is not None
-        assert view.nonce is not None
-        draw = DrawReference(
-            seed_id=view.seed_id,
-            sealed_server_seed=view.sealed_server_seed,
-            client_seed=view.client_seed,
-            nonce=view.nonce,
-        )
-        return Held(draw=draw, closed=None)
+        return Held(draw=view.draw, closed=None)
 
     async def resolve(self, bet: Bet, draw: DrawReference) -> Resolution:
         game = self._registry.get(bet.game_id, bet.game_version)
