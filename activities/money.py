@@ -1,7 +1,6 @@
 """The steps that move money, as activities: each is one step of MoneySteps and may be repeated."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -48,15 +47,16 @@ class MoneyActivities:
 
     @activity.defn(name=steps.RESERVE.name)
     async def reserve(self, bet: Bet) -> Reservation:
-        with self._naming_failures():
-            try:
-                view = await self._money.of(bet).reserve(bet, within_s=_within_s())
-            except WalletConflict:
-                # A genuine token of a session that this database does not know (it is another, or an older
-                # copy): no row could be stored, so the history alone says that the bet was declined.
-                return Reservation(
-                    state=RoundState.DECLINED, failure_code=SESSION_EXPIRED, request_id=bet.request_id
-                )
+        try:
+            view = await self._money.of(bet).reserve(bet, within_s=_within_s())
+        except WalletConflict:
+            # A genuine token of a session that this database does not know (it is another, or an older
+            # copy): no row could be stored, so the history alone says that the bet was declined.
+            return Reservation(
+                state=RoundState.DECLINED, failure_code=SESSION_EXPIRED, request_id=bet.request_id
+            )
+        except MoneyFailure as failure:
+            raise self._failed(failure) from None
         if not view.answers(bet):
             self._deliver(view)
             return Reservation(state=RoundState.DECLINED, failure_code=ID_REUSED, request_id=view.request_id)
@@ -66,16 +66,20 @@ class MoneyActivities:
 
     @activity.defn(name=steps.OPEN.name)
     async def open(self, request: OpenRequest) -> OpenResult:
-        with self._naming_failures():
+        try:
             view = await self._money.of(request.bet).open(request)
+        except MoneyFailure as failure:
+            raise self._failed(failure) from None
         self._deliver(view)
         return OpenResult(open=view.open)
 
     async def take_action(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]:
         """What became of an action, and the round after it. No activity of its own: PlayActivities.act plays
         on from it."""
-        with self._naming_failures():
+        try:
             verdict, view = await self._money.of(request.bet).act(request)
+        except MoneyFailure as failure:
+            raise self._failed(failure) from None
         return verdict, None if view is None else _reservation(view)
 
     @activity.defn(name=steps.SETTLE.name)
@@ -85,34 +89,28 @@ class MoneyActivities:
 
     async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
         """The terminal, and its event when this very call closed the round."""
-        with self._naming_failures():
+        try:
             settled = await self._money.of(request.bet).settle(request, within_s=_within_s())
+        except MoneyFailure as failure:
+            raise self._failed(failure) from None
         self._deliver(settled.view)
         return _terminal(settled.view), settled.event
 
     @activity.defn(name=steps.RELEASE.name)
     async def release(self, request: ReleaseRequest) -> Terminal:
-        with self._naming_failures():
+        try:
             view = await self._money.of(request.bet).release(request)
+        except MoneyFailure as failure:
+            raise self._failed(failure) from None
         self._deliver(view)
         return _terminal(view)
 
-    @contextmanager
-    def _naming_failures(self) -> Iterator[None]:
-        """What a step raises, as the error that contracts/failures.py names. Of a step that is repeated
-        without end, whoever waits for the round hears once how it stands."""
-        try:
-            yield
-        except MoneyFailure as failure:
-            if isinstance(failure, WalletPending):
-                self._deliver_once(failure.view)
-            raise ApplicationError(
-                bounded(str(failure)), type=failure.error_type, non_retryable=failure.final
-            ) from None
-
-    def _deliver_once(self, view: RoundView | None) -> None:
-        if view is not None and activity.info().attempt == 1:
-            self._deliver(view)
+    def _failed(self, failure: MoneyFailure) -> ApplicationError:
+        """The error that contracts/failures.py names. Of a step that is repeated without end, whoever waits
+        for the round hears once how it stands."""
+        if isinstance(failure, WalletPending) and failure.view is not None and activity.info().attempt == 1:
+            self._deliver(failure.view)
+        return ApplicationError(bounded(str(failure)), type=failure.error_type, non_retryable=failure.final)
 
 
 def _within_s() -> float | None:
