@@ -1,4 +1,4 @@
-"""The step that puts a person's decision to the ledger."""
+"""The step that puts a manual intervention to the ledger."""
 
 import asyncpg
 from temporalio import activity
@@ -9,8 +9,8 @@ from storage import interventions
 
 
 class InterventionActivities:
-    """What the round does with it is left to its workflow, which asks its step anew: so the end of a round is
-    delivered and counted where it always is."""
+    """What the round does with it is left to its workflow, which takes its step again: so the end of a round
+    is delivered and counted where it always is."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

@@ -55,7 +55,7 @@ class Bet:
     mode: str  # the game's bet mode ("base" unless the game offers others)
     choice: dict[str, Any] | None
     request_id: str  # of the request that started the round: tells a first answer from a repeat
-    demo: bool = False  # play money: no wallet hears of it, and no report counts it
+    demo: bool = False  # from a demo balance: no wallet hears of it, and no report counts it
     jurisdiction: str | None = None  # the profile whose rules the round is played by
 
 
