@@ -15,9 +15,9 @@ from contracts.rounds import EmitRequest
 from storage import outbox
 from storage.database import AWAY
 
-# Well inside the limit of a round that is played in one go, so that a silent broker does not outlast it.
-SHORT_PUBLISH_LIMIT_S: Final = 0.7
-PATIENT_PUBLISH_LIMIT_S: Final = 4.0
+# Well inside the limit of the fast path, so that a silent broker does not outlast it.
+FAST_PUBLISH_LIMIT_S: Final = 0.7
+DURABLE_PUBLISH_LIMIT_S: Final = 4.0
 # Confirmed events of this long are marked with one statement.
 MARKING_PAUSE_S: Final = 0.05
 
@@ -28,7 +28,7 @@ class Publishes(Protocol):
     async def publish(self, event: RecordedEvent, *, timeout_seconds: float) -> None: ...
 
 
-class EventSteps:
+class EventActivities:
     """A crash between confirm and mark sends the event again, with the same id: consumers apply it once."""
 
     def __init__(self, pool: asyncpg.Pool, publisher: Publishes) -> None:
@@ -47,13 +47,13 @@ class EventSteps:
         event, published = found
         if published:
             return False
-        await self._publish(event, PATIENT_PUBLISH_LIMIT_S)
+        await self._publish(event, DURABLE_PUBLISH_LIMIT_S)
         return True
 
     async def emit_now(self, event: RecordedEvent) -> None:
-        """Publishes an event that was recorded a moment ago, within SHORT_PUBLISH_LIMIT_S seconds. Raises
+        """Publishes an event that was recorded a moment ago, within FAST_PUBLISH_LIMIT_S seconds. Raises
         what the publisher raises."""
-        await self._publish(event, SHORT_PUBLISH_LIMIT_S)
+        await self._publish(event, FAST_PUBLISH_LIMIT_S)
 
     async def close(self) -> None:
         """Marks what is confirmed. Call when no step runs any more."""

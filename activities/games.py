@@ -14,7 +14,7 @@ from games.registry import Registry
 from security.seeds import SeedVault
 
 
-class GameSteps:
+class GameActivities:
     """The server seed is in the clear only inside `resolve`, for as long as the game plays."""
 
     def __init__(self, registry: Registry, vault: SeedVault) -> None:

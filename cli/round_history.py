@@ -26,7 +26,7 @@ from temporalio.exceptions import ApplicationError, FailureError, TimeoutError
 
 from cli.timeline import Entry, Source, WorkflowStory, compact, money, one_line
 from contracts import steps
-from contracts.rounds import Bet, Played, Reservation, Resolution, RoundClosed, Terminal
+from contracts.rounds import Bet, PlayResult, Reservation, Resolution, RoundClosed, Terminal
 
 LOCAL_ACTIVITY: Final = "core_local_activity"
 _RESULT_TYPES: Final[dict[str, type]] = {
@@ -170,7 +170,7 @@ class HistoryReader:
             return Entry(at, Source.STEP, f"{step} failed{how}: {await self._failure(marker.failure)}")
         played = await self._value(marker.details["result"].payloads, _RESULT_TYPES.get(step))
         whole = Entry(at, Source.STEP, f"{step}{how}: {_in_short(played)}")
-        return (whole, *_steps_of(played, at)) if isinstance(played, Played) else whole
+        return (whole, *_steps_of(played, at)) if isinstance(played, PlayResult) else whole
 
     def _took(self, began: datetime | None, complete: datetime | None) -> str | None:
         """How long a local activity ran. Its `complete_time` is in the workflow's time: what that was when
@@ -298,7 +298,7 @@ def _in_short(result: object) -> str:
             return _reservation(result)
         case Resolution():
             return f"win {result.win}, outcome {compact(result.outcome)}"
-        case Played():
+        case PlayResult():
             return _played(result)
         case Terminal():
             return _ended(result.state, result.failure_code) + (
@@ -312,14 +312,14 @@ def _in_short(result: object) -> str:
             return one_line(str(result))
 
 
-def _played(played: Played) -> str:
+def _played(played: PlayResult) -> str:
     ended = _ended(played.state, played.failure_code)
     if played.unconfirmed_event_id is None:
         return ended
     return f"{ended}, event {played.unconfirmed_event_id} not confirmed yet"
 
 
-def _steps_of(played: Played, began: datetime) -> tuple[Entry, ...]:
+def _steps_of(played: PlayResult, began: datetime) -> tuple[Entry, ...]:
     """The steps inside the one go, one after the other from its beginning."""
     entries, at = [], began
     for step, took_us in played.took_us.items():

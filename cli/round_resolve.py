@@ -11,7 +11,7 @@ import typer
 from api.result.interventions import Interventions
 from cli.rounds import LISTED, CannotShow, Wanted, where
 from cli.timeline import one_line
-from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
+from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
 from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
 from runtime.settings import Settings
@@ -47,7 +47,9 @@ def resolve(settings: Settings, wanted: Wanted, decision: Decision) -> int:
     return 0
 
 
-async def decide(settings: Settings, wanted: Wanted, decision: Decision) -> tuple[Subject, Intervened]:
+async def decide(
+    settings: Settings, wanted: Wanted, decision: Decision
+) -> tuple[Subject, InterventionResult]:
     """Raises CannotResolve, CannotShow (no stack), Unreachable or KeyringInvalid."""
     reached, _ = where(settings)
     keyring = load_keyring(reached)
@@ -89,7 +91,7 @@ def _only(wanted: Wanted, found: Sequence[Subject]) -> Subject:
     return found[0]
 
 
-def _state(intervened: Intervened) -> str:
+def _state(intervened: InterventionResult) -> str:
     on_its_way = ", and on its way to void" if intervened.releasing else ""
     if intervened.state is None:
         return f"waits for the wallet to answer for its stake{on_its_way}"

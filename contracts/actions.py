@@ -55,7 +55,7 @@ class ActRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acted:
+class ActResult:
     """What became of an action and how the round stands after it: `open` is set exactly when it waits again,
     and `unconfirmed_event_id` is the event of its end that the broker has yet to confirm."""
 

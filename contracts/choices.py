@@ -12,7 +12,7 @@ class Abandonment(StrEnum):
     COLLECT = "collect"
     """The offer's default is chosen, as often as it takes, and what was won is paid."""
     REFUND = "refund"
-    """The round is void: every stake of it goes back."""
+    """The round is void: every stake of it is released."""
     HOLD = "hold"
     """The round waits for its player without end."""
 

@@ -15,13 +15,13 @@ WALLET_FAILED: Final = "wallet-failed"
 LIMIT_EXCEEDED: Final = "limit-exceeded"
 STAKE_NOT_ALLOWED: Final = "stake-not-allowed"
 
-# A round whose stake was (or may have been) held and is given back ends `void` with one of these.
+# A round whose stake was (or may have been) held and is released ends `void` with one of these.
 RESERVE_UNCERTAIN: Final = "reserve-uncertain"
 RESOLVE_FAILED: Final = "resolve-failed"
 ROUND_CANCELLED: Final = "round-cancelled"
 # The operator's wallet refused the win of a recorded result, for it had rolled the bet back.
 ROLLED_BACK: Final = "rolled-back"
-# The player did not decide in time, and the round's rules give the stakes back then.
+# The player did not decide in time, and the round's rules release the stakes then.
 ABANDONED: Final = "abandoned"
 # A person decided so. The ledger's functions know this code and the one above by these names.
 VOIDED_BY_OPERATOR: Final = "voided-by-operator"

@@ -1,4 +1,4 @@
-"""A person's decision about a round that does not come to its end, and what the ledger made of it."""
+"""Manual interventions in a round that does not come to its end, and what the ledger made of them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ class Action(StrEnum):
     REFUNDED_OUTSIDE = "refunded-outside"
     """The operator has given the stake back by other means: the round is void without the wallet."""
     VOID = "void"
-    """The stake goes back: the wallet is told so until it is certain. A wallet that has taken the win says
+    """The stake is released: the wallet is told so until it is certain. A wallet that has taken the win says
     so, and then the round settles: the first terminal stands."""
 
 
@@ -57,7 +57,7 @@ class InterveneRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intervened:
+class InterventionResult:
     """What the ledger decided and how the round stands now. `state` is None while an operator's wallet has
     not answered for the stake, and `releasing` says that an open round is on its way to void."""
 

@@ -55,7 +55,7 @@ class Bet:
     mode: str  # the game's bet mode ("base" unless the game offers others)
     choice: dict[str, Any] | None
     request_id: str  # of the request that started the round: tells a first answer from a repeat
-    demo: bool = False  # play money: no wallet hears of it, and no report counts it
+    demo: bool = False  # from a demo balance: no wallet hears of it, and no report counts it
     jurisdiction: str | None = None  # the profile whose rules the round is played by
 
 
@@ -112,7 +112,7 @@ class OpenRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenResult:
     """How the round stands then: it waits, or came to its end before."""
 
     open: OpenRound | None
@@ -145,8 +145,8 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Played:
-    """How far a round came in one go: to its end in the ledger, and if all went well to the confirmed
+class PlayResult:
+    """How far a round came on the fast path: to its end in the ledger, and if all went well to the confirmed
     event. `took_us` says how long each step took that was taken, in microseconds and in their order."""
 
     state: RoundState

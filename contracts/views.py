@@ -6,7 +6,7 @@ from typing import Any
 
 from contracts.choices import Chosen, Offer, OpenRound
 from contracts.events import RecordedEvent
-from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.rounds import Bet, DrawReference, RoundKey, RoundState
 from contracts.sessions import DEMO
 
 
@@ -66,6 +66,22 @@ class RoundView:
             return None
         assert self.offer is not None
         return OpenRound(offer=self.offer, actions=self.actions, left_s=self.left_s)
+
+    @property
+    def draw(self) -> DrawReference | None:
+        """Where its randomness comes from, None when it is closed."""
+        if self.state.final:
+            return None
+        assert self.seed_id is not None
+        assert self.sealed_server_seed is not None
+        assert self.client_seed is not None
+        assert self.nonce is not None
+        return DrawReference(
+            seed_id=self.seed_id,
+            sealed_server_seed=self.sealed_server_seed,
+            client_seed=self.client_seed,
+            nonce=self.nonce,
+        )
 
     @property
     def chosen(self) -> list[Chosen]:

@@ -17,9 +17,9 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from contracts.actions import Acted, ActionVerdict, PlayerAction
+from contracts.actions import ActionVerdict, ActResult, PlayerAction
 from contracts.failures import ACTION_REFUSED, bounded
-from contracts.interventions import Intervened, Intervention
+from contracts.interventions import Intervention, InterventionResult
 from contracts.reconciliation import WorkflowState
 from contracts.rounds import Bet, RoundClosed
 from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
@@ -106,8 +106,8 @@ class RoundWorkflows:
         """Puts a player's action to the round. Raises WorkflowLost and OutcomeUncertain."""
         handle: WorkflowHandle[object, RoundClosed] = self._client.get_workflow_handle(bet.key.workflow_id)
         try:
-            acted: Acted = await handle.execute_update(
-                ACT_UPDATE, action, id=_update_id(action), result_type=Acted, rpc_timeout=within
+            acted: ActResult = await handle.execute_update(
+                ACT_UPDATE, action, id=_update_id(action), result_type=ActResult, rpc_timeout=within
             )
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
@@ -123,28 +123,28 @@ class RoundWorkflows:
         """The same to a round whose workflow is lost: it is started again, and finds the round as it is
         stored. Raises OutcomeUncertain."""
         try:
-            acted: Acted = await self._client.execute_update_with_start_workflow(
+            acted: ActResult = await self._client.execute_update_with_start_workflow(
                 ACT_UPDATE,
                 action,
                 start_workflow_operation=self._restart(bet),
                 id=_update_id(action),
-                result_type=Acted,
+                result_type=ActResult,
                 rpc_timeout=within,
             )
         except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             return _refused_or_uncertain(error)
         return acted.verdict
 
-    async def intervene(self, bet: Bet, intervention: Intervention) -> Intervened:
+    async def intervene(self, bet: Bet, intervention: Intervention) -> InterventionResult:
         """Puts a person's decision to the round, whose workflow is started again when it is lost: so a
         decision also resumes a round that Temporal has forgotten. Raises OutcomeUncertain."""
         try:
-            intervened: Intervened = await self._client.execute_update_with_start_workflow(
+            intervened: InterventionResult = await self._client.execute_update_with_start_workflow(
                 INTERVENE_UPDATE,
                 intervention,
                 start_workflow_operation=self._restart(bet),
                 id=intervention.intervention_id,
-                result_type=Intervened,
+                result_type=InterventionResult,
                 rpc_timeout=INTERVENE_LIMIT,
             )
         except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:

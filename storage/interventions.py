@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from contracts.interventions import Intervened, InterveneRequest, InterventionVerdict, Subject
+from contracts.interventions import InterveneRequest, InterventionResult, InterventionVerdict, Subject
 from contracts.rounds import RoundState
 from storage import timeline
 from storage.bets import bet_arguments, bet_parameter, stored_bet
@@ -39,7 +39,7 @@ async def find(
     return found[:limit]
 
 
-async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> Intervened:
+async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> InterventionResult:
     """Decides and records, in one transaction. A repeat of the same intervention answers what the first one
     did; asyncpg.UniqueViolationError when its id was another's."""
     decision = request.intervention
@@ -51,7 +51,7 @@ async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> Intervened
         decision.actor,
         *bet_arguments(request.bet),
     )
-    return Intervened(
+    return InterventionResult(
         verdict=InterventionVerdict(row["verdict"]),
         state=None if row["state"] is None else RoundState(row["state"]),
         releasing=row["being_released"],

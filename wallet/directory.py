@@ -22,7 +22,7 @@ from storage.database import AWAY
 from storage.operator_wallets import StoredWallet
 from wallet.codec import unknown
 from wallet.dialect import Dialect, Limits
-from wallet.operator import Ask, OperatorWallet
+from wallet.operator import Ask, OperatorSteps
 from wallet.operator_http import OperatorWalletConfig, OperatorWallets
 
 # How long a program may go on as if an operator's wallet were as it was before.
@@ -66,7 +66,7 @@ class WalletVault:
 
 
 class WalletDirectory:
-    """`wallets` holds the OperatorWallet of every operator that has one, and changes in place."""
+    """`wallets` holds the OperatorSteps of every operator that has one, and changes in place."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class WalletDirectory:
         self._clients = clients
         self._known: dict[str, StoredWallet] = {}
         self._looks: dict[str, _Looks] = {}
-        self.wallets: dict[str, OperatorWallet] = {}
+        self.wallets: dict[str, OperatorSteps] = {}
 
     def keeps_money_of(self, operator_id: str) -> bool:
         """Whether the money of the operator's players is in a wallet of its own."""
@@ -124,7 +124,7 @@ class WalletDirectory:
                 self._known[wallet.operator_id] = wallet
                 ask, calls = self._ask(wallet)
                 self._looks[wallet.operator_id] = _Looks(ask, places=max(1, calls // LOOKS_SHARE))
-                self.wallets[wallet.operator_id] = OperatorWallet(self._pool, ask)
+                self.wallets[wallet.operator_id] = OperatorSteps(self._pool, ask)
 
     async def _keep_fresh(self) -> None:
         while True:

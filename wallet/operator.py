@@ -1,4 +1,4 @@
-"""An operator's own wallet as a wallet of ours: decided in our ledger, then told over HTTP until certain.
+"""MoneySteps over an operator's own wallet: decided in our ledger, then told over HTTP until certain.
 
 Between a win and a rollback of one round the ledger decides, before either is sent: `settle` records the
 result first, `release` marks the bet first, and neither goes on when the other came before it. Only a person
@@ -18,14 +18,14 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from contracts import failures
-from contracts.actions import ActionVerdict, PlayerAction
-from contracts.rounds import Bet, Resolution, RoundKey, RoundState
+from contracts.actions import ActionVerdict, ActRequest
+from contracts.rounds import Bet, OpenRequest, ReleaseRequest, RoundKey, RoundState, SettleRequest
 from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from storage import operator_wallets as stored
 from storage import rounds
 from storage.operator_wallets import Decision, Verdict
-from wallet.interface import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
+from wallet.steps import MoneySteps, WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 # The name space of our transaction ids. It never changes: a repeat must have the id of the first call.
 TRANSACTIONS: Final = UUID("6f6a3c2e-90d4-5b6b-8f0a-3f1c1d9f7a52")
@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 Ask = Callable[[WalletRequest], Awaitable[WalletAnswer]]
 
 
-class OperatorWallet:
-    """The Wallet of one operator. Errors of the database pass through: the caller repeats the call."""
+class OperatorSteps(MoneySteps):
+    """For the rounds of one operator, asked by `ask`."""
 
     def __init__(self, pool: asyncpg.Pool, ask: Ask) -> None:
         self._pool = pool
@@ -68,11 +68,21 @@ class OperatorWallet:
             return _standing(await self._decline(bet, answer), f"asked again, the wallet says {answer.code}")
         raise WalletUncertain(f"the bet: {answer.code}")
 
-    async def settle(
-        self, bet: Bet, resolution: Resolution | None, *, within_s: float | None = None
-    ) -> Settlement:
+    async def open(self, request: OpenRequest) -> RoundView:
+        """No call of the wallet: what it was told stands until the round ends."""
         try:
-            recorded, releasing = await stored.record_result(self._pool, bet.key, resolution)
+            return await rounds.open_round(self._pool, request.bet.key, request.resolution)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
+
+    async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
+        """An action that costs something is refused by the ledger: the wallet is asked for one stake."""
+        return await rounds.take_action(self._pool, request.bet.key, request.action)
+
+    async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:
+        bet = request.bet
+        try:
+            recorded, releasing = await stored.record_result(self._pool, bet.key, request.resolution)
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
         view = recorded.view
@@ -95,21 +105,14 @@ class OperatorWallet:
             _incident(bet.key, f"refuses a win with {answer.code}: it is told again until it takes it")
         raise WalletPending(f"the win: {answer.code}", view)
 
-    async def open(self, bet: Bet, resolution: Resolution) -> RoundView:
-        """No call of the wallet: what it was told stands until the round ends."""
-        try:
-            return await rounds.open_round(self._pool, bet.key, resolution)
-        except asyncpg.NoDataFoundError as missing:
-            raise WalletConflict(str(missing)) from None
-
-    async def act(self, bet: Bet, action: PlayerAction) -> tuple[ActionVerdict, RoundView | None]:
-        """An action that costs something is refused by the ledger: the wallet is asked for one stake."""
-        return await rounds.take_action(self._pool, bet.key, action)
-
-    async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
+    async def release(self, request: ReleaseRequest) -> RoundView:
+        bet = request.bet
         try:
             begun = await stored.begin_release(
-                self._pool, bet, failure_code=failure_code, failure_detail=failure_detail
+                self._pool,
+                bet,
+                failure_code=request.failure_code,
+                failure_detail=request.failure_detail,
             )
         except (asyncpg.NoDataFoundError, asyncpg.ForeignKeyViolationError) as missing:
             raise WalletConflict(str(missing)) from None
@@ -121,8 +124,8 @@ class OperatorWallet:
             return await stored.release(
                 self._pool,
                 bet,
-                failure_code=failure_code,
-                failure_detail=failure_detail,
+                failure_code=request.failure_code,
+                failure_detail=request.failure_detail,
                 balance=answer.balance,
             )
         if _is_refusal(answer, WalletRefusal.ALREADY_WON):
@@ -170,7 +173,7 @@ class OperatorWallet:
             async with asyncio.timeout(within_s):
                 answer = await self._ask_wallet(request)
         except TimeoutError:
-            answer = _unknown("timeout", "no answer within the time that a round may take in one go")
+            answer = _unknown("timeout", "no answer within the time that a round's fast path may take")
         except ValueError:
             answer = _unknown(
                 "not-set-up", "the operator's wallet is set up so that it cannot be asked", False

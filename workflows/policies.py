@@ -1,8 +1,8 @@
-"""Timeouts and retries, by name: the one go that most rounds are, and each step of those that are not.
+"""Timeouts and retries, by name: those of the fast path, and of each step on the durable one.
 
-A round is first played in one go, as a local activity: it costs no history event beyond its marker, and it
-must end well before the workflow task does. What does not come off in time is taken step by step as regular
-activities, which Temporal retries while no workflow task is held open.
+The fast path is one local activity: it costs no history event beyond its marker, and it must end well before
+the workflow task does. What fails there is taken on the durable path, each step as a regular activity, which
+Temporal retries while no workflow task is held open.
 """
 
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ def _growing(*, first_s: float, longest_s: float) -> RetryPolicy:
     )
 
 
-# How long a round may take in one go: it ends before four fifths of the workflow task's timeout (3 s, see
+# How long the fast path may take: it ends before four fifths of the workflow task's timeout (3 s, see
 # contracts/steps.py), after which Temporal would have to be told that the task still lives.
-IN_ONE_GO_LIMIT: Final = timedelta(seconds=2)
+FAST_PATH_LIMIT: Final = timedelta(seconds=2)
 ONE_ATTEMPT: Final = RetryPolicy(maximum_attempts=1)
 
 # Nothing is decided before reserve is certain, so it is given up while the player still looks on;
@@ -77,7 +77,7 @@ ACT: Final = StepPolicy(
     patience=None,
 )
 
-# A held stake is always given back: without end.
+# A held stake is always released: without end.
 RELEASE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),
     retry=_growing(first_s=0.1, longest_s=30),

@@ -20,7 +20,7 @@ from api.result.schemas import (
 )
 from api.services import Services
 from api.session.schemas import SessionMode
-from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
+from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
 from contracts.sessions import DEMO
 from contracts.views import ApiKeyView
 from runtime.round_workflows import OutcomeUncertain
@@ -105,7 +105,7 @@ async def _decided(
     return JSONResponse(operator_record_body(await services.results.record(subject.bet.key)))
 
 
-def _why(intervened: Intervened) -> str:
+def _why(intervened: InterventionResult) -> str:
     state = "not answered for by the wallet yet" if intervened.state is None else intervened.state.value
     if intervened.state is not None and intervened.state.final:
         return f"The round is {state}, and that is final."

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import uuid4
 
-from contracts.interventions import Action, Intervened, InterveneRequest, Intervention, Subject
+from contracts.interventions import Action, InterveneRequest, Intervention, InterventionResult, Subject
 from runtime.round_workflows import RoundWorkflows
 from storage import interventions
 from storage.database import Database
@@ -24,7 +24,9 @@ class Interventions:
             self._pool, round_id, operator_id=operator_id, player_id=player_id, limit=limit
         )
 
-    async def decide(self, subject: Subject, *, action: Action, reason: str, actor: str) -> Intervened:
+    async def decide(
+        self, subject: Subject, *, action: Action, reason: str, actor: str
+    ) -> InterventionResult:
         """What the ledger decided. Raises ValueError for a reason or an actor that is none, and
         OutcomeUncertain."""
         intervention = Intervention(intervention_id=str(uuid4()), action=action, reason=reason, actor=actor)

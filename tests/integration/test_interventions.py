@@ -14,12 +14,12 @@ import pytest
 
 from contracts.interventions import (
     Action,
-    Intervened,
     InterveneRequest,
     Intervention,
+    InterventionResult,
     InterventionVerdict,
 )
-from contracts.rounds import Bet, RoundState
+from contracts.rounds import Bet, RoundState, SettleRequest
 from contracts.views import RoundView
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerdict
 from storage import interventions, invariants, rounds, timeline
@@ -30,7 +30,7 @@ from tests.integration.test_operator_wallet_ledger import AFTER_BET, WalletSeat
 from tests.integration.test_operator_wallet_steps import ACCEPTED, TIMEOUT, WON, Table, refused
 from tests.support.databases import as_application, own_database, owner_url
 from tests.support.ledger import OUTCOME, Seat, take_seat
-from wallet.interface import WalletPending, WalletReleasing
+from wallet.steps import WalletPending, WalletReleasing
 
 REASON: Final = "the wallet's ticket 4711 says so"
 VOIDED: Final = "voided-by-operator"
@@ -74,7 +74,7 @@ async def table(seat: WalletSeat) -> Table:
 
 async def decide(
     seat: Seat, bet: Bet, action: Action, *, intervention_id: str | None = None, pool: Any = None
-) -> Intervened:
+) -> InterventionResult:
     decision = Intervention(
         intervention_id=intervention_id or str(uuid4()), action=action, reason=REASON, actor="key:tests"
     )
@@ -83,7 +83,7 @@ async def decide(
     )
 
 
-async def accepted(seat: Seat, bet: Bet, action: Action) -> Intervened:
+async def accepted(seat: Seat, bet: Bet, action: Action) -> InterventionResult:
     intervened = await decide(seat, bet, action)
     assert intervened.verdict is InterventionVerdict.ACCEPTED
     return intervened
@@ -509,5 +509,5 @@ class TestWithTheWalletAsked:
         await accepted(table.seat, bet, Action.VOID)
         assert (await table.reserve(bet)).state is RoundState.PENDING
         with pytest.raises(WalletReleasing):
-            await table.wallet.settle(bet, WON)
+            await table.money.settle(SettleRequest(bet=bet, resolution=WON))
         assert (await table.release(bet, ACCEPTED)).state is RoundState.VOID

@@ -40,7 +40,7 @@ OPENING: Final = 10_000
 STAKE: Final = 100
 CHOICE: Final = {"direction": "over", "target": 4_999}
 PATIENCE_S: Final = HANG_S
-# So that what is never answered is soon unknown, before a round in one go is given up; and long enough that
+# So that what is never answered is soon unknown, before a round's fast path is given up; and long enough that
 # what is answered is not, when the machine pauses for a second.
 TOTAL_MS: Final = 1_500
 SERVER_ERRORS: Final = 200  # more than there are attempts
@@ -239,7 +239,7 @@ def _wanted(operator_id: str, url: str) -> command.Wanted:
     )
 
 
-async def test_a_round_is_played_in_one_go_with_the_wallets_balance(player: Player) -> None:
+async def test_a_round_is_played_on_the_fast_path_with_the_wallets_balance(player: Player) -> None:
     bet = player.bet()
     answered = await player.play(bet)
     assert answered is not None

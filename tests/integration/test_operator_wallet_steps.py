@@ -1,4 +1,4 @@
-"""OperatorWallet against scripted answers, on the real ledger: what follows from each answer, and what the
+"""OperatorSteps against scripted answers, on the real ledger: what follows from each answer, and what the
 wallet was told, in the words of docs/operators.md.
 """
 
@@ -9,16 +9,16 @@ from typing import Any, Final
 
 import pytest
 
-from contracts.rounds import Bet, Resolution, RoundState
+from contracts.rounds import Bet, ReleaseRequest, Resolution, RoundState, SettleRequest
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from storage import operator_wallets, rounds
 from storage.database import Database
 from tests.support.conditions import HANG_S
 from tests.support.ledger import OUTCOME, Seat, take_seat
-from wallet.interface import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
-from wallet.ledger import LedgerWallet
-from wallet.operator import OperatorWallet, transaction_id
-from wallet.router import WalletRouter
+from wallet.ledger import LedgerSteps
+from wallet.operator import OperatorSteps, transaction_id
+from wallet.router import MoneyRouter
+from wallet.steps import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 WON: Final = Resolution(outcome=OUTCOME, win=250)
 WHY: Final = {"failure_code": "resolve-failed", "failure_detail": "for a test"}
@@ -39,7 +39,7 @@ class Table:
         self.answers: list[WalletAnswer | Exception] = []
         self.told: list[WalletRequest] = []
         self.before: Callable[[], Any] | None = None
-        self.wallet = OperatorWallet(seat.database.pool, self._ask)
+        self.money = OperatorSteps(seat.database.pool, self._ask)
 
     async def _ask(self, request: WalletRequest) -> WalletAnswer:
         self.told.append(request)
@@ -52,15 +52,15 @@ class Table:
 
     async def reserve(self, bet: Bet, *answers: WalletAnswer | Exception) -> Any:
         self.answers[:] = answers
-        return await self.wallet.reserve(bet)
+        return await self.money.reserve(bet)
 
     async def settle(self, bet: Bet, *answers: WalletAnswer | Exception) -> Any:
         self.answers[:] = answers
-        return (await self.wallet.settle(bet, WON)).view
+        return (await self.money.settle(SettleRequest(bet=bet, resolution=WON))).view
 
     async def release(self, bet: Bet, *answers: WalletAnswer | Exception) -> Any:
         self.answers[:] = answers
-        return await self.wallet.release(bet, **WHY)
+        return await self.money.release(ReleaseRequest(bet=bet, **WHY))
 
     @property
     def calls(self) -> list[WalletCall]:
@@ -165,7 +165,8 @@ async def test_a_win_without_a_clear_answer_is_told_again_and_never_computed_aga
     assert pending.value.view is not None
     assert (pending.value.view.state, pending.value.view.win) == (RoundState.SETTLING, 250)
     table.answers[:] = [ACCEPTED]
-    settled = await table.wallet.settle(bet, Resolution(outcome={}, win=9_999))
+    other = Resolution(outcome={}, win=9_999)
+    settled = await table.money.settle(SettleRequest(bet=bet, resolution=other))
     assert (settled.view.win, settled.view.outcome) == (250, OUTCOME)
     assert table.told[-1] == table.told[-2]
 
@@ -177,7 +178,8 @@ async def test_a_recorded_result_is_settled_from_the_record(table: Table) -> Non
         await table.settle(bet, TIMEOUT)
     assert (await table.release(bet)).state is RoundState.SETTLING
     table.answers[:] = [ACCEPTED]
-    assert (await table.wallet.settle(bet, None)).view.state is RoundState.SETTLED
+    on_record = SettleRequest(bet=bet, resolution=None)
+    assert (await table.money.settle(on_record)).view.state is RoundState.SETTLED
     assert WalletCall.ROLLBACK not in table.calls
 
 
@@ -232,7 +234,7 @@ async def test_a_wallet_is_waited_for_no_longer_than_the_one_go_has(table: Table
     table.before = hang
     async with asyncio.timeout(HANG_S):
         with pytest.raises(WalletUncertain, match="timeout"):
-            await table.wallet.reserve(bet, within_s=0.05)
+            await table.money.reserve(bet, within_s=0.05)
     table.before = None
     assert (await table.release(bet, ACCEPTED)).state is RoundState.VOID
 
@@ -249,13 +251,15 @@ async def test_a_bet_of_nobody_is_a_conflict(table: Table) -> None:
 
 async def test_the_router_asks_whose_wallet_it_is(table: Table) -> None:
     pool = table.seat.database.pool
-    at_operators: dict[str, OperatorWallet] = {}
-    router = WalletRouter(LedgerWallet(pool), at_operators)
-    assert (await router.reserve(table.seat.bet())).failure_code == "insufficient-funds"
-    at_operators[table.seat.session.operator_id] = table.wallet
+    at_operators: dict[str, OperatorSteps] = {}
+    router = MoneyRouter(LedgerSteps(pool), at_operators)
+    bet = table.seat.bet()
+    assert (await router.of(bet).reserve(bet)).failure_code == "insufficient-funds"
+    at_operators[table.seat.session.operator_id] = table.money
     bet = table.seat.bet()
     table.answers[:] = [ACCEPTED, ACCEPTED]
-    assert (await router.reserve(bet)).state is RoundState.PENDING
-    assert (await router.settle(bet, WON)).view.state is RoundState.SETTLED
+    assert (await router.of(bet).reserve(bet)).state is RoundState.PENDING
+    won = SettleRequest(bet=bet, resolution=WON)
+    assert (await router.of(bet).settle(won)).view.state is RoundState.SETTLED
     with pytest.raises(WalletConflict):
-        await LedgerWallet(pool).settle(bet, None)
+        await LedgerSteps(pool).settle(SettleRequest(bet=bet, resolution=None))

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from activities.events import EventSteps
+from activities.events import EventActivities
 from contracts.rounds import Bet, Resolution
 from events.publisher import Publisher
 from security.keyring import Keyring
@@ -65,7 +65,7 @@ async def test_the_sweeper_publishes_what_no_workflow_did(database: Database, pu
     assert (await sweep(database.pool, publisher, older_than_s=0)).confirmed == 0
 
 
-async def _emitted(steps: EventSteps, database: Database, event_id: str) -> None:
+async def _emitted(steps: EventActivities, database: Database, event_id: str) -> None:
     found = await outbox.find(database.pool, event_id)
     assert found is not None
     await steps.emit_now(found[0])
@@ -74,7 +74,7 @@ async def _emitted(steps: EventSteps, database: Database, event_id: str) -> None
 async def test_confirmed_events_are_marked_together_and_none_is_left_when_the_steps_close(
     database: Database, publisher: Publisher
 ) -> None:
-    steps = EventSteps(database.pool, publisher)
+    steps = EventActivities(database.pool, publisher)
     seat = await take_seat(database, balance=1_000)
     event_ids = [await _settled(seat) for _ in range(5)]
     await until(lambda: _connected(publisher))
@@ -87,7 +87,7 @@ async def test_confirmed_events_are_marked_together_and_none_is_left_when_the_st
 async def test_events_confirmed_while_others_are_being_marked_are_marked_too(
     database: Database, publisher: Publisher
 ) -> None:
-    steps = EventSteps(database.pool, publisher)
+    steps = EventActivities(database.pool, publisher)
     seat = await take_seat(database, balance=1_000)
     first, second = await _settled(seat), await _settled(seat)
     await until(lambda: _connected(publisher))

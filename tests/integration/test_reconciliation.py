@@ -36,6 +36,7 @@ from events.consumer import Consumer
 from events.publisher import Publisher
 from events.topology import ConsumerQueue
 from games.registry import Registry
+from outbound.client import tls_context
 from runtime.resources import Resources, connect_temporal, open_resources
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
@@ -90,7 +91,7 @@ class Floor:
 
     def statements(self) -> StatementLooks:
         vault = WalletVault(self.resources.keyring)
-        return StatementLooks(self.pool, vault, dialect.load(), functools.cache(reconciler._tls), AT_ONCE)
+        return StatementLooks(self.pool, vault, dialect.load(), functools.cache(tls_context), AT_ONCE)
 
     def keeper(self) -> IncidentSteps:
         looks = self.rounds()

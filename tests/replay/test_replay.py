@@ -18,8 +18,8 @@ from tests.replay.changed import (
     NeverEmits,
     NeverReleases,
     ReleasesWhatItShouldSettle,
-    SkipsTheOneGo,
-    TriesTheOneGoTwice,
+    SkipsTheFastPath,
+    TriesTheFastPathTwice,
 )
 from tests.replay.fingerprints import HISTORIES, WHAT_TO_DO, commands, read, recorded
 from tests.replay.paths import AT_THE_LIMIT, PATHS
@@ -66,10 +66,10 @@ def test_every_path_is_recorded_and_every_recording_belongs_to_a_path() -> None:
 @pytest.mark.parametrize(
     ("changed", "name"),
     [
-        (SkipsTheOneGo, "settled"),
-        (SkipsTheOneGo, "step_by_step"),
-        (TriesTheOneGoTwice, "step_by_step"),
-        (TriesTheOneGoTwice, "slow_settle"),
+        (SkipsTheFastPath, "settled"),
+        (SkipsTheFastPath, "step_by_step"),
+        (TriesTheFastPathTwice, "step_by_step"),
+        (TriesTheFastPathTwice, "slow_settle"),
         (ReleasesWhatItShouldSettle, "step_by_step"),
         (ReleasesWhatItShouldSettle, "slow_settle"),
         (NeverEmits, "unconfirmed"),

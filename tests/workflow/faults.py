@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.failures import LEDGER_CONFLICT
 
-SHORT = "short"  # the step within the one go, which is a local activity
-PATIENT = "patient"  # the step as an activity of its own
+FAST = "fast"  # the step on the fast path, which is a local activity
+DURABLE = "durable"  # the step as an activity of its own
 
 
 @dataclass(kw_only=True)
