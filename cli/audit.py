@@ -19,9 +19,9 @@ from cli import audit_chain, audit_outcomes
 from cli.audit_outcomes import Replayed
 from cli.check.invariants import OVERDUE_AFTER_S
 from cli.check.report import Finding
-from cli.timeline import one_line
 from compose import control
 from compose.layout import Layout
+from contracts.failures import one_line
 from games.registry import PluginError, Registry
 from runtime.resources import Unreachable, connect_database, load_keyring
 from runtime.settings import Settings

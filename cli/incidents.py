@@ -20,7 +20,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli.rounds import CannotShow, where
-from cli.timeline import one_line
+from contracts.failures import one_line
 from contracts.reconciliation import RECONCILE_SCHEDULE, Incident, Reconciled
 from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
 from runtime.settings import Settings

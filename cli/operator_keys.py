@@ -13,7 +13,7 @@ import typer
 
 from api.shapes import api_key_body
 from cli.operators import of_the_stack
-from cli.timeline import one_line
+from contracts.failures import one_line
 from runtime.resources import Unreachable, connect_database
 from runtime.services import KEY_CACHE_S, OperatorKeys, TooManyKeys
 

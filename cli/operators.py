@@ -11,9 +11,9 @@ import asyncpg
 import typer
 from pydantic import SecretStr
 
-from cli.timeline import one_line
 from compose import control
 from compose.layout import Layout
+from contracts.failures import one_line
 from runtime.resources import Unreachable, connect_database, load_keyring
 from security.keyring import KeyringInvalid
 from security.standard_webhooks import PrivateKey

@@ -24,8 +24,9 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError, TimeoutError
 
-from cli.timeline import Entry, Source, WorkflowStory, compact, money, one_line
+from cli.timeline import Entry, Source, WorkflowStory, compact, money
 from contracts import steps
+from contracts.failures import one_line
 from contracts.rounds import Bet, Played, Reservation, Resolution, RoundClosed, Terminal
 
 LOCAL_ACTIVITY: Final = "core_local_activity"

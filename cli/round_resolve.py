@@ -9,7 +9,7 @@ import asyncpg
 import typer
 
 from cli.rounds import LISTED, CannotShow, Wanted, where
-from cli.timeline import one_line
+from contracts.failures import one_line
 from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
 from runtime.interventions import Interventions, InterventionUncertain
 from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring

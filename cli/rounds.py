@@ -13,9 +13,10 @@ from pydantic import SecretStr
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli import round_history
-from cli.timeline import Timeline, WorkflowStory, choices_of, one_line
+from cli.timeline import Timeline, WorkflowStory, choices_of
 from compose import control
 from compose.layout import Layout
+from contracts.failures import one_line
 from contracts.rounds import RoundKey
 from contracts.views import RoundView
 from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring

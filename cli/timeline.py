@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from contracts.failures import bounded
+from contracts.failures import one_line
 from contracts.records import AttemptFact, EventFact, InterventionFact, RoundRecord, TransferFact
 from contracts.rounds import RoundState
 from contracts.views import RoundView
@@ -146,11 +146,6 @@ def was_held(view: RoundView) -> bool:
 def money(amount: int, currency: str) -> str:
     """Minor units and the currency: 100 EUR is one euro."""
     return f"{amount} {currency}"
-
-
-def one_line(text: str) -> str:
-    """`text` in one bounded line, with nothing in it that a terminal would obey."""
-    return bounded("".join(c if c.isprintable() else " " for c in text))
 
 
 def compact(value: object) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from api.shapes import dead_event_item, webhook_body
 from cli.rounds import CannotShow, where
-from cli.timeline import one_line
+from contracts.failures import one_line
 from contracts.webhooks import DeadDelivery, WebhookKey, WebhookStatus
 from runtime.resources import Unreachable, connect_database
 from runtime.settings import Settings

@@ -20,7 +20,7 @@ from cli.certify.cases import CASES, ELSEWHERE, MONEY_NEEDED, Case
 from cli.certify.page import page
 from cli.certify.report import Outcome, Report, Result
 from cli.certify.trial import Ended, Seat, Trial, outcome
-from cli.timeline import one_line
+from contracts.failures import one_line
 from security.standard_webhooks import SharedSecret
 
 PASSED: Final = 0

@@ -15,8 +15,9 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from cli.round_history import HistoryReader
-from cli.timeline import Entry, Source, Timeline, WorkflowStory, ledger_entries, one_line
+from cli.timeline import Entry, Source, Timeline, WorkflowStory, ledger_entries
 from contracts.choices import Choice, Chosen, Offer
+from contracts.failures import one_line
 from contracts.records import EventFact, RoundRecord, TransferFact
 from contracts.rounds import (
     Bet,
