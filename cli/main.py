@@ -72,7 +72,7 @@ def up(
     ] = False,
 ) -> None:
     """Start the whole stack on this machine and keep it until Ctrl-C."""
-    from cli import up as command
+    from cli.stack import up as command
 
     if detach and check:
         raise typer.BadParameter("--check stops the stack when it is done, so it cannot be detached")
@@ -85,7 +85,7 @@ def up(
 @app.command()
 def down() -> None:
     """Stop the stack that runs here, also what a crash left behind."""
-    from cli import manage
+    from cli.stack import manage
 
     sys.exit(manage.down(_settings()))
 
@@ -93,7 +93,7 @@ def down() -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show what runs and where. Exits 0 when the stack is up, 1 when it is not."""
-    from cli import manage
+    from cli.stack import manage
 
     sys.exit(manage.status(_settings(), as_json=as_json))
 
@@ -103,7 +103,7 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete all data, keys and logs of the stack here. Asks first."""
-    from cli import manage
+    from cli.stack import manage
 
     sys.exit(manage.reset(_settings(), yes=yes))
 
@@ -182,10 +182,10 @@ def bench(
     if against is not None:
         if variants or plots is not None:
             raise typer.BadParameter("--against compares commits: it has no --variants and no --plots")
-        from cli import bench_against
+        from cli.bench import against as bench_against
 
         sys.exit(bench_against.run(_settings(), bench_against.Choices(against, blocks, quick, json_file)))
-    from cli import bench as command
+    from cli.bench import run as command
 
     names = tuple(name.strip() for name in variants.split(",") if name.strip())
     chosen_blocks = blocks or (2 if quick else 5)
@@ -212,7 +212,7 @@ def growth(
     quick: Annotated[bool, typer.Option("--quick", help="Short cells: a look, no proof.")] = False,
 ) -> None:
     """Cost as the work grows: earlier rounds, players, sockets, memory; and one round by stage."""
-    from cli import bench_growth as command
+    from cli.bench import growth as command
 
     choices = command.Choices(rounds, memory_rounds, quick, json_file, plots)
     sys.exit(command.run(_settings(), choices))
@@ -230,11 +230,12 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Check the invariants of money on the live database. Exits 1 and names what is broken."""
-    from cli import audit as command
+    from cli.audit import run as command
+    from verification.audit import Wanted
 
     if player is not None and not chain:
         raise typer.BadParameter("--player narrows --chain; the invariants are of the whole database")
-    sys.exit(command.run(_settings(), command.Wanted(chain=chain, player_id=player), as_json=as_json))
+    sys.exit(command.run(_settings(), Wanted(chain=chain, player_id=player), as_json=as_json))
 
 
 @app.command()
@@ -243,7 +244,7 @@ def incidents(
     as_json: Json = False,
 ) -> None:
     """Show what reconciliation found. Exits 0 when no incident is open, 1 when some are."""
-    from cli import incidents as command
+    from cli.reconciliation import incidents as command
 
     sys.exit(command.show(_settings(), resolved_too=every, as_json=as_json))
 
@@ -251,7 +252,7 @@ def incidents(
 @app.command()
 def reconcile(as_json: Json = False) -> None:
     """Compare ledger, Temporal, events and operators' wallets now, and wait for the result."""
-    from cli import incidents as command
+    from cli.reconciliation import incidents as command
 
     sys.exit(command.reconcile(_settings(), as_json=as_json))
 
@@ -263,7 +264,7 @@ def reconcile(as_json: Json = False) -> None:
 )
 def operator_wallet(context: typer.Context) -> None:
     """Run a reference operator's wallet until Ctrl-C, with faults on demand; --help lists its options."""
-    from cli import operator_wallet as command
+    from cli.wallet import reference as command
 
     sys.exit(command.run(_settings(), context.args))
 
@@ -341,7 +342,7 @@ def show_round(
     as_json: Json = False,
 ) -> None:
     """One round on one time line: its states, money, steps and events, decrypted."""
-    from cli import rounds
+    from cli.round import show as rounds
 
     wanted = rounds.Wanted(round_id=round_id, operator_id=operator, player_id=player)
     sys.exit(rounds.show(_settings(), wanted, as_json=as_json))
@@ -365,7 +366,8 @@ def resolve_round(
     ] = None,
 ) -> None:
     """Decide about a round that does not come to its end; docs/operators.md says which action is right."""
-    from cli import round_resolve, rounds
+    from cli.round import resolve as round_resolve
+    from cli.round import show as rounds
     from contracts.interventions import Action
 
     if action not in set(Action):
@@ -398,7 +400,7 @@ def set_operator_wallet(
     calls: Annotated[int | None, typer.Option("--calls", min=1, max=1000, help="At once.")] = None,
 ) -> None:
     """Let the operator's own wallet keep its players' money, in all rounds that begin from now on."""
-    from cli import operators as command
+    from cli.operator import wallet as command
 
     wanted = command.Wanted(
         operator_id=operator,
@@ -428,7 +430,7 @@ def add_operator_key(
     ] = None,
 ) -> None:
     """Make a key and print it, this once, on standard output."""
-    from cli import operator_keys
+    from cli.operator import keys as operator_keys
     from security.api_keys import SCOPES
 
     for known in SCOPES:
@@ -440,7 +442,7 @@ def add_operator_key(
 @operator_key_app.command("list")
 def list_operator_keys(operator: OperatorId, as_json: Json = False) -> None:
     """Show an operator's keys, without their secrets."""
-    from cli import operator_keys
+    from cli.operator import keys as operator_keys
 
     sys.exit(operator_keys.show(_settings(), operator, as_json=as_json))
 
@@ -455,7 +457,7 @@ def rotate_operator_key(
     ] = 86_400,
 ) -> None:
     """Make a key of the same scope and print it, this once; the old one ends after the overlap."""
-    from cli import operator_keys
+    from cli.operator import keys as operator_keys
 
     sys.exit(operator_keys.rotate(_settings(), operator, key_id, overlap_s=overlap_s))
 
@@ -463,7 +465,7 @@ def rotate_operator_key(
 @operator_key_app.command("revoke")
 def revoke_operator_key(operator: OperatorId, key_id: ApiKeyId) -> None:
     """End a key for good."""
-    from cli import operator_keys
+    from cli.operator import keys as operator_keys
 
     sys.exit(operator_keys.revoke(_settings(), operator, key_id))
 
@@ -479,7 +481,7 @@ def list_webhooks(
     as_json: Json = False,
 ) -> None:
     """Show all webhooks and how they fare. Exits 0 when no event is dead, 1 when some are."""
-    from cli import webhooks as command
+    from cli.webhooks import run as command
 
     sys.exit(command.show(_settings(), operator_id=operator, as_json=as_json))
 
@@ -487,7 +489,7 @@ def list_webhooks(
 @webhooks_app.command("dead")
 def dead_events(webhook: WebhookId, as_json: Json = False) -> None:
     """Show the events that were given up. Exits 0 when there is none, 1 when there are some."""
-    from cli import webhooks as command
+    from cli.webhooks import run as command
 
     sys.exit(command.dead(_settings(), webhook, as_json=as_json))
 
@@ -501,7 +503,7 @@ def replay_events(
     """Send dead events again."""
     from uuid import UUID
 
-    from cli import webhooks as command
+    from cli.webhooks import run as command
 
     if every == bool(events):
         raise typer.BadParameter("name events, or say --all")
@@ -521,7 +523,7 @@ KeyId = Annotated[str, typer.Argument(help="As `keys list` shows it.", show_defa
 @keys_app.command("list")
 def list_keys(as_json: Json = False) -> None:
     """Show the ids of all keys, which are active, and the public halves that verifiers need; no secret."""
-    from cli import keys
+    from cli.keys import run as keys
 
     sys.exit(keys.show(_settings(), as_json=as_json))
 
@@ -542,7 +544,7 @@ def rotate_key(
     On one machine, rotate and restart. Where several processes run, --stage a key, restart them all, and only
     then --activate it and restart them again: otherwise one seals or signs what another cannot open yet.
     """
-    from cli import keys
+    from cli.keys import run as keys
 
     if stage and activate is not None:
         raise typer.BadParameter("--stage adds a key, and --activate uses one that was added before")
@@ -556,7 +558,7 @@ def remove_key(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it, whatever no longer opens.")] = False,
 ) -> None:
     """Remove a key for good, and with it everything that only it opens; says what before it does."""
-    from cli import keys
+    from cli.keys import run as keys
 
     sys.exit(keys.remove(_settings(), _section(section), key_id, yes=yes))
 

@@ -19,8 +19,9 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle
 
-from cli import keys, rounds
-from cli.rounds import Wanted
+from cli.keys import run as keys
+from cli.round import show as rounds
+from cli.round.show import Wanted
 from compose import control
 from compose.stack import Stack
 from runtime.settings import PROJECT_ROOT, Settings

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from cli import rounds
-from cli.rounds import Wanted
+from cli.round import show as rounds
+from cli.round.show import Wanted
 from compose.programs import OwnProgram
 from runtime import provision
 from security.keyring import SECTIONS

@@ -20,8 +20,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.reconciliation import EventLooks, IncidentSteps, Patience, RoundLooks
 from activities.statements import StatementLooks
 from api.bets import BetDesk
-from cli import incidents as commands
-from cli import operators as command
+from cli.operator import wallet as command
+from cli.reconciliation import incidents as commands
 from contracts.reconciliation import Incident, IncidentKind, Page, WorkflowState
 from contracts.rounds import Bet, RoundState
 from contracts.steps import ROUND_WORKFLOW

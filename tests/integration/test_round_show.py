@@ -14,8 +14,8 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
-from cli import rounds
-from cli.rounds import CannotShow, Wanted
+from cli.round import show as rounds
+from cli.round.show import CannotShow, Wanted
 from cli.timeline import Timeline
 from runtime.resources import Unreachable
 from runtime.settings import Settings

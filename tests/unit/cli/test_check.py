@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli import demonstration
-from cli.check import run as check
+from cli.stack import check, demonstration
 from security.keyring import Keyring
 
 

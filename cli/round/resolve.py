@@ -1,0 +1,95 @@
+"""`croupier round resolve`: a person decides about a round that does not come to its end."""
+
+import asyncio
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import asyncpg
+import typer
+
+from cli.round.show import LISTED, CannotShow, Wanted, where
+from contracts.failures import one_line
+from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
+from runtime.interventions import Interventions, InterventionUncertain
+from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
+from runtime.settings import Settings
+from security.keyring import KeyringInvalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`by` is who decides: the name goes on record."""
+
+    action: Action
+    reason: str
+    by: str | None
+
+
+class CannotResolve(Exception):
+    """Why nothing was decided, as its reader is told."""
+
+
+def resolve(settings: Settings, wanted: Wanted, decision: Decision) -> int:
+    """Prints what came of it. Returns 0 when the ledger has accepted it, else 1."""
+    try:
+        subject, intervened = asyncio.run(decide(settings, wanted, decision))
+    except (CannotResolve, CannotShow, Unreachable, KeyringInvalid) as problem:
+        typer.echo(f"croupier: {problem}", err=True)
+        return 1
+    round_id = one_line(subject.bet.key.round_id)
+    if intervened.verdict is InterventionVerdict.REFUSED:
+        typer.echo(f"croupier: {decision.action} is refused: round {round_id} {_state(intervened)}", err=True)
+        return 1
+    typer.echo(f"{decision.action} is accepted: round {round_id} {_state(intervened)}")
+    typer.echo(f"./croupier round show {round_id} tells what follows")
+    return 0
+
+
+async def decide(settings: Settings, wanted: Wanted, decision: Decision) -> tuple[Subject, Intervened]:
+    """Raises CannotResolve, CannotShow (no stack), Unreachable or KeyringInvalid."""
+    reached, _ = where(settings)
+    keyring = load_keyring(reached)
+    database = await connect_database(reached, connections=1)
+    try:
+        client = await connect_temporal(reached, keyring)
+        interventions = Interventions(client, database, task_queue=reached.task_queue)
+        found = await interventions.find(
+            wanted.round_id, operator_id=wanted.operator_id, player_id=wanted.player_id, limit=LISTED
+        )
+        subject = _only(wanted, found)
+        actor = f"cli:{decision.by or getpass.getuser()}"
+        return subject, await interventions.decide(
+            subject, action=decision.action, reason=decision.reason, actor=actor
+        )
+    except ValueError as problem:
+        raise CannotResolve(str(problem)) from None
+    except InterventionUncertain as uncertain:
+        raise CannotResolve(
+            one_line(
+                f"nobody answered in time ({uncertain}), and it may still happen: look with"
+                f" ./croupier round show {wanted.round_id}"
+            )
+        ) from None
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise CannotResolve(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
+    finally:
+        await database.close()
+
+
+def _only(wanted: Wanted, found: Sequence[Subject]) -> Subject:
+    if not found:
+        raise CannotResolve(one_line(f"there is no round {wanted.round_id} of whom you name"))
+    if len(found) > 1:
+        bets = [subject.bet for subject in found]
+        choices = [f"  --operator {bet.key.operator_id} --player {bet.player_id}" for bet in bets]
+        several = one_line(f"several players used the round id {wanted.round_id}; say which one is meant:")
+        raise CannotResolve("\n".join([several, *choices]))
+    return found[0]
+
+
+def _state(intervened: Intervened) -> str:
+    on_its_way = ", and on its way to void" if intervened.releasing else ""
+    if intervened.state is None:
+        return f"waits for the wallet to answer for its stake{on_its_way}"
+    return f"is {intervened.state}{on_its_way}"
