@@ -310,7 +310,7 @@ def certify(
 ) -> None:
     """Ask a wallet the certification cases of docs/operators.md, with a test player's money. Exits 0 when all
     passed, 1 when some failed, 2 when it could not run."""
-    from cli.certify import run as command
+    from cli.wallet import certify as command
 
     choices = command.Choices(
         url=wallet,

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from html import escape
 from typing import Final
 
-from cli.certify.report import Report, Result, labelled
-from cli.certify.trial import Finding
+from certification.report import Report, Result, labelled
+from certification.trial import Finding
 
 # The page holds words of a stranger's wallet; should one of them get past the escaping, nothing of it runs.
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"

@@ -1,31 +1,20 @@
-"""How a wallet did, case by case: for a terminal and as JSON. page.py has it for a browser."""
+"""How a wallet did, case by case, and as JSON. page.py has it for a browser."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from cli.certify.cases import Case
-from cli.certify.trial import Finding
+from certification.case import Case
+from certification.trial import Finding
 
 
 class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     NOT_ASKED = "not asked"
-
-
-MARKS: Final[Mapping[Outcome, str]] = {
-    Outcome.PASSED: "[green]✓[/green]",
-    Outcome.FAILED: "[red]✗[/red]",
-    Outcome.NOT_ASKED: "[yellow]-[/yellow]",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,34 +80,6 @@ class Report:
             indent=2,
         )
 
-    def render(self, console: Console) -> None:
-        """Prints the table."""
-        table = Table(title=f"croupier certify {escape(self.url)}", title_justify="left", show_header=False)
-        for part in (self._cases(), self._elsewhere()):
-            table.add_row(part)
-            table.add_section()
-        colour = "green" if self.ok else "red"
-        table.add_row(f"[bold {colour}]{self.verdict()}[/bold {colour}]")
-        console.print(table)
-
-    def _cases(self) -> Table:
-        grid = _grid()
-        for result in self.results:
-            case = result.case
-            grid.add_row(MARKS[result.outcome], str(case.number), f"[bold]{escape(case.title)}[/bold]")
-            grid.add_row("", "", f"[dim]{escape(case.asks)}[/dim]")
-            for note in result.notes:
-                grid.add_row("", "", f"[yellow]{escape(note)}[/yellow]")
-            for finding in result.findings:
-                grid.add_row("", "", _finding(finding))
-        return grid
-
-    def _elsewhere(self) -> Table:
-        grid = _grid()
-        for number, why in self.elsewhere.items():
-            grid.add_row(" ", str(number), f"[dim]{escape(why)}[/dim]")
-        return grid
-
     def _numbers(self, outcome: Outcome) -> tuple[int, ...]:
         return tuple(result.case.number for result in self.results if result.outcome is outcome)
 
@@ -133,19 +94,6 @@ def labelled(finding: Finding) -> tuple[tuple[str, str], ...]:
         ("answer", finding.answer),
     )
     return tuple((label, text) for label, text in parts if text)
-
-
-def _finding(finding: Finding) -> Table:
-    grid = _grid()
-    for label, text in labelled(finding):
-        colour = {"expected": "green", "came": "red"}.get(label, "dim")
-        grid.add_row(f"[{colour}]{label}[/{colour}]", escape(text))
-    return grid
-
-
-def _grid() -> Table:
-    """A borderless table whose last column takes what room there is."""
-    return Table(box=None, padding=(0, 1, 0, 0), show_header=False)
 
 
 def _result(result: Result) -> dict[str, Any]:

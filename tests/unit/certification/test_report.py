@@ -9,11 +9,13 @@ import httpx
 import pytest
 from rich.console import Console
 
-from cli.certify.caller import HIDDEN, SHOWN_LIMIT, Caller, NoAnswerOfOurs, read
-from cli.certify.cases import CASES, ELSEWHERE, Case
-from cli.certify.page import page
-from cli.certify.report import Outcome, Report, Result
-from cli.certify.trial import Finding
+from certification.caller import HIDDEN, SHOWN_LIMIT, Caller, NoAnswerOfOurs, read
+from certification.case import Case
+from certification.cases.table import CASES, ELSEWHERE
+from certification.page import page
+from certification.report import Outcome, Report, Result
+from certification.trial import Finding
+from cli.wallet.report import render
 from security.standard_webhooks import SharedSecret
 
 HOSTILE = "</dd><script>alert(1)</script><img src=x onerror='a()'> [red]bold[/red] [/nothing] & \"quoted\""
@@ -49,7 +51,7 @@ def _case(number: int) -> Case:
 
 def rendered(shown: Report) -> str:
     stream = io.StringIO()
-    shown.render(Console(file=stream, width=200, highlight=False))
+    render(shown, Console(file=stream, width=200, highlight=False))
     return stream.getvalue()
 
 

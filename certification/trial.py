@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-from cli.certify.caller import Ask, Caller, Reply
+from certification.caller import Ask, Caller, Reply
 
 # Minor units. Small, so that a test player needs little; different, so that a sum tells what moved.
 STAKE: Final = 10
@@ -47,11 +47,11 @@ class Ended(Exception):
 
 @dataclass(slots=True)
 class Trial:
-    """`mend` is what to do about a finding of this case."""
+    """`remedy` is what to do about a finding of this case."""
 
     caller: Caller
     seat: Seat
-    mend: str
+    remedy: str
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -173,7 +173,7 @@ class Trial:
                 # Both may quote what the wallet said.
                 expected=self.caller.shown(expected),
                 came=self.caller.shown(reply.problem or outcome(reply)),
-                next=FIT_THE_PAGE if reply.problem else self.mend,
+                next=FIT_THE_PAGE if reply.problem else self.remedy,
                 request=reply.request,
                 answer=reply.answer,
             )

@@ -1,33 +1,18 @@
-"""Asks the cases one after the other, and says how it went: on the terminal, as JSON, as a page."""
+"""Asks the cases of a wallet one after the other."""
 
-from __future__ import annotations
-
-import asyncio
-import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
 from uuid import uuid4
 
 import httpx
-import typer
-from rich.console import Console
 
-from cli.certify.caller import Caller, calling
-from cli.certify.cases import CASES, ELSEWHERE, MONEY_NEEDED, Case
-from cli.certify.page import page
-from cli.certify.report import Outcome, Report, Result
-from cli.certify.trial import Ended, Seat, Trial, outcome
-from contracts.failures import one_line
+from certification.caller import Caller, calling
+from certification.case import Case
+from certification.cases.table import CASES, ELSEWHERE, MONEY_NEEDED
+from certification.report import Outcome, Report, Result
+from certification.trial import Ended, Seat, Trial, outcome
 from security.standard_webhooks import SharedSecret
-
-PASSED: Final = 0
-FAILED: Final = 1
-COULD_NOT_RUN: Final = 2
-SECRET_VARIABLE: Final = "CROUPIER_WALLET_SECRET"  # noqa: S105 - the name of a variable
-SECRET_LIMIT: Final = 4096
 
 
 class CannotRun(Exception):
@@ -36,37 +21,19 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the command line asks for. `only` is as it was typed; empty is all."""
+    """Which wallet is asked, as whom, and which cases. `only` are their numbers, separated by commas; empty
+    is all."""
 
     url: str
     operator_id: str
     currency: str
     game_id: str
-    secret_file: Path | None = None
     player_id: str | None = None
     session_id: str | None = None
     other_player_id: str | None = None
     other_session_id: str | None = None
     ended_session_id: str | None = None
     only: str = ""
-    as_json: bool = False
-    html: Path | None = None
-
-
-def run(choices: Choices) -> int:
-    """Returns 0 when all that was asked passed, 1 when some failed, 2 when it could not run."""
-    try:
-        report = asyncio.run(certify(choices, secret(choices.secret_file)))
-        if choices.html is not None:
-            _write(choices.html, page(report))
-    except CannotRun as problem:
-        typer.echo(f"croupier: {one_line(str(problem))}", err=True)
-        return COULD_NOT_RUN
-    if choices.as_json:
-        typer.echo(report.as_json())
-    else:
-        report.render(Console(highlight=False))
-    return PASSED if report.ok else FAILED
 
 
 async def certify(choices: Choices, secret_text: str) -> Report:
@@ -77,7 +44,7 @@ async def certify(choices: Choices, secret_text: str) -> Report:
     except ValueError as problem:
         raise CannotRun(f"the secret cannot be used: {problem}") from None
     async with calling(url, key, secret_text) as caller:
-        await _look(caller, seat)
+        await _check_players(caller, seat)
         began = datetime.now(UTC)
         results = [await _result(case, caller, seat) for case in cases]
     return Report(
@@ -94,7 +61,7 @@ async def _result(case: Case, caller: Caller, seat: Seat) -> Result:
     if case.two_players and seat.other_player_id is None:
         note = "--other-player names a second test player"
         return Result(case=case, outcome=Outcome.NOT_ASKED, notes=(note,))
-    trial = Trial(caller, seat, case.mend)
+    trial = Trial(caller, seat, case.remedy)
     began_s = time.monotonic()
     try:
         await case.ask(trial)
@@ -109,9 +76,9 @@ async def _result(case: Case, caller: Caller, seat: Seat) -> Result:
     )
 
 
-async def _look(caller: Caller, seat: Seat) -> None:
+async def _check_players(caller: Caller, seat: Seat) -> None:
     """Raises CannotRun for a wallet that does not answer, or a player that cannot play the cases."""
-    trial = Trial(caller, seat, mend="")
+    trial = Trial(caller, seat, remedy="")
     for player_id in filter(None, (seat.player_id, seat.other_player_id)):
         reply = await caller.call(trial.balance_ask(player_id))
         if not reply.taken or reply.balance is None:
@@ -164,21 +131,3 @@ def wallet_url(text: str) -> str:
     if url.userinfo or url.query or url.fragment:
         raise CannotRun("--wallet must have no user, query or fragment")
     return text.rstrip("/")
-
-
-def secret(file: Path | None) -> str:
-    """From the file, or from the environment. Raises CannotRun. Nothing of it is ever shown."""
-    try:
-        text = os.environ.get(SECRET_VARIABLE, "") if file is None else file.read_text()[:SECRET_LIMIT]
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotRun(f"the secret cannot be read: {type(error).__name__}") from None
-    if len(text.split()) != 1:
-        raise CannotRun(f"give one secret (whsec_...) with --secret-file or in {SECRET_VARIABLE}")
-    return text.strip()
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CannotRun(f"the page {file} cannot be written: {error.strerror}") from None
