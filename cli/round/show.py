@@ -10,10 +10,9 @@ from typing import Final
 import asyncpg
 import typer
 from pydantic import SecretStr
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
-from cli import round_history
-from cli.timeline import Timeline, WorkflowStory, choices_of
+from cli.round.lines import choices_of, lines
 from compose import control
 from compose.layout import Layout
 from contracts.failures import one_line
@@ -21,13 +20,13 @@ from contracts.rounds import RoundKey
 from contracts.views import RoundView
 from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
 from runtime.settings import Settings
-from security.keyring import Keyring, KeyringInvalid
+from security.keyring import KeyringInvalid
 from storage import timeline as stored
 from storage.database import Database
+from timeline.read import timeline as read_timeline
+from timeline.timeline import Timeline
 
 LISTED: Final = 20
-# Temporal may be what is broken; the rest is shown all the same, after this time.
-TEMPORAL_LIMIT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +45,29 @@ class CannotShow(Exception):
 def show(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
     """Prints the round. Returns 0, or 1 when there is nothing to show."""
     try:
-        found = asyncio.run(look(settings, wanted))
+        found = asyncio.run(read(settings, wanted))
     except (CannotShow, Unreachable, KeyringInvalid) as problem:
         typer.echo(f"croupier: {problem}", err=True)
         return 1
     if as_json:
         sys.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) + "\n")
     else:
-        typer.echo("\n".join(found.lines()))
+        typer.echo("\n".join(lines(found)))
     return 0
 
 
-async def look(settings: Settings, wanted: Wanted) -> Timeline:
+async def read(settings: Settings, wanted: Wanted) -> Timeline:
     """Raises CannotShow, Unreachable (the database) or KeyringInvalid."""
     reached, ui = where(settings)
     keyring = load_keyring(reached)
+
+    async def connect() -> Client:
+        return await connect_temporal(reached, keyring)
+
     database = await connect_database(reached, connections=1)
     try:
         key = await _find(database, wanted)
-        # The ledger last: whatever the history tells by then, the ledger has it.
-        workflow = await _workflow(reached, keyring, key.workflow_id, ui)
-        return Timeline(await stored.record(database.pool, key), workflow)
+        return await read_timeline(database.pool, key, connect, ui=ui)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotShow(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
     finally:
@@ -116,21 +117,3 @@ def _why_not_one(wanted: Wanted, found: Sequence[RoundView]) -> str:
         shown.append("  and more")
     several = one_line(f"several players used the round id {wanted.round_id}; say which one is meant:")
     return "\n".join([several, *shown])
-
-
-async def _workflow(settings: Settings, keyring: Keyring, workflow_id: str, ui: str | None) -> WorkflowStory:
-    """What Temporal tells, or why it tells nothing: the ledger's part is worth showing without it."""
-    try:
-        async with asyncio.timeout(TEMPORAL_LIMIT_S):
-            client = await connect_temporal(settings, keyring)
-            return await round_history.story(client, workflow_id, ui=ui)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            why = "Temporal no longer has the workflow (its retention is over), or never had it"
-        else:
-            why = one_line(f"Temporal answers {error.status.name}: {error}")
-    except Unreachable as problem:
-        why = one_line(str(problem))
-    except TimeoutError:
-        why = f"Temporal did not answer within {TEMPORAL_LIMIT_S:g} s"
-    return WorkflowStory(workflow_id=workflow_id, missing=why)

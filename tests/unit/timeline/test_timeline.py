@@ -14,8 +14,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
-from cli.round_history import HistoryReader
-from cli.timeline import Entry, Source, Timeline, WorkflowStory, ledger_entries
+from cli.round.lines import lines as lines_of
 from contracts.choices import Choice, Chosen, Offer
 from contracts.failures import one_line
 from contracts.records import EventFact, RoundRecord, TransferFact
@@ -32,6 +31,10 @@ from contracts.rounds import (
 from contracts.views import RoundView
 from security.keyring import Keyring
 from security.payload_codec import data_converter
+from timeline.history import HistoryReader
+from timeline.ledger import ledger_entries
+from timeline.model import Entry, Source, WorkflowStory
+from timeline.timeline import Timeline
 
 START = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 KEY = RoundKey(operator_id="acme", player_key=7, round_id="r-1")
@@ -181,7 +184,7 @@ class TestATimeline:
             "at": "2026-01-01T00:00:00.015Z",
         }
         chosen = view(extra=50, actions=1, taken=[taken])
-        lines = "\n".join(Timeline(record(chosen, event=event()), story()).lines())
+        lines = "\n".join(lines_of(Timeline(record(chosen, event=event()), story())))
         assert 'action raise {"color": "red"} for 50 EUR, by the player, a1' in lines
         assert "stake 150 EUR, win 198 EUR" in lines
 
@@ -192,15 +195,15 @@ class TestATimeline:
             decide_within_s=60,
         )
         waits = dataclasses.replace(open_round(), state=RoundState.AWAITING_CHOICE, offer=offer)
-        assert any("collect, gamble" in line for line in Timeline(record(waits), story()).lines())
+        assert any("collect, gamble" in line for line in lines_of(Timeline(record(waits), story())))
 
     def test_never_shows_a_server_seed_not_even_sealed(self) -> None:
         shown = Timeline(record(view(), event=event()), story())
-        assert SEALED not in "\n".join(shown.lines()) + json.dumps(shown.as_dict())
-        assert "server seed sealed, its hash a-hash" in "\n".join(shown.lines())
+        assert SEALED not in "\n".join(lines_of(shown)) + json.dumps(shown.as_dict())
+        assert "server seed sealed, its hash a-hash" in "\n".join(lines_of(shown))
 
     def test_says_why_there_is_no_history_and_shows_the_rest(self) -> None:
-        lines = list(Timeline(record(view(), event=event()), story(missing="it is forgotten")).lines())
+        lines = list(lines_of(Timeline(record(view(), event=event()), story(missing="it is forgotten"))))
         assert lines[0] == "round r-1 of player alice, operator acme: settled"
         assert lines[-1] == "no history: it is forgotten"
         assert any(line.endswith("statistics  applied") for line in lines)
@@ -241,7 +244,7 @@ class TestATimeline:
         detail = "GameError: two\nlines \x1b[31m" + "x" * 1000
         (failure,) = [
             line
-            for line in Timeline(record(void(failure_detail=detail)), story()).lines()
+            for line in lines_of(Timeline(record(void(failure_detail=detail)), story()))
             if "GameError" in line
         ]
         assert failure.startswith("  failure   resolve-failed GameError: two lines  [31mxxx")
