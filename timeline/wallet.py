@@ -22,5 +22,5 @@ def _attempted(attempt: AttemptFact, currency: str) -> str:
     if attempt.verdict is not WalletVerdict.ACCEPTED:
         why = one_line(": ".join(filter(None, (attempt.code, attempt.detail))))
     unsent = "" if attempt.sent else ", never sent"
-    told = f"{attempt.call}{amount}: {said}{unsent}" + (f" ({why})" if why else "")
-    return f"{told}, in {attempt.took_us / 1000:.1f} ms, transaction {attempt.transaction_id}"
+    what = f"{attempt.call}{amount}: {said}{unsent}" + (f" ({why})" if why else "")
+    return f"{what}, in {attempt.took_us / 1000:.1f} ms, transaction {attempt.transaction_id}"

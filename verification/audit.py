@@ -12,7 +12,7 @@ from verification import books, chains, ledger, outcomes
 from verification.findings import Finding
 from verification.invariants.table import INVARIANTS
 from verification.ledger import OVERDUE_AFTER_S
-from verification.outcomes import Replayed
+from verification.outcomes import ReplayResult
 
 Advance = Callable[[], None]
 # Begins a stage of so many parts; what it returns is called after each of them.
@@ -30,7 +30,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audited:
+class AuditReport:
     """What was read and what was found. `sums` is by currency in minor units, and None when the invariants
     were left out; `replayed` is None without a keyring."""
 
@@ -38,7 +38,7 @@ class Audited:
     links: int
     findings: tuple[Finding, ...]
     sums: dict[str, int] | None
-    replayed: Replayed | None
+    replayed: ReplayResult | None
 
     @property
     def holds(self) -> bool:
@@ -67,7 +67,7 @@ async def examine(
     registry: Registry,
     vault: SeedVault | None,
     begin: Begin = lambda _title, _parts: lambda: None,
-) -> Audited:
+) -> AuditReport:
     """Needs a transaction that reads one snapshot, so that rounds being played do not disturb it. Outcomes
     are computed again only with a `vault`. Raises CannotAudit for a player who is not there."""
     players, links = await books.length(connection, wanted.player_id)
@@ -87,4 +87,4 @@ async def examine(
         advance = begin("outcomes", await books.settled_count(connection, wanted.player_id))
         replayed = await outcomes.examine(connection, wanted.player_id, registry, vault, advance)
         findings.append(replayed.finding)
-    return Audited(players=players, links=links, findings=tuple(findings), sums=sums, replayed=replayed)
+    return AuditReport(players=players, links=links, findings=tuple(findings), sums=sums, replayed=replayed)

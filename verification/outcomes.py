@@ -79,7 +79,7 @@ class Replayer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replayed:
+class ReplayResult:
     """`skipped` are rounds of games, or of versions of them, that are not installed here."""
 
     finding: Finding
@@ -93,7 +93,7 @@ async def examine(
     registry: Registry,
     vault: SeedVault,
     advance: Callable[[], None],
-) -> Replayed:
+) -> ReplayResult:
     """Reads one round after another; needs a transaction."""
     outcomes, replayer, seen, skipped = Outcomes(), Replayer(registry, vault), 0, 0
     async for row in books.settled(connection, player_id):
@@ -106,7 +106,7 @@ async def examine(
         else:
             skipped += 1
         advance()
-    return Replayed(finding=outcomes.fair.finding(), rounds=seen - skipped, skipped=skipped)
+    return ReplayResult(finding=outcomes.fair.finding(), rounds=seen - skipped, skipped=skipped)
 
 
 def _is_installed(registry: Registry, view: RoundView) -> bool:

@@ -24,7 +24,7 @@ from security.keyring import KeyringInvalid
 from security.seeds import SeedVault
 from storage.database import Database
 from verification import audit
-from verification.audit import Advance, Audited, Begin, CannotAudit, Wanted
+from verification.audit import Advance, AuditReport, Begin, CannotAudit, Wanted
 
 HOLDS: Final = 0
 BROKEN: Final = 1
@@ -46,7 +46,7 @@ def run(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
     return HOLDS if found.holds else BROKEN
 
 
-async def examine(settings: Settings, wanted: Wanted) -> Audited:
+async def examine(settings: Settings, wanted: Wanted) -> AuditReport:
     """The audit of the database that the settings name, or else of the stack that runs. Raises CannotAudit,
     Unreachable, KeyringInvalid or PluginError."""
     reached = _reached(settings)
@@ -79,7 +79,7 @@ def _reached(settings: Settings) -> Settings:
     return settings.model_copy(update={"database_url": SecretStr(info["database_url"])})
 
 
-def render(found: Audited, console: Console) -> None:
+def render(found: AuditReport, console: Console) -> None:
     """One line for each finding, and below those that do not hold what breaks them."""
     for finding in found.findings:
         mark = "[green]✓[/green]" if finding.holds else "[red]✗[/red]"
@@ -91,7 +91,7 @@ def render(found: Audited, console: Console) -> None:
     console.print(_what_was_read(found))
 
 
-def _what_was_read(found: Audited) -> str:
+def _what_was_read(found: AuditReport) -> str:
     seen = f"{found.players:,} players, {found.links:,} links of their chains"
     replayed = found.replayed
     if replayed is None:

@@ -31,7 +31,7 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.support.databases import own_database
 from tests.support.ledger import Seat
-from verification.audit import Audited, Wanted
+from verification.audit import AuditReport, Wanted
 
 OPERATOR: Final = "casino"
 CHOICE: Final = {"direction": "over", "target": 4_999}
@@ -268,7 +268,7 @@ async def _command(
     return result.exit_code, result.stdout, result.stderr
 
 
-def _broken(found: Audited) -> dict[str, tuple[str, ...]]:
+def _broken(found: AuditReport) -> dict[str, tuple[str, ...]]:
     return {finding.name: finding.examples for finding in found.findings if not finding.holds}
 
 

@@ -10,7 +10,7 @@ from contracts.views import RoundView
 from storage import rounds
 from verification import books
 from verification.check.listening import EventLog, HeardEvent
-from verification.check.playing import Played, Told, outcome_digest
+from verification.check.playing import Answer, PlayLog, outcome_digest
 from verification.check.report import GameSums
 from verification.findings import Tally
 from verification.outcomes import Outcomes, Replayer
@@ -49,11 +49,11 @@ class Agreement(Outcomes):
 async def compare(
     connection: asyncpg.Connection,
     player_keys: Sequence[int],
-    played: Played,
+    played: PlayLog,
     log: EventLog,
     replayer: Replayer,
 ) -> Agreement:
-    """Reads the run's rounds one by one; needs a transaction. Uses up `played.told`."""
+    """Reads the run's rounds one by one; needs a transaction. Uses up `played.answers`."""
     agreement = Agreement()
     heard = dict(log.events)
     if log.lost:
@@ -72,27 +72,27 @@ async def compare(
     return agreement
 
 
-def _compare_answer(agreement: Agreement, view: RoundView, played: Played) -> None:
+def _compare_answer(agreement: Agreement, view: RoundView, played: PlayLog) -> None:
     key = (view.player_id, view.key.round_id)
     if view.state is RoundState.DECLINED:
         if key not in played.declined:
             agreement.unknown.add(f"round {key[1]} is declined ({view.failure_code})")
         return
-    answer = played.told.pop(key, None)
+    answer = played.answers.pop(key, None)
     if answer is None:
         agreement.unknown.add(f"round {key[1]} is {view.state}, and no answer came")
     elif differing := _differing(answer, _ledger_says(view)):
         agreement.client.add(f"round {key[1]}: {differing}")
 
 
-def _differing(one: Told, other: Told) -> str:
+def _differing(one: Answer, other: Answer) -> str:
     """The fields that differ, with both values; "" when none does."""
-    pairs = zip(Told._fields, one, other, strict=True)
+    pairs = zip(Answer._fields, one, other, strict=True)
     return ", ".join(f"{name} {a!r} and {b!r}" for name, a, b in pairs if a != b)
 
 
-def _ledger_says(view: RoundView) -> Told:
-    return Told(
+def _ledger_says(view: RoundView) -> Answer:
+    return Answer(
         state=view.state.value,
         game_id=view.game_id,
         game_version=view.game_version,
@@ -138,8 +138,8 @@ def _event_should_say(view: RoundView) -> HeardEvent:
     )
 
 
-def _report_left_over(agreement: Agreement, played: Played, heard: Mapping[str, HeardEvent]) -> None:
-    for _, round_id in played.told:
+def _report_left_over(agreement: Agreement, played: PlayLog, heard: Mapping[str, HeardEvent]) -> None:
+    for _, round_id in played.answers:
         agreement.unknown.add(f"round {round_id} was answered and is not in the ledger")
     for event_id, event in heard.items():
         agreement.events.add(

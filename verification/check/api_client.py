@@ -42,7 +42,7 @@ class NoAnswer(CasinoError):
 
 @dataclass(frozen=True, slots=True)
 class PlayedRound:
-    """A round as its player was told. `replayed`: this was not the first answer. `sent`: requests it took."""
+    """A round as the answer has it. `replayed`: this was not the first answer. `sent`: requests it took."""
 
     body: Json
     replayed: bool

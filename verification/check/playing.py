@@ -27,7 +27,7 @@ CHOICES: Final[dict[str, tuple[Json | None, ...]]] = {
 }
 
 
-class Told(NamedTuple):
+class Answer(NamedTuple):
     """A settled round in the few words that client, ledger and event have in common, and a few that only
     client and ledger share. Amounts in minor units of `currency`."""
 
@@ -47,11 +47,11 @@ class Told(NamedTuple):
 
 
 @dataclass(slots=True)
-class Played:
-    """What the players saw. `told` is by (player id, round id)."""
+class PlayLog:
+    """What the players saw. `answers` are by (player id, round id)."""
 
     player_ids: list[str] = field(default_factory=list)
-    told: dict[tuple[str, str], Told] = field(default_factory=dict)
+    answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     declined: set[tuple[str, str]] = field(default_factory=set)
     latencies_s: "array[float]" = field(default_factory=lambda: array("d"))
     repeated: int = 0
@@ -100,19 +100,19 @@ class Seat:
         return bet if choice is None else bet | {"choice": choice}
 
 
-async def play(operator: OperatorClient, run: str, rounds: int, advance: Callable[[], None]) -> Played:
+async def play(operator: OperatorClient, run: str, rounds: int, advance: Callable[[], None]) -> PlayLog:
     """Plays `rounds` rounds with players of this run alone; `advance` is called after each.
 
     Raises CasinoError when not even the tables can be laid; what goes wrong later is in the result.
     """
-    played = Played()
+    played = PlayLog()
     seats = await _take_seats(operator, run, rounds, played)
     await asyncio.gather(*(play_seat(seat, played, advance) for seat in seats))
     await _misbehave(operator, run, seats, played)
     return played
 
 
-async def _take_seats(operator: OperatorClient, run: str, rounds: int, played: Played) -> list[Seat]:
+async def _take_seats(operator: OperatorClient, run: str, rounds: int, played: PlayLog) -> list[Seat]:
     """The last player sits at two games at once, with one balance; all others have a seat each."""
     games = [game for game in await operator.games() if game["id"] in CHOICES]
     if not games:
@@ -127,7 +127,7 @@ async def _take_seats(operator: OperatorClient, run: str, rounds: int, played: P
 
 
 async def _take_seat(
-    operator: OperatorClient, run: str, number: int, game: Json, rounds: int, played: Played
+    operator: OperatorClient, run: str, number: int, game: Json, rounds: int, played: PlayLog
 ) -> Seat:
     player_number = min(number, SEATS - 2)
     currency = CURRENCIES[player_number // 2 % len(CURRENCIES)]
@@ -147,7 +147,7 @@ async def _take_seat(
     )
 
 
-async def play_seat(seat: Seat, played: Played, advance: Callable[[], None]) -> None:
+async def play_seat(seat: Seat, played: PlayLog, advance: Callable[[], None]) -> None:
     """The seat's rounds one after the other; three of seven are repeated, or their id is used again."""
     for number in range(seat.rounds):
         bet = seat.bet(number)
@@ -166,8 +166,8 @@ async def play_seat(seat: Seat, played: Played, advance: Callable[[], None]) -> 
         advance()
 
 
-async def _bet(seat: Seat, bet: Json, played: Played) -> PlayedRound:
-    """Bets, and keeps what was told and how long it took."""
+async def _bet(seat: Seat, bet: Json, played: PlayLog) -> PlayedRound:
+    """Bets, and keeps the answer and how long it took."""
     began = time.perf_counter()
     answer = await seat.player.bet(**bet)
     played.latencies_s.append(time.perf_counter() - began)
@@ -176,7 +176,7 @@ async def _bet(seat: Seat, bet: Json, played: Played) -> PlayedRound:
     return answer
 
 
-async def _decide(seat: Seat, answer: PlayedRound, played: Played) -> PlayedRound:
+async def _decide(seat: Seat, answer: PlayedRound, played: PlayLog) -> PlayedRound:
     """Takes choices of a round that waits, each of them twice, to the round's end. What it says then stands
     for the bet's first answer."""
     number, round_ = 0, answer.body
@@ -190,18 +190,18 @@ async def _decide(seat: Seat, answer: PlayedRound, played: Played) -> PlayedRoun
     return answer if number == 0 else PlayedRound(round_, answer.replayed, answer.sent)
 
 
-def _keep(seat: Seat, answer: PlayedRound, played: Played) -> None:
+def _keep(seat: Seat, answer: PlayedRound, played: PlayLog) -> None:
     if answer.state != "settled":
         played.unanswered.add(f"round {answer.body['round_id']}: {answer.state}, which nobody asked for")
-    played.told[seat.player_id, answer.body["round_id"]] = told(answer.body)
+    played.answers[seat.player_id, answer.body["round_id"]] = answer_of(answer.body)
 
 
-async def _bet_and_repeat(seat: Seat, bet: Json, played: Played) -> None:
+async def _bet_and_repeat(seat: Seat, bet: Json, played: PlayLog) -> None:
     first = await _bet(seat, bet, played)
     _compare(first, await seat.player.bet(**bet), played)
 
 
-async def _bet_twice_at_once(seat: Seat, bet: Json, played: Played) -> None:
+async def _bet_twice_at_once(seat: Seat, bet: Json, played: PlayLog) -> None:
     """One of them makes the round and the other finds it; which is which does not matter."""
     one, other = await asyncio.gather(_bet(seat, bet, played), seat.player.bet(**bet))
     if other.state == "awaiting_choice":  # and the one has ended it meanwhile
@@ -211,7 +211,7 @@ async def _bet_twice_at_once(seat: Seat, bet: Json, played: Played) -> None:
     _compare(one, other, played, either_first=True)
 
 
-def _compare(first: PlayedRound, second: PlayedRound, played: Played, *, either_first: bool = False) -> None:
+def _compare(first: PlayedRound, second: PlayedRound, played: PlayLog, *, either_first: bool = False) -> None:
     played.repeated += 1
     if second.body != first.body:
         played.changed.add(f"round {first.body['round_id']}: the repeat has another answer")
@@ -219,14 +219,14 @@ def _compare(first: PlayedRound, second: PlayedRound, played: Played, *, either_
         played.changed.add(f"round {first.body['round_id']}: the repeat passes for a first answer")
 
 
-async def _bet_and_reuse_id(seat: Seat, bet: Json, played: Played) -> None:
+async def _bet_and_reuse_id(seat: Seat, bet: Json, played: PlayLog) -> None:
     await _bet(seat, bet, played)
     stakes = seat.game["stakes"]
     other = bet | {"stake": stakes[0] if bet["stake"] != stakes[0] else stakes[1]}
     await _expect(seat.player, other, "id-reused", played)
 
 
-async def _expect(player: Player, body: Json, code: str, played: Played) -> None:
+async def _expect(player: Player, body: Json, code: str, played: PlayLog) -> None:
     """Sends a bet that must be refused with `code`."""
     played.refused += 1
     try:
@@ -240,8 +240,8 @@ async def _expect(player: Player, body: Json, code: str, played: Played) -> None
         played.accepted.add(f"bet {body['round_id']}: {answer.state}, not {code}")
 
 
-async def _misbehave(operator: OperatorClient, run: str, seats: Sequence[Seat], played: Played) -> None:
-    """Bad bets at both games, a stranger, and a player who cannot pay."""
+async def _misbehave(operator: OperatorClient, run: str, seats: Sequence[Seat], played: PlayLog) -> None:
+    """Bad bets at both games, and a player who cannot pay."""
     try:
         for seat in seats[:2]:
             await _send_bad_bets(seat, played)
@@ -250,7 +250,7 @@ async def _misbehave(operator: OperatorClient, run: str, seats: Sequence[Seat], 
         played.accepted.add(f"the bad bets could not be sent: {error}")
 
 
-async def _send_bad_bets(seat: Seat, played: Played) -> None:
+async def _send_bad_bets(seat: Seat, played: PlayLog) -> None:
     before = await seat.player.balance()
     good = seat.bet(0)
     bad: tuple[tuple[Json, str], ...] = (
@@ -269,7 +269,7 @@ async def _send_bad_bets(seat: Seat, played: Played) -> None:
         played.accepted.add(f"player {seat.player_id}: the balance went from {before} to {after}")
 
 
-async def _bet_without_funds(operator: OperatorClient, run: str, game: Json, played: Played) -> None:
+async def _bet_without_funds(operator: OperatorClient, run: str, game: Json, played: PlayLog) -> None:
     """A clear refusal by the ledger: a round that is declined, also when it is asked for again."""
     player_id, currency = f"check-{run}-poor", CURRENCIES[0]
     played.player_ids.append(player_id)
@@ -291,10 +291,10 @@ async def _bet_without_funds(operator: OperatorClient, run: str, game: Json, pla
         played.accepted.add(f"player {player_id}: a declined bet left {left}")
 
 
-def told(body: Json) -> Told:
+def answer_of(body: Json) -> Answer:
     """An answer of the API in short."""
     fairness, balance = body["fairness"], body["balance"]
-    return Told(
+    return Answer(
         state=body["state"],
         game_id=body["game"]["id"],
         game_version=body["game"]["version"],

@@ -52,7 +52,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether everything was looked at and every invariant holds."""
+        """Whether everything was checked and every invariant holds."""
         return bool(self.findings) and all(finding.holds for finding in self.findings)
 
     def totals(self) -> dict[str, GameSums]:

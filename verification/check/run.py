@@ -31,7 +31,7 @@ from verification.check.agreement import Agreement
 from verification.check.api_client import CasinoError, OperatorClient
 from verification.check.histories import Histories
 from verification.check.listening import EventLog, listening
-from verification.check.playing import Played
+from verification.check.playing import PlayLog
 from verification.check.report import Report
 from verification.findings import Finding, Tally
 from verification.ledger import LedgerState
@@ -66,10 +66,10 @@ class _Services:
 
 @dataclass(slots=True)
 class _Seen:
-    """What was found so far; what is None could not be looked at. `step` is under way."""
+    """What was found so far; what is None could not be checked. `step` is under way."""
 
     step: str = "reading the keys"
-    played: Played | None = None
+    played: PlayLog | None = None
     seconds: float = 0.0
     log: EventLog | None = None
     ledger: LedgerState | None = None
@@ -104,7 +104,7 @@ async def _check_all(stack: Stack, rounds: int, services: _Services, seen: _Seen
         seen.seconds = time.perf_counter() - began
         pool = services.database.pool
         keys = await player_keys(pool, operator_id=operator_id, player_ids=played.player_ids)
-        await _until_arrived(services.database, keys, began_at, log, len(played.told))
+        await _until_arrived(services.database, keys, began_at, log, len(played.answers))
         seen.agreement = await _compare(services, keys, played, log)
     seen.step = "checking the whole ledger"
     seen.ledger = await ledger.audit(services.database, overdue_after_s=OVERDUE_AFTER_S)
@@ -143,7 +143,7 @@ async def _until_arrived(
         await asyncio.sleep(PAUSE_S)
 
 
-async def _compare(services: _Services, keys: Sequence[int], played: Played, log: EventLog) -> Agreement:
+async def _compare(services: _Services, keys: Sequence[int], played: PlayLog, log: EventLog) -> Agreement:
     replayer = Replayer(Registry.load(), SeedVault(services.keyring))
     async with (
         services.database.pool.acquire() as connection,
@@ -153,7 +153,7 @@ async def _compare(services: _Services, keys: Sequence[int], played: Played, log
 
 
 def _report(seen: _Seen, finished: Tally) -> Report:
-    played, found = seen.played or Played(), seen.agreement or Agreement()
+    played, found = seen.played or PlayLog(), seen.agreement or Agreement()
     log, workflows = seen.log, seen.histories or Histories()
     return Report(
         rounds=sum(sums.rounds for sums in found.sums.values()),
@@ -179,7 +179,7 @@ def _report(seen: _Seen, finished: Tally) -> Report:
 
 
 def _findings(seen: _Seen, finished: Tally) -> Iterator[Finding]:
-    """Only of what was looked at: an unchecked invariant gets no tick."""
+    """Only of what was checked: an unchecked invariant gets no tick."""
     yield finished.finding()
     for part in (seen.played, seen.agreement, seen.log if seen.played else None, seen.histories):
         if part is not None:

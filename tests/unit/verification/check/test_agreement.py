@@ -19,7 +19,7 @@ from security.seeds import SeedVault, commitment, new_server_seed
 from security.signatures import SignatureVerifier
 from verification.check.agreement import Agreement, compare
 from verification.check.listening import EventLog, HeardEvent
-from verification.check.playing import Played, told
+from verification.check.playing import PlayLog, answer_of
 from verification.outcomes import Replayer
 
 REGISTRY = Registry.load()
@@ -85,7 +85,7 @@ class Run:
     """What the players, the ledger and the broker say; in agreement until a test changes something."""
 
     view: RoundView
-    played: Played
+    played: PlayLog
     log: EventLog
 
     def rows(self) -> list[dict[str, Any]]:
@@ -107,8 +107,8 @@ class Ledger:
 @pytest.fixture
 def run() -> Run:
     view = settled_view()
-    played, log = Played(), EventLog("check-1-", SignatureVerifier({}))
-    played.told[PLAYER, ROUND] = told(round_body(view))
+    played, log = PlayLog(), EventLog("check-1-", SignatureVerifier({}))
+    played.answers[PLAYER, ROUND] = answer_of(round_body(view))
     log.events[EVENT] = event_of(view)
     return Run(view, played, log)
 
@@ -129,15 +129,15 @@ async def test_a_run_in_agreement_has_no_findings(run: Run) -> None:
 
 
 def _client_was_told_more(run: Run) -> None:
-    run.played.told[PLAYER, ROUND] = run.played.told[PLAYER, ROUND]._replace(win=10**6)
+    run.played.answers[PLAYER, ROUND] = run.played.answers[PLAYER, ROUND]._replace(win=10**6)
 
 
 def _client_was_told_nothing(run: Run) -> None:
-    run.played.told.clear()
+    run.played.answers.clear()
 
 
 def _client_was_told_of_another(run: Run) -> None:
-    run.played.told[PLAYER, "ghost"] = run.played.told[PLAYER, ROUND]
+    run.played.answers[PLAYER, "ghost"] = run.played.answers[PLAYER, ROUND]
 
 
 def _event_is_lost(run: Run) -> None:
@@ -159,12 +159,12 @@ def _broker_was_lost(run: Run) -> None:
 def _outcome_was_changed(run: Run) -> None:
     outcome = dict(run.view.outcome or {}, roll=1)
     run.view = replace(run.view, outcome=outcome)
-    run.played.told[PLAYER, ROUND] = told(round_body(run.view))
+    run.played.answers[PLAYER, ROUND] = answer_of(round_body(run.view))
 
 
 def _seed_is_not_the_promised_one(run: Run) -> None:
     run.view = replace(run.view, server_seed_hash="0" * 64)
-    run.played.told[PLAYER, ROUND] = told(round_body(run.view))
+    run.played.answers[PLAYER, ROUND] = answer_of(round_body(run.view))
 
 
 def _seed_cannot_be_opened(run: Run) -> None:
@@ -195,7 +195,7 @@ async def test_a_disagreement_is_named(run: Run, change: Callable[[Run], None], 
 
 async def test_a_declined_round_is_in_order_only_when_it_was_meant_to_be(run: Run) -> None:
     run.view = replace(run.view, state=RoundState.DECLINED, failure_code="insufficient-funds", event_id=None)
-    run.played.told.clear()
+    run.played.answers.clear()
     run.log.events.clear()
     run.played.declined.add((PLAYER, ROUND))
     assert (await compared(run))[1] == []

@@ -6,7 +6,7 @@ from games.checks import check_wager
 from games.protocol import Wager
 from games.registry import Registry
 from verification.check.api_client import NoAnswer, PlayedRound, Refused
-from verification.check.playing import CHOICES, Played, Seat, outcome_digest, play_seat
+from verification.check.playing import CHOICES, PlayLog, Seat, outcome_digest, play_seat
 
 REGISTRY = Registry.load()
 
@@ -36,7 +36,7 @@ def test_digests_of_outcomes_do_not_depend_on_the_order_of_keys() -> None:
 
 
 def test_percentiles_are_in_milliseconds_and_none_without_rounds() -> None:
-    played = Played()
+    played = PlayLog()
     assert played.percentile_ms(50) is None
     played.latencies_s.extend(number / 1000 for number in range(1, 101))
     assert played.percentile_ms(50) == 50.0
@@ -80,10 +80,10 @@ def round_body(round_id: str, stake: int, *, win: int) -> dict[str, Any]:
     }
 
 
-async def played_at(casino: FakeCasino) -> Played:
+async def played_at(casino: FakeCasino) -> PlayLog:
     player: Any = casino
     game = REGISTRY.describe("dice")
-    played, calls = Played(), []
+    played, calls = PlayLog(), []
     seat = Seat(name="seat", player_id="p", player=player, game=game, currency="EUR", rounds=7)
     await play_seat(seat, played, lambda: calls.append(1))
     assert len(calls) == 7
@@ -93,7 +93,7 @@ async def played_at(casino: FakeCasino) -> Played:
 async def test_an_honest_casino_gives_nothing_to_report() -> None:
     played = await played_at(FakeCasino())
     assert [tally.name for tally in played.tallies() if tally.count] == []
-    assert len(played.told) == len(played.latencies_s) == 7
+    assert len(played.answers) == len(played.latencies_s) == 7
     assert (played.repeated, played.refused) == (2, 1)
 
 
