@@ -9,13 +9,11 @@ from typing import Final
 
 import asyncpg
 import typer
-from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from compose import control
-from compose.layout import Layout
+from cli.services import with_database
 from contracts.failures import one_line
 from games.registry import PluginError, Registry
 from runtime.resources import Unreachable, connect_database, load_keyring
@@ -67,16 +65,14 @@ async def examine(settings: Settings, wanted: Wanted) -> AuditReport:
 
 
 def _reached(settings: Settings) -> Settings:
-    """The settings with the database of the stack that runs, unless they name one. Raises CannotAudit."""
-    if settings.database_url is not None:
-        return settings
-    info = control.stack_info(Layout(settings.home))
-    if not info:
+    """Raises CannotAudit without a database."""
+    reached = with_database(settings)
+    if reached.database_url is None:
         raise CannotAudit(
             f"the stack in {settings.home} is not up: start it with ./croupier up, or name a database of your"
             " own with CROUPIER_DATABASE_URL"
         )
-    return settings.model_copy(update={"database_url": SecretStr(info["database_url"])})
+    return reached
 
 
 def render(found: AuditReport, console: Console) -> None:

@@ -8,13 +8,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import asyncpg
 import typer
 
 from api.shapes import api_key_body
-from cli.operator.wallet import of_the_stack
-from contracts.failures import one_line
-from runtime.resources import Unreachable, connect_database
+from cli.services import database_of, with_database
+from runtime.resources import Unreachable
 from runtime.services import KEY_CACHE_S, OperatorKeys, TooManyKeys
 
 if TYPE_CHECKING:
@@ -105,7 +103,7 @@ def _run(
     settings: Settings, ask: Callable[[OperatorKeys], Awaitable[Answer]], say: Callable[[Answer], None]
 ) -> int:
     try:
-        say(asyncio.run(_ask(of_the_stack(settings), ask)))
+        say(asyncio.run(_ask(with_database(settings), ask)))
     except TooManyKeys:
         typer.echo("croupier: the operator has as many keys as it may: revoke one first", err=True)
         return 1
@@ -116,10 +114,5 @@ def _run(
 
 
 async def _ask(settings: Settings, ask: Callable[[OperatorKeys], Awaitable[Answer]]) -> Answer:
-    database = await connect_database(settings, connections=1)
-    try:
+    async with database_of(settings, _CannotDo) as database:
         return await ask(OperatorKeys(database.pool))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _CannotDo(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
-    finally:
-        await database.close()

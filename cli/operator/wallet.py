@@ -7,14 +7,11 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import asyncpg
 import typer
-from pydantic import SecretStr
 
-from compose import control
-from compose.layout import Layout
+from cli.services import database_of, with_database
 from contracts.failures import one_line
-from runtime.resources import Unreachable, connect_database, load_keyring
+from runtime.resources import Unreachable, load_keyring
 from security.keyring import KeyringInvalid
 from security.standard_webhooks import PrivateKey
 from storage import operator_wallets
@@ -55,7 +52,7 @@ def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> 
     try:
         shared = _shares_secrets(wanted)
         secrets = _secrets(secret_file) if shared else ()
-        asyncio.run(store(of_the_stack(settings), wanted, secrets))
+        asyncio.run(store(with_database(settings), wanted, secrets))
         public_key = PrivateKey(load_keyring(settings).events.signing_key()).public_text
     except (CannotSet, Unreachable, KeyringInvalid) as problem:
         typer.echo(f"croupier: {problem}", err=True)
@@ -86,13 +83,8 @@ async def store(settings: Settings, wanted: Wanted, secrets: tuple[str, ...]) ->
         client_config(wallet, secrets, dialect.load())
     except ValueError as reason:
         raise CannotSet(one_line(str(reason))) from None
-    database = await connect_database(settings, connections=1)
-    try:
+    async with database_of(settings, CannotSet) as database:
         known = await operator_wallets.store(database.pool, wallet)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotSet(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
-    finally:
-        await database.close()
     if not known:
         raise CannotSet(f"there is no operator {wanted.operator_id}")
 
@@ -101,14 +93,6 @@ def _shares_secrets(wanted: Wanted) -> bool:
     known = dialect.load()
     # A name that is no dialect's is refused with the rest of the configuration.
     return wanted.dialect not in known or takes_secrets(known[wanted.dialect])
-
-
-def of_the_stack(settings: Settings) -> Settings:
-    """The settings with the address of the stack that runs here, unless an address is set."""
-    info = control.stack_info(Layout(settings.home))
-    if settings.database_url is not None or info is None:
-        return settings
-    return settings.model_copy(update={"database_url": SecretStr(info["database_url"])})
 
 
 def _secrets(secret_file: Path | None) -> tuple[str, ...]:

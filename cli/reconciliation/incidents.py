@@ -6,7 +6,6 @@ import sys
 from datetime import timedelta
 from typing import Any, Final
 
-import asyncpg
 import typer
 from temporalio.client import (
     Client,
@@ -19,10 +18,10 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from cli.round.show import CannotShow, where
+from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.reconciliation import RECONCILE_SCHEDULE, Incident, Reconciled
-from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
+from runtime.resources import Unreachable, connect_temporal, load_keyring
 from runtime.settings import Settings
 from security.keyring import KeyringInvalid
 from storage import incidents as stored
@@ -78,13 +77,8 @@ def reconcile(settings: Settings, *, as_json: bool) -> int:
 
 
 async def _read(settings: Settings, *, resolved_too: bool) -> list[Incident]:
-    database = await connect_database(settings, connections=1)
-    try:
+    async with database_of(settings, CannotShow) as database:
         return await stored.listed(database.pool, resolved_too=resolved_too, limit=LISTED)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotShow(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
-    finally:
-        await database.close()
 
 
 async def _reconcile(settings: Settings) -> Reconciled:

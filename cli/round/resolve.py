@@ -5,14 +5,14 @@ import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import asyncpg
 import typer
 
-from cli.round.show import LISTED, CannotShow, Wanted, where
+from cli.round.show import LISTED, Wanted
+from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.interventions import Action, Intervened, InterventionVerdict, Subject
 from runtime.interventions import Interventions, InterventionUncertain
-from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
+from runtime.resources import Unreachable, connect_temporal, load_keyring
 from runtime.settings import Settings
 from security.keyring import KeyringInvalid
 
@@ -50,31 +50,33 @@ async def decide(settings: Settings, wanted: Wanted, decision: Decision) -> tupl
     """Raises CannotResolve, CannotShow (no stack), Unreachable or KeyringInvalid."""
     reached, _ = where(settings)
     keyring = load_keyring(reached)
-    database = await connect_database(reached, connections=1)
-    try:
+    async with database_of(reached, CannotResolve) as database:
         client = await connect_temporal(reached, keyring)
         interventions = Interventions(client, database, task_queue=reached.task_queue)
-        found = await interventions.find(
-            wanted.round_id, operator_id=wanted.operator_id, player_id=wanted.player_id, limit=LISTED
-        )
-        subject = _only(wanted, found)
-        actor = f"cli:{decision.by or getpass.getuser()}"
-        return subject, await interventions.decide(
-            subject, action=decision.action, reason=decision.reason, actor=actor
-        )
-    except ValueError as problem:
-        raise CannotResolve(str(problem)) from None
-    except InterventionUncertain as uncertain:
-        raise CannotResolve(
-            one_line(
-                f"nobody answered in time ({uncertain}), and it may still happen: look with"
-                f" ./croupier round show {wanted.round_id}"
-            )
-        ) from None
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotResolve(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
-    finally:
-        await database.close()
+        try:
+            return await _decide(interventions, wanted, decision)
+        except ValueError as problem:
+            raise CannotResolve(str(problem)) from None
+        except InterventionUncertain as uncertain:
+            raise CannotResolve(
+                one_line(
+                    f"nobody answered in time ({uncertain}), and it may still happen: look with"
+                    f" ./croupier round show {wanted.round_id}"
+                )
+            ) from None
+
+
+async def _decide(
+    interventions: Interventions, wanted: Wanted, decision: Decision
+) -> tuple[Subject, Intervened]:
+    found = await interventions.find(
+        wanted.round_id, operator_id=wanted.operator_id, player_id=wanted.player_id, limit=LISTED
+    )
+    subject = _only(wanted, found)
+    actor = f"cli:{decision.by or getpass.getuser()}"
+    return subject, await interventions.decide(
+        subject, action=decision.action, reason=decision.reason, actor=actor
+    )
 
 
 def _only(wanted: Wanted, found: Sequence[Subject]) -> Subject:

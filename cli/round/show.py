@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import asyncpg
 import typer
-from pydantic import SecretStr
 from temporalio.client import Client
 
 from cli.round.lines import choices_of, lines
-from compose import control
-from compose.layout import Layout
+from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.rounds import RoundKey
 from contracts.views import RoundView
-from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
+from runtime.resources import Unreachable, connect_temporal, load_keyring
 from runtime.settings import Settings
 from security.keyring import KeyringInvalid
 from storage import timeline as stored
@@ -36,10 +33,6 @@ class Wanted:
     round_id: str
     operator_id: str | None
     player_id: str | None
-
-
-class CannotShow(Exception):
-    """Why nothing can be shown, as its reader is told."""
 
 
 def show(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
@@ -64,34 +57,9 @@ async def read(settings: Settings, wanted: Wanted) -> Timeline:
     async def connect() -> Client:
         return await connect_temporal(reached, keyring)
 
-    database = await connect_database(reached, connections=1)
-    try:
+    async with database_of(reached, CannotShow) as database:
         key = await _find(database, wanted)
         return await read_timeline(database.pool, key, connect, ui=ui)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotShow(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
-    finally:
-        await database.close()
-
-
-def where(settings: Settings) -> tuple[Settings, str | None]:
-    """The settings with the addresses of the stack that runs, and the address of Temporal's web interface
-    if there is one. Services that are set from outside need no stack. Raises CannotShow."""
-    info = control.stack_info(Layout(settings.home)) or {}
-    if settings.database_url is not None and settings.temporal_address is not None:
-        same = info.get("temporal_address") == settings.temporal_address
-        return settings, info.get("temporal_ui") if same else None
-    if not info:
-        raise CannotShow(
-            f"the stack in {settings.home} is not up: start it with ./croupier up, or name services of your"
-            " own with CROUPIER_DATABASE_URL and CROUPIER_TEMPORAL_ADDRESS"
-        )
-    addresses = {
-        "database_url": SecretStr(info["database_url"]),
-        "temporal_address": info["temporal_address"],
-        "temporal_namespace": info["temporal_namespace"],
-    }
-    return settings.model_copy(update=addresses), info.get("temporal_ui")
 
 
 async def _find(database: Database, wanted: Wanted) -> RoundKey:

@@ -10,10 +10,10 @@ import asyncpg
 import typer
 
 from api.shapes import dead_event_item, webhook_body
-from cli.round.show import CannotShow, where
+from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.webhooks import DeadDelivery, WebhookKey, WebhookStatus
-from runtime.resources import Unreachable, connect_database
+from runtime.resources import Unreachable
 from runtime.settings import Settings
 from storage import webhooks as stored
 
@@ -70,13 +70,8 @@ def _with_database(settings: Settings, work: Work) -> int:
 
 
 async def _connected(settings: Settings, work: Work) -> int:
-    database = await connect_database(settings, connections=1)
-    try:
+    async with database_of(settings, CannotShow) as database:
         return await work(database.pool)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotShow(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
-    finally:
-        await database.close()
 
 
 async def _key(pool: asyncpg.Pool, webhook_id: str) -> WebhookKey:

@@ -16,7 +16,8 @@ from temporalio.client import Client, WorkflowHandle
 
 from cli.round import show as rounds
 from cli.round.lines import lines as lines_of
-from cli.round.show import CannotShow, Wanted
+from cli.round.show import Wanted
+from cli.services import CannotShow
 from runtime.resources import Unreachable
 from runtime.settings import Settings
 from storage.database import Database
