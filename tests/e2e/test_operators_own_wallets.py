@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from api.session.schemas import SessionOut
-from cli import operators as command
+from cli.operator import wallet as command
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.support.conditions import until

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
-from cli import operators as operator_command
+from cli.operator import wallet as operator_command
 from compose import control
 from compose.stack import Stack
 from contracts.views import ApiKeyView

@@ -22,7 +22,7 @@ from contracts.interventions import (
 from contracts.rounds import Bet, RoundState, SettleRequest
 from contracts.views import RoundView
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerdict
-from storage import interventions, invariants, rounds, timeline
+from storage import interventions, rounds, timeline
 from storage.database import Database, open_database
 from storage.operator_wallets import Verdict
 from tests.conftest import Services
@@ -30,6 +30,15 @@ from tests.integration.test_operator_wallet_ledger import AFTER_BET, WalletSeat
 from tests.integration.test_operator_wallet_steps import ACCEPTED, TIMEOUT, WON, Table, refused
 from tests.support.databases import as_application, own_database, owner_url
 from tests.support.ledger import OUTCOME, Seat, take_seat
+from verification.invariants.events import EVENTS_AGREE, ONE_EVENT, SEQUENCES_GAPLESS
+from verification.invariants.invariant import violations
+from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_STAKES
+from verification.invariants.rounds import (
+    ONE_TERMINAL,
+    ROUNDS_ARE_COMPLETE,
+    WALLET_BETS_ARE_RESOLVED,
+    WALLETS_ARE_SQUARE,
+)
 from wallet.steps import WalletPending, WalletReleasing
 
 REASON: Final = "the wallet's ticket 4711 says so"
@@ -37,15 +46,15 @@ VOIDED: Final = "voided-by-operator"
 STAKE: Final = 100
 WIN: Final = 250
 MONEY: Final = (
-    invariants.BALANCES_ARE_POSTINGS,
-    invariants.HOLDS_ARE_OPEN_STAKES,
-    invariants.ONE_TERMINAL,
-    invariants.WALLETS_ARE_SQUARE,
-    invariants.WALLET_BETS_ARE_RESOLVED,
-    invariants.ROUNDS_ARE_COMPLETE,
-    invariants.ONE_EVENT,
-    invariants.EVENTS_AGREE,
-    invariants.SEQUENCES_GAPLESS,
+    BALANCES_ARE_POSTINGS,
+    HOLDS_ARE_OPEN_STAKES,
+    ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
+    ROUNDS_ARE_COMPLETE,
+    ONE_EVENT,
+    EVENTS_AGREE,
+    SEQUENCES_GAPLESS,
 )
 
 
@@ -62,7 +71,7 @@ async def seat(database: Database) -> AsyncIterator[WalletSeat]:
     yield WalletSeat(await take_seat(database))
     async with database.pool.acquire() as connection:
         for invariant in MONEY:
-            found = await invariants.violations(connection, invariant, overdue_after_s=3600)
+            found = await violations(connection, invariant, overdue_after_s=3600)
             assert found.count == 0, f"{invariant.name}: {found.examples}"
 
 

@@ -12,7 +12,6 @@ from typing import Final
 import asyncpg
 import pytest
 
-from cli.check.invariants import audit, examine
 from contracts.actions import PlayerAction
 from contracts.choices import Choice, Chosen, Offer
 from contracts.rounds import Bet, Resolution, RoundKey
@@ -20,7 +19,6 @@ from contracts.views import ApiKeyView, RoundView, SessionView
 from security.keyring import Keyring
 from security.seeds import SeedVault, commitment, new_server_seed
 from storage import (
-    invariants,
     operator_wallets,
     operators,
     outbox,
@@ -33,6 +31,11 @@ from storage.database import Database
 from storage.statistics import RoundFact
 from tests.conftest import Services
 from tests.support.databases import own_database
+from verification.findings import EXAMPLES
+from verification.invariants.events import NO_INVENTED_EVENT
+from verification.invariants.invariant import violations
+from verification.invariants.table import INVARIANTS
+from verification.ledger import audit, examine
 
 OPERATOR: Final = "casino"
 CURRENCY: Final = "EUR"
@@ -366,7 +369,7 @@ async def test_a_corruption_is_named(ledger: Database, corruption: Corruption) -
 
 
 def test_every_invariant_has_a_corruption() -> None:
-    names = {invariant.name for invariant in invariants.INVARIANTS} | {"chains-hold"}
+    names = {invariant.name for invariant in INVARIANTS} | {"chains-hold"}
     assert {corruption.broken for corruption in CORRUPTIONS} == names
 
 
@@ -376,10 +379,10 @@ async def test_counts_all_and_shows_a_few(ledger: Database) -> None:
             "INSERT INTO inbox (consumer, event_id) "
             "SELECT 'statistics', gen_random_uuid() FROM generate_series(1, 50)"
         )
-        found = await invariants.violations(connection, invariants.NO_INVENTED_EVENT, overdue_after_s=0)
+        found = await violations(connection, NO_INVENTED_EVENT, overdue_after_s=0)
         await connection.execute("DELETE FROM inbox WHERE event_id NOT IN (SELECT event_id FROM outbox)")
     assert found.count == 50
-    assert len(found.examples) == invariants.EXAMPLES
+    assert len(found.examples) == EXAMPLES
 
 
 async def _populate(pool: asyncpg.Pool) -> None:

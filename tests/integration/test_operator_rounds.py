@@ -16,7 +16,7 @@ from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.result.service import ResultService
 from api.session.service import SessionService
-from cli import operators as command
+from cli.operator import wallet as command
 from contracts.rounds import Bet, RoundKey, RoundState
 from contracts.views import RoundView
 from contracts.wallet import WalletCall
@@ -27,12 +27,22 @@ from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
-from storage import invariants, operators, rounds
+from storage import operators, rounds
 from storage.database import Database, open_database
 from tests.conftest import Services
 from tests.support.conditions import HANG_S, until
 from tests.support.databases import as_application, migrated_database
 from tests.support.operator_wallet import RunningWallet, running_wallet
+from verification.invariants.events import ONE_EVENT
+from verification.invariants.guards import NONCES_USED_ONCE
+from verification.invariants.invariant import violations
+from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_STAKES
+from verification.invariants.rounds import (
+    ONE_TERMINAL,
+    ROUNDS_ARE_COMPLETE,
+    WALLET_BETS_ARE_RESOLVED,
+    WALLETS_ARE_SQUARE,
+)
 from wallet.operator import transaction_id
 from workers import round_worker, wallets
 
@@ -46,14 +56,14 @@ TOTAL_MS: Final = 1_500
 SERVER_ERRORS: Final = 200  # more than there are attempts
 FAULTS: Final[dict[str, Any]] = {"slow_s": 0.2, "delay_s": 0.3, "hold_s": 5}
 MONEY: Final = (
-    invariants.BALANCES_ARE_POSTINGS,
-    invariants.HOLDS_ARE_OPEN_STAKES,
-    invariants.ONE_TERMINAL,
-    invariants.WALLETS_ARE_SQUARE,
-    invariants.WALLET_BETS_ARE_RESOLVED,
-    invariants.ROUNDS_ARE_COMPLETE,
-    invariants.ONE_EVENT,
-    invariants.NONCES_USED_ONCE,
+    BALANCES_ARE_POSTINGS,
+    HOLDS_ARE_OPEN_STAKES,
+    ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
+    ROUNDS_ARE_COMPLETE,
+    ONE_EVENT,
+    NONCES_USED_ONCE,
 )
 
 
@@ -155,7 +165,7 @@ class Player:
         assert tuple(mirror) == (0, 0)
         async with self.casino.database.pool.acquire() as connection:
             for invariant in MONEY:
-                found = await invariants.violations(connection, invariant, overdue_after_s=0)
+                found = await violations(connection, invariant, overdue_after_s=0)
                 assert found.count == 0, f"{invariant.name}: {found.examples}"
 
 

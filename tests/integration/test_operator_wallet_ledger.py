@@ -16,12 +16,14 @@ import pytest
 from contracts.rounds import Bet, Resolution, RoundState
 from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletCall, WalletRequest, WalletVerdict
-from storage import invariants, operator_wallets, sessions
+from storage import operator_wallets, sessions
 from storage.database import Database
 from storage.operator_wallets import Decision, StoredWallet, Verdict
 from tests.conftest import Services
 from tests.support.databases import own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat
+from verification.invariants.invariant import violations
+from verification.invariants.table import INVARIANTS
 
 OPERATOR: Final = "casino"
 SEALED: Final = "v1.test." + "A" * 60
@@ -115,9 +117,9 @@ async def assert_sound(database: Database) -> None:
         database.pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        for invariant in invariants.INVARIANTS:
+        for invariant in INVARIANTS:
             if invariant.name not in NOT_OF_THE_LEDGER:
-                found = await invariants.violations(connection, invariant, overdue_after_s=3600)
+                found = await violations(connection, invariant, overdue_after_s=3600)
                 assert found.count == 0, f"{invariant.name}: {found.examples}"
 
 

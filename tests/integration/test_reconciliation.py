@@ -23,8 +23,8 @@ from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.result.service import ResultService
 from api.session.service import SessionService
-from cli import incidents as commands
-from cli import operators as command
+from cli.operator import wallet as command
+from cli.reconciliation import incidents as commands
 from contracts.reconciliation import Incident, IncidentKind, Page, WorkflowState
 from contracts.rounds import Bet, RoundState
 from contracts.steps import ROUND_WORKFLOW

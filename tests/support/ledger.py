@@ -1,6 +1,7 @@
 """Players with money, and bets of theirs, straight in the ledger."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from security.seeds import SeedVault
 from security.tokens import TokenIssuer
 from storage import operators, players, rounds
 from storage.database import Database
+from verification.chain import Link, Walk
 
 OUTCOME: dict[str, Any] = {"roll": 42}
 _KEYRING = Keyring.generate()
@@ -150,3 +152,13 @@ async def waiting_for_a_lock(database: Database) -> int:
         " WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     return count
+
+
+def first_broken(links: Iterable[Link], *, length: int, head: bytes) -> int | None:
+    """The position of the first link that does not hold, or None. `length` and `head` are what the player's
+    row says."""
+    walk = Walk()
+    for link in links:
+        walk.follow(link)
+    walk.end(length=length, head=head)
+    return None if walk.broken is None else walk.broken.position

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from pydantic import SecretStr
 
-from cli import operators as command
+from cli.operator import wallet as command
 from runtime.settings import Settings
 from tests.conftest import Services
 from tests.e2e.certification.line import TamperedLine
