@@ -51,7 +51,7 @@ class RoundWorkflow:
     simply begun again step by step. A cancellation voids the round as long as nothing is settled; after
     that the round goes on to its end, for a result is never taken back.
 
-    A person may decide about a round that is open (docs/operators.md). The ledger decides whether that is
+    A person may decide about an open round (docs/platform/settlement.md). The ledger decides whether that is
     possible, and what the round does next follows from its steps: one that is never given up is asked again
     at once, and answers from what the ledger has by then.
 
