@@ -307,7 +307,7 @@ def certify(
     html: Annotated[Path | None, typer.Option("--html", help="Also write the report to this page.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a wallet the certification cases of docs/operators.md, with a test player's money. Exits 0 when all
+    """Ask a wallet the cases of docs/platform/wallet-certify.md, with a test player's money. Exits 0 when all
     passed, 1 when some failed, 2 when it could not run."""
     from cli.certify import run as command
 
@@ -364,7 +364,7 @@ def resolve_round(
         str | None, typer.Option("--operator", help="Whose player, when several operators have one.")
     ] = None,
 ) -> None:
-    """Decide about a round that does not come to its end; docs/operators.md says which action is right."""
+    """Decide about a round that does not come to its end; docs/platform/settlement.md says which is right."""
     from cli import round_resolve, rounds
     from contracts.interventions import Action
 
