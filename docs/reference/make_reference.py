@@ -128,7 +128,8 @@ CLOSED: Final = {
     socket_messages.HELLO_TIMEOUT: ("no hello within 5 s", "Reconnect."),
     socket_messages.SESSION_ENDED: ("the operator has ended the session", "Ask the operator for a session."),
     socket_messages.TOO_MANY: (
-        "the session has its sockets already, or has sent too many requests",
+        "the session has its sockets already or has sent too many requests, or this address failed to"
+        " authenticate too often",
         "Close another socket, or wait.",
     ),
 }

@@ -60,6 +60,17 @@ async def test_the_shells_example_plays_one_round_and_repeats_it(operator: Opera
     assert [found["round_id"] for found in await operator.rounds()] == ["alice-1"]
 
 
+async def test_the_first_calls_of_a_platform_are_answered(operator: Operator, tmp_path: Path) -> None:
+    _, example = blocks("platform/start.md", "sh")
+    path = path_with_curl(tmp_path)
+    base = str(operator.house.http.base_url).rstrip("/")
+    output = await run("sh", "-eu", "-c", example, cwd=tmp_path, base=base, key=operator.key, PATH=path)
+    deposit, session, rounds = (json.loads(line) for line in output.replace("}{", "}\n{").splitlines())
+    assert deposit["balance"] == {"amount": 100_000, "currency": "EUR"}
+    assert session["token"] in session["launch_url"]
+    assert rounds == {"items": [], "next_cursor": None}
+
+
 async def test_the_python_example_plays_a_round(operator: Operator) -> None:
     names = run_python(CLIENTS)
     base = str(operator.house.http.base_url)
