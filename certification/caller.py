@@ -1,4 +1,4 @@
-"""Speaks the protocol of docs/operators.md over HTTP on its own: signs, sends, and reads answers strictly.
+"""Speaks the protocol of docs/platform/wallet.md over HTTP on its own: signs, sends, reads answers strictly.
 
 It is not the client that rounds are played with: that one never sends a tampered byte or a stale time.
 """

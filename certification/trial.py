@@ -13,7 +13,7 @@ from certification.caller import Ask, Caller, Reply
 STAKE: Final = 10
 WIN: Final = 25
 FINDINGS_LIMIT: Final = 10
-FIT_THE_PAGE: Final = "Answer with a status, a code and a body that docs/operators.md has."
+FIT_THE_PAGE: Final = "Answer with a status, a code and a body that docs/platform/wallet.md has."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

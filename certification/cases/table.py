@@ -1,7 +1,7 @@
 """All cases that concern a wallet seen from outside, with the numbers they have everywhere.
 
 A case asks, expects, and compares the balance before and after; what it finds stays in its trial. Where
-docs/operators.md leaves a wallet free, every safe answer passes.
+docs/platform/wallet.md leaves a wallet free, every safe answer passes.
 """
 
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ def resolve_round(
     player: Player = None,
     operator: Operator = None,
 ) -> None:
-    """Decide about a round that does not come to its end; docs/operators.md says which action is right."""
+    """Decide about a round that does not come to its end; docs/platform/settlement.md says which is right."""
     from cli.round import resolve as command
     from cli.round.show import Wanted
     from contracts.interventions import Action

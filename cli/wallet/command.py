@@ -64,7 +64,7 @@ def certify(
     html: Annotated[Path | None, typer.Option("--html", help="Also write the report to this page.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a wallet the certification cases of docs/operators.md, with a test player's money. Exits 0 when all
+    """Ask a wallet the cases of docs/platform/wallet-certify.md, with a test player's money. Exits 0 when all
     passed, 1 when some failed, 2 when it could not run."""
     from cli.wallet import certify as command
 

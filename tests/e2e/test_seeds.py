@@ -14,7 +14,7 @@ from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.e2e.test_secrets import talkative  # noqa: F401 - a fixture: an ingress that logs all it can
 
 ROUNDS = 20
-GUIDE = Path(__file__).parents[2] / "docs" / "fairness.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "game" / "fairness.md"
 VERIFIED = {
     "game": "dice",
     "version": "1.0.0",
@@ -184,7 +184,7 @@ async def test_a_choice_may_stand_in_a_list(house: House) -> None:
     listed = await house.http.post("/v1/fairness/verify", json={**VERIFIED, "choices": [VERIFIED["choices"]]})
     assert plain.status_code == 200
     assert plain.json() == listed.json()
-    # The first integer below 10000 of this seed pair, as docs/games.md prints it.
+    # The first integer below 10000 of this seed pair, as docs/game/fairness.md prints it.
     assert plain.json()["outcome"]["roll"] == 5_755
 
 

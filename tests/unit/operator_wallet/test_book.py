@@ -1,4 +1,4 @@
-"""The wallet's book keeps every promise of docs/operators.md, whatever comes in whatever order."""
+"""The wallet's book keeps every promise of docs/platform/wallet.md, whatever comes in whatever order."""
 
 import sqlite3
 import subprocess
