@@ -262,7 +262,8 @@ def own(path: Path, user: str) -> None:
 
 def copy_programs(source: Path, target: Path, user: str) -> None:
     """Copies the programs with the wheel's own layout, because they find their libraries by a path that is
-    relative to themselves. The account becomes their owner: under a strict umask the originals may be root's alone.
+    relative to themselves. The account becomes their owner: under a strict umask the originals may be root's
+    alone.
     """
     half = target.with_name("programs.new")
     shutil.rmtree(half, ignore_errors=True)
