@@ -36,7 +36,7 @@ class WalletService:
     async def available(self, claims: SessionClaims) -> int:
         """What the session's player can bet, in minor units: what the operator's own wallet says where there
         is one, what our ledger says otherwise, and of play money always. Raises NoAccount, and within
-        LOOK_LIMIT_S WalletSilent."""
+        BALANCE_LIMIT_S WalletSilent."""
         own = await players.balance(self._pool, player_key=claims.player_key, currency=claims.currency)
         if own is None:
             raise NoAccount
