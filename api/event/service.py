@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from contracts.events import RecordedEvent, Told
+from contracts.events import RecordedEvent, ReportResult
 from contracts.sessions import SessionClaims
 from storage import game_events
 from storage.feed import Feed
@@ -30,9 +30,9 @@ class GameEvents:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def record(self, claims: SessionClaims, events: Sequence[dict[str, Any]]) -> Told:
+    async def record(self, claims: SessionClaims, events: Sequence[dict[str, Any]]) -> ReportResult:
         """Records {event_id, type, at, data} for the session's player, all or none, each once."""
-        return await game_events.tell(
+        return await game_events.record(
             self._pool,
             operator_id=claims.operator_id,
             player_key=claims.player_key,

@@ -19,7 +19,7 @@ from storage.seeds import NewSeed
 
 # What a player of play money has at the beginning of each demo session, at least: minor units of any
 # currency.
-PLAY_MONEY: Final = 100_000
+DEMO_BALANCE: Final = 100_000
 NO_LIMITS: Final = SessionLimits()
 
 
@@ -72,7 +72,7 @@ class SessionService:
         sealed = self._vault.seal(seed_id, server_seed)
         session = await sessions.open_session(self._pool, session, seed_id=seed_id, sealed_server_seed=sealed)
         if session.demo:
-            await sessions.give_play_money(self._pool, session, amount=PLAY_MONEY)
+            await sessions.grant_demo_money(self._pool, session, amount=DEMO_BALANCE)
         return session, self._issuer.issue(_claims(session, expires_at))
 
     async def find(self, *, operator_id: str, session_id: str) -> SessionView | None:

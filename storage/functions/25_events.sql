@@ -1,14 +1,14 @@
 -- Events: recorded by the transaction that makes them true, each with its player's next sequence, so that a
 -- player's events have no gap and never go back. Every event of a player's is recorded by one of the two functions
 -- here, under the player's lock. A player who gets no sequence has no events: what has no number is not recorded.
--- So it is with everybody who plays with play money.
+-- So it is with everybody who plays with demo money.
 
 -- A moment as the data of events has it: RFC 3339, UTC.
 CREATE FUNCTION event_time(at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
 
--- The next number of the player's events, for what is committed with it; null for a player with play money.
+-- The next number of the player's events, for what is committed with it; null for a player with demo money.
 CREATE FUNCTION next_sequence(p_player_key bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_sequence bigint;

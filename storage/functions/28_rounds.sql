@@ -49,7 +49,7 @@ BEGIN
 END $$;
 
 -- A round's row: the only place that makes one. A round that is closed from its first moment, since its bet was
--- refused or its release came first, takes the player's next sequence and records its event. With play money there
+-- refused or its release came first, takes the player's next sequence and records its event. With demo money there
 -- is no sequence, and so no event.
 CREATE FUNCTION insert_round(
     p_bet bet_v1, s sessions, p_demo boolean, p_state text, p_nonce bigint DEFAULT NULL,

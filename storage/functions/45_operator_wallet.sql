@@ -98,7 +98,7 @@ BEGIN
     SELECT blocked, demo INTO STRICT v_blocked, v_demo FROM players
     WHERE id = p_bet.player_key AND operator_id = p_bet.operator_id FOR NO KEY UPDATE;
     IF v_demo THEN
-        RAISE EXCEPTION 'player % plays with play money: no wallet is asked for it', p_bet.player_key
+        RAISE EXCEPTION 'player % plays with demo money: no wallet is asked for it', p_bet.player_key
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
 
