@@ -41,8 +41,8 @@ BEGIN
     RETURN QUERY SELECT 'deposited'::text, v_available;
 END $$;
 
--- What became of a transaction id before: `replayed` with what was available after it, or `reused` when it was another
--- movement's. No row when it is new.
+-- The result that a transaction id had before: `replayed` with what was available after it, or `reused` when it was
+-- another movement's. No row when it is new.
 CREATE FUNCTION earlier_movement(
     p_player_key bigint, p_kind text, p_transaction_id text, p_amount bigint, p_currency text
 ) RETURNS TABLE (result text, available bigint) LANGUAGE sql STABLE AS $$
