@@ -12,7 +12,7 @@ from storage.feed import Feed
 
 
 class EventFeed:
-    """An operator's events, oldest first, for whoever asks instead of listening at the broker."""
+    """An operator's events, oldest first, over HTTP instead of the broker."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._feed = Feed(pool)
@@ -25,7 +25,7 @@ class EventFeed:
 
 
 class GameEvents:
-    """What game clients tell of themselves."""
+    """Events that game clients report."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
