@@ -73,7 +73,7 @@ PACE: Final = Pace()
 
 
 class WebhookSteps:
-    """`house_key` signs beside each webhook's own secrets."""
+    """`platform_key` signs beside each webhook's own secrets."""
 
     def __init__(
         self,
@@ -81,14 +81,14 @@ class WebhookSteps:
         feed: EventFeed,
         vault: WebhookVault,
         endpoints: Endpoints,
-        house_key: PrivateKey,
+        platform_key: PrivateKey,
         pace: Pace = PACE,
     ) -> None:
         self._pool = pool
         self._feed = feed
         self._vault = vault
         self._endpoints = endpoints
-        self._house_key = house_key
+        self._platform_key = platform_key
         self._pace = pace
 
     @activity.defn(name=steps.DISPATCH.name)
@@ -166,7 +166,7 @@ class WebhookSteps:
         answer = await self._endpoints.send(
             webhook.key.webhook_id,
             webhook.url,
-            [*signing_keys(known, now=int(time.time())), self._house_key],
+            [*signing_keys(known, now=int(time.time())), self._platform_key],
             event_id=event.event_id,
             body=catalogue.envelope(event),
         )

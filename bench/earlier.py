@@ -215,7 +215,7 @@ async def load_earlier_rounds(
         shares = [seats[place :: len(connections)] for place in range(len(connections))]
         async with asyncio.TaskGroup() as group:
             for connection, share in zip(connections, shares, strict=True):
-                loader = _Loader(connection, history, share, vault or _vault_without_door(), progress)
+                loader = _Loader(connection, history, share, vault or _vault_for_load(), progress)
                 group.create_task(loader.run())
         tell("vacuuming, and collecting the planner's statistics")
         for table in TABLES:
@@ -323,7 +323,7 @@ def _step(seat: Seat, nonce: int) -> Step:
     return play_round(GAME, Wager(stake=STAKE, mode="base", choice=dict(CHOICE)), draws)
 
 
-def _vault_without_door() -> SeedVault:
+def _vault_for_load() -> SeedVault:
     """Its key is nowhere else, so what it seals stays closed."""
     return SeedVault(Keyring.generate())
 

@@ -1,4 +1,4 @@
-"""What a game is: the protocol a plug-in implements and the few shapes it deals in. Start here."""
+"""The protocol that a game implements, and the few types that it uses. Start here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

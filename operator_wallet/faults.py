@@ -170,7 +170,7 @@ class Faults:
         return self._plan
 
     def begin(self, plan: Plan) -> None:
-        """Counts start anew."""
+        """Counts start again."""
         self._plan = plan
         self._script = list(plan.script)
         self._decks = _Decks(plan.schedule or Schedule(one_in={}), plan.seed)

@@ -26,7 +26,8 @@ EMPTY: Final = Response(status=200)
 
 class Misbehaviour:
     """Answers calls, well unless `faults` has something in store. `process` has the book take a call; `funds`
-    is the balance that a bet would meet, or None for a stranger and for a bet that was taken before."""
+    is the balance that a bet would meet, or None for an unknown player and for a bet that was taken
+    before."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ class NewApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentedApiKey:
-    """A key as a request brought it: look up `key_id`, then ask `matches` with what is stored there."""
+    """A key as a request presents it: find the stored key by `key_id`, then compare with `matches`."""
 
     key_id: str
     secret_hash: str = field(repr=False)

@@ -192,20 +192,20 @@ class OperatorWalletClient:
 
 
 class OperatorWallets:
-    """The clients of all operators, each made when it is first needed. `house_keys` sign for every operator
-    whose dialect takes them, beside the operator's own secrets."""
+    """The clients of all operators, each made when it is first needed. `platform_keys` sign for every
+    operator whose dialect takes them, beside the operator's own secrets."""
 
     def __init__(
         self,
         dialects: Mapping[str, Dialect],
         *,
-        house_keys: Sequence[WebhookKey] = (),
+        platform_keys: Sequence[WebhookKey] = (),
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
         watch: Watch | None = None,
     ) -> None:
         self._dialects = dialects
-        self._house_keys = house_keys
+        self._platform_keys = platform_keys
         self._clock = clock or SystemClock()
         self._tls = tls or tls_context()
         self._watch = watch
@@ -242,7 +242,7 @@ class OperatorWallets:
         return OperatorWalletClient(
             config,
             dialect,
-            [*secrets, *self._house_keys],
+            [*secrets, *self._platform_keys],
             self._clock,
             tls=self._tls,
             watch=self._watch,
