@@ -33,7 +33,7 @@ _log.setLevel(logging.ERROR)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     """How many connections in all and from one address; how many seconds a request's head and its body may
-    take to arrive, and an answer to be read. `tick_s` is how often that is looked at."""
+    take to arrive, and an answer to be read. `tick_s` is how often that is checked."""
 
     total: int
     per_address: int
@@ -87,8 +87,8 @@ class Connections:
         self._open.discard(connection)
 
     async def watch(self) -> None:
-        """Ends what takes too long, until cancelled. One look at all of them is cheaper than a timer for each
-        request."""
+        """Ends what takes too long, until cancelled. One check of all of them is cheaper than a timer for
+        each request."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.limits.tick_s)
