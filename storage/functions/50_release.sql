@@ -38,7 +38,7 @@ BEGIN
         p_failure_detail := b.release_detail;
     END IF;
 
-    v_available := give_back(p_bet, r, p_rolled_back);
+    v_available := release_hold(p_bet, r, p_rolled_back);
     IF p_rolled_back THEN
         UPDATE wallet_bets SET resolved_at = clock_timestamp()
         WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
@@ -62,7 +62,7 @@ END $$;
 -- Releases what the round holds: to what is available, or to the operator's wallet that it was collected from.
 -- Returns what is available then. Nothing is held while there is no round. A stake is held on the account that it
 -- was reserved on, whatever the bet names now.
-CREATE FUNCTION give_back(p_bet bet_v1, r rounds, p_rolled_back boolean) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION release_hold(p_bet bet_v1, r rounds, p_rolled_back boolean) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_held bigint := coalesce(r.stake + r.extra, 0);
     v_returned bigint := CASE WHEN p_rolled_back THEN v_held ELSE 0 END;
