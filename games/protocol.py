@@ -69,7 +69,7 @@ class Wager:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a game answers. `win` is what the round pays in all, in minor units, the stake not subtracted.
+    """A game's answer. `win` is what the round pays in all, in minor units, the stake not subtracted.
 
     `outcome` is for the client and the record: everything needed to show and to recheck the win.
     Without an `offer` the step is final. With one, the round waits for its player, `win` is what it would

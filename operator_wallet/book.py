@@ -115,7 +115,7 @@ class Player:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One call that was taken, or the opening of an account; it never changes. `moved` is what it added
+    """One call that was taken, or the opening of an account; it never changes. `moved` is the amount it added
     to the balance, negative for a bet; `balance` is what that left. `at_ms`: milliseconds since 1970."""
 
     number: int
@@ -223,7 +223,7 @@ class Book:
             return self._enter(request, player, moved=-_amount(request), ends_bet=False)
 
     def win(self, request: WalletRequest) -> Taken:
-        """Credits the win, once. Sessions and blocks do not matter: what was won is owed."""
+        """Credits the win, once. Sessions and blocks do not matter: a win is owed."""
         with self._transaction():
             earlier = self._earlier(request)
             if earlier is not None:
@@ -251,7 +251,7 @@ class Book:
                 return self._enter(request, player, moved=0, ends_bet=False, duplicate=True)
             return self._enter(request, player, moved=bet.amount if bet else 0, ends_bet=True)
 
-    # What the operator does
+    # The operator's orders
 
     def open_player(self, operator_id: str, player_id: str, currency: str, balance: int) -> None:
         """Opens an account, or raises ValueError when it is there. `balance` is in minor units."""

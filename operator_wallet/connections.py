@@ -23,7 +23,7 @@ HEAD_LIMIT: Final = 16 * 1024
 PIPELINE_LIMIT: Final = 8
 # A whole request has to arrive within this time of the answer before, or of the connection's start.
 PATIENCE_S: Final = 60.0
-# What was written reaches the client before the reset does, which would overtake it.
+# A reset overtakes written bytes that have not reached the client yet, so it waits for them.
 BEFORE_RESET_S: Final = 0.05
 # What a refused client still sends is read and thrown away for this time: closing at once would send a reset,
 # which may overtake the refusal.
@@ -67,7 +67,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Server:
-    """Listens, and ends in an orderly way: what is being answered is answered first."""
+    """Listens, and stops in an orderly way: requests under way are answered first."""
 
     def __init__(self, handle: Handler) -> None:
         self._handle = handle
@@ -216,7 +216,8 @@ class Connection(asyncio.Protocol):
     # Ending
 
     def finish(self) -> asyncio.Task[None] | None:
-        """Ends after what is being answered, which is returned; now, when that is nothing."""
+        """Ends the connection after the request under way, whose task is returned; at once when there is
+        none."""
         self._finishing = True
         if self._answering is None:
             self._transport.close()

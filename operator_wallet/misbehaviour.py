@@ -1,4 +1,4 @@
-"""Acts the faults out: what is processed, when, and what the client gets to see of it."""
+"""Acts the faults out: whether and when a call is processed, and the answer that the client gets."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ class Misbehaviour:
                 self._faults.came_to_nothing(fault)
 
     async def stop(self) -> None:
-        """What was to be processed later is not processed."""
+        """Drops the calls that were to be processed later."""
         for task in self._later:
             task.cancel()
         await asyncio.gather(*self._later, return_exceptions=True)
@@ -125,7 +125,7 @@ def plain(outcome: Outcome) -> Response:
 
 
 def spoil(fault: Fault, outcome: Outcome) -> Response | None:
-    """What the client sees of a call that was processed, or None where the fault does not suit it."""
+    """The client's answer to a call that was processed, or None where the fault does not suit it."""
     right = plain(outcome)
     match fault.kind:
         case Kind.PROCESSED_THEN_TIMEOUT:

@@ -98,7 +98,7 @@ def read_call(
         raise Refused(WalletRefusal.INVALID)
     readers = FIELDS[call]
     if call is WalletCall.ROLLBACK and "amount" in fields:
-        # Some send what they believe the bet was; the bet knows better.
+        # Some clients send their own amount of the bet; the recorded bet decides.
         _amount(fields.pop("amount"))
     if fields.keys() != readers.keys():
         raise Refused(WalletRefusal.INVALID)

@@ -14,7 +14,7 @@ from wallet.operator_http import OperatorWallets
 
 @asynccontextmanager
 async def opened(resources: Resources) -> AsyncIterator[WalletDirectory]:
-    """The directory for everybody in this program who asks a wallet, so that each wallet has one client here,
+    """The directory of wallets for this whole program, so that each wallet has one client here,
     with one set of limits and one breaker."""
     dialects = dialect.load()
     # One key signs our messages to the broker and to wallets.

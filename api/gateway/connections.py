@@ -123,7 +123,7 @@ class Connection(HttpToolsProtocol):
         self._address = self._server.take(self, {"client": self.client, "headers": []})
         if self._address is None:
             self._end_with("overloaded", "Too many connections: use those that you have.")
-            self.transport.close()  # nobody watches it
+            self.transport.close()  # it is not watched
             return
         self._due_at = self.loop.time() + self._limits.head_s
 
@@ -168,7 +168,7 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
-            return  # a trailer: nobody reads it, and it must not get among the headers that were checked
+            return  # a trailer is not read, and must not get among the headers that were checked
         self._headers_bytes += len(name) + len(value) + 4
         super().on_header(name, value)
 
