@@ -9,8 +9,8 @@ from storage import interventions
 
 
 class InterventionActivities:
-    """What the round does with it is left to its workflow, which takes its step again: so the end of a round
-    is delivered and counted where it always is."""
+    """The round's workflow acts on an intervention by taking its step again, so that every round's end is
+    delivered and counted in one place."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

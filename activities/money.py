@@ -26,16 +26,16 @@ from wallet.router import MoneyRouter
 from wallet.steps import MoneyFailure, WalletConflict, WalletPending
 
 # How long operators' wallets may take altogether on a round's fast path: the rest of
-# policies.FAST_PATH_LIMIT is left to record what came of it.
+# policies.FAST_PATH_LIMIT is left to record the result.
 FAST_PATH_WALLETS_S: Final = 1.5
 
 
 class MoneyActivities:
-    """Asks whoever keeps the round's money, and says what the workflow hears of it. The fast path calls the
-    same methods (activities/play.py).
+    """Takes each step where the round's money is kept, and translates its result for the workflow. The fast
+    path calls the same methods (activities/play.py).
 
-    `deliver` hands a round to whoever waits for it in this process; it is called after the commit, so nobody
-    hears of a result that could still be lost."""
+    `deliver` hands a round to the result waiter of this process. It is called after the commit, so no client
+    gets a result that could still be lost."""
 
     def __init__(self, money: MoneyRouter, deliver: Callable[[RoundView], None]) -> None:
         self._money = money
@@ -74,8 +74,8 @@ class MoneyActivities:
         return OpenResult(open=view.open)
 
     async def take_action(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]:
-        """What became of an action, and the round after it. No activity of its own: PlayActivities.act plays
-        on from it."""
+        """Returns an action's verdict, and the round after it. This is no activity of its own:
+        PlayActivities.act plays on from it."""
         try:
             verdict, view = await self._money.of(request.bet).act(request)
         except MoneyFailure as failure:
@@ -88,7 +88,7 @@ class MoneyActivities:
         return terminal
 
     async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
-        """The terminal, and its event when this very call closed the round."""
+        """Returns the terminal, and its event when this very call closed the round."""
         try:
             settled = await self._money.of(request.bet).settle(request, within_s=_within_s())
         except MoneyFailure as failure:
@@ -106,15 +106,15 @@ class MoneyActivities:
         return _terminal(view)
 
     def _failed(self, failure: MoneyFailure) -> ApplicationError:
-        """The error that contracts/failures.py names. Of a step that is repeated without end, whoever waits
-        for the round hears once how it stands."""
+        """The error that contracts/failures.py names. The first failure of a step that is repeated without
+        end delivers the round's state to its waiter."""
         if isinstance(failure, WalletPending) and failure.view is not None and activity.info().attempt == 1:
             self._deliver(failure.view)
         return ApplicationError(bounded(str(failure)), type=failure.error_type, non_retryable=failure.final)
 
 
 def _within_s() -> float | None:
-    """What is left of the time for operators' wallets on a round's fast path; None on the durable one."""
+    """The seconds that operators' wallets may still take on the fast path; None on the durable path."""
     info = activity.info()
     if not info.is_local:
         return None
@@ -123,7 +123,7 @@ def _within_s() -> float | None:
 
 
 def _reservation(view: RoundView) -> Reservation:
-    """How the steps after `reserve` find a round that is stored."""
+    """A stored round as the steps after `reserve` need it."""
     return Reservation(
         state=view.state,
         actions=view.chosen,

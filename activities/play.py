@@ -1,9 +1,9 @@
-"""The fast path of a round: reserve, resolve, settle, emit, one after the other in this process; and that of
-a player's action, from the ledger's yes to the round's end or its next offer.
+"""The fast path of a round: reserve, resolve, settle, emit, one after the other in this process. The fast
+path of a player's action goes from the ledger's acceptance to the round's end or its next offer.
 
-Steps of one workflow task are recorded together when that task completes, whether they were one local
-activity or four: a crash before it runs all of them again, and each answers from what it stored. So four
-would buy no durability, and each costs a way into the workflow and back.
+Temporal records the steps of one workflow task together when that task completes, whether they were one local
+activity or four. A crash before it runs all of them again, and each answers from what it stored. Four local
+activities would be no more durable, and each would cost another pass through the workflow.
 """
 
 import logging
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 
 
 class PlayActivities:
-    """`resolve` is GameActivities', `emit` publishes an event that was recorded a moment ago. `observe` hears
-    of every step that was taken, by name, and how many microseconds it took."""
+    """`resolve` is GameActivities', `emit` publishes an event that was recorded a moment ago. `observe` gets
+    the name of every step that was taken, and how many microseconds it took."""
 
     def __init__(
         self,
@@ -73,8 +73,8 @@ class PlayActivities:
 
     @activity.defn(name=steps.ACT.name)
     async def act(self, request: ActRequest) -> ActResult:
-        """Raises what a step up to settle raises, though the action is on record: the same call again then
-        goes on from it."""
+        """Raises what a step up to settle raises. The action may be on record then: a repeat goes on from
+        it."""
         watch = _Stopwatch(self._observe)
         verdict, standing = await watch.time(steps.ACT.name, self._money.take_action(request))
         if standing is None:
@@ -97,7 +97,7 @@ class PlayActivities:
         )
 
     async def _go_on(self, bet: Bet, reservation: Reservation, watch: "_Stopwatch") -> "_Reached":
-        """From a round that is pending to its end or its next offer."""
+        """Takes a pending round to its end or its next offer."""
         resolution = None
         if reservation.state is not RoundState.SETTLING:  # else the result is on record already
             assert reservation.draw is not None, "an open round has its draw"
@@ -114,7 +114,7 @@ class PlayActivities:
         request = OpenRequest(bet=bet, resolution=resolution)
         opened = await watch.time(steps.OPEN.name, self._money.open(request))
         if opened.open is None:
-            # It was released meanwhile, or its player has acted: whoever asks again finds how it stands.
+            # It was released meanwhile, or its player has acted: a repeat finds its state.
             raise ValueError("the round does not wait for this step any more")
         return _Reached(RoundState.AWAITING_CHOICE, open=opened.open)
 
@@ -129,7 +129,8 @@ class PlayActivities:
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """How far a round came: to its end, with the event that the broker has yet to confirm, or to an offer."""
+    """How far a round came: to its end, with the event that the broker has not confirmed yet, or to an
+    offer."""
 
     state: RoundState
     failure_code: str | None = None
@@ -151,7 +152,7 @@ class _Stopwatch:
 
 
 def _closed_before(reservation: Reservation, took_us: dict[str, int]) -> PlayResult:
-    """The round was refused, or had come to its end before (its earlier workflow is forgotten)."""
+    """The answer for a round that was refused, or had ended before (Temporal has forgotten its workflow)."""
     return PlayResult(
         state=reservation.state,
         took_us=took_us,

@@ -1,4 +1,4 @@
-"""Operators' endpoints over HTTP: each message signed, and answered whatever comes back.
+"""Operators' endpoints over HTTP: each message is signed, and each gives an answer whatever comes back.
 
 Each webhook has a client of its own, so that an endpoint which is dead or hostile costs nobody but itself.
 """
@@ -22,7 +22,7 @@ CONNECT_S: Final = 3.0
 TOTAL_S: Final = 5.0
 # Messages to one endpoint that are under way at once.
 CALLS: Final = 8
-# What is read of an answer, and what of that is kept when it was a failure.
+# How much of an answer is read, and how much of a failure's is kept.
 ANSWER_BYTES: Final = 4096
 EXCERPT_CHARACTERS: Final = 120
 # The endpoints that this process keeps connections for.
@@ -31,8 +31,8 @@ KEPT: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of one message. `error` is None exactly when the endpoint took it; `gone` when it said that
-    it will never take any. `retry_after_s` is what it asked for, in seconds."""
+    """The result of one message. `error` is None exactly when the endpoint took it. `gone` is true when it
+    answered that it will never take any. `retry_after_s` is the pause that it asked for, in seconds."""
 
     error: str | None = None
     gone: bool = False
@@ -113,7 +113,7 @@ def _answer(answered: client.Answer) -> Answer:
 
 
 def _retry_after_s(answered: client.Answer) -> int | None:
-    """Only seconds are understood; a date is passed over."""
+    """Returns the header's seconds; None for a date, and when there is none."""
     text = answered.headers.get("retry-after", "")
     with suppress(ValueError):
         if text.isascii() and text.isdigit() and len(text) <= 9:
@@ -122,6 +122,6 @@ def _retry_after_s(answered: client.Answer) -> int | None:
 
 
 def _error(problem: Unanswered) -> str:
-    """One line that quotes nothing of the URL."""
+    """One line of text that quotes nothing of the URL."""
     why = f"no answer within {TOTAL_S:g} s" if problem.code == "timeout" else problem.why
     return f"{problem.code}: {why}"

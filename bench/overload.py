@@ -16,9 +16,9 @@ from typing import Final
 
 import asyncpg
 
-from bench.house import House
 from bench.latency import Latencies
 from bench.load import Job, Outcome
+from bench.testbed import Testbed
 from bench.variants import Variant
 from verification import books
 from verification.invariants.invariant import Invariant, violations
@@ -109,9 +109,11 @@ class Overload:
         return self.failures + self.unanswered + self.books.wrong
 
 
-async def measure(house: House, product: Variant, spans: Spans, advance: Callable[[str], None]) -> Overload:
+async def measure(
+    testbed: Testbed, product: Variant, spans: Spans, advance: Callable[[str], None]
+) -> Overload:
     """`advance` hears what comes next, STEPS times. Raises LoadFailed."""
-    players = _Players(house, product)
+    players = _Players(testbed, product)
     advance(f"overload: capacity, {CAPACITY_PLAYERS} players")
     at_capacity = await players.play(CAPACITY_PLAYERS, spans.capacity, warm_up_s=spans.warm_up)
     advance(f"overload: normal, {NORMAL_PLAYERS} players")
@@ -123,7 +125,7 @@ async def measure(house: House, product: Variant, spans: Spans, advance: Callabl
     advance("overload: recovery")
     recovered_s = await _recovery(players, normal_ms, ended, spans.slice)
     advance("overload: the books")
-    books = await _books(house.stack.addresses.database_url, flood.settled_ids)
+    books = await _books(testbed.stack.addresses.database_url, flood.settled_ids)
     return Overload(
         capacity_per_s=capacity,
         capacity_p99_ms=Latencies.of([at_capacity.histogram]).percentile_ms(99),
@@ -144,12 +146,12 @@ async def measure(house: House, product: Variant, spans: Spans, advance: Callabl
 
 
 class _Players:
-    """Lets the house's players bet at the product, each time with round ids of their own."""
+    """Lets the testbed's players bet at the product, each time with round ids of their own."""
 
-    def __init__(self, house: House, product: Variant) -> None:
-        self._loader = house.loader
-        self._url = house.urls[product.name]
-        self._requests = [product.request(token) for token in house.tokens]
+    def __init__(self, testbed: Testbed, product: Variant) -> None:
+        self._loader = testbed.loader
+        self._url = testbed.urls[product.name]
+        self._requests = [product.request(token) for token in testbed.tokens]
         self._numbers = count()
 
     async def play(self, players: int, seconds: float, *, warm_up_s: float = 0.0) -> Outcome:

@@ -1,4 +1,4 @@
-"""The steps of a round by name, with what each takes and gives: the seam between workflows and activities."""
+"""The steps of a round by name, with their requests and results: the seam of workflows and activities."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,11 +38,11 @@ RESOLVE: Final = Step("resolve", ResolveRequest, Resolution)
 SETTLE: Final = Step("settle", SettleRequest, Terminal)
 RELEASE: Final = Step("release", ReleaseRequest, Terminal)
 EMIT: Final = Step("emit", EmitRequest, bool)
-# Puts on record that a round waits for its player.
+# Records that a round waits for its player.
 OPEN: Final = Step("open", OpenRequest, OpenResult)
 # Takes a player's action and plays on: to the round's end, or to its next offer.
 ACT: Final = Step("act", ActRequest, ActResult)
-# reserve, resolve, settle and emit at once: the fast path, which a round is when nothing is slow or broken.
+# The fast path: reserve, resolve, settle and emit in one local activity.
 PLAY: Final = Step("play", Bet, PlayResult)
 # A manual intervention, put to the ledger.
 INTERVENE: Final = Step("intervene", InterveneRequest, InterventionResult)

@@ -1,4 +1,5 @@
-"""Reaching the broker: one way to connect, the errors that mean "try again", and how long to pause."""
+"""The broker's connections: one way to connect, the errors that mean "try again", and the pauses between
+tries."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ class LinkLost(Exception):
     """The broker refused, went away, or did not answer in time."""
 
 
-# What a lost, closing or refused connection raises, at whatever point it is noticed. aio-pika uses
+# The errors of a lost, closing or refused connection, at whatever point it is noticed. aio-pika uses
 # RuntimeError for a connection that has no transport at the moment.
 _LINK_ERRORS: Final = (
     AMQPError,
@@ -37,8 +38,8 @@ _LINK_ERRORS: Final = (
 
 
 class SelfClosingConnection(aio_pika.Connection):
-    """Closes itself when it cannot be opened. Left to the garbage collector, the library would do that in
-    a coroutine which nobody awaits."""
+    """A connection that closes itself when it cannot be opened. Left to the garbage collector, the library
+    would close it in a coroutine that is never awaited."""
 
     async def connect(self, timeout: TimeoutType = None) -> None:  # noqa: ASYNC109 - the library's signature
         try:
@@ -51,8 +52,8 @@ class SelfClosingConnection(aio_pika.Connection):
 async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
     """A connection that does not reconnect by itself; events.connection does that over it. Raises LinkLost.
 
-    aio-pika's robust connection restores channels on its own terms; here each user knows better what a new
-    channel has to look like, and when a caller must be told.
+    aio-pika's robust connection restores channels on its own terms. Here each user decides how a new channel
+    is set up, and which errors its callers get.
     """
     odd_properties.endure()
     with link_errors_as_one():
@@ -85,7 +86,7 @@ async def when_lost(channel: AbstractChannel, notice: Callable[[], None]) -> Non
 
 
 async def close_quietly(resource: AbstractConnection | AbstractChannel | None) -> None:
-    """Closes within CLOSE_SECONDS; what is already lost needs no farewell."""
+    """Closes within CLOSE_SECONDS. A lost connection is not waited for."""
     if resource is not None:
         with suppress(LinkLost), link_errors_as_one():
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -96,8 +97,8 @@ async def close_quietly(resource: AbstractConnection | AbstractChannel | None) -
 def link_errors_as_one() -> Iterator[None]:
     """Turns everything that a failing link raises into LinkLost.
 
-    A closing channel also cancels whoever waits on it. Such a CancelledError is a lost link too, unless
-    this task itself was asked to stop.
+    A closing channel also cancels the tasks that wait on it. Such a CancelledError is a lost link too, unless
+    this task itself was cancelled.
     """
     try:
         yield
@@ -109,7 +110,7 @@ def link_errors_as_one() -> Iterator[None]:
             raise
         raise LinkLost("the channel was closed") from None
     except Exception as error:
-        # aiormq ends whoever waits to write on a connection that is lost with an Exception of no kind.
+        # aiormq raises a plain Exception in a task that waits to write on a lost connection.
         if type(error) is Exception:
             raise LinkLost(reason(error)) from None
         raise

@@ -51,7 +51,8 @@ class _Link:
         self.channel = channel
         self.lost = asyncio.Event()
         self.under_way: set[asyncio.Task[None]] = set()
-        # The client library tells a refused publish by its message_id, so dead letters go out one by one.
+        # The client library identifies a refused publish by its message_id, so dead letters go out one by
+        # one.
         self.parking = asyncio.Lock()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -64,7 +65,8 @@ class _Link:
             await asyncio.wait(self.under_way)
 
     async def abandon(self) -> None:
-        """Whatever is not acknowledged, the queue hands out again: nobody can be answered over this link."""
+        """Drops what is under way. The queue hands out again what is not acknowledged: no answer can be sent
+        over this link."""
         for task in self.under_way:
             task.cancel()
         await asyncio.gather(*self.under_way, return_exceptions=True)
@@ -143,7 +145,8 @@ class CommandConsumer:
         await link.idle()
 
     async def _guarded(self, work: _Work, message: AbstractIncomingMessage, link: _Link) -> None:
-        """A command that cannot be concluded ends its link, or it would stay in hand for ever."""
+        """Serves one command. One that cannot be concluded ends its link, or it would never be
+        acknowledged."""
         try:
             with link_errors_as_one():
                 await work(message, link)
@@ -155,7 +158,7 @@ class CommandConsumer:
 
     async def _serve(self, message: AbstractIncomingMessage, link: _Link) -> None:
         if (message.reply_to or "").startswith(OWN_QUEUES):
-            # The sender might not be allowed to write there, and we are.
+            # The sender may lack the right to write there, which we have.
             await self._park(message, "reply_to names a queue of Croupier's own", link)
             await message.ack()
             return
@@ -205,8 +208,8 @@ async def _declare(channel: AbstractChannel) -> None:
 
 
 def parked_body(body: bytes, content_encoding: str | None) -> bytes:
-    """A body as it may lie about: without session tokens, which its hash still tells apart, and not longer
-    than PARKED_BYTES. One that is compressed could hide a token, so nothing of it is left."""
+    """A body that may be kept: without session tokens, whose hashes still distinguish them, and not longer
+    than PARKED_BYTES. A compressed body could hide a token, so nothing of it is left."""
     return without_tokens(body[:PARKED_BYTES]) if is_plain(content_encoding) else b""
 
 
@@ -234,7 +237,7 @@ def _command(message: AbstractIncomingMessage) -> Command:
 
 
 async def _reply(message: AbstractIncomingMessage, answer: Answer, link: _Link) -> None:
-    """Returns once the broker has confirmed the answer, also for a caller who is gone. Waits as long as the
+    """Returns once the broker has confirmed the answer, also for a caller that is gone. Waits as long as the
     link lives: a broker that is short of memory takes nothing for a while."""
     assert message.reply_to is not None, "somebody waits for it"
     reply = Message(

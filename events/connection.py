@@ -35,7 +35,7 @@ class Declare(Protocol):
 
 
 class DownListener(Protocol):
-    """Hears of each try that failed, and why."""
+    """Gets each failed try with its error."""
 
     def __call__(self, why: str, /) -> None: ...
 
@@ -85,7 +85,7 @@ class BrokerConnection:
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     def established(self) -> None:
-        """The user can work."""
+        """Records that the user can work."""
         if self.down:
             log.info("%s: the broker is back", self._name)
         self.down = False

@@ -1,4 +1,4 @@
-"""A consumer that loses nothing and blocks on nothing: batches, waits out outages, dead-letters poison."""
+"""A consumer that loses no event: it applies batches, waits out outages, and dead-letters unusable events."""
 
 import asyncio
 import logging
@@ -18,8 +18,8 @@ from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER
 
 log = logging.getLogger(__name__)
 
-# A handler that fails for no known reason gets this many tries at a single event, over about two seconds:
-# an error that nobody listed as transient may still pass.
+# How many tries, over about two seconds, a handler gets at an event on which it fails with an unknown error,
+# which may be transient.
 _ATTEMPTS: Final = 4
 
 EventT = TypeVar("EventT")
@@ -167,7 +167,7 @@ class Consumer(Generic[EventT]):
             await self._pause(pauses)
 
     async def _hand_over(self, events: list[EventT]) -> Exception | None:
-        """None once the handler has applied the events; otherwise the error that no waiting cures."""
+        """Returns None once the handler has applied the events, otherwise the error that no retry cures."""
         pauses = Pauses(first_seconds=0.1, longest_seconds=5.0)
         while True:
             try:
@@ -226,7 +226,7 @@ class Consumer(Generic[EventT]):
 
 
 class _Deliveries:
-    """What a channel has delivered and nobody has handled yet, in order; ends when the channel does."""
+    """The deliveries of a channel that are not handled yet, in order. It ends when the channel does."""
 
     def __init__(self) -> None:
         self._messages: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()

@@ -1,4 +1,5 @@
-"""Dead letters: what a consumer cannot use lies beside its queue, with the reason in one header."""
+"""Dead letters: messages that a consumer cannot use, in a queue beside its own, with the reason in one
+header."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +11,7 @@ from contracts.failures import bounded
 from events.topology import DEAD_EXCHANGE, ConsumerQueue
 
 REASON_HEADER: Final = "croupier-reason"
-# The first routing key that the message came with: to publish it again, for whoever has mended the cause.
+# The first routing key that the message came with: to publish it again, once the cause is repaired.
 ROUTING_KEY_HEADER: Final = "croupier-routing-key"
 
 

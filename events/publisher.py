@@ -26,7 +26,7 @@ class BrokerUnavailable(Exception):
 
 
 class PublishUncertain(Exception):
-    """Sent, and not confirmed. The event may be out, so publish it again: consumers know its id."""
+    """Sent, and not confirmed. The event may be published, so publish it again: consumers know its id."""
 
 
 class Unroutable(Exception):
@@ -221,7 +221,7 @@ class Publisher:
 
     def _refuse(self, why: str) -> None:
         self._down_because = why
-        self._lane_changed.set()  # whoever waits hears of it at once
+        self._lane_changed.set()  # wakes the callers that wait
 
 
 async def _declare(channel: AbstractChannel) -> None:

@@ -2,7 +2,7 @@
 
 What docs/platform/wallet.md asks of a wallet is kept here, most of it by the database itself: a unique key on
 transaction ids, a unique key on what ends a bet, no balance below zero, entries that never change. One call
-is one transaction that holds the write lock from its first look, so that nothing is checked, then written by
+is one transaction that holds the write lock from its first read, so that nothing is checked, then written by
 somebody else, then written by us.
 """
 
@@ -115,7 +115,7 @@ class Player:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One call that was taken, or the opening of an account; it never changes. `moved` is what it added
+    """One call that was taken, or the opening of an account; it never changes. `moved` is the amount it added
     to the balance, negative for a bet; `balance` is what that left. `at_ms`: milliseconds since 1970."""
 
     number: int
@@ -223,7 +223,7 @@ class Book:
             return self._enter(request, player, moved=-_amount(request), ends_bet=False)
 
     def win(self, request: WalletRequest) -> Taken:
-        """Credits the win, once. Sessions and blocks do not matter: what was won is owed."""
+        """Credits the win, once. Sessions and blocks do not matter: a win is owed."""
         with self._transaction():
             earlier = self._earlier(request)
             if earlier is not None:
@@ -244,14 +244,14 @@ class Book:
             end = self._end_of(request, _bet_id(request))
             if end is not None and end.call == WalletCall.WIN:
                 raise self._refused(request, WalletRefusal.ALREADY_WON)
-            if bet is None and end is None and self._is_a_strangers(request, _bet_id(request)):
+            if bet is None and end is None and self._is_of_another_player(request, _bet_id(request)):
                 raise self._refused(request, WalletRefusal.ID_REUSED)
             player = self._find_player(request) or Player(request.currency, 0, blocked=True)
             if end is not None:
                 return self._enter(request, player, moved=0, ends_bet=False, duplicate=True)
             return self._enter(request, player, moved=bet.amount if bet else 0, ends_bet=True)
 
-    # What the operator does
+    # The operator's orders
 
     def open_player(self, operator_id: str, player_id: str, currency: str, balance: int) -> None:
         """Opens an account, or raises ValueError when it is there. `balance` is in minor units."""
@@ -276,12 +276,12 @@ class Book:
             )
 
     def player(self, operator_id: str, player_id: str) -> Player | None:
-        """The account, or None; looking opens nobody."""
+        """The account, or None; reading opens none."""
         with self._transaction():
             return self._player(operator_id, player_id)
 
     def funds(self, request: WalletRequest) -> int | None:
-        """The balance that a bet would meet; None when it was taken before, or the player is a stranger."""
+        """The balance that a bet would meet; None when it was taken before, or the player is unknown."""
         with self._transaction():
             player = self._player(request.operator_id, request.player_id)
             return None if player is None or self._entry(request, _own_id(request)) else player.balance
@@ -336,7 +336,7 @@ class Book:
         ).fetchone()
         return Entry(*row) if row else None
 
-    def _is_a_strangers(self, request: WalletRequest, bet_id: str) -> bool:
+    def _is_of_another_player(self, request: WalletRequest, bet_id: str) -> bool:
         """Is this the bet of another player of the operator?"""
         found = self._database.execute(
             "SELECT 1 FROM entries WHERE operator_id = ? AND transaction_id = ?",

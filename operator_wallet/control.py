@@ -19,7 +19,7 @@ PLAN_FIELDS: Final = frozenset(
 
 
 class NotUnderstood(Exception):
-    """What is wrong with the request, as its sender is told."""
+    """What is wrong with the request, as its sender reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The wallet as a server: calls and statements for Croupier, a control interface for whoever started it."""
+"""The wallet as a server: calls and statements for Croupier, a control interface for its owner."""
 
 import asyncio
 import hmac
@@ -124,7 +124,7 @@ class Wallet:
     async def _in_book(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    # For whoever started it
+    # The control interface
 
     def _has_token(self, request: Request) -> bool:
         expected = f"Bearer {self._settings.control_token}".encode()

@@ -1,7 +1,7 @@
-"""Where receivers may live: no request reaches an address inside, whatever a URL or a name server says.
+"""The guard of addresses: no request reaches an address inside, whatever a URL or a name server says.
 
 A name is resolved when a connection is made, every address it has is checked, and the connection goes to an
-address that was checked: between the two nobody is asked again.
+address that was checked: the name is not resolved again in between.
 """
 
 import asyncio
@@ -65,7 +65,7 @@ def check_url(url: str, *, local: bool, name: str = "the URL") -> httpx.URL:
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Connections to one receiver. Names are resolved in threads of its own, so that a slow name server holds
-    up nobody else."""
+    up no other."""
 
     def __init__(self, *, local: bool, resolve: Resolve | None = None) -> None:
         self._local = local

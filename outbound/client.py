@@ -1,7 +1,7 @@
-"""The one way out over HTTP: guarded, bounded, never redirected, and answered for whatever the receiver does.
+"""The one way out over HTTP: guarded, bounded, never redirected, with an answer whatever the receiver does.
 
 Each receiver has a client of its own, with its own connections, permits, breaker and name lookups, so that
-one which is dead, slow or hostile costs nobody but itself. Wallets are asked over it, statements read, and
+a dead, slow or hostile one costs only itself. Wallets are asked over it, statements read, and
 webhooks delivered. What an answer means is the caller's to say.
 """
 

@@ -77,7 +77,7 @@ class _Body(httpx.AsyncByteStream):
 
 async def read_whole(answer: httpx.Response, *, limit: int) -> bytes:
     """The body as it came, never unpacked. Raises BodyRefused when it is packed or longer than `limit` bytes;
-    what was not read is never read, for the connection is dropped with the answer."""
+    the rest is never read, because the connection is dropped with the answer."""
     if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise BodyRefused("encoded", "the body is packed, though it was asked for as it is")
     body = bytearray()

@@ -39,7 +39,7 @@ _STATES: Final = {
     WorkflowExecutionStatus.TERMINATED: WorkflowState.TERMINATED,
     WorkflowExecutionStatus.TIMED_OUT: WorkflowState.TIMED_OUT,
 }
-# A cancelled round is void, or went on to its end; the ledger tells which.
+# A cancelled round is void, or went on to its end; the ledger has which.
 _ENDED_BADLY: Final = '("Failed", "Terminated", "TimedOut", "Canceled")'
 
 
@@ -48,8 +48,8 @@ class AlreadyStarted(Exception):
 
 
 class OutcomeUncertain(Exception):
-    """Temporal, a worker or the ledger did not say in time what came of it: it may still happen, and what is
-    stored of the round tells."""
+    """Temporal, a worker or the ledger did not answer in time. The call may still take effect; the stored
+    round says so."""
 
 
 class TemporalAway(Exception):
@@ -62,7 +62,7 @@ class WorkflowLost(Exception):
 
 class RoundWorkflows:
     """`state`, `restart` and `ended_badly`, which activities use, raise temporalio's RPCError while Temporal
-    does not answer; the others raise what they say."""
+    does not answer. The docstrings of the others name what they raise."""
 
     def __init__(self, client: Client, *, task_queue: str) -> None:
         self._client = client
@@ -90,8 +90,8 @@ class RoundWorkflows:
             raise OutcomeUncertain(error.status.name) from error
 
     async def result(self, workflow_id: str) -> RoundClosed | None:
-        """Waits for the round's end. None when its workflow ended in another way: it failed, or was cancelled
-        or terminated. Raises TemporalAway."""
+        """Waits for the round's end. Returns None when its workflow failed, or was cancelled or terminated.
+        Raises TemporalAway."""
         handle: WorkflowHandle[object, RoundClosed] = self._client.get_workflow_handle(
             workflow_id, result_type=RoundClosed
         )
@@ -120,8 +120,8 @@ class RoundWorkflows:
     async def restart_with_action(
         self, bet: Bet, action: PlayerAction, *, within: timedelta
     ) -> ActionVerdict:
-        """The same to a round whose workflow is lost: it is started again, and finds the round as it is
-        stored. Raises OutcomeUncertain."""
+        """Puts the action to a round whose workflow is lost. The workflow is started again, and finds the
+        stored round. Raises OutcomeUncertain."""
         try:
             acted: ActResult = await self._client.execute_update_with_start_workflow(
                 ACT_UPDATE,
@@ -136,8 +136,8 @@ class RoundWorkflows:
         return acted.verdict
 
     async def intervene(self, bet: Bet, intervention: Intervention) -> InterventionResult:
-        """Puts a person's decision to the round, whose workflow is started again when it is lost: so a
-        decision also resumes a round that Temporal has forgotten. Raises OutcomeUncertain."""
+        """Puts a manual intervention to the round, whose workflow is started again when it is lost. So an
+        intervention also resumes a round that Temporal has forgotten. Raises OutcomeUncertain."""
         try:
             intervened: InterventionResult = await self._client.execute_update_with_start_workflow(
                 INTERVENE_UPDATE,
@@ -164,7 +164,7 @@ class RoundWorkflows:
         )
 
     async def state(self, workflow_id: str) -> WorkflowState:
-        """Of the latest workflow of this id."""
+        """The state of the latest workflow of this id."""
         handle = self._client.get_workflow_handle(workflow_id)
         try:
             status = (await handle.describe(rpc_timeout=RPC_LIMIT)).status
@@ -175,8 +175,8 @@ class RoundWorkflows:
         return WorkflowState.RUNNING if status is None else _STATES[status]
 
     async def restart(self, bet: Bet) -> bool:
-        """Starts the round's workflow though one of its id has ended. False when one runs: a healthy round is
-        never started twice, and one that is done answers each step from what it stored."""
+        """Starts the round's workflow again after one has ended. Returns False when one runs: a healthy round
+        is never started twice, and a closed one answers each step from what it stored."""
         try:
             await self._client.start_workflow(
                 ROUND_WORKFLOW,
@@ -220,8 +220,8 @@ def _rfc3339(moment: datetime) -> str:
 
 
 def _update_id(action: PlayerAction) -> str:
-    """Of this request alone: Temporal would answer a repeat with the first refusal, though the player may
-    have the money by then. Repeats are the ledger's to know."""
+    """The id of this request alone. With one id Temporal would answer a repeat with the first refusal, though
+    the player may have the money by then. The ledger recognises repeats."""
     return f"{action.action_id}:{action.request_id}"
 
 

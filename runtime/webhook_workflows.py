@@ -28,7 +28,7 @@ class WebhookWorkflows:
         self._retries = retries
 
     async def send(self, key: WebhookKey) -> None:
-        """Begins to send for the webhook, unless somebody does."""
+        """Starts the webhook's workflow, unless one runs."""
         await self._client.start_workflow(
             WEBHOOK_WORKFLOW,
             key,

@@ -1,4 +1,4 @@
-"""A bet as the database takes it, the type `bet_v1`, and as `wallet_bets` keeps it."""
+"""A bet as an argument of the ledger, the type `bet_v1`, and as `wallet_bets` stores it."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -9,9 +9,9 @@ import msgspec
 
 from contracts.rounds import Bet, RoundKey
 
-# The ledger asks the player and the session for these, whatever the bet says.
+# The ledger reads these from the player and the session, whatever the bet says.
 _THE_LEDGERS_OWN: Final = ("demo", "jurisdiction")
-# In the order of the type's columns: a field that comes to a bet comes last.
+# In the order of the type's columns: a new field of a bet comes last.
 FIELDS: Final = (
     *(f"key.{field.name}" for field in fields(RoundKey)),
     *(field.name for field in fields(Bet) if field.name not in ("key", *_THE_LEDGERS_OWN)),
@@ -26,11 +26,11 @@ def bet_parameter(first: int = 1) -> str:
 
 
 def bet_arguments(bet: Bet) -> tuple[Any, ...]:
-    """What `bet_parameter` stands for."""
+    """The arguments that `bet_parameter` stands for."""
     values: tuple[Any, ...] = _values(bet)
     return values
 
 
 def stored_bet(document: Mapping[str, Any]) -> Bet:
-    """The bet that `wallet_bets.bet` has."""
+    """The bet that `wallet_bets.bet` stores."""
     return msgspec.convert(document, Bet)

@@ -1,4 +1,4 @@
-"""The database as the rest of the program holds it: one pool, opened and closed by the composition root."""
+"""The database: one pool, opened and closed by the composition root."""
 
 import json
 from dataclasses import dataclass
@@ -10,12 +10,13 @@ CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 10.0
 
 
-# What a database raises that is away, restarting, failing over or too busy: the same call may succeed later.
+# The errors of a database that is away, restarting, failing over or too busy: the same call may succeed
+# later.
 AWAY: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
-    # What asyncpg says when the server closes a connection between two messages of one statement.
+    # asyncpg's error when the server closes a connection between two messages of one statement.
     asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,

@@ -1,4 +1,4 @@
-"""Rounds as people and clients look them up: by id, and page by page from the newest."""
+"""Rounds for people and clients: by id, and page by page from the newest."""
 
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ async def page(
 
 
 def _statement(wanted: RoundFilter, before: int | None, limit: int) -> tuple[str, list[Any]]:
-    """The statement and its arguments. What is not asked for stands in no condition, so that each page has
+    """The statement and its arguments. A filter that is not given adds no condition, so that each page has
     the plan of its own filter."""
     filters = {
         "r.operator_id = ": wanted.operator_id,

@@ -1,4 +1,4 @@
-"""A person's decisions about rounds: who they are about, and what the ledger makes of them."""
+"""Manual interventions: the rounds that they are about, and the ledger's verdict."""
 
 # ruff: noqa: S608 - the statement is put together from numbered arguments
 
@@ -17,8 +17,8 @@ INTERVENE: Final = f"""
     SELECT (standing).state, verdict, being_released
     FROM intervene_round_v1({bet_parameter(5)}, $1, $2, $3, $4)
 """
-# Stakes that an operator's wallet has not answered for. Few are open at a time, and the index of open ones is
-# all that is read.
+# Stakes without an answer of the operator's wallet. Few are open at a time, and only the index of open ones
+# is read.
 BETS: Final = """
     SELECT b.bet FROM wallet_bets b JOIN players p ON p.id = b.player_key
     WHERE b.round_id = $1 AND b.resolved_at IS NULL AND b.bet IS NOT NULL
@@ -40,8 +40,8 @@ async def find(
 
 
 async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> InterventionResult:
-    """Decides and records, in one transaction. A repeat of the same intervention answers what the first one
-    did; asyncpg.UniqueViolationError when its id was another's."""
+    """Decides and records, in one transaction. A repeat of the same intervention answers as the first one
+    did. Raises asyncpg.UniqueViolationError for the id of another intervention."""
     decision = request.intervention
     row = await pool.fetchrow(
         INTERVENE,

@@ -1,4 +1,4 @@
-"""Brings a database to this program's schema: Alembic's versions first, then the functions anew."""
+"""Brings a database to this program's schema: Alembic's versions first, then the functions, made again."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ from storage.database import CONNECT_TIMEOUT_S
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 FUNCTIONS = Path(__file__).parent / "functions"
-# Two programs that start at once migrate one after the other. The number is this lock's name, no more.
+# Two programs that start at once migrate one after the other. The number only names this lock.
 ADVISORY_LOCK = 0x43524F55
 MADE: Final = re.compile(r"^CREATE (FUNCTION|VIEW) (\w+)", re.MULTILINE)
 
@@ -36,8 +36,8 @@ async def _upgrade(database_url: str) -> None:
 
 
 async def _make_functions(connection: asyncpg.Connection) -> None:
-    """Drops what the files make, with the triggers that hang on it, and makes it anew, so that the files are
-    its one source. A function that no file makes any more is dropped by a migration."""
+    """Drops what the files make, with the triggers that hang on it, and makes it again, so that the files are
+    its one source. A migration drops a function that no file makes any more."""
     files = [path.read_text() for path in sorted(FUNCTIONS.glob("*.sql"))]
     async with connection.transaction():
         for kind, name in MADE.findall("\n".join(files)):

@@ -41,20 +41,20 @@ CLOSED_AFTER: Final = """
 
 
 async def reserve(pool: asyncpg.Pool, bet: Bet) -> RoundView:
-    """Holds the stake, or records why not, or answers what is stored under the round's id."""
+    """Holds the stake, or records its refusal, or answers what is stored under the round's id."""
     return round_view(await pool.fetchrow(RESERVE, *bet_arguments(bet)))
 
 
 async def settle(
     pool: asyncpg.Pool, key: RoundKey, outcome: dict[str, Any], win: int, actions: int = 0
 ) -> Settlement:
-    """Closes the round as settled, with what was computed after `actions` of them, or answers how it was
-    closed before. Raises asyncpg.NoDataFoundError when there is no such round."""
+    """Closes the round as settled, with the outcome that was computed after `actions` actions, or answers how
+    it was closed before. Raises asyncpg.NoDataFoundError when there is no such round."""
     return settlement(await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win, actions))
 
 
 async def open_round(pool: asyncpg.Pool, key: RoundKey, resolution: Resolution) -> RoundView:
-    """Puts a step with an offer on record, or answers how the round stands. Raises asyncpg.NoDataFoundError
+    """Records a step with an offer, or answers the round's state. Raises asyncpg.NoDataFoundError
     when there is no such round."""
     offer = resolution.offer
     assert offer is not None
@@ -66,8 +66,8 @@ async def open_round(pool: asyncpg.Pool, key: RoundKey, resolution: Resolution) 
 async def take_action(
     pool: asyncpg.Pool, key: RoundKey, action: PlayerAction
 ) -> tuple[ActionVerdict, RoundView | None]:
-    """Takes an action from the round's offer, once, and says how the round stands after it; None when there
-    is no such round."""
+    """Takes an action from the round's offer, once. Returns the verdict and the round after it, None when
+    there is no such round."""
     row = await pool.fetchrow(
         TAKE,
         key.player_key,
@@ -84,7 +84,7 @@ async def take_action(
 
 
 async def release(pool: asyncpg.Pool, bet: Bet, failure_code: str, failure_detail: str) -> RoundView:
-    """Closes the round as void and gives its stake back, or answers how it was closed before."""
+    """Closes the round as void and releases its stake, or answers how it was closed before."""
     row = await pool.fetchrow(RELEASE, failure_code, failure_detail, *bet_arguments(bet))
     return round_view(row)
 
@@ -95,8 +95,8 @@ async def find(pool: asyncpg.Pool, key: RoundKey) -> RoundView | None:
 
 
 async def sequence(pool: asyncpg.Pool, player_key: int) -> int | None:
-    """The sequence of what closed last of the player's, 0 when nothing has; None for an unknown player.
-    What has a smaller one is committed too: it is counted under the player's lock."""
+    """The sequence of the player's last event, 0 when there is none; None for an unknown player. Every event
+    with a smaller one is committed too, because sequences are taken under the player's lock."""
     found: int | None = await pool.fetchval(SEQUENCE, player_key)
     return found
 

@@ -46,5 +46,5 @@ class LedgerSteps(MoneySteps):
         try:
             return await rounds.release(self._pool, request.bet, request.failure_code, request.failure_detail)
         except (asyncpg.NoDataFoundError, asyncpg.ForeignKeyViolationError) as missing:
-            # There is nobody to release for, so nothing was ever held.
+            # Without a player or an account nothing was ever held.
             raise WalletConflict(str(missing)) from None

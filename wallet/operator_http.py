@@ -1,4 +1,4 @@
-"""Operators' wallets over HTTP: each call signed, and answered whatever the wallet does.
+"""Operators' wallets over HTTP: each call is signed, and gives an answer whatever the wallet does.
 
 Each operator has a client of its own, so that a wallet which is dead or hostile costs nobody but itself.
 """
@@ -43,7 +43,7 @@ class SystemClock:
 
 
 class Watch(Protocol):
-    """Hears what operators' wallets do, to count it."""
+    """Counts the calls of operators' wallets."""
 
     def asked(self, request: WalletRequest, verdict: WalletVerdict, *, took_s: float) -> None:
         """The outcome of a call; unknown also where the caller did not wait for it."""
@@ -52,10 +52,10 @@ class Watch(Protocol):
         """A call that found no permit, or an open breaker."""
 
     def waiting(self, operator_id: str, change: int) -> None:
-        """By how many more, or fewer, calls wait for a permit."""
+        """The change of the number of calls that wait for a permit."""
 
     def breaker(self, operator_id: str, *, is_open: bool) -> None:
-        """How it stands, after each call and before the first."""
+        """The breaker's state, after each call and before the first."""
 
 
 class Unwatched:
@@ -72,7 +72,7 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorWalletConfig:
-    """Where an operator's wallet is and how it is spoken to. `secrets` are of the form `whsec_...`; several
+    """Where an operator's wallet is and how it is called. `secrets` are of the form `whsec_...`; several
     sign while one is rotated. `limits` replace the dialect's. `local` lets the wallet be on this machine or
     network, and speak without TLS. Raises ValueError, which quotes neither the URL nor a secret."""
 
@@ -89,7 +89,7 @@ class OperatorWalletConfig:
             SharedSecret.parse(secret)
 
     def base_url(self) -> str:
-        """What paths are appended to."""
+        """The URL that paths are appended to."""
         return str(check_url(self.url, local=self.local, name="the wallet's URL")).rstrip("/")
 
 
@@ -192,20 +192,20 @@ class OperatorWalletClient:
 
 
 class OperatorWallets:
-    """The clients of all operators, each made when it is first needed. `house_keys` sign for every operator
-    whose dialect takes them, beside the operator's own secrets."""
+    """The clients of all operators, each made when it is first needed. `platform_keys` sign for every
+    operator whose dialect takes them, beside the operator's own secrets."""
 
     def __init__(
         self,
         dialects: Mapping[str, Dialect],
         *,
-        house_keys: Sequence[WebhookKey] = (),
+        platform_keys: Sequence[WebhookKey] = (),
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
         watch: Watch | None = None,
     ) -> None:
         self._dialects = dialects
-        self._house_keys = house_keys
+        self._platform_keys = platform_keys
         self._clock = clock or SystemClock()
         self._tls = tls or tls_context()
         self._watch = watch
@@ -242,7 +242,7 @@ class OperatorWallets:
         return OperatorWalletClient(
             config,
             dialect,
-            [*secrets, *self._house_keys],
+            [*secrets, *self._platform_keys],
             self._clock,
             tls=self._tls,
             watch=self._watch,
@@ -258,7 +258,7 @@ _NOT_ASKED: Final[Mapping[type[NotAsked], str]] = {Busy: "wallet-busy", Away: "w
 
 
 def _not_expressible(reason: NotExpressible) -> WalletAnswer:
-    """We refuse what the wallet could not even be told."""
+    """The refusal of an amount that the wallet's form cannot express."""
     return WalletAnswer(
         verdict=WalletVerdict.REFUSED, code=WalletRefusal.INVALID, detail=str(reason), sent=False
     )

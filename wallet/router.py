@@ -1,5 +1,5 @@
-"""Who keeps a round's money: its operator's own wallet where it has one, our ledger otherwise; and our ledger
-alone for demo rounds."""
+"""Picks a round's MoneySteps: its operator's own wallet where it has one, our ledger otherwise, and our
+ledger alone for demo rounds."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ from wallet.steps import MoneySteps
 
 
 class MoneyRouter:
-    """`at_operators` may change at any time; a round that began elsewhere than it would now is recognised by
-    the ledger's functions, not here."""
+    """`at_operators` may change at any time. The ledger's functions, not this class, recognise a round that
+    began at another wallet than it would now."""
 
     def __init__(self, ledger: MoneySteps, at_operators: Mapping[str, MoneySteps]) -> None:
         self._ledger = ledger

@@ -44,12 +44,12 @@ class NoStatement(Exception):
 
 
 class StatementUnavailable(Exception):
-    """The wallet offers one and did not give it, or gave what is none. It is asked again later."""
+    """The wallet offers a statement and did not give a valid one. It is asked again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementItem:
-    """What the wallet says that it took. `moved` is what its player's balance changed by, in minor units of
+    """One entry of the wallet's statement. `moved` is the change of its player's balance, in minor units of
     `currency`."""
 
     operator_id: str
@@ -66,7 +66,7 @@ class StatementItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementQuery:
-    """What is asked for: a time span (its end not included), or one transaction of a player."""
+    """A query for a time span (its end not included), or for one transaction of a player."""
 
     operator_id: str
     since: datetime | None = None
@@ -87,7 +87,7 @@ class StatementQuery:
 
 
 def offers_statement(dialect: Dialect) -> bool:
-    """The statement has one form: a wallet whose amounts or ids look otherwise has none for us."""
+    """Returns whether the dialect writes amounts and ids in the statement's one form."""
     return dialect.amounts is AmountForm.MINOR and dialect.ids.form is IdForm.UUID
 
 
@@ -107,7 +107,7 @@ class Statement:
         self._now_s = now_s
 
     async def items(self, query: StatementQuery) -> AsyncIterator[StatementItem]:
-        """All that fits, oldest first, page after page."""
+        """Yields the entries that match, oldest first, page after page."""
         cursor: str | None = None
         while True:
             page, following = await self._page(query, cursor)
@@ -173,8 +173,8 @@ async def open_statement(
 
 
 def difference(item: StatementItem | None, ours: WalletRound | None) -> str | None:
-    """Why the wallet's entry of a transaction is not what our ledger says, or None when it is. `item` is None
-    for a transaction that the wallet had accepted and does not show."""
+    """How the wallet's entry of a transaction differs from our ledger, or None when it does not. `item` is
+    None for a transaction that the wallet had accepted and does not show."""
     if item is None:
         return None if ours is None else "the wallet accepted it and does not show it"
     if item.call == OPENING:
@@ -207,7 +207,7 @@ def allowed_moves(call: WalletCall, ours: WalletRound) -> frozenset[int]:
         case WalletCall.ROLLBACK if ours.returned is not None:
             return frozenset({ours.returned})
         case WalletCall.ROLLBACK if ours.releasing or ours.state is RoundState.VOID:
-            # If the bet had been taken, the rollback gave it back; else it only left its mark.
+            # The rollback released a bet that the wallet had taken; without one it left only its mark.
             return frozenset({0, ours.stake})
         case _:
             return frozenset()

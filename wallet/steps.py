@@ -9,8 +9,8 @@ from contracts.views import RoundView, Settlement
 
 
 class MoneyFailure(Exception):
-    """A step that did not come off. `error_type` is its name in contracts/failures.py, and `final` says that
-    no repeat can mend it."""
+    """A step failed. `error_type` is the failure's name in contracts/failures.py, and `final` says that no
+    repeat succeeds."""
 
     error_type: ClassVar[str]
     final: ClassVar[bool] = True
@@ -23,21 +23,21 @@ class WalletConflict(MoneyFailure):
 
 
 class WalletUncertain(MoneyFailure):
-    """Nobody knows whether an operator's wallet took the stake. The durable path asks once more after the
-    fast one; after that only `release` makes it certain that it has not."""
+    """It is unknown whether an operator's wallet took the stake. The durable path asks once more after the
+    fast path; after that only `release` makes certain that the wallet keeps no stake."""
 
     error_type = WALLET_UNCERTAIN
 
 
 class WalletReleasing(MoneyFailure):
-    """The round is on its way to void, so the wallet is not told its win: `release` goes on with it."""
+    """The round is being released, so its win is not sent to the wallet: `release` goes on with it."""
 
     error_type = WALLET_RELEASING
 
 
 class WalletPending(MoneyFailure):
-    """What was decided is stored, and the operator's wallet has not taken it yet: repeat the call until it
-    has. `view` is the round as it stands, where there is one."""
+    """The decision is stored, and the operator's wallet has not taken it yet: the call is repeated until it
+    has. `view` is the round's present state, where there is one."""
 
     error_type = WALLET_PENDING
     final = False
@@ -64,13 +64,13 @@ class MoneySteps(Protocol):
         Raises WalletUncertain."""
 
     async def open(self, request: OpenRequest) -> RoundView:
-        """Puts on record that the round waits for its player: `request.resolution` has an offer. A round that
-        is not waiting for this step is returned as it stands. Raises WalletConflict when nothing was ever
+        """Records that the round waits for its player: `request.resolution` has an offer. A round that does
+        not wait for this step is returned as it stands. Raises WalletConflict when nothing was ever
         reserved."""
 
     async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
-        """Takes an action from the round's offer, once, with what it costs. Returns what became of it and
-        the round as it stands then, None when there is no such round."""
+        """Takes an action from the round's offer, once, with what it costs. Returns the verdict and the
+        round's state after it, None when there is no such round."""
 
     async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:
         """Takes the stake and pays the win: of the result on record where there is one, of
@@ -78,8 +78,8 @@ class MoneySteps(Protocol):
         and WalletReleasing."""
 
     async def release(self, request: ReleaseRequest) -> RoundView:
-        """Releases the stake; what was never reserved can no longer be. A round whose result was recorded
-        first is returned as it stands: `settling`, unless a person decided to release it. Then an operator's
-        wallet that has taken the win keeps it, and the round is settled. The reason of the first decision to
-        release is the round's. Raises WalletConflict for a player, an account or a session that is not
+        """Releases the stake; a round that was never reserved can no longer be. A round whose result was
+        recorded first is returned as it stands: `settling`, unless a manual intervention released it. Then an
+        operator's wallet that has taken the win keeps it, and the round is settled. The round keeps the
+        reason of the first release. Raises WalletConflict for a player, an account or a session that is not
         there, and WalletPending."""

@@ -21,7 +21,7 @@ from workers.lifecycle import serve_metrics
 KEEP_ALIVE_S: Final = 75
 # Files that this process needs besides its clients' connections: to the services, logs, libraries.
 OTHER_FILES: Final = 256
-# How long what is under way may take after the signal to stop.
+# How long requests under way may take after the signal to stop.
 GRACE_S: Final = 15
 
 
@@ -33,7 +33,8 @@ async def serve_http(
     stop: asyncio.Event,
     drain: Callable[[], Awaitable[None]],
 ) -> None:
-    """Answers until `stop`, then what is under way for GRACE_S seconds; `drain` ends the sockets first."""
+    """Answers until `stop`, then finishes requests under way for GRACE_S seconds. `drain` ends the sockets
+    first."""
     connections = _connections(settings, rates)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
@@ -51,7 +52,7 @@ async def serve_http(
         ws_max_size=BODY_LIMIT_BYTES,
         ws_ping_interval=settings.socket_heartbeat_s,
         ws_ping_timeout=settings.socket_heartbeat_s,
-        # What is compressed may unfold to far more, and each socket would keep a window for it.
+        # A compressed message may unfold to far more, and each socket would keep a window for it.
         ws_per_message_deflate=False,
     )
     server = _Server(config, drain)
@@ -78,7 +79,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn closes WebSockets before what they asked for is answered, so they are ended first."""
+        """Ends the WebSockets first: uvicorn would close them before their calls are answered."""
         for server in self.servers:
             server.close()
         await self._drain()

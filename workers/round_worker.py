@@ -24,11 +24,11 @@ from wallet.ledger import LedgerSteps
 from wallet.router import MoneyRouter
 from workflows.round import RoundWorkflow
 
-# Workflows kept in memory between tasks. A round on the fast path needs none; a patient one does.
+# Workflows kept in memory between tasks. The fast path needs none; the durable path does.
 CACHED_WORKFLOWS: Final = 200
 CONCURRENT_STEPS: Final = 200
-# A patient round's next task waits this long for the worker that has it in memory, before any other takes
-# it: how long a killed worker can hold one back.
+# The next task of a round on the durable path waits this long for the worker that has it in memory, before
+# any other takes it: how long a killed worker can hold one back.
 STICKY_LIMIT: Final = timedelta(seconds=2)
 # On a clean shutdown, steps under way may finish for this long; the rest runs again elsewhere.
 GRACE: Final = timedelta(seconds=5)

@@ -21,12 +21,12 @@ class Abandoned(Exception):
 
 
 class Ended(Exception):
-    """Whoever else decides about the round has ended the waiting."""
+    """A manual intervention or the round's end has ended the waiting."""
 
 
 class Decisions:
-    """What the round waits for, and who decides about it. The ledger has the last word: what is known here
-    only refuses early what the ledger would refuse."""
+    """The offer that the round waits on, and the actions that answer it. The ledger has the last word: this
+    class only refuses early what the ledger would refuse."""
 
     def __init__(self, bet: Bet) -> None:
         self._bet = bet
@@ -46,13 +46,13 @@ class Decisions:
             raise _refusal(ActionVerdict.UNKNOWN_CHOICE)
 
     async def act(self, action: PlayerAction) -> ActResult:
-        """Takes the player's action. Raises FailureError when it is refused here, and when nobody can play
-        it."""
+        """Takes the player's action. Raises FailureError when it is refused here, and when it cannot be
+        played."""
         await workflow.wait_condition(lambda: self._open is not None or self._over)
         return await self._take(action)
 
     def end(self) -> None:
-        """No action is taken any more: the round has ended, or somebody else ends it."""
+        """Ends the waiting. No action is taken any more."""
         self._ended = True
 
     async def until_closed(self, opened: OpenRound) -> ActResult:
@@ -64,11 +64,11 @@ class Decisions:
             try:
                 await workflow.wait_condition(
                     lambda: self._over or self._open is not seen,  # noqa: B023
-                    timeout=_patience(seen),
+                    timeout=_time_left(seen),
                 )
             except TimeoutError:
-                await self._decide_for_the_player(seen)
-        async with self._turn:  # an action under way comes to its end first
+                await self._decide_for_player(seen)
+        async with self._turn:  # an action under way ends first
             if self._closed is not None:
                 return self._closed
             if self._failure is not None:
@@ -79,7 +79,7 @@ class Decisions:
     def _over(self) -> bool:
         return self._closed is not None or self._failure is not None or self._ended
 
-    async def _decide_for_the_player(self, seen: OpenRound) -> None:
+    async def _decide_for_player(self, seen: OpenRound) -> None:
         if seen.offer.abandonment is Abandonment.REFUND:
             async with self._turn:
                 if self._open is seen and not self._over:
@@ -117,8 +117,8 @@ class Decisions:
 
 
 async def _act(request: ActRequest) -> ActResult:
-    """The fast path, and the durable one where that fails: the action may be on record then, so it is never
-    given up."""
+    """Takes the fast path, and the durable path where that fails. The action may be on record then, so it is
+    never given up."""
     try:
         return await take_locally(steps.ACT, request)
     except FailureError as failure:
@@ -131,5 +131,5 @@ def _refusal(verdict: ActionVerdict) -> ApplicationError:
     return ApplicationError(verdict.value, type=ACTION_REFUSED, non_retryable=True)
 
 
-def _patience(opened: OpenRound) -> timedelta | None:
+def _time_left(opened: OpenRound) -> timedelta | None:
     return None if opened.left_s is None else timedelta(seconds=max(opened.left_s, 0))

@@ -1,5 +1,5 @@
-"""One round: reserve, resolve, settle, emit; waiting for its player where the game offers choices; release if
-a step before settle fails for good, or a person decides so.
+"""One round: reserve, resolve, settle, emit. The round waits for its player where the game offers choices,
+and releases the stake when a step before settle fails for good or a manual intervention voids it.
 """
 
 import asyncio
@@ -51,11 +51,11 @@ class RoundWorkflow:
     as nothing is settled; after that the round goes on to its end, for a result is never taken back.
 
     A manual intervention may come to an open round (docs/platform/settlement.md). The ledger decides whether
-    it is possible, and what the round does next follows from its steps: one that is never given up is taken
-    again at once, and answers from what the ledger has by then.
+    it is possible. A step that is never given up is then taken again at once, and answers from what the
+    ledger has by then.
 
-    A round that its game leaves open waits for its player's actions (workflows/choices.py), each of which is
-    taken once, and decides for a player who stays away as the offer says.
+    A round that its game leaves open waits for its player's actions (workflows/choices.py). Each action is
+    taken once. For a player who stays away the round decides as the offer says.
     """
 
     @workflow.init
@@ -123,11 +123,12 @@ class RoundWorkflow:
         return await uninterrupted(self._emit_if_unconfirmed(played))
 
     async def _durable_path(self, bet: Bet) -> RoundClosed:
-        """Step by step, from wherever the fast path came to."""
+        """The durable path: each step as an activity of its own. A step that the fast path has taken answers
+        from what it stored."""
         try:
             reservation = await take(steps.RESERVE, bet, policies.RESERVE)
         except (FailureError, asyncio.CancelledError) as failure:
-            # It may have held the stake all the same: nobody knows, so it is released.
+            # The attempt may have held the stake, so the stake is released.
             return await self._compensate(bet, RESERVE_UNCERTAIN, failure)
         if reservation.draw is None:
             return await uninterrupted(self._already_closed(reservation))
@@ -140,7 +141,7 @@ class RoundWorkflow:
         try:
             resolution = await take(steps.RESOLVE, request, policies.RESOLVE)
         except (FailureError, asyncio.CancelledError) as failure:
-            # There is no outcome that could be paid, so the stake is released.
+            # Without an outcome there is nothing to pay, so the stake is released.
             return await self._compensate(bet, RESOLVE_FAILED, failure)
         if resolution.offer is not None:
             return await self._leave_open(bet, resolution)
@@ -151,10 +152,10 @@ class RoundWorkflow:
         try:
             opened = await take(steps.OPEN, OpenRequest(bet=bet, resolution=resolution), policies.OPEN)
         except (FailureError, asyncio.CancelledError) as failure:
-            # Its player cannot be asked, so the round has no final outcome.
+            # The player cannot be asked, so the round has no final outcome.
             return await self._compensate(bet, RESOLVE_FAILED, failure)
         if opened.open is None:
-            # A person has released it meanwhile; this release answers how it stands.
+            # A manual intervention has released the round meanwhile; this release answers with its state.
             return await uninterrupted(self._release_and_emit(_voided(bet)))
         return await self._wait_for_player(bet, opened.open)
 
@@ -168,7 +169,7 @@ class RoundWorkflow:
             released = ReleaseRequest(bet=bet, failure_code=ABANDONED, failure_detail="")
             return await uninterrupted(self._release_and_emit(released))
         except (FailureError, asyncio.CancelledError) as failure:
-            # An action that nobody can play leaves no outcome that could be paid.
+            # An action that cannot be played leaves no outcome to pay.
             return await self._compensate(bet, RESOLVE_FAILED, failure)
         terminal = Terminal(
             state=acted.state, event_id=acted.unconfirmed_event_id, failure_code=acted.failure_code
@@ -208,7 +209,7 @@ class RoundWorkflow:
     async def _release_and_emit(self, request: ReleaseRequest) -> RoundClosed:
         terminal = await take_without_end(steps.RELEASE, request, policies.RELEASE, self._wakes)
         if terminal.state is RoundState.SETTLING:
-            # The result was recorded first, and only a person may take it back.
+            # The result was recorded first, and only a manual intervention may take it back.
             return await self._settle_and_emit(request.bet, None)
         return await self._emit(request.bet, terminal)
 
@@ -233,7 +234,7 @@ class RoundWorkflow:
         await uninterrupted(workflow.wait_condition(lambda: self._interventions_under_way == 0))
 
     async def _everybody_answered(self) -> None:
-        """Also whoever decided something at the last moment is answered before the history ends."""
+        """Waits until every update is answered, also one that came at the last moment."""
         self._decisions.end()
         if not workflow.all_handlers_finished():
             await uninterrupted(workflow.wait_condition(workflow.all_handlers_finished))
@@ -243,7 +244,7 @@ class RoundWorkflow:
 
 
 def _voided(bet: Bet) -> ReleaseRequest:
-    """A person decided so, and the ledger has the reason that was given."""
+    """The release of a manual intervention, whose reason the ledger has."""
     return ReleaseRequest(bet=bet, failure_code=VOIDED_BY_OPERATOR, failure_detail="")
 
 
@@ -252,7 +253,7 @@ def _says(failure: ActivityError, error_type: str) -> bool:
 
 
 def _reason(failure: BaseException) -> str:
-    """The innermost cause that says something, bounded; for the person who reads the history."""
+    """The innermost cause that says something, bounded, for readers of the history."""
     cause = failure.cause if isinstance(failure, ActivityError) and failure.cause else failure
     if isinstance(cause, ApplicationError):
         return bounded(f"{cause.type}: {cause.message}")

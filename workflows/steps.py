@@ -18,7 +18,7 @@ T = TypeVar("T")
 def take_locally(step: Step[Request, Result], request: Request) -> Coroutine[Any, Any, Result]:
     """Takes `step` on the fast path: once, in this process, within policies.FAST_PATH_LIMIT. Raises
     FailureError when it failed or took too long, and when the workflow was cancelled; it may have taken
-    effect all the same."""
+    effect nevertheless."""
     return workflow.execute_local_activity(
         step.name,
         request,
@@ -29,7 +29,7 @@ def take_locally(step: Step[Request, Result], request: Request) -> Coroutine[Any
 
 
 async def take(step: Step[Request, Result], request: Request, policy: StepPolicy) -> Result:
-    """Takes `step` on the durable path, until it answers: a step answers a repeat with what it stored. Raises
+    """Takes `step` on the durable path until it answers; a step answers a repeat with what it stored. Raises
     FailureError when it refused for good, when its patience ended, or when the workflow was cancelled."""
     result: Result = await workflow.execute_activity(
         step.name,
@@ -53,8 +53,8 @@ class Wakes:
 async def take_without_end(
     step: Step[Request, Result], request: Request, policy: StepPolicy, wakes: Wakes
 ) -> Result:
-    """Takes a step that is never given up; each wake ends its pause and takes it again at once. An attempt
-    that is under way then may still take effect: what follows finds it, as any repeat does."""
+    """Takes a step that is never given up. Each wake ends its pause and takes it again at once. An attempt
+    that is under way then may still take effect; the next attempt finds it, as any repeat does."""
     while True:
         seen = wakes.count
         taking = asyncio.ensure_future(take(step, request, policy))
@@ -69,13 +69,13 @@ async def take_without_end(
 
 
 async def uninterrupted(step: Coroutine[Any, Any, T]) -> T:
-    """Runs `step` to its end though the workflow be cancelled meanwhile."""
+    """Runs `step` to its end, also when the workflow is cancelled meanwhile."""
     task = asyncio.ensure_future(step)
     while not task.done():
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            # Ours was interrupted, the shielded task was not: wait on.
+            # The wait was interrupted, the shielded task was not.
             if task.cancelled():
                 raise
     return task.result()

@@ -32,8 +32,8 @@ class ActionService:
         self._turns: WeakValueDictionary[RoundKey, asyncio.Lock] = WeakValueDictionary()
 
     async def take(self, key: RoundKey, action: PlayerAction) -> ActionAnswer:
-        """Raises OutcomeUncertain when nobody said in time whether the action was taken: it may be yet, and
-        the same one again tells."""
+        """Raises OutcomeUncertain when it was not certain in time whether the action was taken: it may be
+        taken yet, and a repeat answers."""
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn:
             return await self._take(key, action)

@@ -10,7 +10,7 @@ from contracts.views import RoundView
 
 
 class ResultWaiter:
-    """Requests wait by the round's key; whoever commits the round's end delivers it to all of them."""
+    """Requests wait by the round's key. The step that commits the round's end delivers it to all of them."""
 
     def __init__(self) -> None:
         self._waiting: defaultdict[RoundKey, set[asyncio.Future[RoundView]]] = defaultdict(set)

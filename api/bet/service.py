@@ -29,7 +29,7 @@ class NothingStored(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`view` is None while the round is pending. `first` tells the first answer from a repeat's."""
+    """`view` is None while the round is pending. `first` says that this is no repeat's answer."""
 
     view: RoundView | None
     first: bool
@@ -59,16 +59,16 @@ class BetService:
         return Answer(view, first=view is None or view.request_id == bet.request_id)
 
     async def _join(self, bet: Bet, delivered: asyncio.Future[RoundView]) -> RoundView | None:
-        """A repeat. What is stored tells at once when the round has ended, though its workflow may still be
-        emitting, when it waits for its player, and when it was another bet; otherwise that is still to come,
-        and is awaited."""
+        """Answers a repeat. The stored round is the answer when it has ended, though its workflow may still
+        be emitting, when it waits for its player, and when it was another bet. Otherwise the answer is
+        awaited."""
         stored = await self._results.find(bet.key)
         if stored is not None and (stored.state.final or stored.open or not stored.answers(bet)):
             return stored
         return await self._wait(bet, delivered)
 
     async def _wait(self, bet: Bet, delivered: asyncio.Future[RoundView]) -> RoundView | None:
-        """None when the client's patience ends first; the round goes on."""
+        """Returns None when the time limit ends first; the round goes on."""
         with suppress(TimeoutError):
             return await asyncio.wait_for(
                 asyncio.shield(delivered), min(IN_PROCESS_PATIENCE_S, self._patience_s)
@@ -90,7 +90,7 @@ class BetService:
             waits.cancel()
 
     async def _read_when_open(self, bet: Bet) -> RoundView:
-        """A round that waits for its player goes on in its workflow, which says nothing until the end."""
+        """Reads the round until it waits for its player. Its workflow gives no result before the end."""
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
             view = await self._results.find(bet.key)
@@ -98,14 +98,15 @@ class BetService:
                 return view
 
     async def _read_after_end(self, bet: Bet) -> RoundView | None:
-        """A cancelled or failed round has left its record too, so the row tells, not the result; unless
-        there is none (the bet named a session that is gone, or somebody terminated the round at once)."""
+        """Reads the round after its workflow's end. The answer is the row, not the workflow's result, because
+        a cancelled or failed round has left its record too. There is no row when the bet named a session that
+        is gone, or when the round was terminated at once."""
         code: str | None = None
         try:
             closed = await self._workflows.result(bet.key.workflow_id)
             code = "round-closed" if closed is None else closed.failure_code
         except TemporalAway:
-            pass  # the round is pending for all that anybody knows
+            pass  # the round may still be pending
         view = await self._results.find(bet.key)
         if view is None and code is not None:
             raise NothingStored(code)

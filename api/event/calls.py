@@ -6,7 +6,7 @@ from api.event.schemas import TellEvents
 from api.gateway.caller import Caller, Reply
 from api.gateway.problems import Problem
 from contracts import failures
-from contracts.events import TellVerdict
+from contracts.events import ReportVerdict
 
 REPORT_AGAIN_AFTER_S: Final = 10
 
@@ -14,12 +14,12 @@ REPORT_AGAIN_AFTER_S: Final = 10
 async def report_events(body: TellEvents, caller: Caller) -> Reply:
     """Records what the game client reports of itself: all of it, each event once, or nothing."""
     events = [event.model_dump() for event in body.events]
-    told = await caller.services.game_events.record(caller.claims, events)
-    if told.verdict is TellVerdict.UNKNOWN:
+    result = await caller.services.game_events.record(caller.claims, events)
+    if result.verdict is ReportVerdict.UNKNOWN:
         raise Problem("unauthenticated", "The session is not known here.")
-    if told.verdict is TellVerdict.REUSED:
-        raise Problem(failures.ID_REUSED, f"Event {told.event_id} was told before with other contents.")
-    if told.verdict is TellVerdict.TOO_MANY:
+    if result.verdict is ReportVerdict.REUSED:
+        raise Problem(failures.ID_REUSED, f"Event {result.event_id} was told before with other contents.")
+    if result.verdict is ReportVerdict.TOO_MANY:
         raise Problem(
             "too-many-requests",
             "Nothing was recorded: the session told too many events within a minute. Send these again later.",

@@ -31,7 +31,7 @@ async def feed(
     events, following = await services.feed.page(
         operator_id=operator.operator_id, after=position(after), limit=limit
     )
-    # The very bytes that the broker carries, so that whoever hears an event both ways can compare them.
+    # The very bytes that the broker carries, so that a consumer of both can compare them.
     items = b",".join(envelope(event) for event in events)
     body = b'{"items":[%b],"next_cursor":"%b"}' % (items, str(cursor(following)).encode())
     return Response(body, media_type="application/json")
@@ -43,6 +43,7 @@ async def feed(
     response_model=EventsAccepted,
     responses=problems("id-reused", "too-many-requests"),
 )
+# Its name is in the OpenAPI document, as the operation gameTell.
 async def tell(body: TellEvents, caller: AnySession) -> JSONResponse:
     """Records what the game client tells of itself, for its operator: all of the call or nothing, and each
     event once by its id. The same again is accepted and does nothing; an id with other contents is refused. A

@@ -5,14 +5,14 @@ from typing import Any
 
 import asyncpg
 
-from contracts.events import RecordedEvent, Told
+from contracts.events import RecordedEvent, ReportResult
 from contracts.sessions import SessionClaims
 from storage import game_events
 from storage.feed import Feed
 
 
 class EventFeed:
-    """An operator's events, oldest first, for whoever asks instead of listening at the broker."""
+    """An operator's events, oldest first, over HTTP instead of the broker."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._feed = Feed(pool)
@@ -25,14 +25,14 @@ class EventFeed:
 
 
 class GameEvents:
-    """What game clients tell of themselves."""
+    """Events that game clients report."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def record(self, claims: SessionClaims, events: Sequence[dict[str, Any]]) -> Told:
+    async def record(self, claims: SessionClaims, events: Sequence[dict[str, Any]]) -> ReportResult:
         """Records {event_id, type, at, data} for the session's player, all or none, each once."""
-        return await game_events.tell(
+        return await game_events.record(
             self._pool,
             operator_id=claims.operator_id,
             player_key=claims.player_key,

@@ -60,8 +60,8 @@ class Permits:
 
     @property
     def retry_after_s(self) -> int:
-        """Whole seconds until those inside are served, as far as the last ones tell: when each stays for the
-        mean time, all that are inside now have left after it."""
+        """Whole seconds until the present holders are served, estimated from the last ones: when each holds
+        its permit for the mean time, all that hold one now have released it after it."""
         return min(max(ceil(self._mean_s), RETRY_AFTER_S), RETRY_AFTER_LIMIT_S)
 
     @contextmanager
@@ -88,20 +88,20 @@ class _Turns:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """A turn for as long as the block takes, but at most TURN_S: what takes longer waits for a service,
-        and must not keep others waiting who may need another one."""
-        given_back = False
+        """Holds a turn while the block runs, but at most TURN_S: a longer bet waits for a service, and must
+        not hold back bets that may need another one."""
+        released = False
 
-        def give_back() -> None:
-            nonlocal given_back
-            if not given_back:
-                given_back = True
+        def release() -> None:
+            nonlocal released
+            if not released:
+                released = True
                 self._free.release()
 
         await self._free.acquire()
-        limit = asyncio.get_running_loop().call_later(TURN_S, give_back)
+        limit = asyncio.get_running_loop().call_later(TURN_S, release)
         try:
             yield
         finally:
             limit.cancel()
-            give_back()
+            release()

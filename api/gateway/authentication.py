@@ -1,4 +1,4 @@
-"""Who is asking: the player behind a session token, or the operator behind an API key, and how often."""
+"""Authenticates callers: the player behind a session token, or the operator behind an API key."""
 
 from typing import Annotated, Final
 
@@ -106,8 +106,8 @@ def _presented(request: Request, credentials: Credentials, services: Services, w
 
 
 def _refused(address: str | None, services: Services, detail: str) -> Problem:
-    """What to raise. Whoever is genuine is always served, whatever others at the same address do; only
-    unauthenticated clients are told to wait."""
+    """The problem to raise. A genuine caller is always served, whatever others at the same address do; only
+    unauthenticated clients get a problem that makes them wait."""
     if address is not None:
         services.limits.count_failure(address)
     return Problem("unauthenticated", detail)

@@ -13,8 +13,8 @@ REPLAYED: Final = {"Idempotent-Replayed": "true"}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The session that calls, and the services that it calls. `request_id` is the call's own: it tells a
-    first answer from a repeat's."""
+    """The session that calls, and the services that it calls. `request_id` is the call's own: it
+    distinguishes a first answer from a repeat's."""
 
     claims: SessionClaims
     services: Services

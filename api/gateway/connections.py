@@ -20,7 +20,8 @@ from runtime import metrics
 
 HEAD_LIMIT_BYTES: Final = 16 * 1024
 HEADERS_LIMIT: Final = 100
-# A body has its own limit, which is answered with 413; whoever goes on sending after that is cut off here.
+# A body has its own limit, which is answered with 413. A client that goes on sending after that is cut off
+# here.
 MESSAGE_LIMIT_BYTES: Final = 1024 * 1024
 SWEEP_S: Final = 1.0
 
@@ -32,7 +33,7 @@ _log.setLevel(logging.ERROR)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     """How many connections in all and from one address; how many seconds a request's head and its body may
-    take to arrive, and an answer to be read. `tick_s` is how often that is looked at."""
+    take to arrive, and an answer to be read. `tick_s` is how often that is checked."""
 
     total: int
     per_address: int
@@ -86,8 +87,8 @@ class Connections:
         self._open.discard(connection)
 
     async def watch(self) -> None:
-        """Ends what takes too long, until cancelled. One look at all of them is cheaper than a timer for each
-        request."""
+        """Ends what takes too long, until cancelled. One check of all of them is cheaper than a timer for
+        each request."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.limits.tick_s)
@@ -122,12 +123,12 @@ class Connection(HttpToolsProtocol):
         self._address = self._server.take(self, {"client": self.client, "headers": []})
         if self._address is None:
             self._end_with("overloaded", "Too many connections: use those that you have.")
-            self.transport.close()  # nobody watches it
+            self.transport.close()  # it is not watched
             return
         self._due_at = self.loop.time() + self._limits.head_s
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._tell_the_app()
+        self._report_disconnect()
         self._release()
         super().connection_lost(exc)
 
@@ -167,7 +168,7 @@ class Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
-            return  # a trailer: nobody reads it, and it must not get among the headers that were checked
+            return  # a trailer is not read, and must not get among the headers that were checked
         self._headers_bytes += len(name) + len(value) + 4
         super().on_header(name, value)
 
@@ -229,7 +230,7 @@ class Connection(HttpToolsProtocol):
             if now - self._unread_since > self._limits.body_s:
                 self._cut("unread")
         elif self.flow.read_paused:
-            # It is us who do not read: the client's time begins anew when we do.
+            # The server does not read now. The client's time restarts when it does.
             if self._due_at is not None:
                 self._due_at = now + self._limits.body_s
         elif self._due_at is not None and now > self._due_at:
@@ -242,7 +243,7 @@ class Connection(HttpToolsProtocol):
         )
 
     def _end_with(self, code: str, detail: str) -> None:
-        """Says why, unless an answer is on its way, and closes as soon as the client does."""
+        """Answers with the problem, unless an answer is on its way, and closes as soon as the client does."""
         self._over, self._due_at = True, None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(_response(Problem(code, detail)))
@@ -253,12 +254,12 @@ class Connection(HttpToolsProtocol):
     def _cut(self, why: str) -> None:
         self._over = True
         metrics.CONNECTIONS_ENDED.labels(why).inc()
-        self._tell_the_app()
+        self._report_disconnect()
         self.transport.abort()
 
-    def _tell_the_app(self) -> None:
-        """That its client is gone: it would write on, and fail. uvicorn tells only the newest request, which
-        is not the one being answered when a client sent several at once."""
+    def _report_disconnect(self) -> None:
+        """Reports the disconnect to the request that is being answered, which would write on, and fail.
+        uvicorn reports it only to the newest request, which is another one when a client sent several."""
         if self._answering is not None:
             self._answering.disconnected = True
             self._answering.message_event.set()
@@ -270,8 +271,8 @@ class Connection(HttpToolsProtocol):
 
 
 def end_of_answers(transport: asyncio.Transport) -> None:
-    """Sends no more, but lets the client go on: were the connection closed while the client is still sending,
-    a reset would take away what it was told last. Whoever calls this ends the connection after a while."""
+    """Sends no more, but lets the client go on: if the connection were closed while the client still sends, a
+    reset would discard the last answer. The caller ends the connection after a while."""
     if transport.can_write_eof():
         transport.write_eof()
     else:  # TLS cannot be closed by halves

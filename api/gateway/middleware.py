@@ -69,7 +69,7 @@ class EdgeMiddleware:
         except _TooLarge:
             await sender.refuse(Problem("too-large", f"A body has at most {BODY_LIMIT_BYTES} bytes."))
         except ClientDisconnect:
-            pass  # nobody is left to answer, and hanging up is no failure of ours
+            pass  # the client is gone, and its disconnect is no failure of ours
         except Exception:
             # Starlette has answered 500 already and raises again for the log, which belongs here.
             log.exception("request %s failed", sender.request_id)
@@ -142,7 +142,7 @@ async def _no_body() -> Message:
 
 
 def _declared(scope: Scope) -> tuple[int, bool]:
-    """The body's length in bytes as the headers tell it, 0 when they do not, and whether it is compressed."""
+    """The body's length in bytes by its headers, 0 without one, and whether it is compressed."""
     length, encoded = 0, False
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():

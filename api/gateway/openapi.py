@@ -1,7 +1,7 @@
 """The description at /openapi.json: what FastAPI makes of the routes, and what holds for all of them.
 
-A route names the problems that are its own with `problems(...)`. What any route may answer (no key, a request
-that is not valid, nobody free to serve it) and the headers that follow from a status are added here, once.
+A route names the problems that are its own with `problems(...)`. The answers of any route (no key, an invalid
+request, no free permit) and the headers that follow from a status are added here, once.
 """
 
 from collections.abc import Collection

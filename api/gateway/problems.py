@@ -85,7 +85,7 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
 def document(
     problem: Problem, request_id: str, *, retry_after_s: int = RETRY_AFTER_S
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """The status, headers and body of a problem. `retry_after_s`, in whole seconds, is told with a 503 or 429
+    """The status, headers and body of a problem. `retry_after_s`, in whole seconds, goes with a 503 or 429
     that has no `retry_after` of its own."""
     status, title = PROBLEMS[problem.code]
     body = {

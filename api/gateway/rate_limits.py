@@ -1,4 +1,4 @@
-"""How often anybody may ask: per API key, per session, per address, and per address that keeps being refused.
+"""Rate limits: per API key, per session, per address, and per address that keeps being refused.
 
 In memory, for this process alone: with N ingresses a client that reaches all of them may ask N times as
 often.
@@ -110,7 +110,7 @@ class RateLimits:
         _check(self._keys.take(key_id))
 
     def may_fail(self, address: str) -> bool:
-        """Whether the address may have another try that is likely to fail, and costs something."""
+        """Returns whether the address may make another costly attempt that is likely to fail."""
         return self._failures.has_token(address)
 
     def count_failure(self, address: str) -> None:
@@ -133,8 +133,8 @@ class RateLimits:
 
     def _behind_proxies(self, peer: str, scope: Scope) -> str:
         at = ipaddress.ip_address(peer)
-        told = [value for name, value in scope["headers"] if name == FORWARDED_HEADER]
-        hops = b",".join(told).decode("latin-1").split(",") if told else []
+        forwarded = [value for name, value in scope["headers"] if name == FORWARDED_HEADER]
+        hops = b",".join(forwarded).decode("latin-1").split(",") if forwarded else []
         while hops and self._trusts(at):
             try:
                 at = ipaddress.ip_address(hops.pop().strip())

@@ -30,7 +30,8 @@ PlayerIdInPath = Annotated[str, Path(pattern=ID_PATTERN)]
 
 
 def _known(currency: str) -> str:
-    """Without an exponent nobody could say what an amount is worth. Raises UnknownCurrency, a ValueError."""
+    """Checks that the currency has an exponent, without which amounts have no meaning. Raises
+    UnknownCurrency, a ValueError."""
     exponent(currency)
     return currency
 

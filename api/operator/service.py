@@ -27,7 +27,8 @@ class Switches:
         await game_switches.switch(self._pool, operator_id=operator_id, game_id=game_id, enabled=enabled)
 
     async def player(self, *, operator_id: str, player_id: str, blocked: bool) -> bool:
-        """Whether the operator has such a player. Rounds under way finish."""
+        """Blocks or unblocks a player. Returns whether the operator has such a player. Rounds under way
+        finish."""
         return await players.block(self._pool, operator_id=operator_id, player_id=player_id, blocked=blocked)
 
 
@@ -41,7 +42,7 @@ _Cached = TypeVar("_Cached")
 
 
 class LookUpRefused(Exception):
-    """Nobody here knows the key, and the asker may not have it looked up now."""
+    """The key is not cached, and the caller has no budget for a query now."""
 
 
 class TooManyKeys(Exception):
@@ -51,9 +52,10 @@ class TooManyKeys(Exception):
 class OperatorKeys:
     """Authenticates API keys, and makes, rotates and revokes them.
 
-    What was found is remembered for KEY_CACHE_S, and its end is honoured at once. A key id that
-    is unknown costs a query once in that time, and a stranger with many of them gets no more than the asker's
-    budget. Keys that were found before are looked up again without any: no stranger keeps an operator out.
+    A found key is remembered for KEY_CACHE_S, and its end is honoured at once. An unknown key id costs a
+    query once in that time, and an unauthenticated client with many of them gets no more than its address's
+    budget. Keys that were found before are queried again without one: no unauthenticated client keeps an
+    operator out.
     """
 
     def __init__(self, pool: asyncpg.Pool) -> None:
@@ -64,8 +66,8 @@ class OperatorKeys:
     async def authenticate(
         self, presented: str, *, may_look_up: Callable[[], bool] = lambda: True
     ) -> ApiKeyView | None:
-        """The stored key that `presented` is, or None. Raises LookUpRefused when `may_look_up` says no and
-        the key is not known here."""
+        """Returns the stored key that `presented` is, or None. Raises LookUpRefused when the key is not
+        cached and `may_look_up` returns False."""
         try:
             parsed = parse_api_key(presented)
         except ApiKeyInvalid:
@@ -89,7 +91,7 @@ class OperatorKeys:
             self._found.pop(key_id, None)
             _remember(self._unknown, key_id, now + KEY_CACHE_S)
         else:
-            # Counted from before the question: it may have been revoked while the answer was on its way.
+            # Counted from before the query: the key may have been revoked while the answer was on its way.
             _remember(self._found, key_id, _CachedKey(key, now + KEY_CACHE_S))
         return key
 
@@ -133,7 +135,8 @@ class OperatorKeys:
         )
 
     async def revoke(self, *, operator_id: str, key_id: str) -> bool:
-        """Whether the operator has such a key. This process refuses it at once, others within KEY_CACHE_S."""
+        """Revokes a key. Returns whether the operator has it. This process refuses it at once, others within
+        KEY_CACHE_S."""
         known = await operators.revoke_key(self._pool, operator_id=operator_id, key_id=key_id)
         if known:
             self._found.pop(key_id, None)
@@ -144,7 +147,7 @@ class OperatorKeys:
 
 
 def _remember(cache: dict[str, _Cached], key_id: str, value: _Cached) -> None:
-    """The oldest goes when there is no room."""
+    """Caches a value. The oldest one goes when the cache is full."""
     if key_id not in cache and len(cache) >= KEY_CACHE_LIMIT:
         cache.pop(next(iter(cache)))
     cache[key_id] = value

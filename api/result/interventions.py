@@ -1,4 +1,4 @@
-"""Putting a person's decision to a round, whether Temporal still has the round's workflow or not."""
+"""Manual interventions in a round, whether Temporal still has the round's workflow or not."""
 
 from collections.abc import Sequence
 from uuid import uuid4

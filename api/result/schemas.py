@@ -99,7 +99,7 @@ class RoundOut(BaseModel):
     created_at: datetime | None  # None while nothing of a pending round is stored yet
     settled_at: datetime | None
     failure: Failure | None
-    demo: bool  # played with play money
+    demo: bool  # played with demo money
 
 
 class RoundPage(BaseModel):
@@ -241,6 +241,6 @@ def _attempt(attempt: AttemptFact, currency: str) -> dict[str, Any]:
 def pending_body(bet: Bet, body_of: Callable[[RoundView], dict[str, Any]] = round_body) -> dict[str, Any]:
     """A round of which nothing is stored yet: what the bet itself says."""
     nothing = dict.fromkeys(RoundView.__slots__)
-    told = {name: getattr(bet, name) for name in Bet.__slots__}
-    view = RoundView(**{**nothing, **told, "state": RoundState.PENDING, "win": 0, "extra": 0})
+    fields = {name: getattr(bet, name) for name in Bet.__slots__}
+    view = RoundView(**{**nothing, **fields, "state": RoundState.PENDING, "win": 0, "extra": 0})
     return body_of(view)

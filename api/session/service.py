@@ -17,9 +17,8 @@ from security.tokens import TokenIssuer
 from storage import seeds, sessions
 from storage.seeds import NewSeed
 
-# What a player of play money has at the beginning of each demo session, at least: minor units of any
-# currency.
-PLAY_MONEY: Final = 100_000
+# The least balance at the beginning of a demo session, in minor units of any currency.
+DEMO_BALANCE: Final = 100_000
 NO_LIMITS: Final = SessionLimits()
 
 
@@ -44,9 +43,9 @@ class SessionService:
         jurisdiction: str | None = None,
         limits: SessionLimits = NO_LIMITS,
     ) -> tuple[SessionView, str]:
-        """A new session and its token. The player and the account are made when they are missing. With play
-        money (DEMO) both are apart from those of real money, and the account is filled. `limits` are those
-        that hold: the jurisdiction's are in them already."""
+        """A new session and its token. The player and the account are made when they are missing. With demo
+        money (DEMO) both are apart from those of real money, and the account is filled. `limits` include the
+        jurisdiction's already."""
         player_key, account_id = await sessions.ensure_account(
             self._pool, operator_id=operator_id, player_id=player_id, currency=currency, demo=mode == DEMO
         )
@@ -72,7 +71,7 @@ class SessionService:
         sealed = self._vault.seal(seed_id, server_seed)
         session = await sessions.open_session(self._pool, session, seed_id=seed_id, sealed_server_seed=sealed)
         if session.demo:
-            await sessions.give_play_money(self._pool, session, amount=PLAY_MONEY)
+            await sessions.grant_demo_money(self._pool, session, amount=DEMO_BALANCE)
         return session, self._issuer.issue(_claims(session, expires_at))
 
     async def find(self, *, operator_id: str, session_id: str) -> SessionView | None:

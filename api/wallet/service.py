@@ -26,17 +26,17 @@ class WalletService:
         self._wallets = wallets
 
     def kept_elsewhere(self, operator_id: str) -> bool:
-        """Whether the operator's own wallet has its players' money."""
+        """Returns whether the operator's own wallet has its players' money."""
         return self._wallets.keeps_money_of(operator_id)
 
     async def find(self, *, operator_id: str, player_id: str, demo: bool = False) -> int | None:
-        """Our own key of the operator's player, with real money or with play money."""
+        """Returns our own key of the operator's player, with real money or with demo money."""
         return await players.find_player(self._pool, operator_id=operator_id, player_id=player_id, demo=demo)
 
     async def available(self, claims: SessionClaims) -> int:
-        """What the session's player can bet, in minor units: what the operator's own wallet says where there
-        is one, what our ledger says otherwise, and of play money always. Raises NoAccount, and within
-        LOOK_LIMIT_S WalletSilent."""
+        """Returns what the session's player can bet, in minor units: the balance in the operator's own wallet
+        where there is one, in our ledger otherwise, and always there for demo money. Raises NoAccount, and
+        within BALANCE_LIMIT_S WalletSilent."""
         own = await players.balance(self._pool, player_key=claims.player_key, currency=claims.currency)
         if own is None:
             raise NoAccount

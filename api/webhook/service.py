@@ -16,7 +16,7 @@ from security.sealing import SealBroken
 from security.webhook_secrets import WebhookVault, new_secret, rotated
 from storage import webhooks as stored
 
-# What an operator may choose from: incidents are the house's, and in no operator's feed.
+# The types that an operator may choose. Incidents are the platform's, and in no operator's feed.
 WEBHOOK_TYPES: Final = EVENT_TYPES - {INCIDENT_OPENED}
 URL_LIMIT: Final = 500
 # How long the secret before goes on signing beside the new one.
@@ -116,7 +116,7 @@ class WebhookService:
         return await stored.dead_page(self._pool, key, after=after or 0, limit=limit)
 
     async def replay(self, key: WebhookKey, event_ids: Sequence[str] | None) -> int:
-        """Begins dead events anew, all of them for None. How many there were."""
+        """Restarts dead events, all of them for None. Returns how many there were."""
         return await stored.replay(self._pool, key, event_ids)
 
     def _check(self, url: str | None, types: Sequence[str] | None) -> None:

@@ -43,8 +43,8 @@ class Held:
 
 
 class Steps:
-    """Each may be repeated: it answers from what it stored. What another try may mend is raised as it comes;
-    a game's own fault is a ValueError or a RuntimeError."""
+    """Each may be repeated: it answers from what it stored. An error that a retry may cure is raised as it
+    comes; a game's own fault is a ValueError or a RuntimeError."""
 
     def __init__(
         self, database: Database, publisher: Publisher, registry: Registry, vault: SeedVault

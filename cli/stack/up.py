@@ -1,4 +1,5 @@
-"""`croupier up`: start a keeper, show what it tells, play or check, and end together with it."""
+"""`croupier up`: start the stack's supervisor, show what it reports, play or check, and end together with
+it."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compose import control
-from compose.control import KeeperHandle
+from compose.control import SupervisorHandle
 from compose.layout import Layout
 from compose.problems import StackProblem
 from runtime.settings import Settings
@@ -56,17 +57,17 @@ def run(settings: Settings, choices: Choices) -> int:
     """Returns the exit code: 0 after an orderly end, 1 when something failed, 2 for unusable settings."""
     progress = Console(stderr=True, highlight=False)
     layout = Layout(settings.home)
-    if control.running_keeper(layout) is not None:
+    if control.running_supervisor(layout) is not None:
         return _already_running(layout, progress, choices)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        keeper = KeeperHandle.start(
+        supervisor = SupervisorHandle.start(
             settings, attached=not choices.detach, services_only=choices.services_only
         )
     except StackProblem as problem:
         progress.print(f"croupier: {problem}", style="red", markup=False, soft_wrap=True)
         return problem.exit_code
-    events = keeper.events()
+    events = supervisor.events()
     outcome = Outcome()
     progress.print("starting the stack; RabbitMQ takes longest")
     try:
@@ -81,9 +82,9 @@ def run(settings: Settings, choices: Choices) -> int:
         outcome.fail(0 if control.stack_info(layout) else 130)
     except Exception:
         # A mistake of ours in the demonstration or the check must not cost the orderly stop.
-        _end(keeper, events, progress, outcome, choices)
+        _end(supervisor, events, progress, outcome, choices)
         raise
-    return _end(keeper, events, progress, outcome, choices)
+    return _end(supervisor, events, progress, outcome, choices)
 
 
 def _use(
@@ -121,7 +122,7 @@ def _wait_until_up(
 
 
 def _follow(events: Iterator[dict[str, Any]], progress: Console, outcome: Outcome) -> None:
-    """Show what the keeper tells until it ends."""
+    """Show what the supervisor reports until it ends."""
     for event in events:
         _print_event(event, progress, outcome)
 
@@ -197,21 +198,22 @@ def first_call(info: dict[str, Any]) -> str:
 
 
 def _end(
-    keeper: KeeperHandle,
+    supervisor: SupervisorHandle,
     events: Iterator[dict[str, Any]],
     progress: Console,
     outcome: Outcome,
     choices: Choices,
 ) -> int:
-    """Let the keeper stop everything and wait for it. Impatience changes nothing: data would be at risk."""
+    """Let the supervisor stop everything and wait for it. Impatience changes nothing: data would be at
+    risk."""
     for wish in (signal.SIGINT, signal.SIGTERM):
         signal.signal(wish, signal.SIG_IGN)
     if choices.detach:
-        # Only reached when it did not come up: the keeper ends by itself, or on this.
-        keeper.process.terminate()
-    keeper.ask_to_stop()
+        # Only reached when it did not come up: the supervisor ends by itself, or on this.
+        supervisor.process.terminate()
+    supervisor.ask_to_stop()
     _follow(events, progress, outcome)
-    how = keeper.wait()
+    how = supervisor.wait()
     if how and not outcome.code:
         progress.print(f"croupier: the keeper {how}; its log is keeper.log in the logs folder", style="red")
     outcome.fail(1 if how else 0)

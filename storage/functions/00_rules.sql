@@ -7,7 +7,7 @@
 -- 2. A released composite type is never altered. A program writes ROW($1, ...)::bet_v1 with as many columns as it
 --    was built with, and one column more in the type would fail its next bet. A new field of a bet makes bet_v2 and
 --    the functions that take it; the version before calls the new one with a null. Such pairs are no duplicates.
--- 3. Types are made by migrations, functions by these files, anew at every upgrade (storage/migrate.py). A function
+-- 3. Types are made by migrations, functions by these files, again at every upgrade (storage/migrate.py). A function
 --    that leaves its file is dropped by a migration.
 -- 4. A function fits one screen: 70 lines at most.
 -- See docs/decisions/0020-versioned-functions.md.

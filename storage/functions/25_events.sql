@@ -1,14 +1,13 @@
 -- Events: recorded by the transaction that makes them true, each with its player's next sequence, so that a
 -- player's events have no gap and never go back. Every event of a player's is recorded by one of the two functions
--- here, under the player's lock. A player who gets no sequence has no events: what has no number is not recorded.
--- So it is with everybody who plays with play money.
+-- here, under the player's lock. A player without a sequence, which is every player with demo money, has no events.
 
 -- A moment as the data of events has it: RFC 3339, UTC.
 CREATE FUNCTION event_time(at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
 
--- The next number of the player's events, for what is committed with it; null for a player with play money.
+-- The next number of the player's events, for what is committed with it; null for a player with demo money.
 CREATE FUNCTION next_sequence(p_player_key bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_sequence bigint;
@@ -54,18 +53,18 @@ LANGUAGE sql AS $$
             'decide_by', event_time(p_decide_by)))
 $$;
 
--- Tells the contents of a game client's event from any other; jsonb prints one value in one way.
-CREATE FUNCTION game_event_digest(told jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT encode(sha256(convert_to(told::text, 'UTF8')), 'hex')
+-- Distinguishes the contents of a game client's event from any other; jsonb prints one value in one way.
+CREATE FUNCTION game_event_digest(p_event jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT encode(sha256(convert_to(p_event::text, 'UTF8')), 'hex')
 $$;
 
--- What a game client tells of itself, all of it or nothing: `recorded`; `reused` with the id of one that was told
--- before, or in the same call, with other contents; `too-many` when the session would have told more than p_limit
--- within a minute; `unknown` when the player has no such session. What was told before with the same contents is
--- passed over, and does not count. p_events is an array of {event_id, type, at, data}.
+-- Records the events that a game client reports, all or none: `recorded`; `reused` with the id of an event that was
+-- reported before, or in the same call, with other contents; `too-many` when the session would have reported more
+-- than p_limit within a minute; `unknown` when the player has no such session. An event that was reported before
+-- with the same contents is skipped, and does not count. p_events is an array of {event_id, type, at, data}.
 --
--- The interleaving that must not hurt: one event told twice at once. Both wait for the player's row, and the second
--- finds what the first has left.
+-- The interleaving that must not hurt: one event reported twice at once. Both wait for the player's row, and the
+-- second finds what the first has left.
 CREATE FUNCTION record_game_events_v1(
     p_operator_id text, p_player_key bigint, p_session_id text, p_events jsonb, p_limit int
 ) RETURNS TABLE (verdict text, event_id text) LANGUAGE plpgsql AS $$
@@ -85,12 +84,12 @@ BEGIN
     END IF;
 
     SELECT known.id INTO v_reused FROM (
-        SELECT told ->> 'event_id' AS id, game_event_digest(told) AS digest
-        FROM jsonb_array_elements(p_events) told
+        SELECT sent ->> 'event_id' AS id, game_event_digest(sent) AS digest
+        FROM jsonb_array_elements(p_events) sent
         UNION
         SELECT g.event_id, g.digest FROM game_events g
         WHERE g.player_key = p_player_key
-          AND g.event_id IN (SELECT told ->> 'event_id' FROM jsonb_array_elements(p_events) told)
+          AND g.event_id IN (SELECT sent ->> 'event_id' FROM jsonb_array_elements(p_events) sent)
     ) known
     GROUP BY known.id HAVING count(*) > 1 LIMIT 1;
     IF FOUND THEN
@@ -98,12 +97,12 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT array_agg(fresh.told ORDER BY fresh.place) INTO v_new FROM (
-        SELECT DISTINCT ON (told ->> 'event_id') told, place
-        FROM jsonb_array_elements(p_events) WITH ORDINALITY AS listed (told, place)
+    SELECT array_agg(fresh.sent ORDER BY fresh.place) INTO v_new FROM (
+        SELECT DISTINCT ON (sent ->> 'event_id') sent, place
+        FROM jsonb_array_elements(p_events) WITH ORDINALITY AS listed (sent, place)
         WHERE NOT EXISTS (SELECT FROM game_events g
-                          WHERE g.player_key = p_player_key AND g.event_id = told ->> 'event_id')
-        ORDER BY told ->> 'event_id', place
+                          WHERE g.player_key = p_player_key AND g.event_id = sent ->> 'event_id')
+        ORDER BY sent ->> 'event_id', place
     ) fresh;
     -- Reads no more than the limit, for no session has more within a minute.
     SELECT count(*) INTO v_recent FROM game_events g

@@ -1,7 +1,7 @@
--- limits: what a session allows, asked under the player's lock, by whoever is about to take a stake.
+-- limits: a session's limits, checked under the player's lock before a stake is taken.
 --
 -- The token is not trusted for any of it: the limits stand with the session, and a session without any costs no
--- more than a look at a null. The interleavings that must not hurt:
+-- more than the check of a null. The interleavings that must not hurt:
 -- * A round of the session settles while the next bet is on its way. Both wait for the player's row, and the bet
 --   reads the session after it: so it finds the loss that was just counted. A player has one open round of a
 --   game, and a session is of one game, so nothing else of it is staked meanwhile.
@@ -64,7 +64,7 @@ CREATE FUNCTION count_loss(p_session_id text, p_stake bigint, p_win bigint) RETU
     UPDATE sessions SET lost = lost + p_stake - p_win WHERE id = p_session_id AND limits ? 'loss_limit'
 $$;
 
--- Play money for a player who plays with it, up to an available balance of p_amount; nothing when there is as much.
+-- Fills the account of a player with demo money up to an available balance of p_amount; nothing when it has as much.
 -- Once per p_reference, and never for a player of real money.
 CREATE FUNCTION give_play_money_v1(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_reference text, p_amount bigint,
@@ -76,7 +76,7 @@ DECLARE
 BEGIN
     PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id AND demo FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'player % of operator % does not play with play money', p_player_key, p_operator_id
+        RAISE EXCEPTION 'player % of operator % does not play with demo money', p_player_key, p_operator_id
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     SELECT balance - held INTO STRICT v_available FROM accounts

@@ -1,5 +1,5 @@
--- What the operations on rounds share: why a bet is refused, and how a round's row is made. Whoever calls one of
--- these holds the player's lock.
+-- The parts that the operations on rounds share: the refusal of a bet, and the making of a round's row. The caller
+-- of each holds the player's lock.
 
 -- The player's open rounds that are in a bet's way: those of its game, and one of its own id that the operator's
 -- wallet was asked for. It is inlined where it is called.
@@ -28,7 +28,7 @@ BEGIN
             FROM rounds_in_the_way(p_bet.player_key, p_bet.game_id, p_bet.round_id) w LIMIT 1)
     INTO v_switched_off, v_open_round;
     IF v_open_round = p_bet.round_id THEN
-        -- A worker that has not heard yet that the operator has a wallet must not answer for it.
+        -- A worker that does not know yet that the operator has a wallet must not answer for it.
         RAISE EXCEPTION 'round % of player % is asked of the operator''s wallet', p_bet.round_id, p_bet.player_key
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
@@ -49,7 +49,7 @@ BEGIN
 END $$;
 
 -- A round's row: the only place that makes one. A round that is closed from its first moment, since its bet was
--- refused or its release came first, takes the player's next sequence and records its event. With play money there
+-- refused or its release came first, takes the player's next sequence and records its event. With demo money there
 -- is no sequence, and so no event.
 CREATE FUNCTION insert_round(
     p_bet bet_v1, s sessions, p_demo boolean, p_state text, p_nonce bigint DEFAULT NULL,

@@ -1,4 +1,4 @@
--- reserve: one transaction that makes the round, holds its stake and takes the next nonce; or records why not.
+-- reserve: one transaction that makes the round, holds its stake and takes the next nonce; or records the refusal.
 --
 -- Every operation of the ledger first locks the player's row, then touches that player's account, then
 -- the seed: one order, so no two can wait for each other, and one player's operations happen one by one.

@@ -8,8 +8,8 @@
 -- the wallet, and the balance is the wallet's. Without p_wallet_paid such a round is refused, and with it any
 -- other: a worker that knows the operator's wallet and one that does not could otherwise both close it.
 --
--- A round of play money is settled the same way against the account that play money comes from, and it takes no
--- sequence and has no event: whoever counts events never hears of it.
+-- A round of demo money is settled the same way against the account that demo money comes from, and it takes no
+-- sequence and has no event: no consumer of events counts it.
 CREATE FUNCTION settle_round_v1(
     p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint,
     p_wallet_paid boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL, p_actions int DEFAULT NULL

@@ -1,5 +1,5 @@
--- Rounds whose money an operator's own wallet keeps: what is decided here before the wallet is asked, and what is
--- recorded here when it has answered. No function waits for a wallet; each is one transaction.
+-- Rounds whose money an operator's own wallet keeps: the decision before the wallet is asked, and the record of its
+-- answer. No function waits for a wallet; each is one transaction.
 --
 -- wallet_bets has a row for a bet from before the wallet is first asked for it, so no money can have moved there
 -- that we do not know of. When the wallet has taken the stake, our ledger mirrors it: `collected` from the wallet
@@ -7,13 +7,13 @@
 -- by `paid` (the win) or by `returned` (the stake of a void round).
 --
 -- The interleavings that must not hurt:
--- * A win and a rollback of one round both on their way to the wallet. The decision between them is made here,
---   under the player's lock, before either is sent: record_wallet_result_v1 refuses a round that is being released,
---   begin_wallet_release_v1 answers one whose result is recorded as it stands. Only a person may release such a
---   round (46_interventions.sql); then its win, if it is under way, and the rollback meet at the wallet, which
+-- * A win and a rollback of one round both on their way to the wallet. The decision between them is made here, under
+--   the player's lock, before either is sent: record_wallet_result_v1 refuses a round that is being released,
+--   begin_wallet_release_v1 answers one whose result is recorded as it stands. Only a manual intervention may release
+--   such a round (46_interventions.sql); then its win, if it is under way, and the rollback meet at the wallet, which
 --   takes one of them.
 -- * The wallet takes a bet while its round is released. The release has marked the bet, so accept_wallet_bet_v1
---   makes no round of it, and the rollback that follows the mark gives the money back.
+--   makes no round of it, and the rollback that follows the mark releases the money.
 -- * Two attempts of one bet, of which the wallet takes one and refuses the other. A refusal is final only when
 --   the bet was asked for once: decline_wallet_bet_v1 counts, and answers `uncertain` otherwise.
 -- * A worker that does not know yet that the operator has a wallet meets one that does: the ledger's own
@@ -98,7 +98,7 @@ BEGIN
     SELECT blocked, demo INTO STRICT v_blocked, v_demo FROM players
     WHERE id = p_bet.player_key AND operator_id = p_bet.operator_id FOR NO KEY UPDATE;
     IF v_demo THEN
-        RAISE EXCEPTION 'player % plays with play money: no wallet is asked for it', p_bet.player_key
+        RAISE EXCEPTION 'player % plays with demo money: no wallet is asked for it', p_bet.player_key
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
 
@@ -154,7 +154,7 @@ BEGIN
 END $$;
 
 -- The wallet has taken the stake: custody, hold, nonce and a pending round. `verdict` is `stands` with the round,
--- or `releasing`: then there is no round, and the rollback that is on its way gives the stake back.
+-- or `releasing`: then there is no round, and the rollback that is on its way releases the stake.
 CREATE FUNCTION accept_wallet_bet_v1(p_bet bet_v1, p_balance bigint)
 RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -193,8 +193,8 @@ END $$;
 
 -- The wallet has refused the stake, or was surely never reached. `verdict` is `stands` with the round, which is
 -- declined unless it was something else before; `releasing` as above; or `uncertain`: the bet was asked for more
--- than once, and the wallet may take an earlier asking yet, so only a rollback can close the round. The balance is
--- null where the wallet did not tell it.
+-- than once, and the wallet may take an earlier attempt yet, so only a rollback can close the round. The balance is
+-- null where the wallet did not send it.
 CREATE FUNCTION decline_wallet_bet_v1(
     p_bet bet_v1, p_failure_code text, p_failure_detail text, p_balance bigint
 ) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
@@ -223,9 +223,10 @@ BEGIN
     RETURN QUERY SELECT v, 'stands' FROM round_view v WHERE v.id = r.id;
 END $$;
 
--- Before the wallet is told a win: outcome and win are committed, and the round is `settling`. From here on only
--- a person releases it. A round that has a result, or has ended, is answered as it stands; so is one that is being
--- released, and it is marked so: the wallet must not be told the win. A round of our own ledger is settled at once.
+-- Before a win is sent to the wallet: outcome and win are committed, and the round is `settling`. From here on only a
+-- manual intervention releases it. A round that has a result, or has ended, is answered as it stands; so is one that
+-- is being released, and it is marked so: the win must not be sent to the wallet. A round of our own ledger is
+-- settled at once.
 CREATE FUNCTION record_wallet_result_v1(
     p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint, p_actions int
 ) RETURNS TABLE (closed round_view, event_data text, being_released boolean) LANGUAGE plpgsql AS $$
@@ -252,10 +253,10 @@ BEGIN
     END IF;
 END $$;
 
--- Before the wallet is told a rollback: the point where a round's way to void is decided. `verdict` is `rollback`
--- (the wallet must be told, then release_round_v1 closes the round) or `stands` with the round: it has ended, or
--- its result is recorded and no person has decided to release it all the same, or the wallet was never asked for
--- its stake, so that the void is complete. The first decision's code and detail are those of the void round.
+-- Before a rollback is sent to the wallet: the point where a round's release is decided. `verdict` is `rollback` (it
+-- must be sent to the wallet, then release_round_v1 closes the round) or `stands` with the round: it has ended, or
+-- its result is recorded and no manual intervention has released it, or the wallet was never asked for its stake, so
+-- that the void is complete. The first decision's code and detail are those of the void round.
 CREATE FUNCTION begin_wallet_release_v1(p_bet bet_v1, p_failure_code text, p_failure_detail text)
 RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -279,7 +280,7 @@ BEGIN
     RETURN QUERY SELECT NULL::round_view, 'rollback'::text;
 END $$;
 
--- What one HTTP attempt came to. Returns whether it is the first of its call with this verdict, so that whoever
+-- The result of one HTTP attempt. Returns whether it is the first of its call with this verdict, so that whoever
 -- reports a contradiction does so once.
 CREATE FUNCTION record_wallet_attempt_v1(
     p_player_key bigint, p_round_id text, p_call text, p_transaction_id text, p_amount bigint, p_verdict text,

@@ -1,13 +1,14 @@
--- What a person decides about a round that does not come to its end by itself: decided and recorded in one
--- transaction, under the player's lock, so that of two people, or of a person and a worker, one comes first.
+-- A manual intervention in a round that does not come to its end by itself: decided and recorded in one
+-- transaction, under the player's lock, so that of two interventions, or of one and a worker, one comes first.
 --
 -- The interleavings that must not hurt:
--- * A person voids a round whose win is on its way to the wallet. The round is marked as being released and keeps
---   its result, so that both ends are open: a wallet that takes the win closes it as settled, one that takes the
---   rollback as void. The wallet takes only one of the two, and release_round_v1 and settle_round_v1 close only once.
+-- * An intervention voids a round whose win is on its way to the wallet. The round is marked as being released and
+--   keeps its result, so that both ends are open: a wallet that takes the win closes it as settled, one that takes
+--   the rollback as void. The wallet takes only one of the two, and release_round_v1 and settle_round_v1 close only
+--   once.
 -- * The operator has paid, or refunded, by other means, while a worker's call is under way. The round closes here;
 --   whatever the call comes to finds it closed.
--- * The step that puts the decision to the ledger commits and its answer is lost. The repeat has the same id, and
+-- * The step that puts the intervention to the ledger commits and its answer is lost. The repeat has the same id, and
 --   answers what the first one did.
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON interventions

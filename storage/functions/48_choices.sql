@@ -1,6 +1,6 @@
--- Rounds that wait for their player: an offer is put on record, one action is taken from it, and so on until the
+-- Rounds that wait for their player: an offer is recorded, one action is taken from it, and so on until the
 -- round is settled or released. Between an action and what follows from it the round is `pending`, as before
--- its first outcome: nothing else can be done with it but to compute on, or to release it.
+-- its first outcome: it can only be computed further, or be released.
 --
 -- The interleavings that must not hurt:
 -- * Two actions at once, or one of the player and one of the timer. Each is taken under the player's lock from the
@@ -19,7 +19,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON round_actions
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON round_actions
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- Puts a step on record that leaves the round open, computed after p_actions of them. A round that is not waiting
+-- Records a step that leaves the round open, computed after p_actions of them. A round that is not waiting
 -- for this step is answered as it stands.
 CREATE FUNCTION open_round_v1(
     p_player_key bigint, p_round_id text, p_actions int, p_outcome jsonb, p_offer jsonb, p_decide_within_s int
@@ -104,7 +104,7 @@ BEGIN
     RETURN QUERY SELECT v, v_verdict FROM round_view v WHERE v.id = r.id;
 END $$;
 
--- Whether exactly these values may be said: p_allowed has an array for each name.
+-- Whether exactly these values are allowed: p_allowed has an array for each name.
 CREATE FUNCTION admits(p_allowed jsonb, p_params jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT NOT EXISTS (
         SELECT 1 FROM jsonb_each(p_allowed) a FULL JOIN jsonb_each(p_params) p ON p.key = a.key

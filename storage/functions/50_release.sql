@@ -1,12 +1,12 @@
--- release: one transaction that gives a held stake back and closes the round as void, with its event.
+-- release: one transaction that releases a held stake and closes the round as void, with its event.
 --
--- The reserve whose outcome nobody knows may still be on its way. So a release that finds no round leaves
+-- A reserve whose outcome is unknown may still be on its way. So a release that finds no round leaves
 -- one that is void already, a tombstone: the late reserve finds it and holds nothing.
 --
--- A round whose money an operator's wallet keeps is released the same way, with p_rolled_back, once the wallet
--- has taken the bet back: what was collected returns to the wallet. It is refused unless begin_wallet_release_v1
--- or a person came first, or the wallet refused the win of a recorded result because the bet was rolled back there.
--- Whoever decided first gave the reason. Without p_rolled_back such a round is refused, for its bet may stand.
+-- A round whose money an operator's wallet keeps is released the same way, with p_rolled_back, once the wallet has
+-- taken the bet back: what was collected returns to the wallet. It is refused unless begin_wallet_release_v1 or a
+-- manual intervention came first, or the wallet refused the win of a recorded result because the bet was rolled back
+-- there. The first decision's reason stands. Without p_rolled_back such a round is refused, for its bet may stand.
 CREATE FUNCTION release_round_v1(
     p_bet bet_v1, p_failure_code text, p_failure_detail text,
     p_rolled_back boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL
@@ -38,7 +38,7 @@ BEGIN
         p_failure_detail := b.release_detail;
     END IF;
 
-    v_available := give_back(p_bet, r, p_rolled_back);
+    v_available := release_hold(p_bet, r, p_rolled_back);
     IF p_rolled_back THEN
         UPDATE wallet_bets SET resolved_at = clock_timestamp()
         WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
@@ -59,10 +59,10 @@ BEGIN
     RETURN QUERY SELECT * FROM round_view v WHERE v.id = r.id;
 END $$;
 
--- Gives back what the round holds: to what is available, or to the operator's wallet that it was collected from.
+-- Releases what the round holds: to what is available, or to the operator's wallet that it was collected from.
 -- Returns what is available then. Nothing is held while there is no round. A stake is held on the account that it
 -- was reserved on, whatever the bet names now.
-CREATE FUNCTION give_back(p_bet bet_v1, r rounds, p_rolled_back boolean) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION release_hold(p_bet bet_v1, r rounds, p_rolled_back boolean) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_held bigint := coalesce(r.stake + r.extra, 0);
     v_returned bigint := CASE WHEN p_rolled_back THEN v_held ELSE 0 END;

@@ -1,9 +1,9 @@
--- Incidents: what reconciliation found, once for each difference, and how far its looks have come.
+-- Incidents: what reconciliation found, once for each difference, and how far its checks have come.
 --
 -- The interleaving that must not hurt: two reconcilers at once. The unique index on open incidents makes one row
 -- of what both find, and the row's lock lets one of them act on it.
 
--- An incident stays as it was told. It may be acted on, be published once and be resolved once.
+-- An incident stays as it was opened. It may be acted on, be published once and be resolved once.
 CREATE FUNCTION refuse_change_of_incident() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'incident % cannot change so', OLD.id USING ERRCODE = 'restrict_violation';
@@ -57,8 +57,8 @@ CREATE FUNCTION mark_incidents_published_v1(p_ids uuid[]) RETURNS void LANGUAGE 
     UPDATE incidents SET published_at = clock_timestamp() WHERE id = ANY (p_ids) AND published_at IS NULL
 $$;
 
--- Moves a mark from where the caller found it (null: there was none). False when somebody else moved it since: a
--- look that took longer must not set it back.
+-- Moves a mark from where the caller found it (null: there was none). False when another run moved it since: a
+-- check that took longer must not set it back.
 CREATE FUNCTION move_reconciliation_mark_v1(p_name text, p_from text, p_to text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     IF p_from IS NULL THEN

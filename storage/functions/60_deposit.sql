@@ -1,7 +1,7 @@
--- deposit: money from the operator's cash desk to the player. The transaction id makes it happen once:
+-- deposit: money from the operator's cash account to the player. The transaction id makes it happen once:
 -- a repeat answers `replayed` with what the first one left, another amount or currency answers `reused`, and
 -- so does the id of a withdrawal. A balance beyond 2^53 - 1, which some JSON client would round, is refused:
--- `too-much`. A player of play money has no real money, and none comes in.
+-- `too-much`. A player of demo money has no real money, and none comes in.
 CREATE FUNCTION deposit_v1(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_transaction_id text, p_amount bigint,
     p_currency text
@@ -41,8 +41,8 @@ BEGIN
     RETURN QUERY SELECT 'deposited'::text, v_available;
 END $$;
 
--- What became of a transaction id before: `replayed` with what was available after it, or `reused` when it was another
--- movement's. No row when it is new.
+-- The result that a transaction id had before: `replayed` with what was available after it, or `reused` when it was
+-- another movement's. No row when it is new.
 CREATE FUNCTION earlier_movement(
     p_player_key bigint, p_kind text, p_transaction_id text, p_amount bigint, p_currency text
 ) RETURNS TABLE (result text, available bigint) LANGUAGE sql STABLE AS $$

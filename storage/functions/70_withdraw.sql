@@ -1,4 +1,4 @@
--- withdraw: money from the player to the operator's cash desk, never more than what no open round holds.
+-- withdraw: money from the player to the operator's cash account, never more than what no open round holds.
 --
 -- The interleavings that must not hurt: two withdrawals, or a withdrawal and a reserve, that both read the
 -- balance before either takes of it; and a deposit and a withdrawal that arrive at once with one id. All of

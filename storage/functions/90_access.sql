@@ -1,5 +1,5 @@
--- Who may do what: the programs' role calls the functions that are listed here, reads, and writes what no money
--- hangs on.
+-- Rights of the programs' role: it calls the functions that are listed here, reads, and writes what no money hangs
+-- on.
 --
 -- The functions run with the rights of their owner, who also owns the tables and runs the migrations. Their
 -- search path is pinned, so that nobody can put a table or an operator of the same name before ours. The

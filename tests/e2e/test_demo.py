@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from api.session.service import PLAY_MONEY
+from api.session.service import DEMO_BALANCE
 from tests.e2e.house import House, Operator, broken, checked_problem, checked_round
 from verification import books
 from verification.invariants.events import ONE_EVENT, SEQUENCES_GAPLESS
@@ -19,7 +19,7 @@ async def test_a_round_of_play_money_is_a_durable_round_that_nobody_counts(
 ) -> None:
     player = await operator.open_session(mode="demo")
     shown = (await player.call("GET", "/session")).json()
-    assert (shown["mode"], shown["balance"]["amount"]) == ("demo", PLAY_MONEY)
+    assert (shown["mode"], shown["balance"]["amount"]) == ("demo", DEMO_BALANCE)
     wager = player.wager()
     response = await player.call("POST", "/rounds", json=wager)
     played = checked_round(response)
@@ -32,7 +32,7 @@ async def test_a_round_of_play_money_is_a_durable_round_that_nobody_counts(
     again = await player.call("POST", "/rounds", json=wager)
     assert (again.status_code, again.json()) == (200, played)
     assert await house.has_workflow(player.round_key(played["round_id"]).workflow_id)
-    left = PLAY_MONEY - 100 + played["win"]["amount"]
+    left = DEMO_BALANCE - 100 + played["win"]["amount"]
     assert await player.balance() == played["balance"]["amount"] == left
     assert await player.history() == [played]
     events = await house.database.pool.fetchval(
@@ -69,7 +69,7 @@ async def test_a_deposit_for_a_player_of_play_money_is_real_money(house: House) 
     operator = await house.new_operator()
     play = await operator.open_session("anna", mode="demo")
     assert (await play.deposit(500)).status_code == 201
-    assert await play.balance() == PLAY_MONEY
+    assert await play.balance() == DEMO_BALANCE
     real = await operator.open_session("anna")
     assert await real.balance() == 500
     assert (await operator.call("GET", "/players/anna/balance", params={"currency": "EUR"})).json()["total"][
@@ -82,12 +82,12 @@ async def test_play_money_knows_no_more_than_there_is(operator: Operator) -> Non
     for _ in range(PLAYERS):
         player = await operator.open_session(mode="demo", limits={"max_stake": 50_000})
         checked_problem(await player.bet(stake=100_000), 403, "limit-exceeded")
-        for _ in range(PLAY_MONEY // 50_000):
+        for _ in range(DEMO_BALANCE // 50_000):
             await player.played(**never)
         if await player.balance() < 50_000:
             break  # whoever wins, one in fifty, would have to lose it all again
     checked_problem(await player.bet(**never), 402, "insufficient-funds")
-    assert await (await operator.open_session(player.player_id, mode="demo")).balance() == PLAY_MONEY
+    assert await (await operator.open_session(player.player_id, mode="demo")).balance() == DEMO_BALANCE
 
 
 async def test_an_open_round_of_play_money_is_voided_as_such(house: House) -> None:

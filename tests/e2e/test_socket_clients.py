@@ -115,7 +115,7 @@ async def test_a_cut_socket_comes_back_is_told_what_it_missed_and_asks_again(
         bet = asyncio.create_task(socket.bet(100, OVER_HALF, round_id=round_id))
         await asyncio.sleep(0.2)  # a machine that is slow now misses a fault, and makes none up
         assert not bet.done(), "the cable was not cut"
-        await cable.mend()
+        await cable.repair()
         assert (await bet).round_id == round_id
         assert socket.connections == 2
         await until(lambda: told.heard(missed[-1]))
@@ -146,7 +146,7 @@ async def test_a_bet_whose_answer_was_lost_is_played_once(
         await until(played)
         await cable.cut()
         assert not bet.done(), "the answer was not lost"
-        await cable.mend()
+        await cable.repair()
         round_ = await bet
     assert [found["round_id"] for found in await player.history()] == [round_id]
     assert await player.balance() == 10_000 - 100 + round_.win.amount

@@ -221,7 +221,7 @@ async def test_the_queue_itself_buries_what_kills_its_consumers(bench: Bench) ->
     queue = await bench.channel.get_queue(bench.queue.name, ensure=False)
     returns = 0
 
-    async def buried() -> bool:
+    async def is_dead_lettered() -> bool:
         """The queue has a message back only a moment after it was returned."""
         nonlocal returns
         if (message := await queue.get(fail=False)) is None:
@@ -231,7 +231,7 @@ async def test_the_queue_itself_buries_what_kills_its_consumers(bench: Bench) ->
         assert returns <= topology.DELIVERY_LIMIT + 1
         return False
 
-    await conditions.until(buried)
+    await conditions.until(is_dead_lettered)
     assert returns >= topology.DELIVERY_LIMIT
     (letter,) = await bench.dead_letters(1)
     assert letter.message_id == event_id
@@ -293,7 +293,7 @@ async def test_a_cut_to_the_broker_loses_nothing(bench: Bench) -> None:
             await until(lambda start=start: len(store.applied) > start)  # type: ignore[misc]
             await cable.cut()
             await until(lambda: not consumer.connected)
-            await cable.mend()
+            await cable.repair()
         await until(lambda: len(store.applied) == 60)
         await until(lambda: consumer.connected)
     assert await bench.waiting() == 0
@@ -306,7 +306,7 @@ async def test_it_starts_before_the_broker_can_be_reached(bench: Bench) -> None:
         async with bench.consuming(store, amqp_url=url) as consumer:
             await until(lambda: consumer._connection.down)  # it has tried in vain
             assert not consumer.connected
-            await cable.mend()
+            await cable.repair()
             await bench.publish([1])
             await until(lambda: len(store.applied) == 1)
 

@@ -73,7 +73,7 @@ async def loaded(services: Services) -> AsyncIterator[Loaded]:
             players=PLAYERS,
             rounds_each=ROUNDS_EACH,
             vault=vault,
-            tell=told.append,
+            announce=told.append,
         )
         yield Loaded(database, vault, told, await database.pool.fetchval("SELECT count(*) FROM rounds"))
         await database.close()

@@ -21,7 +21,7 @@ from tests.conftest import Services
 from tests.support.conditions import until
 from tests.support.databases import own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat, waiting_for_a_lock
-from workers.relay import ROUNDS_SETTLING, SETTLING_AGE_SECONDS, look, sweep
+from workers.relay import ROUNDS_SETTLING, SETTLING_AGE_SECONDS, check_backlog, sweep
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ async def test_the_relay_counts_the_rounds_that_wait_for_their_wallet(database: 
     """A win and a rollback that are not taken; not a bet that is only being asked for, nor what has ended."""
 
     async def counted() -> dict[str, float]:
-        await look(database.pool)
+        await check_backlog(database.pool)
         return {call: ROUNDS_SETTLING.labels(call)._value.get() for call in ("win", "rollback")}
 
     def age_s(call: str) -> float:

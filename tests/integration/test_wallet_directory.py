@@ -185,7 +185,7 @@ async def test_a_crowd_that_looks_at_balances_leaves_the_wallet_room_for_bets(
         async with directory.kept_fresh():
             assert (await directory.balance(**look(operator_id))).balance == 500
             await wallet.set_faults(rates={"slow": 1}, only=["balance"], slow_s=600)
-            monkeypatch.setattr(wallet_directory, "LOOK_LIMIT_S", 600)
+            monkeypatch.setattr(wallet_directory, "BALANCE_LIMIT_S", 600)
             looks = [asyncio.create_task(directory.balance(**look(operator_id))) for _ in range(12)]
 
             async def hanging() -> bool:

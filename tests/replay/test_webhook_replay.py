@@ -13,9 +13,9 @@ from temporalio.workflow import NondeterminismError
 
 from contracts.webhooks import (
     ATTEMPT,
-    BURY,
+    DEAD_LETTER,
     DELIVERY_WORKFLOW,
-    PUMP,
+    DISPATCH,
     WEBHOOK_WORKFLOW,
     DeliveryOrder,
     WebhookKey,
@@ -54,14 +54,14 @@ def test_every_path_is_recorded_and_every_recording_belongs_to_a_path() -> None:
 class NeverGoesOn(WebhookWorkflow):
     @workflow.run
     async def run(self, key: WebhookKey) -> None:
-        await take(PUMP, key, policies.PUMP)
+        await take(DISPATCH, key, policies.DISPATCH)
 
 
 @workflow.defn(name=DELIVERY_WORKFLOW)
 class BuriesFirst(DeliveryWorkflow):
     @workflow.run
     async def run(self, order: DeliveryOrder) -> bool:
-        await take(BURY, order.delivery, policies.BURY)
+        await take(DEAD_LETTER, order.delivery, policies.DEAD_LETTER)
         return await super().run(order)
 
 

@@ -50,7 +50,7 @@ class Breaks(Fault):
 
 @dataclass(kw_only=True)
 class Refuses(Fault):
-    """The step says that no repeat can mend it."""
+    """The step says that no repeat can repair it."""
 
     type: str = LEDGER_CONFLICT
     message: str = "it contradicts what is stored"

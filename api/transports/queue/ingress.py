@@ -50,7 +50,7 @@ KINDS: Final[dict[str, _Kind]] = {
 
 
 class _Unusable(Exception):
-    """No command of ours. The problem tells its sender, and the people who find the dead letter."""
+    """The message is no valid command. Its sender and the dead letter get the problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)
@@ -58,16 +58,15 @@ class _Unusable(Exception):
 
 
 class QueueIngress:
-    """Answers commands. What is understood is answered as HTTP would answer it; what is not is parked, and
-    its sender is told as well."""
+    """Answers commands. A valid command is answered as HTTP would answer it. An invalid one is parked, and
+    its sender gets the problem as well."""
 
     def __init__(self, services: Services, admission: Admission) -> None:
         self._services = services
         self._admission = admission
 
     async def __call__(self, command: Command) -> Answer:
-        """Raises TryAgain while a service that the command needs is away: it came over a queue in order to
-        wait there, and not to be told so."""
+        """Raises TryAgain while a service that the command needs is away: the command waits in its queue."""
         request_id = uuid4().hex
         try:
             answer = _answered(await self._obey(command, request_id), request_id)

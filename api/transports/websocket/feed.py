@@ -1,4 +1,4 @@
-"""What one socket is told unasked: each state of a round once, and nothing that it got as its own answer."""
+"""One socket's pushes: each state of a round once, and nothing that the socket got as its own answer."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,18 +12,18 @@ from contracts.views import RoundView
 
 Message = dict[str, Any]
 
-# How many rounds a socket remembers having told. One that is forgotten may be told again, which does no harm.
+# How many rounds a socket remembers as sent. One that is forgotten may be sent again, which does no harm.
 REMEMBERED: Final = 32
 HELD_LIMIT: Final = 200
 RESYNC: Final[Message] = {"type": "resync"}
 
 
 class Feed:
-    """A follower of pushes. Until `begin`, what comes is held back: the socket is being told how
-    things stood when it came.
+    """A follower of pushes. Until `begin`, pushes are held back, while the socket gets the state at its
+    hello.
 
-    Held back too is what comes of a round that the socket has just asked for. The answer may say the same;
-    and when it says less, because the round was still pending then, the push follows it.
+    A push of a round that the socket has just asked for is held back too. The answer may say the same. When
+    it says less, because the round was still pending then, the push follows it.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class Feed:
         self._held: list[RoundView] = []
         self._expected: Counter[str] = Counter()
         self._deferred: dict[str, RoundView] = {}
-        self._told: dict[
+        self._sent: dict[
             str, int | None
         ] = {}  # a fingerprint, or None for a final state, which never changes
 
     def knows_the_end_of(self, round_id: str) -> bool:
-        return self._told.get(round_id, 0) is None
+        return self._sent.get(round_id, 0) is None
 
-    def tell_round(self, view: RoundView) -> None:
+    def push_round(self, view: RoundView) -> None:
         if self._begun:
             self._offer(view)
         elif len(self._held) < HELD_LIMIT:
@@ -57,17 +57,17 @@ class Feed:
         else:
             self._missed = True
 
-    def tell_session_ended(self) -> None:
+    def push_session_ended(self) -> None:
         self._on_session_ended()
 
-    def tell_missed(self) -> None:
+    def push_missed(self) -> None:
         if self._begun:
             self._push(RESYNC)
         else:
             self._missed = True
 
     def begin(self, floor: int) -> None:
-        """From here on the socket is told. What closed with a sequence up to `floor` is known to it."""
+        """Begins to push. The socket has every round that closed with a sequence up to `floor`."""
         self._begun, self._floor = True, floor
         for view in self._held:
             self._offer(view)
@@ -77,7 +77,7 @@ class Feed:
 
     @contextmanager
     def expecting(self, round_id: str | None) -> Iterator[None]:
-        """While the socket waits for an answer about the round."""
+        """Holds pushes of the round back while the socket waits for an answer about it."""
         if round_id is None:
             yield
             return
@@ -92,12 +92,12 @@ class Feed:
                     self._offer(view)
 
     def remember(self, body: Message) -> None:
-        """The socket was told this of a round."""
+        """Remembers that the socket has this state of a round."""
         round_id = body["round_id"]
-        self._told.pop(round_id, None)
-        self._told[round_id] = _fingerprint(body)
-        if len(self._told) > REMEMBERED:
-            del self._told[next(iter(self._told))]
+        self._sent.pop(round_id, None)
+        self._sent[round_id] = _fingerprint(body)
+        if len(self._sent) > REMEMBERED:
+            del self._sent[next(iter(self._sent))]
 
     def _offer(self, view: RoundView) -> None:
         if view.sequence is not None and view.sequence <= self._floor:
@@ -107,7 +107,7 @@ class Feed:
             self._deferred[round_id] = view
             return
         body = round_body(view)
-        if round_id in self._told and self._told[round_id] in (None, _fingerprint(body)):
+        if round_id in self._sent and self._sent[round_id] in (None, _fingerprint(body)):
             return
         self.remember(body)
         self._push({"type": "round", "round": body})

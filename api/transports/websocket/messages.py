@@ -18,7 +18,7 @@ class Hello(_FromClient):
     """The first message. With `last_sequence`, the rounds that have closed since are told first."""
 
     type: Literal["hello"]
-    # A genuine token is far shorter; what is longer is no token, and is not looked at.
+    # A genuine token is far shorter; a longer text is no token, and is not verified.
     token: Annotated[str, StringConstraints(max_length=4_096)] = Field(repr=False)
     last_sequence: Annotated[int, Field(ge=0, le=2**53 - 1)] | None = None
 

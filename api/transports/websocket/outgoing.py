@@ -26,7 +26,7 @@ class Outgoing:
             await self._waiting.put(_text(message))
 
     def push(self, message: dict[str, Any]) -> None:
-        """Never waits, for nobody asked: where there is no room, the peer does not keep up."""
+        """Queues a push and never waits. Where there is no room, the client does not keep up."""
         if self._closed:
             return
         try:
@@ -52,7 +52,7 @@ class Outgoing:
         await self._waiting.join()
 
     def close(self) -> None:
-        """Takes nothing more, and forgets what waits: that lets go whoever waits for room."""
+        """Takes no more messages and drops those that wait, which wakes the tasks that wait for room."""
         self._closed = True
         while not self._waiting.empty():
             self._waiting.get_nowait()

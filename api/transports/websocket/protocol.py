@@ -15,7 +15,7 @@ from api.gateway.connections import end_of_answers
 
 # The kernel would keep megabytes for a peer that does not read, and of one that sends without a pause.
 BUFFER_BYTES: Final = 64 * 1024
-# How long whoever sent what is no message may take to read why the socket ends.
+# How long the sender of an invalid message may take to read why the socket ends.
 FAREWELL_S: Final = 2.0
 
 # The libraries' own loggers would write the query string of each handshake, and at `debug` every frame with

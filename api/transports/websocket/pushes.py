@@ -1,4 +1,4 @@
-"""Who of a process's sockets hears of what: pushes come in by their ids, and what they say is read from the
+"""Delivers pushes to the sockets of this process: a push brings ids, and its round is read from the
 ledger."""
 
 import asyncio
@@ -13,7 +13,7 @@ from contracts.sessions import SessionClaims
 from contracts.views import RoundView
 from events.pushes import PlayerName, Push, PushLink, RoundChanged, SessionEnded
 
-# More than these wait only when the database does not answer; then sockets are told that they missed some.
+# More than these wait only when the database does not answer. Then sockets get a resync.
 WAITING_LIMIT: Final = 2_000
 
 log = logging.getLogger(__name__)
@@ -25,11 +25,11 @@ class Follower(Protocol):
     @property
     def claims(self) -> SessionClaims: ...
     def knows_the_end_of(self, round_id: str) -> bool:
-        """Whether it was told how the round ended."""
+        """Returns whether the socket has the round's end."""
 
-    def tell_round(self, view: RoundView) -> None: ...
-    def tell_session_ended(self) -> None: ...
-    def tell_missed(self) -> None:
+    def push_round(self, view: RoundView) -> None: ...
+    def push_session_ended(self) -> None: ...
+    def push_missed(self) -> None:
         """Pushes may have been missed."""
 
 
@@ -40,7 +40,7 @@ class Pushes:
         self._results = results
         self._followers: defaultdict[PlayerName, set[Follower]] = defaultdict(set)
         self._waiting: asyncio.Queue[Push] = asyncio.Queue(WAITING_LIMIT)
-        self._link = PushLink(amqp_url, self._take, self._tell_missed)
+        self._link = PushLink(amqp_url, self._take, self._push_missed)
         self._reader: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -54,8 +54,8 @@ class Pushes:
             await asyncio.gather(self._reader, return_exceptions=True)
 
     async def join(self, follower: Follower) -> None:
-        """Whatever happens to the player's rounds after this has returned, the follower is told, as long as
-        the broker is there. So join first, and then read how things stand."""
+        """Follows the player. While the broker is there, every change of the player's rounds after the return
+        is pushed: so join first, and read the present state after it."""
         player = _player(follower.claims)
         self._followers[player].add(follower)
         await self._link.follow(player)
@@ -68,13 +68,13 @@ class Pushes:
             self._link.unfollow(player)
 
     def round_changed(self, view: RoundView) -> None:
-        """Tells all processes of a change that no event tells of."""
+        """Pushes a change without an event to all processes."""
         player = PlayerName(operator_id=view.key.operator_id, player_id=view.player_id)
-        self._link.tell_round(player, view.key.round_id)
+        self._link.push_round(player, view.key.round_id)
 
     def session_ended(self, session_id: str) -> None:
-        """Tells all processes."""
-        self._link.tell_session_ended(session_id)
+        """Pushes the end of a session to all processes."""
+        self._link.push_session_ended(session_id)
 
     def _take(self, push: Push) -> None:
         try:
@@ -83,52 +83,52 @@ class Pushes:
             while not self._waiting.empty():
                 self._waiting.get_nowait()
             log.warning("pushes: more waited than can be kept")
-            self._tell_missed()
+            self._push_missed()
 
-    def _tell_missed(self) -> None:
+    def _push_missed(self) -> None:
         for followers in tuple(self._followers.values()):
             for follower in tuple(followers):
-                follower.tell_missed()
+                follower.push_missed()
 
     async def _read_on(self) -> None:
-        """One after the other: they are few, for what a socket got as its own answer is not read again."""
+        """Delivers pushes one after the other. They are few: a socket's own answers are not read again."""
         while True:
             push = await self._waiting.get()
             try:
-                await self._tell(push)
+                await self._deliver(push)
             except Exception:
                 log.exception("a push was not delivered")
 
-    async def _tell(self, push: Push) -> None:
+    async def _deliver(self, push: Push) -> None:
         match push:
             case SessionEnded(session_id=session_id):
                 for followers in tuple(self._followers.values()):
                     for follower in tuple(followers):
                         if follower.claims.session_id == session_id:
-                            follower.tell_session_ended()
+                            follower.push_session_ended()
             case RoundChanged():
-                await self._tell_round(push)
+                await self._push_round(push)
 
-    async def _tell_round(self, push: RoundChanged) -> None:
-        """A player's name is also that of the one who plays for play money, whose rounds are others."""
-        told: defaultdict[RoundKey, list[Follower]] = defaultdict(list)
+    async def _push_round(self, push: RoundChanged) -> None:
+        """Finds the round's followers. A player with demo money has the same name, and other rounds."""
+        due: defaultdict[RoundKey, list[Follower]] = defaultdict(list)
         for follower in self._followers.get(push.player, ()):
             if not (push.final and follower.knows_the_end_of(push.round_id)):
-                told[_key(follower.claims, push.round_id)].append(follower)
-        for key, followers in told.items():
-            await self._tell_round_of(key, followers)
+                due[_key(follower.claims, push.round_id)].append(follower)
+        for key, followers in due.items():
+            await self._push_round_to(key, followers)
 
-    async def _tell_round_of(self, key: RoundKey, followers: list[Follower]) -> None:
+    async def _push_round_to(self, key: RoundKey, followers: list[Follower]) -> None:
         try:
             view = await self._results.find(key)
         except DATABASE_AWAY as error:
             log.warning("a push could not be read: %s", type(error).__name__)
             for follower in followers:
-                follower.tell_missed()
+                follower.push_missed()
             return
-        if view is not None:  # else it is the other one's, or was made up by somebody
+        if view is not None:  # else it is the other player's, or the push is forged
             for follower in followers:
-                follower.tell_round(view)
+                follower.push_round(view)
 
 
 def _player(claims: SessionClaims) -> PlayerName:

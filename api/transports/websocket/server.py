@@ -97,7 +97,7 @@ class SocketServer:
                 self._empty.set()
 
     def enter(self, session_id: str) -> bool:
-        """Takes one of the session's places, if there is one."""
+        """Takes one of the session's permits. Returns False when there is none."""
         if self._of_session[session_id] >= self.limits.per_session:
             return False
         self._of_session[session_id] += 1
@@ -123,7 +123,7 @@ class SocketServer:
 
 
 class _Closing(Exception):
-    """The hello was not good: the socket is told the problem and closed with the code."""
+    """The hello is invalid: the socket gets the problem and is closed with the code."""
 
     def __init__(self, code: int, problem: Problem) -> None:
         super().__init__(code)
@@ -144,18 +144,18 @@ class _Socket:
         self._receive, self._send = receive, send
         self._over: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._out = Outgoing(send, lambda: self._cut(cut))
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._permits = asyncio.Semaphore(AT_ONCE)
         self._in_hand: set[asyncio.Task[None]] = set()
-        self._closed_round: RoundView | None = None  # after which the balance is yet to be told
+        self._closed_round: RoundView | None = None  # its balance is not sent yet
         self._balancing: asyncio.Task[None] | None = None
 
     def end(self, code: int | None) -> None:
-        """Ends the conversation with the code, or without a word (None) when nobody listens any more."""
+        """Ends the conversation with the code, or silently (None) when the client is gone."""
         if not self._over.done():
             self._over.set_result(code)
 
     async def run(self) -> None:
-        """Until one side ends the conversation."""
+        """Runs until one side ends the conversation."""
         sending = asyncio.create_task(self._out.run())
         try:
             await self._converse()
@@ -170,7 +170,7 @@ class _Socket:
             await asyncio.gather(sending, return_exceptions=True)
 
     def _cut(self, cut: Callable[[], None]) -> None:
-        """The peer does not read: what we would send it, even a farewell, would only wait."""
+        """Cuts a client that does not read: every message to it, also a close, would only wait."""
         self.end(None)
         cut()
 
@@ -185,7 +185,7 @@ class _Socket:
         feed = Feed(
             client.claims,
             push=self._out.push,
-            on_closed=lambda view: self._tell_balance(view, client),
+            on_closed=lambda view: self._send_balance_later(view, client),
             on_session_ended=lambda: self.end(codes.SESSION_ENDED),
         )
         try:
@@ -222,23 +222,23 @@ class _Socket:
         return Client(hello.token, self._address, claims, server.services, server.admission)
 
     async def _welcome(self, hello: Hello, client: Client, feed: Feed) -> None:
-        """Follows first and reads then, so that nothing falls between."""
+        """Follows first and reads then, so that no change is missed in between."""
         permits = self._server.admission.requests
         if permits.full:
             raise _Closing(codes.TRY_LATER, Problem("overloaded", "Connect again after a while."))
         try:
             with permits.one():
                 await self._server.services.pushes.join(feed)
-                floor = await self._tell_how_things_stand(hello, client, feed)
+                floor = await self._send_present_state(hello, client, feed)
         except (_Closing, _Gone):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client may try again
             raise _Closing(codes.TRY_LATER, problems.of(error, uuid4().hex)) from None
         feed.begin(floor)
 
-    async def _tell_how_things_stand(self, hello: Hello, client: Client, feed: Feed) -> int:
-        """The answer to the hello, what closed since the client's last sequence, an open round. Returns the
-        player's sequence."""
+    async def _send_present_state(self, hello: Hello, client: Client, feed: Feed) -> int:
+        """Sends the answer to the hello, the rounds that closed since the client's last sequence, and an open
+        round. Returns the player's sequence."""
         claims, services = client.claims, client.services
         session = await services.sessions.find(operator_id=claims.operator_id, session_id=claims.session_id)
         sequence = await services.results.sequence(claims.player_key)
@@ -260,28 +260,28 @@ class _Socket:
             await self._replay(hello.last_sequence, sequence, client, feed)
         round_id = await services.results.open_round(player_key=claims.player_key, game_id=claims.game_id)
         if round_id is not None:
-            await self._tell_open(round_id, client, feed)
+            await self._send_open_round(round_id, client, feed)
         return sequence
 
     async def _replay(self, since: int, sequence: int, client: Client, feed: Feed) -> None:
-        """What closed later than `sequence` is pushed as it comes."""
+        """Sends the rounds that closed after `since`, up to `sequence`. Later ones are pushed."""
         closed = await client.services.results.closed_after(
             client.claims.player_key, sequence=since, limit=REPLAYED_ROUNDS + 1
         )
         missed = [view for view in closed if view.sequence is not None and view.sequence <= sequence]
         for view in missed[:REPLAYED_ROUNDS]:
-            await self._tell(view, feed)
+            await self._send_round(view, feed)
         if since > sequence or len(missed) > REPLAYED_ROUNDS:
             await self._out.put(RESYNC)
 
-    async def _tell_open(self, round_id: str, client: Client, feed: Feed) -> None:
+    async def _send_open_round(self, round_id: str, client: Client, feed: Feed) -> None:
         claims = client.claims
         key = RoundKey(operator_id=claims.operator_id, player_key=claims.player_key, round_id=round_id)
         view = await client.services.results.find(key)
         if view is not None and not view.state.final:  # one that closed meanwhile is pushed
-            await self._tell(view, feed)
+            await self._send_round(view, feed)
 
-    async def _tell(self, view: RoundView, feed: Feed) -> None:
+    async def _send_round(self, view: RoundView, feed: Feed) -> None:
         body = round_body(view)
         feed.remember(body)
         await self._out.put({"type": "round", "round": body})
@@ -305,7 +305,7 @@ class _Socket:
     async def _read(self, client: Client, feed: Feed) -> None:
         try:
             while True:
-                await self._room.acquire()
+                await self._permits.acquire()
                 text = await self._next()
                 if text is None:
                     self.end(codes.NOT_TEXT)
@@ -318,7 +318,7 @@ class _Socket:
             self.end(None)
 
     async def _answer(self, asked: Asked, client: Client, feed: Feed) -> None:
-        """Goes on when the socket is lost meanwhile: what was asked for is done, as over HTTP."""
+        """Answers one message. A lost socket does not stop the call, as over HTTP."""
         try:
             with feed.expecting(asked.round_id):
                 message = await answer(asked, client)
@@ -326,7 +326,7 @@ class _Socket:
                     feed.remember(message["round"])
                 await self._out.put(message)
         finally:
-            self._room.release()
+            self._permits.release()
 
     async def _next(self) -> str | None:
         """The next message, None for one that is not text. Raises _Gone."""
@@ -336,15 +336,15 @@ class _Socket:
         text: str | None = event.get("text")
         return text
 
-    def _tell_balance(self, view: RoundView, client: Client) -> None:
-        """Later, and once for rounds that close together."""
+    def _send_balance_later(self, view: RoundView, client: Client) -> None:
+        """Sends the balance in a task of its own, once for rounds that close together."""
         if view.currency != client.claims.currency:
             return
         self._closed_round = view
         if self._balancing is None or self._balancing.done():
-            self._balancing = asyncio.create_task(self._tell_balances(client))
+            self._balancing = asyncio.create_task(self._send_balances(client))
 
-    async def _tell_balances(self, client: Client) -> None:
+    async def _send_balances(self, client: Client) -> None:
         while (view := self._closed_round) is not None:
             self._closed_round = None
             body = await _balance_after(view, client)
@@ -354,7 +354,7 @@ class _Socket:
     # The end
 
     async def _close(self, code: int) -> None:
-        """After what waits to be sent."""
+        """Closes the socket after the messages that wait to be sent."""
         with suppress(OSError):
             async with asyncio.timeout(FINISH_S):
                 await self._out.all_sent()
@@ -362,13 +362,14 @@ class _Socket:
 
 
 async def _balance_after(view: RoundView, client: Client) -> dict[str, Any] | None:
-    """An operator's own wallet has said the balance with the round: it is not asked again by each socket."""
+    """The balance to push after a round. An operator's own wallet has sent it with the round, and is not
+    asked again by each socket."""
     if not client.claims.demo and client.services.wallet.kept_elsewhere(client.claims.operator_id):
         return None if view.balance is None else {"balance": money(view.balance, view.currency)}
     try:
         caller = Caller(client.claims, client.services, uuid4().hex)
         return (await wallet_calls.balance(caller)).body
-    except Exception as error:  # noqa: BLE001 - nobody has asked: who wants to know it asks
+    except Exception as error:  # noqa: BLE001 - the client did not ask for it, and can
         log.warning("a balance could not be pushed: %s", type(error).__name__)
         return None
 

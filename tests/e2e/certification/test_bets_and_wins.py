@@ -204,7 +204,7 @@ async def test_case_11_repeated_win_is_credited_once_by_our_ledger(house: House,
 
 
 async def test_case_11_repeated_win_is_credited_once_by_the_wallet(theirs: Seat) -> None:
-    """The wallet takes the win and says 503: it is told again until it says yes."""
+    """The wallet takes the win and says 503: it is sent again until it says yes."""
     assert theirs.wallet is not None
     won = await _won_through(theirs, (Kind.ERROR_AFTER, WalletCall.WIN), (Kind.ERROR_AFTER, WalletCall.WIN))
     told = [(verdict, amount) for verdict, _, amount in await theirs.attempts(WalletCall.WIN)]

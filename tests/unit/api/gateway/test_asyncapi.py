@@ -37,8 +37,8 @@ MESSAGE: Final = ({"name", "payload"}, {"title", "summary", "contentType", "head
 @pytest.fixture(scope="module")
 async def described() -> dict[str, Any]:
     admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
-    door = create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://api") as client:
+    edge = create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://api") as client:
         response = await client.get("/asyncapi.json")
     assert response.headers["content-type"] == "application/json"
     answer: dict[str, Any] = response.json()

@@ -21,13 +21,13 @@ from api.gateway.strict_json import StrictRoute
 TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Operator API", "Open"}
 
 
-def door() -> EdgeMiddleware:
+def edge() -> EdgeMiddleware:
     admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
     return create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
 
 
 def routes() -> list[APIRoute]:
-    app = door()._app
+    app = edge()._app
     assert isinstance(app, FastAPI)
     known = [context.original_route for context in iter_route_contexts(app.routes)]
     return [route for route in known if isinstance(route, APIRoute) and route.include_in_schema]
@@ -35,7 +35,7 @@ def routes() -> list[APIRoute]:
 
 @pytest.fixture(scope="module")
 async def described() -> dict[str, Any]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(door()), base_url="http://api") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge()), base_url="http://api") as client:
         document: dict[str, Any] = (await client.get("/openapi.json")).json()
     return document
 

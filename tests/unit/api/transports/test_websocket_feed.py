@@ -86,7 +86,7 @@ class Told:
 def test_a_state_is_told_once() -> None:
     told = Told()
     for view in (waiting(1), waiting(1), waiting(1, outcome={"step": 2}), settled(1), settled(1), waiting(2)):
-        told.feed.tell_round(view)
+        told.feed.push_round(view)
     assert told.rounds == [
         ("r-1", "awaiting_choice"),
         ("r-1", "awaiting_choice"),
@@ -98,8 +98,8 @@ def test_a_state_is_told_once() -> None:
 
 def test_a_late_word_of_an_earlier_state_changes_nothing() -> None:
     told = Told()
-    told.feed.tell_round(settled(1))
-    told.feed.tell_round(waiting(1))
+    told.feed.push_round(settled(1))
+    told.feed.push_round(waiting(1))
     assert told.rounds == [("r-1", "settled")]
 
 
@@ -108,7 +108,7 @@ def test_an_answer_is_not_told_again() -> None:
     with told.feed.expecting("r-1"):
         told.feed.remember(round_body(settled(1)))
     assert told.feed.knows_the_end_of("r-1")
-    told.feed.tell_round(settled(1))
+    told.feed.push_round(settled(1))
     assert told.messages == []
 
 
@@ -117,7 +117,7 @@ def test_what_comes_before_the_answer_waits_for_it(answered: str, pushed: list[A
     """Else a round whose answer is `pending` could have been told settled first, or never."""
     told = Told()
     with told.feed.expecting("r-1"), told.feed.expecting("r-1"):
-        told.feed.tell_round(settled(1))
+        told.feed.push_round(settled(1))
         told.feed.remember(round_body(settled(1)) | {"state": answered})
         assert told.messages == []
     assert told.rounds == pushed
@@ -126,7 +126,7 @@ def test_what_comes_before_the_answer_waits_for_it(answered: str, pushed: list[A
 def test_what_comes_during_the_hello_follows_it_without_what_the_hello_told() -> None:
     told = Told(begun=False)
     for sequence in (6, 5, 4):
-        told.feed.tell_round(settled(sequence))
+        told.feed.push_round(settled(sequence))
     assert told.messages == []
     told.feed.begin(5)
     assert told.rounds == [("r-6", "settled")]
@@ -134,12 +134,12 @@ def test_what_comes_during_the_hello_follows_it_without_what_the_hello_told() ->
 
 def test_what_is_missed_during_the_hello_is_said_after_it() -> None:
     told = Told(begun=False)
-    told.feed.tell_missed()
+    told.feed.push_missed()
     told.feed.begin(0)
     assert told.messages == [RESYNC]
     flooded = Told(begun=False)
     for sequence in range(HELD_LIMIT + 1):
-        flooded.feed.tell_round(settled(sequence + 1))
+        flooded.feed.push_round(settled(sequence + 1))
     flooded.feed.begin(0)
     assert len(flooded.messages) == HELD_LIMIT + 1
     assert flooded.messages[-1] == RESYNC
@@ -148,6 +148,6 @@ def test_what_is_missed_during_the_hello_is_said_after_it() -> None:
 def test_only_a_few_rounds_are_remembered() -> None:
     told = Told()
     for sequence in range(REMEMBERED + 1):
-        told.feed.tell_round(settled(sequence + 1))
+        told.feed.push_round(settled(sequence + 1))
     assert not told.feed.knows_the_end_of("r-1")
     assert told.feed.knows_the_end_of(f"r-{REMEMBERED + 1}")

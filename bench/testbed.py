@@ -36,11 +36,11 @@ SERVICES: Final = ("temporal", "postgres", "rabbitmq")
 OUTSIDE_SERVICES: Final = ("database_url", "amqp_url", "temporal_address")
 BACKGROUND: Final = ("relay", "statistics", "reconciler", "webhooks")
 
-Tell = Callable[[str], None]
+Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class House:
+class Testbed:
     """Everything is up. `tokens` are the players' session tokens; they and the broker's URL are secrets."""
 
     stack: Stack
@@ -77,18 +77,18 @@ def bench_settings(settings: Settings) -> Settings:
 
 
 @asynccontextmanager
-async def open_house(
-    settings: Settings, variants: Sequence[Variant], *, players: int, tell: Tell
-) -> AsyncIterator[House]:
+async def open_testbed(
+    settings: Settings, variants: Sequence[Variant], *, players: int, announce: Announce
+) -> AsyncIterator[Testbed]:
     """Start everything on empty data; leaving the block stops it. Raises StackProblem."""
     if settings.home.exists():
         control.reset(settings)
     async with AsyncExitStack() as closing:
         stack = await closing.enter_async_context(Stack(settings))
-        tell("starting PostgreSQL, RabbitMQ and Temporal")
+        announce("starting PostgreSQL, RabbitMQ and Temporal")
         operator = await stack.start_services(provision=True)
         assert operator is not None, "it was asked to provision"
-        tell("starting croupier")
+        announce("starting croupier")
         await stack.start_programs()
         base_url = str(stack.info(operator)["base_url"])
         urls, pids = {"croupier": base_url}, {"croupier": stack.pid("ingress")}
@@ -96,13 +96,13 @@ async def open_house(
             if variant.over_queue:
                 urls[variant.name], pids[variant.name] = stack.addresses.amqp_url, pids["croupier"]
             elif variant.peer is not None:
-                tell(f"starting {variant.name}")
+                announce(f"starting {variant.name}")
                 running, urls[variant.name] = await _start_peer(stack, variant, closing)
                 pids[variant.name] = running.pid
-        tell(f"seating {players} players")
+        announce(f"seating {players} players")
         tokens = await seat(base_url, operator, players)
         loader = await closing.enter_async_context(Loader())
-        yield House(stack, urls, pids, tokens, loader)
+        yield Testbed(stack, urls, pids, tokens, loader)
 
 
 async def _start_peer(stack: Stack, variant: Variant, closing: AsyncExitStack) -> tuple[process.Process, str]:
