@@ -10,11 +10,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from temporalio.client import WorkflowExecutionStatus
 
 from api.result.schemas import OperatorRoundRecord
-from cli import operators as command
 from contracts.steps import ROUND_WORKFLOW
 from contracts.wallet import WalletCall
 from operator_wallet.faults import Kind
@@ -24,6 +22,7 @@ from tests.e2e.house import House, Operator, Player, broken, checked_problem
 from tests.support.commands import run
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
+from tests.support.wallet_settings import program_settings, set_wallet
 from wallet.operator import transaction_id
 
 OPENING: Final = 10_000
@@ -115,20 +114,8 @@ async def wallet() -> AsyncIterator[RunningWallet]:
 async def host(house: House, services: Services, wallet: RunningWallet) -> Operator:
     """The operator, once the ingress knows its wallet: until then its players have no money to bet."""
     operator = await house.new_operator()
-    settings = services.settings.model_copy(
-        update={"database_url": SecretStr(services.stack.addresses.application_database_url)}
-    )
-    wanted = command.Wanted(
-        operator_id=operator.operator_id,
-        url=wallet.url,
-        dialect="croupier",
-        local=True,
-        connect_ms=None,
-        read_ms=None,
-        total_ms=None,
-        calls=None,
-    )
-    await command.store(settings, wanted, (wallet.secret,))
+    settings = program_settings(services.stack)
+    await set_wallet(settings, operator.operator_id, wallet.url, wallet.secret)
     player = await operator.open_session()
     wallet.book.open_player(operator.operator_id, player.player_id, "EUR", OPENING)
 
