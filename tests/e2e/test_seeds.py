@@ -11,7 +11,6 @@ from api.session.schemas import SeedRotated
 from storage import rounds
 from tests.conftest import Services
 from tests.e2e.house import House, Operator, Player, checked_problem
-from tests.e2e.test_secrets import talkative  # noqa: F401 - a fixture: an ingress that logs all it can
 
 ROUNDS = 20
 GUIDE = Path(__file__).parents[2] / "docs" / "fairness.md"
@@ -249,7 +248,7 @@ async def test_the_guides_own_program_verifies_rounds(player: Player) -> None:
 
 async def test_a_revealed_seed_is_in_no_log(
     services: Services,
-    talkative: tuple[House, Path],  # noqa: F811
+    talkative: tuple[House, Path],
 ) -> None:
     house, debug_log = talkative
     player = await (await house.new_operator()).open_session(balance=1_000)

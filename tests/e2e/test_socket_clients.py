@@ -19,7 +19,7 @@ from croupier_client import (
 
 from storage.database import Database
 from tests.e2e.house import OVER_HALF, House, Operator
-from tests.e2e.test_clients import run_node
+from tests.e2e.node import run_node
 from tests.integration.cable import Cable
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import waiting_for_a_lock
@@ -27,11 +27,6 @@ from tests.support.ledger import waiting_for_a_lock
 pytestmark = pytest.mark.usefixtures("told")
 
 QUICK = Patience(total_s=HANG_S, first_pause_s=0.05)
-
-
-@pytest.fixture(scope="module")
-def base_url(house: House) -> str:
-    return str(house.http.base_url).rstrip("/")
 
 
 @pytest.fixture(scope="module")

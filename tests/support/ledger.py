@@ -1,6 +1,7 @@
 """Players with money, and bets of theirs, straight in the ledger."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +15,7 @@ from contracts.views import RoundView, SessionView
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
-from storage import operators, players, rounds
+from storage import invariants, operators, players, rounds
 from storage.database import Database
 
 OUTCOME: dict[str, Any] = {"roll": 42}
@@ -141,6 +142,14 @@ async def take_seat(
     if balance:
         await seat.deposit(balance)
     return seat
+
+
+async def assert_hold(
+    connection: asyncpg.Connection, rules: Iterable[invariants.Invariant], *, overdue_after_s: float = 3600
+) -> None:
+    for rule in rules:
+        found = await invariants.violations(connection, rule, overdue_after_s=overdue_after_s)
+        assert found.count == 0, f"{rule.name}: {found.examples}"
 
 
 async def waiting_for_a_lock(database: Database) -> int:

@@ -28,12 +28,6 @@ async def other(
 
 
 @pytest.fixture
-def base_url(platform: dict[str, Any]) -> str:
-    url: str = platform["base_url"]
-    return url
-
-
-@pytest.fixture
 async def socket(base_url: str, player: Player) -> AsyncIterator[Socket]:
     async with opened(base_url, player.token) as open_:
         yield open_

@@ -8,8 +8,8 @@ import pytest
 
 from games.lucky_fruits import GAME as LUCKY_FRUITS
 from tests.conftest import Services
+from tests.e2e.choices import open_round
 from tests.e2e.house import Operator, Player, is_told_of_rounds
-from tests.e2e.test_choices import open_round
 from tests.e2e.websocket.answers import problem_of
 from tests.support.clients import frozen
 from tests.support.conditions import HANG_S, until

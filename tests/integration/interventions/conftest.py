@@ -11,7 +11,7 @@ from tests.conftest import Services
 from tests.integration.wallet.seats import WalletSeat
 from tests.integration.wallet.table import Table
 from tests.support.databases import own_database
-from tests.support.ledger import take_seat
+from tests.support.ledger import assert_hold, take_seat
 
 MONEY: Final = (
     invariants.BALANCES_ARE_POSTINGS,
@@ -38,9 +38,7 @@ async def seat(database: Database) -> AsyncIterator[WalletSeat]:
     """A player of an operator with a wallet of its own; whatever the test did, the books are square after."""
     yield WalletSeat(await take_seat(database))
     async with database.pool.acquire() as connection:
-        for invariant in MONEY:
-            found = await invariants.violations(connection, invariant, overdue_after_s=3600)
-            assert found.count == 0, f"{invariant.name}: {found.examples}"
+        await assert_hold(connection, MONEY)
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from storage import invariants, operators, rounds
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.conditions import HANG_S, until
+from tests.support.ledger import assert_hold
 from tests.support.operator_wallet import RunningWallet
 from tests.support.wallet_settings import set_wallet
 from workers import round_worker, wallets
@@ -152,9 +153,7 @@ class Player:
         )
         assert tuple(mirror) == (0, 0)
         async with self.casino.database.pool.acquire() as connection:
-            for invariant in MONEY:
-                found = await invariants.violations(connection, invariant, overdue_after_s=0)
-                assert found.count == 0, f"{invariant.name}: {found.examples}"
+            await assert_hold(connection, MONEY, overdue_after_s=0)
 
 
 def casino_settings(services: Services, database_url: str, namespace: str | None = None) -> Settings:
