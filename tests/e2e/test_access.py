@@ -24,7 +24,7 @@ from security.keyring import Keyring
 from security.tokens import TokenIssuer
 from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.support.conditions import until
-from tests.unit.api.gateway.test_scopes import OPEN, guards
+from tests.support.routes import OPEN, guards
 
 # How long what soon ends shall last. It is used while it does: at the first try, unless the machine is slow.
 LONGER_AND_LONGER_S = (1, 5, 25)
