@@ -1,14 +1,13 @@
 """What the certification cases share: the reference wallet, the operators whose money it keeps, seats."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Final
 
 import pytest
 
 from tests.conftest import Services
 from tests.e2e.certification.line import TamperedLine
-from tests.e2e.certification.seats import Seat, new_seat
+from tests.e2e.certification.seats import Operators, Seat, new_seat
 from tests.e2e.house import House, Operator
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, new_secret, running_wallet
@@ -16,20 +15,6 @@ from tests.support.wallet_settings import program_settings, set_wallet
 
 # Short, so that a call which is never answered is soon unknown; and so may one be that is answered slowly.
 HASTY_MS: Final = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Operators:
-    """Operators with one and the same wallet. `hasty` soon gives a call up, `stranger` signs with a secret
-    that the wallet does not know, `tampered` has somebody on the line, `counted` is one test's own, `other`
-    is one more like `usual`."""
-
-    usual: Operator
-    hasty: Operator
-    stranger: Operator
-    tampered: Operator
-    counted: Operator
-    other: Operator
 
 
 @pytest.fixture(scope="package")

@@ -16,9 +16,9 @@ import pytest
 from contracts.wallet import WalletCall
 from operator_wallet.faults import Kind
 from storage import rounds
-from tests.e2e.certification.conftest import Operators
 from tests.e2e.certification.line import TamperedLine
-from tests.e2e.certification.seats import NEARLY_ALWAYS, OPENING, STAKE, Seat, faults, new_seat
+from tests.e2e.certification.seats import Operators, Seat, faults, new_seat
+from tests.e2e.certification.terms import BET, NEARLY_ALWAYS, OPENING, STAKE, WIN
 from tests.e2e.house import House, Operator, Player, checked_problem
 from tests.support.operator_wallet import RunningWallet
 
@@ -57,7 +57,7 @@ async def test_case_01_credentials_that_the_wallet_does_not_know_move_nothing(
     """Our calls are signed with a secret that is not the wallet's: it refuses, and the bet is declined."""
     seat = await new_seat(operators.stranger, wallet)
     checked_problem(await seat.player.bet(), 502, "wallet-failed")
-    assert await seat.attempts(WalletCall.BET) == [("refused", "bad-signature", STAKE)]
+    assert await seat.attempts(BET) == [("refused", "bad-signature", STAKE)]
     await seat.assert_square()
 
 
@@ -84,7 +84,7 @@ async def test_case_02_raw_bytes_of_a_call_that_were_altered_on_the_line_are_ref
     before = line.altered_bodies
     checked_problem(await seat.player.bet(), 502, "wallet-failed")
     assert line.altered_bodies == before + 1, "nothing was altered: no fault has fired"
-    assert await seat.attempts(WalletCall.BET) == [("refused", "bad-signature", STAKE)]
+    assert await seat.attempts(BET) == [("refused", "bad-signature", STAKE)]
     await seat.assert_square()
 
 
@@ -170,7 +170,7 @@ async def test_case_09_zero_win_closes_the_round(seat: Seat) -> None:
     assert (lost["state"], lost["win"]["amount"], lost["settled_at"] is None) == ("settled", 0, False)
     assert await seat.open_round() is None
     if seat.wallet is not None:
-        told = await seat.attempts(WalletCall.WIN)
+        told = await seat.attempts(WIN)
         assert told[-1] == ("accepted", None, 0), "the wallet closes its round, too"
     await seat.player.played()
 
@@ -206,8 +206,8 @@ async def test_case_11_repeated_win_is_credited_once_by_our_ledger(house: House,
 async def test_case_11_repeated_win_is_credited_once_by_the_wallet(theirs: Seat) -> None:
     """The wallet takes the win and says 503: it is told again until it says yes."""
     assert theirs.wallet is not None
-    won = await _won_through(theirs, (Kind.ERROR_AFTER, WalletCall.WIN), (Kind.ERROR_AFTER, WalletCall.WIN))
-    told = [(verdict, amount) for verdict, _, amount in await theirs.attempts(WalletCall.WIN)]
+    won = await _won_through(theirs, (Kind.ERROR_AFTER, WIN), (Kind.ERROR_AFTER, WIN))
+    told = [(verdict, amount) for verdict, _, amount in await theirs.attempts(WIN)]
     win = won["win"]["amount"]
     assert told[-3:] == [("unknown", win), ("unknown", win), ("accepted", win)]
     await theirs.assert_square(*await theirs.player.history())

@@ -23,16 +23,16 @@ from operator_wallet.faults import Kind
 from storage import operator_wallets, rounds
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.certification.conftest import Operators
-from tests.e2e.certification.seats import (
+from tests.e2e.certification.seats import Operators, Seat, faults, held_open, new_seat
+from tests.e2e.certification.terms import (
+    BET,
     NEARLY_ALWAYS,
     OPENING,
+    ROLLBACK,
     STAKE,
+    TAKEN_UNHEARD,
     TAKES_NO_WIN,
-    Seat,
-    faults,
-    held_open,
-    new_seat,
+    WIN,
 )
 from tests.e2e.house import House, Operator, checked_problem
 from tests.support import clients
@@ -42,9 +42,6 @@ from tests.support.operator_wallet import RunningWallet
 from wallet.operator import transaction_id
 
 WHY = ("round-cancelled", "")
-BET, WIN, ROLLBACK = WalletCall.BET, WalletCall.WIN, WalletCall.ROLLBACK
-# Taken, but nobody hears of it: twice, after which the round is released.
-TAKEN_UNHEARD = ((Kind.ERROR_AFTER, BET), (Kind.ERROR_AFTER, BET))
 
 
 async def _released(seat: Seat, *more: tuple[Kind, WalletCall], stake: int = STAKE) -> dict[str, Any]:

@@ -9,29 +9,18 @@ from uuid import uuid4
 import pytest
 
 from cli.check.agreement import Agreement, Replayer
-from contracts.wallet import WalletCall
 from games.registry import Registry
 from operator_wallet.faults import Kind
 from security.seeds import SeedVault
 from storage import invariants, rounds
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.certification.conftest import Operators
-from tests.e2e.certification.seats import (
-    NEARLY_ALWAYS,
-    OPENING,
-    STAKE,
-    TAKES_NO_WIN,
-    Seat,
-    faults,
-    held_open,
-    new_seat,
-)
+from tests.e2e.certification.seats import Operators, Seat, faults, held_open, new_seat
+from tests.e2e.certification.terms import BET, NEARLY_ALWAYS, OPENING, STAKE, TAKEN_UNHEARD, TAKES_NO_WIN, WIN
 from tests.e2e.house import House, Operator, broken, checked_problem
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet
 
-BET, WIN = WalletCall.BET, WalletCall.WIN
 MONEY = (
     invariants.TRANSFERS_BALANCE,
     invariants.BALANCES_ARE_POSTINGS,
@@ -240,7 +229,7 @@ async def test_case_34_another_players_rollback_takes_nothing_back_at_the_wallet
     victim, stranger = [await new_seat(operators.usual, wallet) for _ in range(2)]
     round_id = uuid4().hex
     played = await victim.player.played(round_id=round_id)
-    async with faults(wallet, *[(Kind.ERROR_AFTER, BET)] * 2, round_of=stranger.key(round_id)):
+    async with faults(wallet, *TAKEN_UNHEARD, round_of=stranger.key(round_id)):
         await stranger.player.bet(round_id)
         void = await stranger.end_of(round_id)
     assert void["state"] == "void"
@@ -301,7 +290,7 @@ async def test_case_37_every_debit_has_one_terminal_and_the_ledger_sums_to_the_b
     checked_problem(await seat.player.bet(stake=100_000), 402, "insufficient-funds")
     if seat.wallet is not None:
         round_id = uuid4().hex
-        async with faults(seat.wallet, *[(Kind.ERROR_AFTER, BET)] * 2, round_of=seat.key(round_id)):
+        async with faults(seat.wallet, *TAKEN_UNHEARD, round_of=seat.key(round_id)):
             await seat.player.bet(round_id)
             played.append(await seat.end_of(round_id))
     await seat.assert_square(*played)
@@ -360,7 +349,7 @@ async def test_case_39_figures_ignore_repeats_and_demo_and_net_rollbacks(
         assert [repeat.status_code for repeat in repeats] == [200] * 3
     checked_problem(await seat.player.bet(stake=100_000), 402, "insufficient-funds")
     round_id = uuid4().hex
-    async with faults(wallet, *[(Kind.ERROR_AFTER, BET)] * 2, round_of=seat.key(round_id)):
+    async with faults(wallet, *TAKEN_UNHEARD, round_of=seat.key(round_id)):
         await seat.player.bet(round_id)
         assert (await seat.end_of(round_id))["state"] == "void"
     demo = await operators.counted.open_session(seat.player.player_id, mode="demo")
