@@ -9,7 +9,7 @@ from games.lucky_fruits import GAME
 from games.protocol import Wager
 from games.recompute import recompute
 from security.seeds import SeedVault, commitment, new_server_seed
-from tests.e2e.house import Player, checked_round
+from tests.e2e.parties import Player, checked_round
 
 SEED_ID = "SELECT seed_id FROM sessions WHERE id = $1"
 
@@ -32,14 +32,14 @@ async def open_round(player: Player, offers: str = "gamble") -> dict[str, Any]:
 
 async def plan(player: Player, offers: str) -> None:
     """Gives the session a new server seed, whose first round offers the action: nothing is left to chance."""
-    client_seed, house = uuid4().hex, player.operator.house
+    client_seed, gateway = uuid4().hex, player.operator.gateway
     assert (await player.call("POST", "/seed", json={"client_seed": client_seed})).status_code == 200
     server_seed = next(seed for seed in iter(new_server_seed, None) if offers in _first(seed, client_seed))
-    seed_id = await house.database.pool.fetchval(SEED_ID, player.session_id)
-    await house.database.pool.execute(
+    seed_id = await gateway.database.pool.fetchval(SEED_ID, player.session_id)
+    await gateway.database.pool.execute(
         "UPDATE seeds SET sealed_server_seed = $2, server_seed_hash = $3 WHERE id = $1",
         seed_id,
-        SeedVault(house.keyring).seal(seed_id, server_seed),
+        SeedVault(gateway.keyring).seal(seed_id, server_seed),
         commitment(server_seed),
     )
 

@@ -7,7 +7,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 
 from runtime.settings import PROJECT_ROOT
-from tests.e2e.house import Operator
+from tests.e2e.parties import Operator
 
 TYPESCRIPT = PROJECT_ROOT / "clients" / "typescript"
 

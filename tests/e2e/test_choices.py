@@ -6,7 +6,7 @@ import pytest
 
 from games.lucky_fruits import GAME
 from tests.e2e.choices import act, open_round
-from tests.e2e.house import House, Operator, Player, checked_problem, checked_round
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem, checked_round
 
 ROUNDS = 40  # one of them comes as a test needs it
 
@@ -100,11 +100,11 @@ async def test_a_hundred_identical_actions_at_once_are_one(player: Player) -> No
 
 
 async def test_a_jurisdiction_says_what_becomes_of_a_round_that_is_left(
-    operator: Operator, house: House
+    operator: Operator, gateway: Gateway
 ) -> None:
     player = await operator.open_session(balance=1_000_000, game_id=GAME.id, jurisdiction="AU-ACT")
     round_ = await open_round(player)
-    stored = await house.database.pool.fetchval(
+    stored = await gateway.database.pool.fetchval(
         "SELECT offer ->> 'abandonment' FROM rounds WHERE round_id = $1", round_["round_id"]
     )
     assert stored == "refund"
@@ -134,9 +134,9 @@ async def test_another_player_or_session_cannot_act_and_a_new_session_of_the_pla
     assert (await act(later, round_["round_id"], "collect")).json()["state"] == "settled"
 
 
-async def test_an_expired_session_goes_on_but_stakes_no_more(player: Player, house: House) -> None:
+async def test_an_expired_session_goes_on_but_stakes_no_more(player: Player, gateway: Gateway) -> None:
     round_ = await open_round(player, "raise")
-    await house.database.pool.execute(
+    await gateway.database.pool.execute(
         "UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1", player.session_id
     )
     expired = player.expired()
@@ -146,11 +146,11 @@ async def test_an_expired_session_goes_on_but_stakes_no_more(player: Player, hou
 
 
 async def test_a_round_whose_workflow_is_lost_is_taken_up_by_the_next_action(
-    player: Player, house: House
+    player: Player, gateway: Gateway
 ) -> None:
     round_ = await open_round(player)
     key = player.round_key(round_["round_id"])
-    await house.temporal.get_workflow_handle(key.workflow_id).terminate("for a test")
+    await gateway.temporal.get_workflow_handle(key.workflow_id).terminate("for a test")
     settled = await act(player, round_["round_id"], "collect")
     assert (settled.status_code, settled.json()["state"]) == (200, "settled")
 
@@ -186,7 +186,7 @@ async def test_an_outcome_with_actions_can_be_verified(player: Player) -> None:
         "stake": 100,
         "actions": [{"action": a["action"], "params": a["params"]} for a in played["actions"]],
     }
-    http = player.operator.house.http
+    http = player.operator.gateway.http
     verified = await http.post("/v1/fairness/verify", json=body)
     assert verified.status_code == 200, verified.text
     found = verified.json()

@@ -1,4 +1,4 @@
-"""The clients in clients/ at the running house: what they say of their rounds is what the ledger says."""
+"""The clients in clients/ at the running gateway: what they say of their rounds is what the ledger says."""
 
 import asyncio
 import json
@@ -32,15 +32,15 @@ from api.app import described
 from games.protocol import Wager
 from games.recompute import recompute
 from games.registry import Registry
-from tests.e2e.house import OVER_HALF, House, Operator
 from tests.e2e.node import TYPESCRIPT, node, run_node
+from tests.e2e.parties import OVER_HALF, Gateway, Operator
 
 STAKE = 100
 
 
 @pytest.fixture(scope="module")
-async def own(house: House) -> Operator:
-    return await house.new_operator()
+async def own(gateway: Gateway) -> Operator:
+    return await gateway.new_operator()
 
 
 @pytest.fixture
@@ -70,10 +70,10 @@ class LosesAnswers(httpx.AsyncBaseTransport):
 
 class TestPython:
     async def test_plays_looks_back_and_checks_what_was_drawn(
-        self, house: House, base_url: str, operator: AsyncOperatorClient
+        self, gateway: Gateway, base_url: str, operator: AsyncOperatorClient
     ) -> None:
         opened = await operator.open_session("anna", "dice", "EUR", client_seed="anna-s-own")
-        house.secrets.append(opened.token)
+        gateway.secrets.append(opened.token)
         assert opened.token not in repr(opened)
         moved = await operator.deposit("anna", Money(1_000, "EUR"), transaction_id="d-1")
         assert moved == await operator.deposit("anna", Money(1_000, "EUR"), transaction_id="d-1")

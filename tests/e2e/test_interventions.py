@@ -18,7 +18,7 @@ from contracts.wallet import WalletCall
 from operator_wallet.faults import Kind
 from storage import invariants, rounds
 from tests.conftest import Services
-from tests.e2e.house import House, Operator, Player, broken, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, broken, checked_problem
 from tests.support.commands import run
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
@@ -55,7 +55,7 @@ class Desk:
 
     @property
     def workflow(self) -> Any:
-        return self.operator.house.temporal.get_workflow_handle(
+        return self.operator.gateway.temporal.get_workflow_handle(
             self.player.round_key(self.round_id).workflow_id
         )
 
@@ -86,7 +86,7 @@ class Desk:
 
         found = await until(final)
         assert found is not None
-        assert await _broken(self.operator.house) <= self.broken_before
+        assert await _broken(self.operator.gateway) <= self.broken_before
         return found
 
     async def until_waiting(self, attempt: int) -> datetime:
@@ -111,9 +111,9 @@ async def wallet() -> AsyncIterator[RunningWallet]:
 
 
 @pytest.fixture(scope="module")
-async def host(house: House, services: Services, wallet: RunningWallet) -> Operator:
+async def host(gateway: Gateway, services: Services, wallet: RunningWallet) -> Operator:
     """The operator, once the ingress knows its wallet: until then its players have no money to bet."""
-    operator = await house.new_operator()
+    operator = await gateway.new_operator()
     settings = program_settings(services.stack)
     await set_wallet(settings, operator.operator_id, wallet.url, wallet.secret)
     player = await operator.open_session()
@@ -139,8 +139,8 @@ async def desk(host: Operator, wallet: RunningWallet) -> AsyncIterator[Desk]:
     await until(all_ended)
 
 
-async def _broken(house: House) -> set[str]:
-    return await broken(house.database, *MONEY, overdue_after_s=3_600)
+async def _broken(gateway: Gateway) -> set[str]:
+    return await broken(gateway.database, *MONEY, overdue_after_s=3_600)
 
 
 async def stuck(host: Operator, wallet: RunningWallet, faults: dict[str, Any]) -> Desk:
@@ -149,7 +149,7 @@ async def stuck(host: Operator, wallet: RunningWallet, faults: dict[str, Any]) -
     player = await host.open_session()
     wallet.book.open_player(host.operator_id, player.player_id, "EUR", OPENING)
     await wallet.set_faults(**faults)
-    desk = Desk(host, wallet, player, uuid4().hex, await _broken(host.house))
+    desk = Desk(host, wallet, player, uuid4().hex, await _broken(host.gateway))
     await player.bet(desk.round_id)
 
     async def settling() -> bool:
@@ -243,10 +243,10 @@ async def test_a_decision_drives_on_a_round_whose_workflow_was_terminated(desk: 
 
 async def test_a_decision_that_nobody_answers_is_503_and_may_be_made_again(operator: Operator) -> None:
     """A round of our own ledger whose workflow no worker takes; then that workflow is terminated."""
-    house, player = operator.house, await operator.open_session(balance=OPENING)
+    gateway, player = operator.gateway, await operator.open_session(balance=OPENING)
     bet = player.stored_bet(uuid4().hex)
-    await rounds.reserve(house.database.pool, bet)
-    handle = await house.temporal.start_workflow(
+    await rounds.reserve(gateway.database.pool, bet)
+    handle = await gateway.temporal.start_workflow(
         ROUND_WORKFLOW, bet, id=bet.key.workflow_id, task_queue=f"nobody-{uuid4().hex}"
     )
     path, body = f"/rounds/{bet.key.round_id}/void", {"reason": REASON}

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.session.schemas import SessionOut
 from tests.conftest import Services
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
@@ -46,8 +46,8 @@ class Casino:
 
 
 @pytest.fixture(scope="module")
-async def casino(house: House, platform: dict[str, Any], services: Services) -> AsyncIterator[Casino]:
-    operator = await house.new_operator()
+async def casino(gateway: Gateway, platform: dict[str, Any], services: Services) -> AsyncIterator[Casino]:
+    operator = await gateway.new_operator()
     player = await operator.open_session(balance=LEFT_OVER)
     assert await player.balance() == LEFT_OVER
     async with running_wallet("--new-players", str(OPENING)) as wallet:

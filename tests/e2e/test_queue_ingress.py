@@ -25,7 +25,7 @@ from events.dead_letters import ROUTING_KEY_HEADER
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.choices import act, open_round
-from tests.e2e.house import LEAKS, Operator, Player
+from tests.e2e.parties import LEAKS, Operator, Player
 from tests.integration.events_on_broker import cable_to
 from tests.support import clients, sockets
 from tests.support.asker import Asker, asking, is_replayed, reason, status

@@ -23,7 +23,7 @@ from api.gateway.connections import HEAD_LIMIT_BYTES, HEADERS_LIMIT, Connection,
 from api.gateway.middleware import EdgeMiddleware
 from api.gateway.rate_limits import RateLimits
 from tests.conftest import Services
-from tests.e2e.house import Player
+from tests.e2e.parties import Player
 from tests.support.conditions import HANG_S, until
 
 HEAD_S: Final = 10.0

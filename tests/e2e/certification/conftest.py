@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import Services
 from tests.e2e.certification.line import TamperedLine
 from tests.e2e.certification.seats import Operators, Seat, new_seat
-from tests.e2e.house import House, Operator
+from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, new_secret, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
@@ -30,11 +30,13 @@ async def line(wallet: RunningWallet) -> AsyncIterator[TamperedLine]:
 
 
 @pytest.fixture(scope="package")
-async def operators(house: House, services: Services, wallet: RunningWallet, line: TamperedLine) -> Operators:
+async def operators(
+    gateway: Gateway, services: Services, wallet: RunningWallet, line: TamperedLine
+) -> Operators:
     settings = program_settings(services.stack)
 
     async def with_wallet(url: str, secret: str, total_ms: int | None = None) -> Operator:
-        operator = await house.new_operator()
+        operator = await gateway.new_operator()
         await set_wallet(settings, operator.operator_id, url, secret, total_ms=total_ms)
         return operator
 

@@ -12,7 +12,7 @@ from contracts.wallet import WalletCall, WalletRequest
 from operator_wallet.faults import Kind
 from storage import rounds
 from tests.e2e.certification.terms import BET, NEARLY_ALWAYS, NEARLY_NEVER, OPENING, ROLLBACK, TAKES_NO_WIN
-from tests.e2e.house import Operator, Player, checked_round, every_page
+from tests.e2e.parties import Operator, Player, checked_round, every_page
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet
 from wallet.operator import transaction_id
@@ -133,14 +133,14 @@ class Seat:
 
     async def in_custody(self) -> tuple[int, int]:
         """The balance of the player's account in our ledger, and what of it is held."""
-        row = await self.player.operator.house.database.pool.fetchrow(
+        row = await self.player.operator.gateway.database.pool.fetchrow(
             "SELECT balance, held FROM accounts WHERE id = $1", self.player.claims.account_id
         )
         return row["balance"], row["held"]
 
     async def attempts(self, call: WalletCall) -> list[tuple[str, str | None, int | None]]:
         """What the wallet was told by this call, for all of the player's rounds: verdict, code, amount."""
-        rows = await self.player.operator.house.database.pool.fetch(
+        rows = await self.player.operator.gateway.database.pool.fetch(
             ATTEMPTS,
             self.player.claims.player_key,
             call.value,
@@ -204,7 +204,7 @@ async def held_open(seat: Seat, round_id: str) -> AsyncIterator[None]:
     """The round is open inside the block, its stake taken, and settled at its end: held in our ledger, or
     waiting for a wallet that does not take the win."""
     if seat.wallet is None:
-        bet, pool = seat.player.stored_bet(round_id), seat.player.operator.house.database.pool
+        bet, pool = seat.player.stored_bet(round_id), seat.player.operator.gateway.database.pool
         await rounds.reserve(pool, bet)
         try:
             yield

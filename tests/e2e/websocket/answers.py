@@ -3,7 +3,7 @@
 import json
 
 from storage.database import Database
-from tests.e2e.house import LEAKS, Player
+from tests.e2e.parties import LEAKS, Player
 from tests.support.sockets import Message
 
 

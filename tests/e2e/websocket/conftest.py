@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Services
-from tests.e2e.house import Operator, Player, is_told_of_rounds
+from tests.e2e.parties import Operator, Player, is_told_of_rounds
 from tests.e2e.websocket.raw import SPARE, idle
 from tests.support.conditions import until
 from tests.support.ingress import Ingress, one_more_ingress

@@ -12,7 +12,7 @@ from api.session.schemas import SessionOut
 from api.transports.websocket import server
 from storage import rounds
 from storage.database import Database
-from tests.e2e.house import Operator, Player, checked_round
+from tests.e2e.parties import Operator, Player, checked_round
 from tests.e2e.websocket.answers import in_ledger, problem_of
 from tests.support.conditions import until
 from tests.support.ledger import waiting_for_a_lock

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.uri import parse_uri
 
 from api.transports.websocket import server
-from tests.e2e.house import House, Player, checked_problem
+from tests.e2e.parties import Gateway, Player, checked_problem
 from tests.e2e.websocket.answers import problem_of
 from tests.support.conditions import HANG_S
 from tests.support.sockets import address, last_words, opened, refused
@@ -140,7 +140,7 @@ async def test_who_says_no_hello_is_closed_after_five_seconds(base_url: str) -> 
     assert time.monotonic() - began > server.HELLO_LIMIT_S - CLOCKS_DIFFER_S
 
 
-async def test_plain_http_is_told_to_upgrade(house: House) -> None:
-    answer = await house.http.get("/v1/game/ws")
+async def test_plain_http_is_told_to_upgrade(gateway: Gateway) -> None:
+    answer = await gateway.http.get("/v1/game/ws")
     checked_problem(answer, 426, "upgrade-required")
     assert answer.headers["upgrade"] == "websocket"

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.conftest import Services
-from tests.e2e.house import Operator, Player
+from tests.e2e.parties import Operator, Player
 from tests.e2e.websocket.answers import problem_of
 from tests.e2e.websocket.raw import PING, SPARE, greeted, hold, idle
 from tests.support.conditions import HANG_S, until

@@ -9,7 +9,7 @@ import pytest
 from games.lucky_fruits import GAME as LUCKY_FRUITS
 from tests.conftest import Services
 from tests.e2e.choices import open_round
-from tests.e2e.house import Operator, Player, is_told_of_rounds
+from tests.e2e.parties import Operator, Player, is_told_of_rounds
 from tests.e2e.websocket.answers import problem_of
 from tests.support.clients import frozen
 from tests.support.conditions import HANG_S, until
@@ -41,7 +41,7 @@ async def test_a_round_over_one_socket_is_pushed_to_the_others_alone(
 
 async def test_nobody_else_hears_of_it(base_url: str, operator: Operator, player: Player) -> None:
     """Not even the player of the same name at another operator."""
-    namesake = await (await operator.house.new_operator()).open_session(player.player_id)
+    namesake = await (await operator.gateway.new_operator()).open_session(player.player_id)
     neighbour = await operator.open_session()
     async with opened(base_url, namesake.token) as one, opened(base_url, neighbour.token) as two:
         await player.played()

@@ -10,7 +10,7 @@ from api.transports.websocket import server
 from games.lucky_fruits import GAME as LUCKY_FRUITS
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.house import Operator, Player
+from tests.e2e.parties import Operator, Player
 from tests.e2e.websocket.answers import in_ledger
 from tests.support.conditions import until
 from tests.support.ingress import one_more_ingress
