@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.e2e.parties import OVER_HALF, Gateway
-from tests.support.asker import asking
+from tests.support.queue_caller import calling
 
 
 class Judge:
@@ -102,8 +102,8 @@ async def test_commands_and_their_answers_are_as_described(
     player = await (await gateway.new_operator()).open_session(balance=150)
     command = {"session_token": player.token, "round_id": "q-1", "stake": 100, "choice": OVER_HALF}
     judge.check("SubmitRound", command)
-    async with asking(amqp_url) as asker:
+    async with calling(amqp_url) as caller:
         for round_id, name in (("q-1", "CommandRound"), ("q-1", "CommandRound"), ("q-2", "CommandProblem")):
             stake = 100 if name == "CommandRound" else 1_000
-            answer = await asker.ask({**command, "round_id": round_id, "stake": stake})
+            answer = await caller.ask({**command, "round_id": round_id, "stake": stake})
             judge.check(name, json.loads(answer.body), dict(answer.headers))

@@ -67,7 +67,7 @@ async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator
 
 
 def checked_wait(response: httpx.Response) -> int:
-    """The seconds that a refused asker is told to wait."""
+    """The seconds that a refused caller is told to wait."""
     problem = checked_problem(response, 429, "too-many-requests")
     assert response.headers["retry-after"] == str(problem["retry_after"])
     assert problem["retry_after"] >= 1

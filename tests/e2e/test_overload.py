@@ -38,7 +38,7 @@ class Ingress:
         return await seat_players({"base_url": self.base_url, "operator_key": self.operator_key}, count)
 
     async def refused(self, client: httpx.AsyncClient) -> int:
-        """How many bets it says it refused at the door."""
+        """How many bets it says it refused at its edge."""
         for family in text_string_to_metric_families((await client.get(self.metrics_url)).text):
             for sample in family.samples:
                 if sample.name == "croupier_bets_refused_total" and sample.labels["code"] == "overloaded":

@@ -56,7 +56,7 @@ class Floor:
         vault = WalletVault(self.resources.keyring)
         return StatementLooks(self.pool, vault, dialect.load(), functools.cache(tls_context), AT_ONCE)
 
-    def keeper(self) -> IncidentSteps:
+    def incident_steps(self) -> IncidentSteps:
         looks = self.rounds()
         kinds = (IncidentKind.WORKFLOW_LOST, IncidentKind.WORKFLOW_FAILED, IncidentKind.STUCK)
         return IncidentSteps(
@@ -111,7 +111,7 @@ class Floor:
         return [incident for incident in found if subject in incident.finding.subject]
 
     async def resolve_all(self) -> None:
-        await self.keeper().open_incidents(Page())
+        await self.incident_steps().open_incidents(Page())
 
 
 async def nothing_waits() -> int:

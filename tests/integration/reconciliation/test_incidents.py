@@ -29,11 +29,11 @@ async def test_an_incident_is_told_once_with_its_own_id(floor: Floor, amqp_url: 
         name=f"test-{uuid4().hex[:8]}", bindings=(f"{floor.own_operator}.dice.incident.opened",)
     )
     async with channel_to(amqp_url) as channel:
-        await floor.keeper().announce(Page())
+        await floor.incident_steps().announce(Page())
         await topology.declare(channel, queue, timeout_seconds=HANG_S)
         await floor.rounds(Stubborn()).open_rounds(Page())
         for _ in range(2):
-            assert (await floor.keeper().announce(Page())).problems == ()
+            assert (await floor.incident_steps().announce(Page())).problems == ()
         (incident,) = await floor.incidents_of(bet.key.workflow_id)
         declared = await channel.get_queue(queue.name)
         message = await declared.get(timeout=HANG_S)
@@ -49,7 +49,7 @@ async def test_incidents_wait_for_a_broker_that_is_away(floor: Floor) -> None:
     seat = await floor.seat()
     bet = wager(seat)
     await seat.reserve(bet)
-    await floor.keeper().announce(Page())
+    await floor.incident_steps().announce(Page())
     await floor.rounds(Stubborn()).open_rounds(Page())
     nowhere = Publisher("amqp://guest:guest@127.0.0.1:9/", Signer(floor.resources.keyring.events))
     nowhere.start()
@@ -57,7 +57,7 @@ async def test_incidents_wait_for_a_broker_that_is_away(floor: Floor) -> None:
     await nowhere.close()
     assert len(looked.problems) == 1
     assert len(await incidents.unpublished(floor.pool, limit=10)) == 1
-    assert (await floor.keeper().announce(Page())).problems == ()
+    assert (await floor.incident_steps().announce(Page())).problems == ()
     assert await incidents.unpublished(floor.pool, limit=10) == []
     await give_up(floor, seat, bet)
 

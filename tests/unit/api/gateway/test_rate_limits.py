@@ -42,8 +42,8 @@ def test_a_burst_passes_then_so_many_a_second() -> None:
 
 def test_askers_do_not_share() -> None:
     buckets = Buckets(Rate(per_s=1, burst=1), "session", Clock())
-    assert [buckets.take(asker) for asker in "abc"] == [0.0] * 3
-    assert all(buckets.take(asker) > 0 for asker in "abc")
+    assert [buckets.take(caller) for caller in "abc"] == [0.0] * 3
+    assert all(buckets.take(caller) > 0 for caller in "abc")
 
 
 def test_looking_takes_nothing() -> None:
@@ -77,8 +77,8 @@ def test_an_idle_asker_is_forgotten_and_a_busy_one_is_not() -> None:
 def test_however_many_ask_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits_module, "CALLERS_LIMIT", 1_000)
     buckets = Buckets(Rate(per_s=0.001, burst=10), "session", Clock())
-    for asker in range(10_000):
-        assert buckets.take(str(asker)) == 0.0
+    for caller in range(10_000):
+        assert buckets.take(str(caller)) == 0.0
     assert len(buckets) <= 1_000
 
 
@@ -150,11 +150,11 @@ async def served(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def test_the_door_refuses_an_address_that_asks_too_often_and_answers_for_health() -> None:
     admission = Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9)
-    door = EdgeMiddleware(served, admission, RateLimits(addresses=Rate(per_s=0.1, burst=2)))
+    middleware = EdgeMiddleware(served, admission, RateLimits(addresses=Rate(per_s=0.1, burst=2)))
 
     async def answers(client: str, path: str, count: int) -> list[httpx.Response]:
-        transport: Any = httpx.ASGITransport(door, client=(client, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://door") as http:
+        transport: Any = httpx.ASGITransport(middleware, client=(client, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
             return [await http.post(path) for _ in range(count)]
 
     first, second, third = await answers("192.0.2.1", "/v1/game/rounds", 3)
@@ -174,7 +174,7 @@ async def test_the_door_refuses_a_compressed_body_unread(encoding: str) -> None:
     async def never(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("the app must not be asked")
 
-    door = EdgeMiddleware(never, Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://door") as http:
+    middleware = EdgeMiddleware(never, Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(middleware), base_url="http://api") as http:
         answer = await http.post("/", content=b"{}", headers={"content-encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
