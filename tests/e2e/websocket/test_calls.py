@@ -23,9 +23,6 @@ pytestmark = pytest.mark.usefixtures("told")
 LONGER_AND_LONGER_S: Final = (2, 8, 32)
 
 
-# The calls
-
-
 async def test_every_call_answers_as_over_http(socket: Socket, player: Player, database: Database) -> None:
     assert socket.hello == {
         "type": "hello",

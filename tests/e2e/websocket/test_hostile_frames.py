@@ -24,9 +24,6 @@ pytestmark = pytest.mark.usefixtures("told")
 CLOCKS_DIFFER_S: Final = 0.1  # of event loops, which round
 
 
-# Hostile frames
-
-
 @pytest.mark.parametrize(
     "text",
     [

@@ -135,9 +135,6 @@ async def test_a_socket_that_is_dropped_during_a_bet_leaves_one_round(
     assert await player.balance() == 9_900 + answer["round"]["win"]["amount"]
 
 
-# Peers that do not keep up, and limits
-
-
 @pytest.mark.parametrize("moment", ["bet sent", "offer read", "action sent", "action read"])
 async def test_a_socket_that_is_dropped_at_any_moment_of_a_round_with_choices_finds_it_again(
     base_url: str, operator: Operator, database: Database, moment: str

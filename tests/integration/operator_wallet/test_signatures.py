@@ -9,6 +9,8 @@ from security.standard_webhooks import PrivateKey, SharedSecret, signed_headers
 from tests.integration.operator_wallet.calls import FUNDS, post, refused, said
 from tests.support.operator_wallet import RunningWallet, bet, new_secret, running_wallet, subject, win
 
+# Who is asking
+
 
 async def test_a_signature_that_does_not_fit_is_refused_whatever_the_body(
     wallet: RunningWallet, player: str

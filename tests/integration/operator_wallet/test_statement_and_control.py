@@ -11,6 +11,8 @@ from contracts.wallet import WalletCall, WalletRequest
 from tests.integration.operator_wallet.calls import FUNDS, refused, said
 from tests.support.operator_wallet import OPERATOR, RunningWallet, bet
 
+# The statement
+
 
 async def test_a_statement_is_signed_over_its_target(wallet: RunningWallet, player: str) -> None:
     stake = bet(100, player_id=player)

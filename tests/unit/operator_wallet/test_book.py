@@ -10,6 +10,8 @@ from contracts.wallet import WalletCall, WalletRefusal, WalletRequest
 from operator_wallet.book import AMOUNT_LIMIT, Book, Policy, RepeatBalance, Taken
 from tests.unit.operator_wallet.requests import FUNDS, ask, balance, bet, refusal, rollback, win
 
+# What moves, and what does not
+
 
 def test_a_balance_call_changes_nothing(book: Book) -> None:
     before = book.statement()

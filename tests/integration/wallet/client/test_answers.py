@@ -29,6 +29,8 @@ from tests.integration.wallet.client.scripted import (
 from tests.support.conditions import HANG_S
 from wallet.operator_http import OperatorWallets
 
+# What should be
+
 
 async def test_a_bet_is_signed_over_its_raw_body_and_answered(wallets: OperatorWallets) -> None:
     async with wallet(says(answer())) as served:

@@ -30,6 +30,8 @@ from tests.integration.wallet.client.scripted import (
 from tests.support.conditions import HANG_S
 from wallet.operator_http import OperatorWalletClient, OperatorWallets, SystemClock
 
+# Certificates
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
