@@ -20,7 +20,9 @@ from bench.house import House
 from bench.latency import Latencies
 from bench.load import Job, Outcome
 from bench.variants import Variant
-from storage import invariants
+from verification import books
+from verification.invariants.invariant import Invariant, violations
+from verification.invariants.table import INVARIANTS
 
 TIMES_CAPACITY: Final = 5
 CAPACITY_PLAYERS: Final = 64
@@ -193,7 +195,7 @@ async def _books(database_url: str, settled_ids: Sequence[str]) -> Books:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             counts = await connection.fetchrow(FLOOD_IN_LEDGER, settled_ids, FLOOD_PREFIX)
-            violations = [await _violation(connection, each) for each in invariants.INVARIANTS]
+            violations = [await _violation(connection, each) for each in INVARIANTS]
     return Books(**counts, open=open_, violations=tuple(found for found in violations if found))
 
 
@@ -201,14 +203,14 @@ async def _open_after_waiting(pool: asyncpg.Pool) -> int:
     """How many rounds and events are still on their way when there was time enough for all."""
     now, deadline = datetime.now(UTC), time.monotonic() + CLOSED_WITHIN_S
     while True:
-        open_ = await invariants.under_way(pool, player_keys=(), began_before=now)
+        open_ = await books.under_way(pool, player_keys=(), began_before=now)
         if not open_ or time.monotonic() > deadline:
             return open_
         await asyncio.sleep(PAUSE_S)
 
 
-async def _violation(connection: asyncpg.Connection, invariant: invariants.Invariant) -> str | None:
-    found = await invariants.violations(connection, invariant, overdue_after_s=CLOSED_WITHIN_S)
+async def _violation(connection: asyncpg.Connection, invariant: Invariant) -> str | None:
+    found = await violations(connection, invariant, overdue_after_s=CLOSED_WITHIN_S)
     return f"{invariant.name}: {found.count}, such as {found.examples[0]}" if found.count else None
 
 

@@ -1,4 +1,4 @@
-"""The plots of docs/benchmarks.md, as SVG."""
+"""The plots of docs/benchmarks/results.md, as SVG."""
 
 from __future__ import annotations
 

@@ -49,3 +49,8 @@ DETAIL_LIMIT: Final = 300
 def bounded(text: str) -> str:
     """`text` cut to DETAIL_LIMIT characters."""
     return text if len(text) <= DETAIL_LIMIT else text[: DETAIL_LIMIT - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """`text` in one bounded line, with nothing in it that a terminal would obey."""
+    return bounded("".join(c if c.isprintable() else " " for c in text))

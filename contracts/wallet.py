@@ -39,7 +39,7 @@ class WalletVerdict(StrEnum):
 
 
 class WalletRefusal(StrEnum):
-    """Why a wallet refuses, in our words, whatever its own are; docs/operators.md says when."""
+    """Why a wallet refuses, in our words, whatever its own are; docs/platform/wallet.md says when."""
 
     SESSION_EXPIRED = "session-expired"
     INSUFFICIENT_FUNDS = "insufficient-funds"

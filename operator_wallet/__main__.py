@@ -59,7 +59,7 @@ def _parser(program: str) -> argparse.ArgumentParser:
     add(
         "--control-token",
         default=os.environ.get(CONTROL_TOKEN_VARIABLE),
-        help="opens /control/ to its bearer: faults by rates, a schedule or a script (docs/operators.md)",
+        help="opens /control/ to its bearer: faults on demand (docs/platform/wallet-certify.md)",
     )
     add("--fast", action="store_true", help="do not wait for the disk: a power cut may lose the last calls")
     add("--json", action="store_true", help="say where it is as one line of JSON")

@@ -1,6 +1,6 @@
 """The wallet's book: players, balances and every call that was ever taken, so that each takes effect once.
 
-What docs/operators.md asks of a wallet is kept here, and most of it by the database itself: a unique key on
+What docs/platform/wallet.md asks of a wallet is kept here, most of it by the database itself: a unique key on
 transaction ids, a unique key on what ends a bet, no balance below zero, entries that never change. One call
 is one transaction that holds the write lock from its first look, so that nothing is checked, then written by
 somebody else, then written by us.

@@ -1,5 +1,5 @@
-"""What goes over the line: requests, read strictly after their signature, and answers, as docs/operators.md
-has them.
+"""What goes over the line: requests, read strictly after their signature, and answers, as
+docs/platform/wallet.md has them.
 """
 
 import json

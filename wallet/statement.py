@@ -1,6 +1,6 @@
 """An operator's wallet's own statement, read page by page, and where it differs from our ledger.
 
-What docs/operators.md calls "A statement, if you can". The wallet is as untrusted here as in a call: the same
+What docs/platform/wallet-statement.md describes. The wallet is as untrusted here as in a call: the same
 kind of client, a bounded body, every field by its exact type.
 """
 

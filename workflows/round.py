@@ -50,8 +50,8 @@ class RoundWorkflow:
     first: every step is repeatable, and answers from what it stored. A cancellation voids the round as long
     as nothing is settled; after that the round goes on to its end, for a result is never taken back.
 
-    A manual intervention may come to a round that is open (docs/operators.md). The ledger decides whether it
-    is possible, and what the round does next follows from its steps: one that is never given up is taken
+    A manual intervention may come to an open round (docs/platform/settlement.md). The ledger decides whether
+    it is possible, and what the round does next follows from its steps: one that is never given up is taken
     again at once, and answers from what the ledger has by then.
 
     A round that its game leaves open waits for its player's actions (workflows/choices.py), each of which is

@@ -53,7 +53,7 @@ def document() -> dict[str, Any]:
             "title": "Croupier",
             "version": "1",
             "description": "Rounds over sockets and the broker, and what happened, as events. Amounts are "
-            "integers in minor units. docs/websocket.md, docs/queue-ingress.md and docs/events.md say more.",
+            "integers in minor units. The folders docs/game and docs/platform say more.",
         },
         "defaultContentType": _JSON,
         "servers": _servers(),

@@ -68,7 +68,7 @@ async def resolve(
     player_id: WhosePlayer = None,
     mode: WhichMoney = "real",
 ) -> JSONResponse:
-    """Decides about an open round; docs/operators.md says when which action is right."""
+    """Decides about an open round; docs/platform/settlement.md says when which action is right."""
     subject = await _subject(round_id, player_id, mode, operator, services)
     return await _decided(subject, Action(body.action), body.reason, operator, services)
 

@@ -13,7 +13,7 @@ SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed,
 FROM rounds r LEFT JOIN seeds s ON s.id = r.seed_id;
 
 -- SHA-256 over the previous link and this transfer's fields, so that changing, removing or moving any
--- transfer breaks every later link of its player. wallet/chain.py computes the same independently.
+-- transfer breaks every later link of its player. verification/chain.py computes the same independently.
 CREATE FUNCTION transfer_digest(
     previous bytea, player_key bigint, chain_position bigint, kind text, reference text, step int,
     debit_account bigint, credit_account bigint, amount bigint, currency text, created_at timestamptz

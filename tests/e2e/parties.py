@@ -21,9 +21,10 @@ from contracts.views import ApiKeyView
 from security.api_keys import new_api_key
 from security.keyring import Keyring
 from security.tokens import TokenExpired, TokenIssuer, TokenVerifier
-from storage import invariants, operators
+from storage import operators
 from storage.database import Database
 from tests.support.sockets import opened
+from verification.invariants.invariant import Invariant
 
 JSON: Final = {"content-type": "application/json"}
 OVER_HALF: Final = {"direction": "over", "target": 4_999}
@@ -235,7 +236,7 @@ BOOKS: Final = """
 """
 
 
-async def broken(database: Database, *rules: invariants.Invariant, overdue_after_s: float = 0) -> set[str]:
+async def broken(database: Database, *rules: Invariant, overdue_after_s: float = 0) -> set[str]:
     """What breaks the rules, by its rule and subject: also what another test left so, which the caller knows
     from a look before it began."""
     found: set[str] = set()

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from cli.check import run
-from cli.check.playing import CHOICES
-from storage.invariants import INVARIANTS
+from verification.check import run
+from verification.check.playing import CHOICES
+from verification.invariants.table import INVARIANTS
 
 ROUNDS = 48
 

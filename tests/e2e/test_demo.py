@@ -4,8 +4,12 @@ from typing import Any
 from uuid import uuid4
 
 from api.session.service import PLAY_MONEY
-from storage import invariants
 from tests.e2e.parties import Gateway, Operator, broken, checked_problem, checked_round
+from verification import books
+from verification.invariants.events import ONE_EVENT, SEQUENCES_GAPLESS
+from verification.invariants.money import BALANCES_ARE_POSTINGS, TRANSFERS_BALANCE
+from verification.invariants.owners import PLAY_MONEY_APART
+from verification.invariants.rounds import ONE_TERMINAL
 
 PLAYERS = 20  # of whom one has the luck that a test needs
 
@@ -101,12 +105,12 @@ async def test_an_open_round_of_play_money_is_voided_as_such(gateway: Gateway) -
 
 async def test_the_books_hold_with_play_money_in_them(gateway: Gateway, operator: Operator) -> None:
     rules = (
-        invariants.TRANSFERS_BALANCE,
-        invariants.BALANCES_ARE_POSTINGS,
-        invariants.ONE_TERMINAL,
-        invariants.ONE_EVENT,
-        invariants.SEQUENCES_GAPLESS,
-        invariants.PLAY_MONEY_APART,
+        TRANSFERS_BALANCE,
+        BALANCES_ARE_POSTINGS,
+        ONE_TERMINAL,
+        ONE_EVENT,
+        SEQUENCES_GAPLESS,
+        PLAY_MONEY_APART,
     )
     before = await broken(gateway.database, *rules)
     play = await operator.open_session(mode="demo")
@@ -114,4 +118,4 @@ async def test_the_books_hold_with_play_money_in_them(gateway: Gateway, operator
         await play.played()
     assert await broken(gateway.database, *rules) <= before
     async with gateway.database.pool.acquire() as connection:
-        assert set((await invariants.ledger_sums(connection)).values()) == {0}
+        assert set((await books.ledger_sums(connection)).values()) == {0}

@@ -16,13 +16,21 @@ from api.result.schemas import OperatorRoundRecord
 from contracts.steps import ROUND_WORKFLOW
 from contracts.wallet import WalletCall
 from operator_wallet.faults import Kind
-from storage import invariants, rounds
+from storage import rounds
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player, broken, checked_problem
 from tests.support.commands import run
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
+from verification.invariants.events import ONE_EVENT
+from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_STAKES
+from verification.invariants.rounds import (
+    ONE_TERMINAL,
+    ROUNDS_ARE_COMPLETE,
+    WALLET_BETS_ARE_RESOLVED,
+    WALLETS_ARE_SQUARE,
+)
 from wallet.operator import transaction_id
 
 OPENING: Final = 10_000
@@ -32,13 +40,13 @@ REASON: Final = "ticket 4711"
 NO_WIN: Final = {"rates": {Kind.ERROR_BEFORE: 1.0}, "only": ["win"]}
 WON_UNHEARD: Final = {"rates": {Kind.ERROR_AFTER: 1.0}, "only": ["win"]}
 MONEY: Final = (
-    invariants.BALANCES_ARE_POSTINGS,
-    invariants.HOLDS_ARE_OPEN_STAKES,
-    invariants.ONE_TERMINAL,
-    invariants.WALLETS_ARE_SQUARE,
-    invariants.WALLET_BETS_ARE_RESOLVED,
-    invariants.ROUNDS_ARE_COMPLETE,
-    invariants.ONE_EVENT,
+    BALANCES_ARE_POSTINGS,
+    HOLDS_ARE_OPEN_STAKES,
+    ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
+    ROUNDS_ARE_COMPLETE,
+    ONE_EVENT,
 )
 
 

@@ -13,7 +13,7 @@ from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 
 ROUNDS = 20
-GUIDE = Path(__file__).parents[2] / "docs" / "fairness.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "game" / "fairness.md"
 VERIFIED = {
     "game": "dice",
     "version": "1.0.0",
@@ -185,7 +185,7 @@ async def test_a_choice_may_stand_in_a_list(gateway: Gateway) -> None:
     )
     assert plain.status_code == 200
     assert plain.json() == listed.json()
-    # The first integer below 10000 of this seed pair, as docs/games.md prints it.
+    # The first integer below 10000 of this seed pair, as docs/game/fairness.md prints it.
     assert plain.json()["outcome"]["roll"] == 5_755
 
 

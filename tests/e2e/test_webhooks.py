@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from cli import webhooks as cli_webhooks
+from cli.webhooks import run as cli_webhooks
 from contracts.webhooks import Delivery, Retries, WebhookKey
 from runtime.settings import Settings
 from runtime.webhook_workflows import WebhookWorkflows

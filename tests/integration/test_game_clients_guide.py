@@ -1,4 +1,4 @@
-"""What docs/game-clients.md tells its readers to run does run, from nothing to a settled round."""
+"""What the pages for game clients tell their readers to run does run, from nothing to a settled round."""
 
 import asyncio
 import json
@@ -25,7 +25,8 @@ from tests.support.conditions import HANG_S
 from tests.support.curl import path_with_curl
 from tests.unit.clients.test_python_client import BODY, choice
 
-PAGE = "game-clients.md"
+CLIENTS, CHOICES, SOCKETS = "game/clients.md", "game/choices.md", "game/sockets.md"
+ERRORS = "reference/errors.md"
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def run(*command: str, cwd: Path, **environment: str) -> str:
 
 
 async def test_the_shells_example_plays_one_round_and_repeats_it(operator: Operator, tmp_path: Path) -> None:
-    _, example = blocks(PAGE, "sh")
+    _, example = blocks(CLIENTS, "sh")
     path = path_with_curl(tmp_path)
     base = str(operator.gateway.http.base_url).rstrip("/")
     output = await run("sh", "-eu", "-c", example, cwd=tmp_path, base=base, key=operator.key, PATH=path)
@@ -59,8 +60,19 @@ async def test_the_shells_example_plays_one_round_and_repeats_it(operator: Opera
     assert [found["round_id"] for found in await operator.rounds()] == ["alice-1"]
 
 
+async def test_the_first_calls_of_a_platform_are_answered(operator: Operator, tmp_path: Path) -> None:
+    _, example = blocks("platform/start.md", "sh")
+    path = path_with_curl(tmp_path)
+    base = str(operator.gateway.http.base_url).rstrip("/")
+    output = await run("sh", "-eu", "-c", example, cwd=tmp_path, base=base, key=operator.key, PATH=path)
+    deposit, session, rounds = (json.loads(line) for line in output.replace("}{", "}\n{").splitlines())
+    assert deposit["balance"] == {"amount": 100_000, "currency": "EUR"}
+    assert session["token"] in session["launch_url"]
+    assert rounds == {"items": [], "next_cursor": None}
+
+
 async def test_the_python_example_plays_a_round(operator: Operator) -> None:
-    names = run_python(0)
+    names = run_python(CLIENTS)
     base = str(operator.gateway.http.base_url)
     round_ = await asyncio.to_thread(names["play"], base, operator.key)
     assert isinstance(round_, Round)
@@ -70,12 +82,12 @@ async def test_the_python_example_plays_a_round(operator: Operator) -> None:
 
 def test_the_strategy_decides_by_what_the_round_offers() -> None:
     open_ = Round.parse(BODY | {"state": "awaiting_choice", "choices": [choice("collect")]})
-    assert run_python(1)["cautious"](open_) == Decision("collect", {})
+    assert run_python(CHOICES)["cautious"](open_) == Decision("collect", {})
 
 
 async def test_the_socket_example_plays_a_round(operator: Operator) -> None:
     player = await operator.open_session(balance=1_000)
-    names = run_python(2)
+    names = run_python(SOCKETS)
     round_ = await names["play_over_a_socket"](str(operator.gateway.http.base_url), player.token)
     assert [found["round_id"] for found in await player.history()] == [round_.round_id]
     async with GameSocket(str(operator.gateway.http.base_url), player.token) as socket:
@@ -87,7 +99,7 @@ async def test_the_socket_example_plays_a_round(operator: Operator) -> None:
 
 
 async def test_the_typescript_example_plays_a_round(operator: Operator, tmp_path: Path) -> None:
-    (example,) = blocks(PAGE, "ts")
+    (example,) = blocks(CLIENTS, "ts")
     source = (PROJECT_ROOT / "clients" / "typescript" / "src" / "index.ts").as_uri()
     (tmp_path / "example.ts").write_text(example.replace("../src/index.ts", source))
     base = str(operator.gateway.http.base_url)
@@ -100,7 +112,7 @@ async def test_the_typescript_example_plays_a_round(operator: Operator, tmp_path
 
 
 def test_every_problem_is_in_the_table_with_its_status() -> None:
-    text = (PROJECT_ROOT / "docs" / PAGE).read_text(encoding="utf-8")
+    text = (PROJECT_ROOT / "docs" / ERRORS).read_text(encoding="utf-8")
     rows = re.findall(r"^\| ((?:`[a-z-]+`(?:, )?)+) \| ([0-9, ]+) \|", text, re.MULTILINE)
     shown = {code: statuses for codes, statuses in rows for code in re.findall(r"[a-z-]+", codes)}
     assert set(shown) == set(PROBLEMS)
@@ -108,8 +120,9 @@ def test_every_problem_is_in_the_table_with_its_status() -> None:
         assert str(status) in shown[code], code
 
 
-def run_python(number: int) -> dict[str, Any]:
-    """The names that an example on the page defines."""
+def run_python(page: str) -> dict[str, Any]:
+    """The names that the example on the page defines."""
     names: dict[str, Any] = {"__name__": "guide"}
-    exec(compile(blocks(PAGE, "python")[number], PAGE, "exec"), names)  # noqa: S102 - our own page
+    (code,) = blocks(page, "python")
+    exec(compile(code, page, "exec"), names)  # noqa: S102 - our own page
     return names

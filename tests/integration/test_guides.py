@@ -1,4 +1,4 @@
-"""What docs/events.md, docs/operations.md and docs/operators.md tell their readers to run does run."""
+"""What the pages for platforms and for SREs tell their readers to run does run."""
 
 import asyncio
 import base64
@@ -33,9 +33,9 @@ def blocks(page: str, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def example() -> dict[str, Any]:
-    (code,) = blocks("events.md", "python")
+    (code,) = blocks("platform/consume-events.md", "python")
     names: dict[str, Any] = {"__name__": "guide"}
-    exec(compile(code, "docs/events.md", "exec"), names)  # noqa: S102 - our own page
+    exec(compile(code, "docs/platform/consume-events.md", "exec"), names)  # noqa: S102 - our own page
     return names
 
 
@@ -122,9 +122,9 @@ async def test_the_example_applies_an_event_once(database: Database, example: di
 async def test_the_example_endpoint_takes_genuine_events_once(
     services: Services, platform: dict[str, Any], tmp_path: Path
 ) -> None:
-    (code,) = blocks("operators.md", "python")
+    (code,) = blocks("platform/webhooks.md", "python")
     names: dict[str, Any] = {"__name__": "guide"}
-    exec(compile(code, "docs/operators.md", "exec"), names)  # noqa: S102 - our own page
+    exec(compile(code, "docs/platform/webhooks.md", "exec"), names)  # noqa: S102 - our own page
     (player,) = await seat_players(platform, 1)
     headers = {"Authorization": f"Bearer {platform['operator_key']}"}
     async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"], headers=headers) as operator:
@@ -154,7 +154,7 @@ async def _stored(events: Path, round_id: str) -> bool:
 
 
 def test_the_command_prints_the_public_keys(services: Services) -> None:
-    _, command = blocks("events.md", "sh")
+    (command,) = blocks("platform/consume-events.md", "sh")
     command = command.replace(".venv/bin/python", sys.executable)
     command = command.replace(".local/keyring.json", str(services.settings.keyring))
     done = subprocess.run(["sh", "-c", command], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
@@ -166,7 +166,7 @@ def test_the_command_prints_the_public_keys(services: Services) -> None:
 
 
 def test_the_command_shows_a_page_of_the_feed(platform: dict[str, Any], tmp_path: Path) -> None:
-    command, _ = blocks("events.md", "sh")
+    (command,) = blocks("platform/events.md", "sh")
     names = {"BASE_URL": platform["base_url"], "OPERATOR_KEY": platform["operator_key"]}
     names["PATH"] = path_with_curl(tmp_path)
     done = subprocess.run(
@@ -177,14 +177,14 @@ def test_the_command_shows_a_page_of_the_feed(platform: dict[str, Any], tmp_path
 
 async def test_the_queries_for_stuck_rounds_are_understood(database: Database, temporal: Client) -> None:
     statements = [
-        part for block in blocks("operations.md", "sql") for part in block.split(";") if part.strip()
+        part for block in blocks("sre/stuck-rounds.md", "sql") for part in block.split(";") if part.strip()
     ]
     assert len(statements) == 3
     for statement in statements:
         await database.pool.fetch(statement)
     filters = [
         line
-        for block in blocks("operations.md", "text")
+        for block in blocks("sre/stuck-rounds.md", "text")
         for line in block.splitlines()
         if "WorkflowType" in line
     ]
@@ -195,7 +195,7 @@ async def test_the_queries_for_stuck_rounds_are_understood(database: Database, t
 
 async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> None:
     """In their order; `{session_id}` is the session that was opened last."""
-    (calls,) = blocks("operators.md", "http")
+    (calls,) = blocks("platform/sessions.md", "http")
     authorized = {"authorization": f"Bearer {platform['operator_key']}"}
     session_id = ""
     async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"], headers=authorized) as client:
@@ -209,7 +209,8 @@ async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> Non
 
 
 async def test_every_metric_that_is_named_exists(platform: dict[str, Any]) -> None:
-    text = (PROJECT_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    pages_of_metrics = ("sre/watch.md", "reference/metrics.md")
+    text = "".join((PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8") for page in pages_of_metrics)
     names = set(re.findall(r"\bcroupier_(?:rounds|bet|bets|open|outbox|events|statistics|wallet)_\w+", text))
     async with httpx.AsyncClient(timeout=HANG_S) as client:
         pages = "".join([(await client.get(url)).text for url in platform["metrics_urls"].values()])

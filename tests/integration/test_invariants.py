@@ -6,13 +6,16 @@ from typing import Final
 
 import pytest
 
-from cli.check.invariants import audit, examine
-from storage import invariants
 from storage.database import Database
 from tests.conftest import Services
 from tests.integration.corruptions import CORRUPTIONS, Corruption
 from tests.integration.sound_books import CURRENCY, populate
 from tests.support.databases import own_database
+from verification.findings import EXAMPLES
+from verification.invariants.events import NO_INVENTED_EVENT
+from verification.invariants.invariant import violations
+from verification.invariants.table import INVARIANTS
+from verification.ledger import audit, examine
 
 OVERDUE_AFTER_S: Final = 30.0
 
@@ -49,7 +52,7 @@ async def test_a_corruption_is_named(ledger: Database, corruption: Corruption) -
 
 
 def test_every_invariant_has_a_corruption() -> None:
-    names = {invariant.name for invariant in invariants.INVARIANTS} | {"chains-hold"}
+    names = {invariant.name for invariant in INVARIANTS} | {"chains-hold"}
     assert {corruption.broken for corruption in CORRUPTIONS} == names
 
 
@@ -59,7 +62,7 @@ async def test_counts_all_and_shows_a_few(ledger: Database) -> None:
             "INSERT INTO inbox (consumer, event_id) "
             "SELECT 'statistics', gen_random_uuid() FROM generate_series(1, 50)"
         )
-        found = await invariants.violations(connection, invariants.NO_INVENTED_EVENT, overdue_after_s=0)
+        found = await violations(connection, NO_INVENTED_EVENT, overdue_after_s=0)
         await connection.execute("DELETE FROM inbox WHERE event_id NOT IN (SELECT event_id FROM outbox)")
     assert found.count == 50
-    assert len(found.examples) == invariants.EXAMPLES
+    assert len(found.examples) == EXAMPLES

@@ -18,8 +18,10 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle
 
-from cli import keys, rounds
-from cli.rounds import Wanted
+from cli.keys import run as keys
+from cli.round import show as rounds
+from cli.round.lines import lines
+from cli.round.show import Wanted
 from compose import control
 from compose.stack import Stack
 from runtime.settings import PROJECT_ROOT, Settings
@@ -107,7 +109,7 @@ class Casino:
     async def shown(self, round_id: str) -> str:
         """What `round show` tells."""
         wanted = Wanted(round_id=round_id, operator_id=None, player_id=None)
-        return "\n".join((await rounds.look(self.settings, wanted)).lines())
+        return "\n".join(lines(await rounds.read(self.settings, wanted)))
 
     async def shown_with(self, round_id: str, *parts: str) -> str:
         async def complete() -> str:

@@ -13,8 +13,8 @@ from contracts.rounds import ReleaseRequest, Resolution, RoundState, SettleReque
 from storage import sessions
 from storage.database import Database
 from tests.support.conditions import HANG_S, until
-from tests.support.ledger import OUTCOME, take_seat, waiting_for_a_lock
-from wallet.chain import Link, first_broken
+from tests.support.ledger import OUTCOME, first_broken, take_seat, waiting_for_a_lock
+from verification.chain import Link
 from wallet.ledger import LedgerSteps
 from wallet.steps import WalletConflict
 

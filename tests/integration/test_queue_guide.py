@@ -1,4 +1,4 @@
-"""docs/queue-ingress.md: its example plays rounds, and it names what is there."""
+"""docs/game/queue.md: its example plays rounds, and it names what is there."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from runtime.settings import PROJECT_ROOT
 from tests.integration.test_guides import blocks
 from tests.support.clients import CHOICE, STAKE, seat_players
 
-PAGE = "queue-ingress.md"
+PAGE = "game/queue.md"
 TEXT = (PROJECT_ROOT / "docs" / PAGE).read_text(encoding="utf-8")
 
 

@@ -14,9 +14,10 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
-from cli import rounds
-from cli.rounds import CannotShow, Wanted
-from cli.timeline import Timeline
+from cli.round import show as rounds
+from cli.round.lines import lines as lines_of
+from cli.round.show import Wanted
+from cli.services import CannotShow
 from runtime.resources import Unreachable
 from runtime.settings import Settings
 from storage.database import Database
@@ -25,6 +26,7 @@ from tests.support.clients import Player, frozen, seat_players
 from tests.support.commands import run, run_process
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import take_seat, waiting_for_a_lock
+from timeline.timeline import Timeline
 
 
 @pytest.fixture
@@ -43,14 +45,14 @@ FORGOTTEN = "no history: Temporal no longer has the workflow"
 
 
 async def shown(settings: Settings, round_id: str, player_id: str | None = None) -> Timeline:
-    return await rounds.look(settings, Wanted(round_id=round_id, operator_id=None, player_id=player_id))
+    return await rounds.read(settings, Wanted(round_id=round_id, operator_id=None, player_id=player_id))
 
 
 async def shown_with(settings: Settings, round_id: str, what: str, *, within_s: float = HANG_S) -> list[str]:
     """The whole output, once it has `what`: events and statistics arrive after the answer."""
 
     async def complete() -> list[str]:
-        lines = list((await shown(settings, round_id)).lines())
+        lines = list(lines_of(await shown(settings, round_id)))
         return lines if any(what in line for line in lines) else []
 
     return await until(complete, within_s=within_s)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from cli import operators as command
+from cli.operator import wallet as command
 from contracts.rounds import RoundState
 from contracts.wallet import WalletVerdict
 from runtime.settings import Settings

@@ -1,5 +1,5 @@
 """An operator's wallet's statement over HTTP: read whole from the reference wallet, and refused when it is
-anything else than what docs/operators.md says."""
+anything else than what docs/platform/wallet-statement.md says."""
 
 import asyncio
 import json

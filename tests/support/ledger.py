@@ -15,8 +15,10 @@ from contracts.views import RoundView, SessionView
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
-from storage import invariants, operators, players, rounds
+from storage import operators, players, rounds
 from storage.database import Database
+from verification.chain import Link, Walk
+from verification.invariants.invariant import Invariant, violations
 
 OUTCOME: dict[str, Any] = {"roll": 42}
 _KEYRING = Keyring.generate()
@@ -145,10 +147,10 @@ async def take_seat(
 
 
 async def assert_hold(
-    connection: asyncpg.Connection, rules: Iterable[invariants.Invariant], *, overdue_after_s: float = 3600
+    connection: asyncpg.Connection, rules: Iterable[Invariant], *, overdue_after_s: float = 3600
 ) -> None:
     for rule in rules:
-        found = await invariants.violations(connection, rule, overdue_after_s=overdue_after_s)
+        found = await violations(connection, rule, overdue_after_s=overdue_after_s)
         assert found.count == 0, f"{rule.name}: {found.examples}"
 
 
@@ -159,3 +161,13 @@ async def waiting_for_a_lock(database: Database) -> int:
         " WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     return count
+
+
+def first_broken(links: Iterable[Link], *, length: int, head: bytes) -> int | None:
+    """The position of the first link that does not hold, or None. `length` and `head` are what the player's
+    row says."""
+    walk = Walk()
+    for link in links:
+        walk.follow(link)
+    walk.end(length=length, head=head)
+    return None if walk.broken is None else walk.broken.position

@@ -2,7 +2,7 @@
 
 from pydantic import SecretStr
 
-from cli import operators as command
+from cli.operator import wallet as command
 from compose.stack import Stack
 from runtime.settings import Settings
 

@@ -1,4 +1,4 @@
-"""What goes over a socket, in both directions, as AsyncAPI describes it. See docs/websocket.md."""
+"""What goes over a socket, in both directions, as AsyncAPI describes it. See docs/game/sockets.md."""
 
 from typing import Annotated, Final, Literal
 

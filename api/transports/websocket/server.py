@@ -1,4 +1,4 @@
-"""/v1/game/ws: who may hold a socket, the conversation over it, and how it ends. See docs/websocket.md."""
+"""/v1/game/ws: who may hold a socket, the conversation over it, and how it ends. See docs/game/sockets.md."""
 
 import asyncio
 import json

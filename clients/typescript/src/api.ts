@@ -915,7 +915,7 @@ export interface Operations {
   };
   /**
    * POST /v1/operator/rounds/{round_id}/resolve
-   * Decides about an open round; docs/operators.md says when which action is right.
+   * Decides about an open round; docs/platform/settlement.md says when which action is right.
    */
   operatorResolve: {
     path: { round_id: string };

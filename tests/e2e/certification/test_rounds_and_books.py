@@ -8,11 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from cli.check.agreement import Agreement, Replayer
 from games.registry import Registry
 from operator_wallet.faults import Kind
 from security.seeds import SeedVault
-from storage import invariants, rounds
+from storage import rounds
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.certification.seats import Operators, Seat, faults, held_open, new_seat
@@ -20,15 +19,25 @@ from tests.e2e.certification.terms import BET, NEARLY_ALWAYS, OPENING, STAKE, TA
 from tests.e2e.parties import Gateway, Operator, broken, checked_problem
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet
+from verification import books
+from verification.check.agreement import Agreement
+from verification.invariants.money import (
+    BALANCES_ARE_POSTINGS,
+    HOLDS_ARE_OPEN_STAKES,
+    NEVER_OVERDRAWN,
+    TRANSFERS_BALANCE,
+)
+from verification.invariants.rounds import ONE_TERMINAL, WALLET_BETS_ARE_RESOLVED, WALLETS_ARE_SQUARE
+from verification.outcomes import Replayer
 
 MONEY = (
-    invariants.TRANSFERS_BALANCE,
-    invariants.BALANCES_ARE_POSTINGS,
-    invariants.NEVER_OVERDRAWN,
-    invariants.HOLDS_ARE_OPEN_STAKES,
-    invariants.ONE_TERMINAL,
-    invariants.WALLETS_ARE_SQUARE,
-    invariants.WALLET_BETS_ARE_RESOLVED,
+    TRANSFERS_BALANCE,
+    BALANCES_ARE_POSTINGS,
+    NEVER_OVERDRAWN,
+    HOLDS_ARE_OPEN_STAKES,
+    ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
 )
 
 
@@ -302,7 +311,7 @@ async def test_case_37_every_debit_has_one_terminal_and_the_ledger_sums_to_the_b
         _assert_each_bet_ended_once(seat)
     assert await broken(database, *MONEY) <= before
     async with database.pool.acquire() as connection:
-        assert set((await invariants.ledger_sums(connection)).values()) == {0}
+        assert set((await books.ledger_sums(connection)).values()) == {0}
 
 
 def _assert_each_bet_ended_once(seat: Seat) -> None:

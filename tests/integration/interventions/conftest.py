@@ -5,24 +5,31 @@ from typing import Final
 
 import pytest
 
-from storage import invariants
 from storage.database import Database
 from tests.conftest import Services
 from tests.integration.wallet.seats import WalletSeat
 from tests.integration.wallet.table import Table
 from tests.support.databases import own_database
 from tests.support.ledger import assert_hold, take_seat
+from verification.invariants.events import EVENTS_AGREE, ONE_EVENT, SEQUENCES_GAPLESS
+from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_STAKES
+from verification.invariants.rounds import (
+    ONE_TERMINAL,
+    ROUNDS_ARE_COMPLETE,
+    WALLET_BETS_ARE_RESOLVED,
+    WALLETS_ARE_SQUARE,
+)
 
 MONEY: Final = (
-    invariants.BALANCES_ARE_POSTINGS,
-    invariants.HOLDS_ARE_OPEN_STAKES,
-    invariants.ONE_TERMINAL,
-    invariants.WALLETS_ARE_SQUARE,
-    invariants.WALLET_BETS_ARE_RESOLVED,
-    invariants.ROUNDS_ARE_COMPLETE,
-    invariants.ONE_EVENT,
-    invariants.EVENTS_AGREE,
-    invariants.SEQUENCES_GAPLESS,
+    BALANCES_ARE_POSTINGS,
+    HOLDS_ARE_OPEN_STAKES,
+    ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
+    ROUNDS_ARE_COMPLETE,
+    ONE_EVENT,
+    EVENTS_AGREE,
+    SEQUENCES_GAPLESS,
 )
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from activities.reconciliation import IncidentSteps
-from cli import incidents as commands
+from cli.reconciliation import incidents as commands
 from contracts.reconciliation import IncidentKind, Page
 from contracts.rounds import RoundState
 from events import topology

@@ -23,13 +23,22 @@ from runtime.settings import Settings
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
-from storage import invariants, operators, rounds
+from storage import operators, rounds
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import assert_hold
 from tests.support.operator_wallet import RunningWallet
 from tests.support.wallet_settings import set_wallet
+from verification.invariants.events import ONE_EVENT
+from verification.invariants.guards import NONCES_USED_ONCE
+from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_STAKES
+from verification.invariants.rounds import (
+    ONE_TERMINAL,
+    ROUNDS_ARE_COMPLETE,
+    WALLET_BETS_ARE_RESOLVED,
+    WALLETS_ARE_SQUARE,
+)
 from workers import round_worker, wallets
 
 Connect = Callable[[Settings, Keyring], Awaitable[Client]]
@@ -43,14 +52,14 @@ PATIENCE_S: Final = HANG_S
 TOTAL_MS: Final = 1_500
 SERVER_ERRORS: Final = 200  # more than there are attempts
 MONEY: Final = (
-    invariants.BALANCES_ARE_POSTINGS,
-    invariants.HOLDS_ARE_OPEN_STAKES,
-    invariants.ONE_TERMINAL,
-    invariants.WALLETS_ARE_SQUARE,
-    invariants.WALLET_BETS_ARE_RESOLVED,
-    invariants.ROUNDS_ARE_COMPLETE,
-    invariants.ONE_EVENT,
-    invariants.NONCES_USED_ONCE,
+    BALANCES_ARE_POSTINGS,
+    HOLDS_ARE_OPEN_STAKES,
+    ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
+    ROUNDS_ARE_COMPLETE,
+    ONE_EVENT,
+    NONCES_USED_ONCE,
 )
 
 

@@ -1,5 +1,5 @@
 """OperatorSteps against scripted answers, on the real ledger: what follows from each answer, and what the
-wallet was told, in the words of docs/operators.md.
+wallet was told, in the words of docs/platform/wallet.md.
 """
 
 import asyncio

@@ -15,7 +15,8 @@ from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER
 from security.keyring import Keyring
 from security.signatures import Signer
 
-GUIDE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
+PAGES = Path(__file__).parents[3] / "docs" / "platform"
+GUIDE = "".join((PAGES / name).read_text(encoding="utf-8") for name in ("events.md", "consume-events.md"))
 
 
 def block(language: str) -> str:
@@ -26,7 +27,7 @@ def block(language: str) -> str:
 @pytest.fixture(scope="module")
 def example() -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "guide"}
-    exec(compile(block("python"), "docs/events.md", "exec"), names)  # noqa: S102 - our own page
+    exec(compile(block("python"), "docs/platform/consume-events.md", "exec"), names)  # noqa: S102 - our own page
     return names
 
 

@@ -1,4 +1,4 @@
-"""The wallet's book keeps every promise of docs/operators.md."""
+"""The wallet's book keeps every promise of docs/platform/wallet.md."""
 
 import sqlite3
 from pathlib import Path

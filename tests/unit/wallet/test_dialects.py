@@ -8,7 +8,7 @@ from contracts.wallet import WalletCall, WalletRefusal
 from wallet.dialect import CONTENT, FOLDER, NEEDED, Dialect, DialectError, load
 
 CROUPIER = (FOLDER / "croupier.toml").read_text(encoding="utf-8")
-GUIDE = (Path(__file__).parents[3] / "docs" / "operators.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[3] / "docs" / "platform" / "wallet.md").read_text(encoding="utf-8")
 
 
 def test_three_are_shipped() -> None:

@@ -8,11 +8,11 @@ import asyncpg
 
 from contracts.rounds import Bet, RoundState
 from contracts.views import RoundView
-from storage import invariants
 from storage.database import Database
 from storage.operator_wallets import StoredWallet, Verdict
 from tests.integration.wallet.seats import WalletSeat
 from tests.support.ledger import assert_hold, take_seat
+from verification.invariants.table import INVARIANTS
 
 OPERATOR: Final = "casino"
 SEALED: Final = "v1.test." + "A" * 60
@@ -29,7 +29,7 @@ async def assert_sound(database: Database) -> None:
         database.pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        kept = [rule for rule in invariants.INVARIANTS if rule.name not in NOT_OF_THE_LEDGER]
+        kept = [rule for rule in INVARIANTS if rule.name not in NOT_OF_THE_LEDGER]
         await assert_hold(connection, kept)
 
 

@@ -1,0 +1,364 @@
+"""Writes the pages beside it from the code: settings, commands, metrics, error codes, limits of steps.
+
+    python docs/reference/make_reference.py
+
+A test compares the pages with what this would write."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import typer
+from prometheus_client.metrics import MetricWrapperBase
+from pydantic import SecretStr
+
+from api.gateway import problems
+from api.transports.websocket import messages as socket_messages
+from cli import main as command_line
+from contracts import failures, steps
+from runtime.settings import PREFIX, Settings
+from workflows import policies
+
+ROOT: Final = Path(__file__).parents[2]
+HERE: Final = Path(__file__).parent
+MADE: Final = (
+    "<!-- Made by make_reference.py, beside this page. Do not edit: change the code, and run it. -->"
+)
+
+# The modules in which each program defines what it counts.
+METRICS: Final = {
+    "ingress": ("runtime.metrics",),
+    "relay": ("workers.relay",),
+    "statistics": ("workers.statistics",),
+    "reconciler": ("activities.reconciliation",),
+    "webhooks": ("activities.webhooks", "workers.webhooks"),
+}
+
+# What the code's own words leave out.
+MORE_ON_METRICS: Final = {
+    "croupier_rounds_closed_total": "`state`: `settled`, `void`, `declined`. A round that is delivered twice"
+    " counts twice: a figure for watching, not for books.",
+    "croupier_bet_seconds": "`answer`: 201 first, 200 a repeat, 202 pending. Refusals and 5xx are left out.",
+    "croupier_bets_refused_total": "By the rules, by the ledger, or (`overloaded`) by admission.",
+    "croupier_wallet_calls_total": "`unknown` includes calls whose answer nobody waited for to the end.",
+    "croupier_open_requests": "The limit is `max_open_requests`.",
+    "croupier_open_bets": "The limit is `max_open_bets`.",
+    "croupier_open_sockets": "The limit is `max_sockets`.",
+    "croupier_connections": "The limit is `max_connections`.",
+    "croupier_rounds_settling": "`call`: `win` or `rollback`. As of the last look, every 5 s.",
+    "croupier_outbox_waiting": "As of the last look, every 5 s.",
+    "croupier_last_sweep_timestamp_seconds": "The figures of the outbox are as old.",
+    "croupier_events_relayed_total": "All events but the ends of rounds.",
+    "croupier_events_swept_total": "Ends of rounds, older than 10 s, that the relay had to publish.",
+    "croupier_statistics_events_total": "`kind`: `fresh`, and `repeated` ones, which change nothing.",
+    "croupier_incidents_open": "As of the last run.",
+    "croupier_webhook_pending": "As of the last quarter of a minute.",
+    "croupier_webhook_dead": "As of the last quarter of a minute.",
+}
+MORE_ON_SETTINGS: Final = {
+    "temporal_namespace": "The namespace in Temporal. It must exist.",
+    "task_queue": "The task queue of the rounds in Temporal.",
+    "metrics_port": "Each program of your own takes one; without it a program serves no metrics.",
+    "log_level": "`debug`, `info`, `warning` or `error`.",
+    "log_format": "`text` for people, `json` for machines: one object a line.",
+    "limit_key_burst": "And at once, after a pause.",
+    "limit_address_burst": "And at once, after a pause.",
+    "limit_failures_burst": "And at once, after a pause.",
+    "game_client_url": "The ingress itself serves no page there.",
+    "session_lifetime_s": "A refreshed token has the same time again.",
+}
+# What is for whoever runs the stack on one machine, or works on it.
+OF_THE_STACK: Final = frozenset({"up", "down", "status", "reset", "test", "bench", "bench growth"})
+
+# What a client does about each problem.
+ADVICE: Final = {
+    "unauthenticated": "Ask the operator for a session, or check the API key.",
+    failures.SESSION_EXPIRED: "Ask for a new session. Reading, and finishing an open round, still work.",
+    failures.INSUFFICIENT_FUNDS: "`balance` has what is available. Bet less, with a new id.",
+    "forbidden": "Use a key of another scope.",
+    "limit-exceeded": "`limit` names the limit; `retry_after` says when, where waiting helps.",
+    failures.GAME_DISABLED: "Tell the player. Rounds under way finish.",
+    failures.PLAYER_BLOCKED: "Tell the player. Rounds under way finish.",
+    "not-found": "Check the id: the caller has no such thing.",
+    "method-not-allowed": "`Allow` has the methods of this address.",
+    failures.ROUND_OPEN: "Finish the round that `open_round` names, then bet with a new id.",
+    "round-closed": "Ask for the round.",
+    "wrong-state": "Ask for the round, or read `state`.",
+    "too-large": "Send at most 64 KiB.",
+    "unsupported-media-type": "Send plain JSON as `application/json`, not compressed.",
+    "upgrade-required": "Open a WebSocket at this address.",
+    "head-too-large": "Fix the client: it sends too many headers, or too long ones.",
+    "invalid": "Fix the client: `detail` says where.",
+    failures.ID_REUSED: "Take a new id: this one belongs to another request.",
+    "currency-mismatch": "Use the currency of the session, the account or the jurisdiction.",
+    "stake-not-allowed": "Take a stake of the session's `game`, within its `limits`.",
+    "unknown-choice": "Take a choice that the game or the round offers.",
+    "too-many-requests": "Wait as `Retry-After` says, then send the same again.",
+    "internal": "Send the same again: it takes effect once.",
+    "wallet-failed": "With `round_id` the bet is declined: bet with a new id. Without: send the same again.",
+    "overloaded": "Wait as `Retry-After` says, then send the same again.",
+}
+
+# Why a round is void.
+VOID: Final = {
+    failures.RESERVE_UNCERTAIN: "Nobody knew in time whether the stake was held, so it was released.",
+    failures.RESOLVE_FAILED: "The outcome could not be computed.",
+    failures.ROUND_CANCELLED: "The round's workflow was cancelled before it was settled.",
+    failures.ROLLED_BACK: "The operator's wallet refused the win, because it had rolled the bet back.",
+    failures.ABANDONED: "The player did not decide in time, and the round's rules refund the stakes then.",
+    failures.VOIDED_BY_OPERATOR: "A manual intervention voided the round.",
+}
+
+# Why a socket is closed, and what its client does.
+CLOSED: Final = {
+    socket_messages.NOT_TEXT: ("a frame is not text", "Fix the client."),
+    1007: ("a frame is not UTF-8", "Fix the client."),
+    1009: ("a message is longer than 64 KiB", "Fix the client."),
+    socket_messages.RESTARTING: ("the process stops; every request was answered", "Reconnect at once."),
+    socket_messages.TRY_LATER: ("at the hello: too busy, or a service is away", "Reconnect later."),
+    socket_messages.BAD_HELLO: ("the first message is not a hello", "Fix the client."),
+    socket_messages.UNAUTHENTICATED: (
+        "the token is not valid, or its session is unknown",
+        "Ask the operator for a session.",
+    ),
+    socket_messages.HELLO_TIMEOUT: ("no hello within 5 s", "Reconnect."),
+    socket_messages.SESSION_ENDED: ("the operator has ended the session", "Ask the operator for a session."),
+    socket_messages.TOO_MANY: (
+        "the session has its sockets already or has sent too many requests, or this address failed to"
+        " authenticate too often",
+        "Close another socket, or wait.",
+    ),
+}
+
+
+def pages() -> dict[str, str]:
+    """The text of each page by the name of its file."""
+    made = {
+        "settings.md": settings(),
+        "commands.md": commands(of_the_stack=False),
+        "commands-stack.md": commands(of_the_stack=True),
+        "metrics.md": metrics(),
+        "errors.md": errors(),
+        "steps.md": limits_of_steps(),
+    }
+    return {name: f"{MADE}\n\n{text.rstrip()}\n" for name, text in made.items()}
+
+
+def settings() -> str:
+    """Every setting with its variable and its default."""
+    head = f"""# Settings
+
+Every setting has a name in `croupier.toml` and a variable in the environment: `http_port` and
+`{PREFIX}HTTP_PORT`. The variable wins. `{PREFIX}SETTINGS` names another file. An empty variable counts as
+not set. An unknown name in the file, or a value that does not fit, stops a program with exit code 2 and one
+line. `croupier.example.toml` has the same list to copy.
+"""
+    rows = [
+        (f"`{name}`", _default(field.default), _both(field.description, MORE_ON_SETTINGS.get(name)))
+        for name, field in Settings.model_fields.items()
+    ]
+    return f"{head}\n{_table(('setting', 'default', 'meaning'), rows)}"
+
+
+def commands(*, of_the_stack: bool) -> str:
+    """Every command of one of the two pages, with its options."""
+    other, about = (
+        ("commands.md", "The commands that start, stop, test and measure the stack.")
+        if of_the_stack
+        else ("commands-stack.md", "The commands for rounds, books, operators, keys and webhooks.")
+    )
+    parts = [
+        f"""# Commands{": the stack and its tests" if of_the_stack else ""}
+
+{about} [The others]({other}). `./croupier COMMAND --help` prints the same. With `--json` a command prints
+JSON alone on standard output. `./croupier operator-wallet --help` lists the options of the reference wallet.
+"""
+    ]
+    for name, command in _commands(typer.main.get_command(command_line.app), ()):
+        if (name in OF_THE_STACK) is of_the_stack:
+            parts.append(f"## {name}\n\n{_usage(command)}\n")
+            options = [(f"`{_names(option)}`", option.help or "") for option in _options(command)]
+            if options:
+                parts.append(_table(("option", "meaning"), options))
+    return "\n".join(parts)
+
+
+def metrics() -> str:
+    """Every metric of every program."""
+    head = """# Metrics
+
+Each program serves Prometheus text on a port of its own; `metrics_urls` in `stack.json` has the addresses. A
+histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAME_count`. No label has a player's id.
+[What to watch](../sre/watch.md) has the alerts.
+"""
+    parts = [head]
+    for program, modules in METRICS.items():
+        found = [metric for module in modules for metric in metrics_of(import_module(module))]
+        rows = [
+            (
+                f"`{_series(metric)}`",
+                str(metric._type),
+                _both(metric._documentation, MORE_ON_METRICS.get(name)),
+            )
+            for name, metric in found
+        ]
+        parts.append(f"## {program}\n\n{_table(('metric', 'type', 'meaning'), rows)}")
+    return "\n".join(parts)
+
+
+def errors() -> str:
+    """Every code that the API, a round or a socket ends with."""
+    head = """# Error codes
+
+Every error of the API is `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `detail`,
+`code` and `request_id`, over HTTP, sockets and the queue alike. Switch on `code`, show a text of your own,
+and log `request_id`: the server's log has it too.
+
+## Problems
+"""
+    problem_rows = [
+        (f"`{code}`", str(status), title, ADVICE[code]) for code, (status, title) in problems.PROBLEMS.items()
+    ]
+    closed_rows = [(str(code), *row) for code, row in sorted(CLOSED.items())]
+    void = """
+## Void rounds
+
+A void round has one of these in `failure.code`. A declined round has the code of the problem with which its
+bet was answered.
+"""
+    closed = """
+## Close codes of sockets
+
+Before 1013, 4400, 4401, 4408 and 4429, and before 1003 in place of a hello, the server sends a `problem`.
+"""
+    return "\n".join(
+        (
+            head,
+            _table(("code", "status", "title", "what to do"), problem_rows),
+            void,
+            _table(("code", "meaning"), [(f"`{code}`", why) for code, why in VOID.items()]),
+            closed,
+            _table(("code", "why", "what to do"), closed_rows),
+        )
+    )
+
+
+def limits_of_steps() -> str:
+    """How long each step of a round may take, and how it is repeated."""
+    fast = _span(policies.FAST_PATH_LIMIT)
+    head = f"""# Limits of a round's steps
+
+The fast path takes all steps in one local activity, `{steps.PLAY.name}`, within {fast} and in one attempt; an
+action of the player takes `{steps.ACT.name}` likewise. A workflow task that is not completed within
+{_span(steps.ROUND_TASK_TIMEOUT)} goes to another worker. On the durable path each step is an activity with
+limits of its own. Pauses double from the first to the longest. Where all attempts have a limit, the round is
+void after it; `intervene` answers the caller with an error instead.
+"""
+    rows = [
+        (
+            f"`{step.name}`",
+            _span(policy.attempt_limit),
+            "no limit" if policy.patience is None else _span(policy.patience),
+            f"{_span(policy.retry.initial_interval)} to {_span(policy.retry.maximum_interval)}",
+        )
+        for step, policy in (
+            (steps.RESERVE, policies.RESERVE),
+            (steps.RESOLVE, policies.RESOLVE),
+            (steps.OPEN, policies.OPEN),
+            (steps.ACT, policies.ACT),
+            (steps.SETTLE, policies.SETTLE),
+            (steps.RELEASE, policies.RELEASE),
+            (steps.EMIT, policies.EMIT),
+            (steps.INTERVENE, policies.INTERVENE),
+        )
+    ]
+    return f"{head}\n{_table(('step', 'one attempt', 'all attempts', 'pauses'), rows)}"
+
+
+def _default(value: Any) -> str:
+    match value:
+        case None:
+            return "not set"
+        case bool():
+            return f"`{str(value).lower()}`"
+        case SecretStr():
+            return "a secret"
+        case Path():
+            shown = value.relative_to(ROOT) if value.is_absolute() else value
+            return f"`{shown}`"
+        case tuple():
+            return "`" + ",".join(value) + "`" if value else "none"
+        case _:
+            return f"`{value}`"
+
+
+def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Every command that can be run, by its words, in the order of the help."""
+    children = getattr(command, "commands", {})
+    if path and (not children or command.invoke_without_command):
+        yield " ".join(path), command
+    for name, child in children.items():
+        yield from _commands(child, (*path, name))
+
+
+def _usage(command: Any) -> str:
+    given = [_argument(parameter) for parameter in command.params if parameter.param_type_name == "argument"]
+    text = " ".join((command.help or "").replace("\f", " ").split())
+    return f"Arguments: {', '.join(given)}. {text}" if given else text
+
+
+def _argument(parameter: Any) -> str:
+    name = (parameter.metavar or parameter.name).upper()
+    return f"`{name}`{'' if parameter.required else ' (optional)'}"
+
+
+def _options(command: Any) -> list[Any]:
+    return [parameter for parameter in command.params if parameter.param_type_name == "option"]
+
+
+def _names(option: Any) -> str:
+    names = ", ".join(sorted(option.opts, key=len, reverse=True))
+    return names if option.is_flag else f"{names} {option.metavar or 'VALUE'}"
+
+
+def metrics_of(module: ModuleType) -> list[tuple[str, MetricWrapperBase]]:
+    """The metrics that a module defines, by the names that Prometheus shows."""
+    found = [value for value in vars(module).values() if isinstance(value, MetricWrapperBase)]
+    return [(_name(metric), metric) for metric in found]
+
+
+def _name(metric: MetricWrapperBase) -> str:
+    return str(metric._name) + ("_total" if metric._type == "counter" else "")
+
+
+def _both(text: str | None, more: str | None) -> str:
+    """Two sentences, of which each may be missing."""
+    ended = f"{text.rstrip('.')}." if text and more else text
+    return " ".join(filter(None, (ended, more)))
+
+
+def _series(metric: MetricWrapperBase) -> str:
+    name = _name(metric)
+    return f"{name}{{{','.join(metric._labelnames)}}}" if metric._labelnames else name
+
+
+def _span(span: timedelta | None) -> str:
+    assert span is not None, "every pause has a limit"
+    seconds = span.total_seconds()
+    return f"{seconds:g} s"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    for page, text in pages().items():
+        (HERE / page).write_text(text, encoding="utf-8")
