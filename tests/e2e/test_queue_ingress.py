@@ -24,15 +24,15 @@ from events.commands import ACT_ON_ROUND, COMMANDS, COMMANDS_EXCHANGE, SUBMIT_RO
 from events.dead_letters import ROUTING_KEY_HEADER
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.house import LEAKS, Operator, Player
-from tests.e2e.test_choices import act, open_round
+from tests.e2e.choices import act, open_round
+from tests.e2e.parties import LEAKS, Operator, Player
 from tests.integration.events_on_broker import cable_to
 from tests.support import clients, sockets
-from tests.support.caller import Caller, calling, is_replayed, reason, status
 from tests.support.clients import assert_nothing_lost_or_doubled, frozen, seat_players
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import one_more_ingress
 from tests.support.ledger import waiting_for_a_lock
+from tests.support.queue_caller import QueueCaller, calling, is_replayed, reason, status
 
 # While it is held, rounds begin and reserve nothing: whoever plays one has it in hand.
 HOLD_ROUNDS: Final = "LOCK TABLE seeds IN EXCLUSIVE MODE"
@@ -42,7 +42,7 @@ ROUNDS: Final = 12
 
 
 @pytest.fixture
-async def caller(platform: dict[str, Any], amqp_url: str) -> AsyncIterator[Caller]:
+async def caller(platform: dict[str, Any], amqp_url: str) -> AsyncIterator[QueueCaller]:
     async with calling(amqp_url) as caller:
         yield caller
 
@@ -71,14 +71,14 @@ def checked_problem(answer: AbstractIncomingMessage, code: str) -> dict[str, Any
 
 
 class TestAnAnswer:
-    async def test_is_the_settled_round_that_rest_shows(self, caller: Caller, player: Player) -> None:
+    async def test_is_the_settled_round_that_rest_shows(self, caller: QueueCaller, player: Player) -> None:
         round_id = uuid4().hex
         answer = await caller.ask(submission(player, round_id))
         assert (status(answer), is_replayed(answer)) == (201, False)
         assert checked_round(answer)["state"] == "settled"
         assert (await player.call("GET", f"/rounds/{round_id}")).json() == json.loads(answer.body)
 
-    async def test_is_the_same_for_a_repeat(self, caller: Caller, player: Player) -> None:
+    async def test_is_the_same_for_a_repeat(self, caller: QueueCaller, player: Player) -> None:
         body = submission(player)
         first, second = await caller.ask(body), await caller.ask(body)
         assert (status(second), is_replayed(second)) == (200, True)
@@ -88,7 +88,7 @@ class TestAnAnswer:
         )
         assert (over_http.status_code, over_http.json()) == (200, json.loads(first.body))
 
-    async def test_goes_to_a_queue_of_the_askers_own_too(self, caller: Caller, player: Player) -> None:
+    async def test_goes_to_a_queue_of_the_askers_own_too(self, caller: QueueCaller, player: Player) -> None:
         queue = await caller.channel.declare_queue(exclusive=True)
         await caller.send(submission(player), reply_to=queue.name, correlation_id="mine")
         answer = await until(lambda: queue.get(no_ack=True, fail=False))
@@ -104,25 +104,25 @@ class TestAnAnswer:
         ],
     )
     async def test_is_a_problem_for_what_is_refused(
-        self, caller: Caller, player: Player, changes: dict[str, Any], code: str
+        self, caller: QueueCaller, player: Player, changes: dict[str, Any], code: str
     ) -> None:
         before = await player.operator.books()
         checked_problem(await caller.ask(submission(player, **changes)), code)
         assert await player.operator.books() == before
 
-    async def test_says_that_an_id_was_another_bet(self, caller: Caller, player: Player) -> None:
+    async def test_says_that_an_id_was_another_bet(self, caller: QueueCaller, player: Player) -> None:
         round_id = uuid4().hex
         assert status(await caller.ask(submission(player, round_id))) == 201
         checked_problem(await caller.ask(submission(player, round_id, stake=200)), "id-reused")
 
     async def test_says_that_the_balance_does_not_cover_the_stake(
-        self, caller: Caller, player: Player
+        self, caller: QueueCaller, player: Player
     ) -> None:
         poor = await player.operator.open_session()
         problem = checked_problem(await caller.ask(submission(poor)), "insufficient-funds")
         assert problem["balance"] == {"amount": 0, "currency": "EUR"}
 
-    async def test_says_that_the_session_is_over(self, caller: Caller, player: Player) -> None:
+    async def test_says_that_the_session_is_over(self, caller: QueueCaller, player: Player) -> None:
         before = await player.operator.books()
         checked_problem(await caller.ask(submission(player.expired())), "session-expired")
         checked_problem(
@@ -131,7 +131,9 @@ class TestAnAnswer:
         assert await player.operator.books() == before
 
     @pytest.mark.parametrize("properties", [{}, {"reply_to": "nobody-listens-here"}])
-    async def test_is_not_needed(self, caller: Caller, player: Player, properties: dict[str, str]) -> None:
+    async def test_is_not_needed(
+        self, caller: QueueCaller, player: Player, properties: dict[str, str]
+    ) -> None:
         round_id = uuid4().hex
         await caller.send(submission(player, round_id), **properties)
 
@@ -163,7 +165,7 @@ POISON: Final[dict[str, tuple[dict[str, Any], str]]] = {
 PROPERTIES: Final = ("content_type", "content_encoding", "key", "reply_to")
 
 
-async def _send_poison(caller: Caller, player: Player, changes: dict[str, Any]) -> str:
+async def _send_poison(caller: QueueCaller, player: Player, changes: dict[str, Any]) -> str:
     body = submission(player)
     body.pop(changes.get("without", ""), None)
     body |= {name: value for name, value in changes.items() if name not in (*PROPERTIES, "without", "body")}
@@ -183,7 +185,7 @@ class TestAnAction:
         body = {"round_id": round_id, "action_id": action_id, "action": action, "params": params}
         return {"session_token": player.token, **body}
 
-    async def test_is_taken_once_whatever_way_it_comes_in(self, caller: Caller, player: Player) -> None:
+    async def test_is_taken_once_whatever_way_it_comes_in(self, caller: QueueCaller, player: Player) -> None:
         round_id = (await open_round(player))["round_id"]
         collect = self.decision(player, round_id, "c1", "collect")
         first, second = [await caller.ask(collect, key=ACT_ON_ROUND) for _ in range(2)]
@@ -194,7 +196,7 @@ class TestAnAction:
         over_http = await act(player, round_id, "collect", action_id="c1")
         assert over_http.json() == checked_round(first)
 
-    async def test_is_refused_as_over_http(self, caller: Caller, player: Player) -> None:
+    async def test_is_refused_as_over_http(self, caller: QueueCaller, player: Player) -> None:
         round_ = await open_round(player)
         unknown = self.decision(player, round_["round_id"], "s1", "steal")
         problem = checked_problem(await caller.ask(unknown, key=ACT_ON_ROUND), "unknown-choice")
@@ -236,7 +238,7 @@ ODD_PROPERTIES: Final = {
 
 @pytest.mark.parametrize(("flag", "value"), ODD_PROPERTIES.values(), ids=ODD_PROPERTIES)
 async def test_a_message_with_odd_properties_is_answered_as_any_other(
-    caller: Caller, player: Player, amqp_url: str, flag: int, value: bytes
+    caller: QueueCaller, player: Player, amqp_url: str, flag: int, value: bytes
 ) -> None:
     async with calling(amqp_url) as odd:
         queue = await caller.channel.declare_queue(exclusive=True)
@@ -253,7 +255,9 @@ async def test_a_message_with_odd_properties_is_answered_as_any_other(
 
 
 class TestPoison:
-    async def test_is_parked_with_its_reason_and_delays_nobody(self, caller: Caller, player: Player) -> None:
+    async def test_is_parked_with_its_reason_and_delays_nobody(
+        self, caller: QueueCaller, player: Player
+    ) -> None:
         before = await player.operator.books()
         ids = [await _send_poison(caller, player, changes) for changes, _ in POISON.values()]
         assert status(await caller.ask(submission(player))) == 201
@@ -268,13 +272,13 @@ class TestPoison:
         assert (await player.operator.books())["rounds"] == before["rounds"] + 1
         assert await caller.waiting() == 0
 
-    async def test_keeps_nothing_of_a_token_but_its_hash(self, caller: Caller, player: Player) -> None:
+    async def test_keeps_nothing_of_a_token_but_its_hash(self, caller: QueueCaller, player: Player) -> None:
         letter = await caller.dead_letter(await _send_poison(caller, player, {"more": 1}))
         digest = hashlib.sha256(player.token.encode()).hexdigest()[:12]
         assert json.loads(letter.body)["session_token"] == f"removed-{digest}"
 
     async def test_brings_no_token_into_the_log(
-        self, caller: Caller, player: Player, services: Services
+        self, caller: QueueCaller, player: Player, services: Services
     ) -> None:
         letter = await caller.dead_letter(await _send_poison(caller, player, {player.token: 1}))
         logged = services.stack.layout.log_of("ingress").read_text(errors="replace")
@@ -283,7 +287,7 @@ class TestPoison:
         assert f"parked '{letter.message_id}': 'invalid: removed-" in logged
         assert player.token not in logged
 
-    async def test_is_answered_too_where_somebody_asks(self, caller: Caller, player: Player) -> None:
+    async def test_is_answered_too_where_somebody_asks(self, caller: QueueCaller, player: Player) -> None:
         checked_problem(await caller.ask(submission(player, more=1)), "invalid")
         checked_problem(await caller.ask(b"{"), "invalid")
         checked_problem(await caller.ask(b" " * 65_537), "too-large")
@@ -293,7 +297,7 @@ class TestPoison:
 
 
 async def test_a_hundred_identical_bets_by_every_way_in_at_once_are_one_round(
-    platform: dict[str, Any], caller: Caller, player: Player, database: Database
+    platform: dict[str, Any], caller: QueueCaller, player: Player, database: Database
 ) -> None:
     round_id = uuid4().hex
 
@@ -322,7 +326,7 @@ async def test_a_hundred_identical_bets_by_every_way_in_at_once_are_one_round(
 
 
 async def test_a_command_waits_for_a_service_that_is_away_where_http_says_overloaded(
-    caller: Caller, player: Player, services: Services
+    caller: QueueCaller, player: Player, services: Services
 ) -> None:
     with frozen(services.stack.pid("temporal")):
         answer = asyncio.create_task(caller.ask(submission(player)))
@@ -369,7 +373,7 @@ async def only_ingress(services: Services, **settings: str) -> AsyncIterator[tup
 class Rounds:
     """Rounds that players submit over the queue and hold the answers of."""
 
-    def __init__(self, caller: Caller, players: list[clients.Player]) -> None:
+    def __init__(self, caller: QueueCaller, players: list[clients.Player]) -> None:
         self._caller, self.players = caller, players
         self.answers: list[asyncio.Task[AbstractIncomingMessage]] = []
 
@@ -396,7 +400,7 @@ class Rounds:
 
 
 async def test_a_killed_ingress_loses_and_doubles_no_command(
-    platform: dict[str, Any], services: Services, caller: Caller, database: Database, temporal: Client
+    platform: dict[str, Any], services: Services, caller: QueueCaller, database: Database, temporal: Client
 ) -> None:
     rounds = Rounds(caller, await seat_players(platform, ROUNDS))
     async with database.pool.acquire() as connection, connection.transaction():
@@ -415,7 +419,7 @@ async def test_a_killed_ingress_loses_and_doubles_no_command(
 async def test_a_cut_connection_to_the_broker_loses_and_doubles_no_command(
     platform: dict[str, Any],
     services: Services,
-    caller: Caller,
+    caller: QueueCaller,
     amqp_url: str,
     database: Database,
     temporal: Client,
@@ -443,7 +447,7 @@ async def test_a_cut_connection_to_the_broker_loses_and_doubles_no_command(
 
 
 async def test_a_stopping_ingress_finishes_what_it_holds_and_takes_no_more_than_its_prefetch(
-    platform: dict[str, Any], services: Services, caller: Caller, database: Database, temporal: Client
+    platform: dict[str, Any], services: Services, caller: QueueCaller, database: Database, temporal: Client
 ) -> None:
     players = await seat_players(platform, ROUNDS)
     rounds = Rounds(caller, players)

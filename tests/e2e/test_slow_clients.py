@@ -23,7 +23,7 @@ from api.gateway.connections import HEAD_LIMIT_BYTES, HEADERS_LIMIT, Connection,
 from api.gateway.middleware import EdgeMiddleware
 from api.gateway.rate_limits import RateLimits
 from tests.conftest import Services
-from tests.e2e.house import Player
+from tests.e2e.parties import Player
 from tests.support.conditions import HANG_S, until
 
 HEAD_S: Final = 10.0
@@ -56,8 +56,8 @@ class Clock:
 
 @dataclass(slots=True)
 class Ingress:
-    """Our connections and our edge before a small app, in this process, where limits are reached by the clock
-    of the test. `slow_answers` holds back what is asked of /slow."""
+    """Our connections and middleware before a small app, in this process, where limits are reached by the
+    clock of the test. `slow_answers` holds back what is asked of /slow."""
 
     connections: Connections
     clock: Clock
@@ -165,9 +165,9 @@ async def opened(*, total: int = 1_000, per_address: int = 1_000) -> AsyncIterat
 
 @contextlib.asynccontextmanager
 async def _serving(app: ASGIApp, protocol: Callable[..., Connection]) -> AsyncIterator[int]:
-    edge = EdgeMiddleware(app, Admission(max_open_requests=500, max_open_bets=100, max_running_bets=24))
+    middleware = EdgeMiddleware(app, Admission(max_open_requests=500, max_open_bets=100, max_running_bets=24))
     config = uvicorn.Config(
-        edge, loop="none", http=protocol, lifespan="off",  # type: ignore[arg-type]
+        middleware, loop="none", http=protocol, lifespan="off",  # type: ignore[arg-type]
         log_config=None, access_log=False, host="127.0.0.1", port=0, proxy_headers=False,
         timeout_graceful_shutdown=1, timeout_keep_alive=600,
     )  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Final
 from uuid import uuid4
 
 import pytest
-from pydantic import SecretStr
 
 from cli.operator import wallet as command
 from contracts.rounds import RoundState
@@ -25,6 +24,7 @@ from tests.conftest import Services
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import take_seat
 from tests.support.operator_wallet import PLAYER, running_wallet
+from tests.support.wallet_settings import program_settings
 from wallet import dialect
 from wallet import directory as wallet_directory
 from wallet.directory import WalletDirectory, WalletVault, client_config
@@ -58,9 +58,7 @@ async def operator_id(database: Database) -> str:
 
 @pytest.fixture
 def settings(services: Services) -> Settings:
-    """As our programs have them: with the role that plays, not the owner."""
-    url = SecretStr(services.stack.addresses.application_database_url)
-    return services.settings.model_copy(update={"database_url": url})
+    return program_settings(services.stack)
 
 
 async def stored(database: Database, operator_id: str) -> StoredWallet | None:

@@ -1,7 +1,5 @@
 """Webhooks that an earlier version served go on with this one: every recorded history replays."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +18,7 @@ from contracts.webhooks import (
     DeliveryOrder,
     WebhookKey,
 )
+from tests.replay.explained import explained
 from tests.replay.webhook_paths import HISTORIES, PATHS, WHAT_TO_DO, commands, recorded
 from tests.support.temporal import PLAIN
 from tests.workflow.webhook_stage import WebhookStage
@@ -34,14 +33,14 @@ RECORDED = sorted(file.stem for file in HISTORIES.glob("*.json"))
 @pytest.mark.parametrize("name", RECORDED)
 async def test_a_recorded_history_replays(name: str) -> None:
     """As in production. What is played for the next test is replayed in the sandbox."""
-    with _explained(name):
+    with explained(WHAT_TO_DO, name):
         await _replayer(*WORKFLOWS).replay_workflow(recorded(name))
 
 
 @pytest.mark.parametrize("name", PATHS)
 async def test_a_path_still_asks_for_the_commands_it_was_recorded_with(name: str, skipping: Client) -> None:
     """Sees also what a replay does not: a path that leaves the recorded one or goes on beyond it."""
-    with _explained(name):
+    with explained(WHAT_TO_DO, name):
         ended = await PATHS[name](WebhookStage(skipping, uuid4().hex[:8]))
         assert commands(ended.history) == commands(recorded(name))
 
@@ -93,12 +92,3 @@ async def test_a_history_does_not_replay_on_a_workflow_that_was_changed(
 
 def _replayer(*workflows: type[Any]) -> Replayer:
     return Replayer(workflows=workflows, workflow_runner=UnsandboxedWorkflowRunner(), data_converter=PLAIN)
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        error.add_note(WHAT_TO_DO.format(path=name.split(".")[0]))
-        raise

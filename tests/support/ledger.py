@@ -18,6 +18,7 @@ from security.tokens import TokenIssuer
 from storage import operators, players, rounds
 from storage.database import Database
 from verification.chain import Link, Walk
+from verification.invariants.invariant import Invariant, violations
 
 OUTCOME: dict[str, Any] = {"roll": 42}
 _KEYRING = Keyring.generate()
@@ -143,6 +144,14 @@ async def take_seat(
     if balance:
         await seat.deposit(balance)
     return seat
+
+
+async def assert_hold(
+    connection: asyncpg.Connection, rules: Iterable[Invariant], *, overdue_after_s: float = 3600
+) -> None:
+    for rule in rules:
+        found = await violations(connection, rule, overdue_after_s=overdue_after_s)
+        assert found.count == 0, f"{rule.name}: {found.examples}"
 
 
 async def waiting_for_a_lock(database: Database) -> int:

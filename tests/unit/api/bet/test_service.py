@@ -54,7 +54,7 @@ SETTLED = RoundView(
 PENDING = dataclasses.replace(SETTLED, state=RoundState.PENDING, balance=None, closed_at=None)
 
 
-class House:
+class Backend:
     """A Temporal client and a ledger in one. `stored` is what the ledger has; `start` is what starting a
     round does; `ended` is set when its workflow has."""
 
@@ -64,12 +64,12 @@ class House:
         self.ended = asyncio.Event()
         self.waited_on_temporal = False
 
-    async def start_workflow(self, *_: object, **__: object) -> "House":
+    async def start_workflow(self, *_: object, **__: object) -> "Backend":
         if self.start is not None:
             raise self.start
         return self
 
-    def get_workflow_handle(self, workflow_id: str, **_: object) -> "House":
+    def get_workflow_handle(self, workflow_id: str, **_: object) -> "Backend":
         assert workflow_id == BET.key.workflow_id
         return self
 
@@ -82,11 +82,11 @@ class House:
         assert key == BET.key
         return self.stored
 
-    def desk(self, room: ResultWaiter, *, patience_s: float = 30.0) -> BetService:
+    def service(self, waiter: ResultWaiter, *, patience_s: float = 30.0) -> BetService:
         return BetService(
             RoundWorkflows(cast(Client, self), task_queue="rounds"),
             cast(ResultService, self),
-            room,
+            waiter,
             patience_s=patience_s,
         )
 
@@ -96,30 +96,30 @@ def already_started() -> WorkflowAlreadyStartedError:
 
 
 @pytest.fixture
-def room() -> ResultWaiter:
+def waiter() -> ResultWaiter:
     return ResultWaiter()
 
 
-async def placing(desk: BetService, bet: Bet = BET) -> "asyncio.Task[bets.Answer]":
+async def placing(service: BetService, bet: Bet = BET) -> "asyncio.Task[bets.Answer]":
     """A bet that has come as far as it can by itself."""
-    task = asyncio.create_task(desk.place(bet))
+    task = asyncio.create_task(service.place(bet))
     for _ in range(10):
         await asyncio.sleep(0)
     return task
 
 
-async def test_a_round_that_runs_here_is_answered_without_asking_anybody(room: ResultWaiter) -> None:
-    house = House()
-    answer = await placing(house.desk(room))
-    room.deliver(SETTLED)
+async def test_a_round_that_runs_here_is_answered_without_asking_anybody(waiter: ResultWaiter) -> None:
+    backend = Backend()
+    answer = await placing(backend.service(waiter))
+    waiter.deliver(SETTLED)
     assert await answer == bets.Answer(SETTLED, first=True)
-    assert not house.waited_on_temporal
+    assert not backend.waited_on_temporal
 
 
-async def test_a_round_that_the_ledger_had_from_an_earlier_request_is_a_repeat(room: ResultWaiter) -> None:
-    answer = await placing(House().desk(room))
+async def test_a_round_that_the_ledger_had_from_an_earlier_request_is_a_repeat(waiter: ResultWaiter) -> None:
+    answer = await placing(Backend().service(waiter))
     earlier = dataclasses.replace(SETTLED, request_id="long-ago")
-    room.deliver(earlier)
+    waiter.deliver(earlier)
     assert await answer == bets.Answer(earlier, first=False)
 
 
@@ -130,66 +130,66 @@ def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("endless_patience")
-async def test_a_repeat_of_a_settled_round_does_not_wait_for_its_emission(room: ResultWaiter) -> None:
-    house = House(stored=SETTLED)
-    house.start = already_started()
+async def test_a_repeat_of_a_settled_round_does_not_wait_for_its_emission(waiter: ResultWaiter) -> None:
+    backend = Backend(stored=SETTLED)
+    backend.start = already_started()
     async with asyncio.timeout(HANG_S):
-        assert await house.desk(room).place(BET) == bets.Answer(SETTLED, first=False)
-    assert not house.waited_on_temporal
+        assert await backend.service(waiter).place(BET) == bets.Answer(SETTLED, first=False)
+    assert not backend.waited_on_temporal
 
 
 @pytest.mark.usefixtures("endless_patience")
-async def test_another_bet_under_the_id_of_an_open_round_is_told_at_once(room: ResultWaiter) -> None:
-    house = House(stored=PENDING)
-    house.start = already_started()
+async def test_another_bet_under_the_id_of_an_open_round_is_told_at_once(waiter: ResultWaiter) -> None:
+    backend = Backend(stored=PENDING)
+    backend.start = already_started()
     other = dataclasses.replace(BET, stake=200)
     async with asyncio.timeout(HANG_S):
-        assert await house.desk(room).place(other) == bets.Answer(PENDING, first=False)
+        assert await backend.service(waiter).place(other) == bets.Answer(PENDING, first=False)
 
 
 @pytest.mark.parametrize("stored", [None, PENDING], ids=["nothing is stored yet", "the stake is held"])
 async def test_a_repeat_of_an_open_round_waits_for_its_end(
-    room: ResultWaiter, stored: RoundView | None
+    waiter: ResultWaiter, stored: RoundView | None
 ) -> None:
-    house = House(stored=stored)
-    house.start = already_started()
-    answer = await placing(house.desk(room))
+    backend = Backend(stored=stored)
+    backend.start = already_started()
+    answer = await placing(backend.service(waiter))
     assert not answer.done()
-    room.deliver(SETTLED)
+    waiter.deliver(SETTLED)
     assert await answer == bets.Answer(SETTLED, first=False)
 
 
 async def test_a_round_that_ends_elsewhere_is_read_when_temporal_says_so(
-    room: ResultWaiter, monkeypatch: pytest.MonkeyPatch
+    waiter: ResultWaiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
-    house = House()
-    answer = asyncio.create_task(house.desk(room).place(BET))
-    house.stored = SETTLED
-    house.ended.set()
+    backend = Backend()
+    answer = asyncio.create_task(backend.service(waiter).place(BET))
+    backend.stored = SETTLED
+    backend.ended.set()
     assert await answer == bets.Answer(SETTLED, first=True)
-    assert house.waited_on_temporal
+    assert backend.waited_on_temporal
 
 
-async def test_patience_ends_without_a_view(room: ResultWaiter) -> None:
-    assert await House().desk(room, patience_s=0.01).place(BET) == bets.Answer(None, first=True)
+async def test_patience_ends_without_a_view(waiter: ResultWaiter) -> None:
+    assert await Backend().service(waiter, patience_s=0.01).place(BET) == bets.Answer(None, first=True)
 
 
-async def test_a_start_that_nobody_confirmed_is_uncertain(room: ResultWaiter) -> None:
-    house = House()
-    house.start = RPCError("a text with an address in it", RPCStatusCode.UNAVAILABLE, b"")
+async def test_a_start_that_nobody_confirmed_is_uncertain(waiter: ResultWaiter) -> None:
+    backend = Backend()
+    backend.start = RPCError("a text with an address in it", RPCStatusCode.UNAVAILABLE, b"")
     with pytest.raises(OutcomeUncertain) as uncertain:
-        await house.desk(room).place(BET)
+        await backend.service(waiter).place(BET)
     assert str(uncertain.value) == "UNAVAILABLE"
 
 
-async def test_nobody_is_left_in_the_waiting_room(room: ResultWaiter) -> None:
-    house = House(stored=SETTLED)
-    await house.desk(room, patience_s=0.01).place(BET)
+async def test_nobody_is_left_in_the_waiting_room(waiter: ResultWaiter) -> None:
+    backend = Backend(stored=SETTLED)
+    await backend.service(waiter, patience_s=0.01).place(BET)
     for start in (already_started(), RPCError("", RPCStatusCode.UNAVAILABLE, b"")):
-        house.start = start
-        await asyncio.gather(house.desk(room).place(BET), return_exceptions=True)
-    cancelled: asyncio.Task[Any] = await placing(House().desk(room))
+        backend.start = start
+        await asyncio.gather(backend.service(waiter).place(BET), return_exceptions=True)
+    cancelled: asyncio.Task[Any] = await placing(Backend().service(waiter))
     cancelled.cancel()
     await asyncio.gather(cancelled, return_exceptions=True)
-    assert not room._waiting
+    assert not waiter._waiting

@@ -9,14 +9,13 @@ import httpx
 import jsonschema_rs
 import pytest
 
-from api.app import create_app
-from api.gateway.admission import Admission
 from api.gateway.asyncapi import document
 from api.transports.websocket import messages as socket_messages
 from events.catalogue import EVENT_TYPES, envelope
 from events.commands import ACT_ON_ROUND, COMMANDS_EXCHANGE, SUBMIT_ROUND
 from events.topology import EVENTS_EXCHANGE
-from tests.unit.events.test_catalogue import recorded
+from tests.support.routes import validator, without_services
+from tests.unit.events.recorded import recorded
 
 # What AsyncAPI 3.0.0 lets its objects hold, and what it asks of them (first).
 ROOT: Final = (
@@ -36,9 +35,8 @@ MESSAGE: Final = ({"name", "payload"}, {"title", "summary", "contentType", "head
 
 @pytest.fixture(scope="module")
 async def described() -> dict[str, Any]:
-    admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
-    edge = create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://api") as client:
+    transport = httpx.ASGITransport(without_services())
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         response = await client.get("/asyncapi.json")
     assert response.headers["content-type"] == "application/json"
     answer: dict[str, Any] = response.json()
@@ -133,10 +131,6 @@ def test_an_event_as_it_is_published_fits_its_message_and_no_other(described: di
         without = {key: value for key, value in body.items() if key != name}
         payload = described["components"]["messages"]["RoundSettledEvent"]["payload"]
         assert not validator(described, payload).is_valid(without), name
-
-
-def validator(described: dict[str, Any], schema: dict[str, Any]) -> Any:
-    return jsonschema_rs.Draft202012Validator({**schema, "components": described["components"]})
 
 
 def _references(node: Any) -> Iterator[str]:

@@ -58,7 +58,7 @@ class Slow:
 @asynccontextmanager
 async def calling(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://edge") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         yield client
 
 
@@ -92,17 +92,17 @@ def parts(count: int) -> list[Message]:
 
 
 async def test_a_body_of_exactly_the_limit_passes() -> None:
-    edge = guarded(echo_length, requests=1)
+    middleware = guarded(echo_length, requests=1)
     length = (b"content-length", str(BODY_LIMIT_BYTES).encode())
     for headers in ((), (length,)):
-        sent = await through(edge, parts(64), *headers)
+        sent = await through(middleware, parts(64), *headers)
         assert (sent[0]["status"], sent[1]["body"]) == (200, str(BODY_LIMIT_BYTES).encode())
 
 
 async def test_a_body_that_grows_over_the_limit_is_refused_before_it_is_read_whole() -> None:
-    edge = guarded(echo_length, requests=1)
+    middleware = guarded(echo_length, requests=1)
     messages = iter(parts(1_000))
-    assert problem_of(await through(edge, messages)) == (413, "too-large")
+    assert problem_of(await through(middleware, messages)) == (413, "too-large")
     assert len(list(messages)) == 1_000 - 65
 
 
@@ -116,8 +116,11 @@ async def test_a_body_that_is_declared_too_large_is_refused_unread() -> None:
 
 @pytest.mark.parametrize("declared", [b"1", b"x", b"-1", b""])
 async def test_a_declared_length_does_not_help_a_body_that_is_too_large(declared: bytes) -> None:
-    edge = guarded(echo_length, requests=1)
-    assert problem_of(await through(edge, parts(70), (b"content-length", declared))) == (413, "too-large")
+    middleware = guarded(echo_length, requests=1)
+    assert problem_of(await through(middleware, parts(70), (b"content-length", declared))) == (
+        413,
+        "too-large",
+    )
 
 
 async def test_beyond_the_limit_requests_are_refused_at_once_and_taken_again_after() -> None:
@@ -158,33 +161,33 @@ async def fails_half_way(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.mark.parametrize("app", [fails, fails_half_way, echo_length])
 async def test_a_request_that_ends_in_any_way_makes_room(app: Any) -> None:
-    edge = guarded(app, requests=1)
+    middleware = guarded(app, requests=1)
     for _ in range(3):
-        await through(edge, parts(70))
+        await through(middleware, parts(70))
     sent = await through(guarded(echo_length, requests=1), parts(1))
     assert sent[0]["status"] == 200
-    assert (await through(edge, parts(1)))[0]["status"] != 503
+    assert (await through(middleware, parts(1)))[0]["status"] != 503
 
 
 async def test_a_client_that_hangs_up_makes_room_and_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
-    edge = guarded(echo_length, requests=1)
+    middleware = guarded(echo_length, requests=1)
     first_part = {"type": "http.request", "body": KIB, "more_body": True}
     for _ in range(3):
-        await through(edge, [first_part, {"type": "http.disconnect"}])
-    assert (await through(edge, parts(1)))[0]["status"] == 200
+        await through(middleware, [first_part, {"type": "http.disconnect"}])
+    assert (await through(middleware, parts(1)))[0]["status"] == 200
     assert not caplog.records
 
 
 async def test_a_cancelled_request_makes_room() -> None:
     slow = Slow()
-    edge = guarded(slow, requests=1)
-    request = asyncio.create_task(through(edge, []))
+    middleware = guarded(slow, requests=1)
+    request = asyncio.create_task(through(middleware, []))
     await slow.arrived.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
     slow.finish.set()
-    assert (await through(edge, []))[0]["status"] == 200
+    assert (await through(middleware, []))[0]["status"] == 200
 
 
 async def test_an_error_of_the_app_is_a_problem_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -196,8 +199,8 @@ async def test_an_error_of_the_app_is_a_problem_that_tells_nothing(caplog: pytes
 
 
 async def test_every_answer_has_one_id_and_no_two_the_same() -> None:
-    edge = guarded(echo_length, requests=1)
-    answers = [await through(edge, parts(count)) for count in (1, 64, 65, 1)]
+    middleware = guarded(echo_length, requests=1)
+    answers = [await through(middleware, parts(count)) for count in (1, 64, 65, 1)]
     ids = [[value for name, value in sent[0]["headers"] if name == b"x-request-id"] for sent in answers]
     assert all(len(found) == 1 for found in ids)
     assert len({found[0] for found in ids}) == 4
@@ -244,39 +247,39 @@ async def test_a_bet_needs_a_place_among_all_requests_too() -> None:
 
 @pytest.mark.parametrize("app", [fails, fails_half_way, echo_length])
 async def test_a_bet_that_ends_in_any_way_makes_room_and_gives_its_turn_back(app: Any) -> None:
-    edge = guarded(app, bets=1, running=1)
+    middleware = guarded(app, bets=1, running=1)
     first_part: Message = {"type": "http.request", "body": KIB, "more_body": True}
     hangs_up: Message = {"type": "http.disconnect"}
     for messages in (parts(1), parts(70), [first_part, hangs_up], parts(1)):
         async with asyncio.timeout(HANG_S):
-            sent = await through(edge, messages, path=BETS)
+            sent = await through(middleware, messages, path=BETS)
         assert not sent or sent[0]["status"] != 503
 
 
 @pytest.mark.parametrize("running", [1, 2], ids=["waiting for a turn", "under way"])
 async def test_a_cancelled_bet_makes_room_and_gives_its_turn_back(running: int) -> None:
     slow = Slow()
-    edge = guarded(slow, bets=2, running=running)
-    first = asyncio.create_task(through(edge, [], path=BETS))
+    middleware = guarded(slow, bets=2, running=running)
+    first = asyncio.create_task(through(middleware, [], path=BETS))
     await slow.holds(1)
-    second = asyncio.create_task(through(edge, [], path=BETS))
+    second = asyncio.create_task(through(middleware, [], path=BETS))
     await asyncio.sleep(0)
-    assert problem_of(await through(edge, [], path=BETS)) == (503, "overloaded")
+    assert problem_of(await through(middleware, [], path=BETS)) == (503, "overloaded")
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
     slow.finish.set()
     async with asyncio.timeout(HANG_S):
-        answers = [await first, *[await through(edge, [], path=BETS) for _ in range(3)]]
+        answers = [await first, *[await through(middleware, [], path=BETS) for _ in range(3)]]
     assert [sent[0]["status"] for sent in answers] == [200] * 4
 
 
 async def test_bets_take_turns_in_the_order_of_their_arrival() -> None:
     slow, order = Slow(), list[int]()
-    edge = guarded(slow, running=2)
+    middleware = guarded(slow, running=2)
 
     async def bet(number: int) -> None:
-        await through(edge, [], path=BETS)
+        await through(middleware, [], path=BETS)
         order.append(number)
 
     tasks = [asyncio.create_task(bet(number)) for number in range(6)]
@@ -291,15 +294,15 @@ async def test_bets_take_turns_in_the_order_of_their_arrival() -> None:
 async def test_who_waits_for_a_service_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admissions, "TURN_S", 0.02)
     slow = Slow()
-    edge = guarded(slow, running=1)
-    tasks = [asyncio.create_task(through(edge, [], path=BETS)) for _ in range(3)]
+    middleware = guarded(slow, running=1)
+    tasks = [asyncio.create_task(through(middleware, [], path=BETS)) for _ in range(3)]
     await slow.holds(3)
     slow.finish.set()
     assert [sent[0]["status"] for sent in await asyncio.gather(*tasks)] == [200] * 3
     # Each turn was given back once: there is one again, not four.
     slow.entered, slow.finish = 0, asyncio.Event()
     monkeypatch.setattr(admissions, "TURN_S", 60.0)
-    tasks = [asyncio.create_task(through(edge, [], path=BETS)) for _ in range(3)]
+    tasks = [asyncio.create_task(through(middleware, [], path=BETS)) for _ in range(3)]
     await asyncio.sleep(0.02)
     assert slow.entered == 1
     slow.finish.set()
@@ -312,15 +315,15 @@ async def test_retry_after_is_the_time_in_which_those_inside_are_served(
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     slow = Slow()
-    edge = guarded(slow, bets=1)
+    middleware = guarded(slow, bets=1)
 
     async def bet_of(seconds: float) -> int:
         """Plays a bet that takes so long, and returns what another one is told meanwhile."""
         nonlocal now
         slow.entered, slow.finish = 0, asyncio.Event()
-        inside = asyncio.create_task(through(edge, [], path=BETS))
+        inside = asyncio.create_task(through(middleware, [], path=BETS))
         await slow.holds(1)
-        refused = await through(edge, [], path=BETS)
+        refused = await through(middleware, [], path=BETS)
         now += seconds
         slow.finish.set()
         await inside

@@ -6,36 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import jsonschema_rs
 import pytest
-from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, iter_route_contexts
 
-from api.app import create_app
-from api.gateway.admission import Admission
-from api.gateway.middleware import EdgeMiddleware
 from api.gateway.problems import PROBLEMS
 from api.gateway.strict_json import StrictRoute
+from tests.support.routes import routes, validator, without_services
 
 TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Operator API", "Open"}
 
 
-def edge() -> EdgeMiddleware:
-    admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
-    return create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
-
-
-def routes() -> list[APIRoute]:
-    app = edge()._app
-    assert isinstance(app, FastAPI)
-    known = [context.original_route for context in iter_route_contexts(app.routes)]
-    return [route for route in known if isinstance(route, APIRoute) and route.include_in_schema]
-
-
 @pytest.fixture(scope="module")
 async def described() -> dict[str, Any]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge()), base_url="http://api") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(without_services()), base_url="http://api"
+    ) as client:
         document: dict[str, Any] = (await client.get("/openapi.json")).json()
     return document
 
@@ -145,10 +130,6 @@ def test_every_request_has_an_example_that_its_own_description_takes(described: 
             assert model.get("examples"), f"{name}: the model of the body has no example"
             for example in model["examples"]:
                 validator(described, schema).validate(example)
-
-
-def validator(described: dict[str, Any], schema: dict[str, Any]) -> Any:
-    return jsonschema_rs.Draft202012Validator({**schema, "components": described["components"]})
 
 
 def test_every_pattern_means_the_same_to_a_client(described: dict[str, Any]) -> None:

@@ -150,11 +150,11 @@ async def served(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def test_the_door_refuses_an_address_that_asks_too_often_and_answers_for_health() -> None:
     admission = Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9)
-    edge = EdgeMiddleware(served, admission, RateLimits(addresses=Rate(per_s=0.1, burst=2)))
+    middleware = EdgeMiddleware(served, admission, RateLimits(addresses=Rate(per_s=0.1, burst=2)))
 
     async def answers(client: str, path: str, count: int) -> list[httpx.Response]:
-        transport: Any = httpx.ASGITransport(edge, client=(client, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://edge") as http:
+        transport: Any = httpx.ASGITransport(middleware, client=(client, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
             return [await http.post(path) for _ in range(count)]
 
     first, second, third = await answers("192.0.2.1", "/v1/game/rounds", 3)
@@ -174,7 +174,7 @@ async def test_the_door_refuses_a_compressed_body_unread(encoding: str) -> None:
     async def never(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("the app must not be asked")
 
-    edge = EdgeMiddleware(never, Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(edge), base_url="http://edge") as http:
+    middleware = EdgeMiddleware(never, Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(middleware), base_url="http://api") as http:
         answer = await http.post("/", content=b"{}", headers={"content-encoding": encoding})
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")

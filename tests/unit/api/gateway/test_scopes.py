@@ -1,13 +1,9 @@
 """Which keys and tokens each route takes, written down here once more: a new route has to say so too."""
 
-from collections.abc import Iterator
-
 import pytest
-from fastapi.dependencies.models import Dependant
 
-from api.gateway import authentication
 from api.gateway.authentication import KeyOf
-from tests.unit.api.gateway.test_openapi import routes
+from tests.support.routes import OPEN, guards
 
 ALL = {"game", "operator", "admin"}
 OPERATOR = {"operator", "admin"}
@@ -41,31 +37,6 @@ SCOPES: dict[str, set[str]] = {
     "POST /v1/operator/keys/{key_id}/rotate": ADMIN,
     "DELETE /v1/operator/keys/{key_id}": ADMIN,
 }
-OPEN = {
-    "GET /healthz",
-    "GET /readyz",
-    "GET /v1/games",
-    "GET /v1/games/{game_id}",
-    "POST /v1/fairness/verify",
-}
-
-
-def dependencies(dependant: Dependant) -> Iterator[object]:
-    for inner in dependant.dependencies:
-        yield inner.call
-        yield from dependencies(inner)
-
-
-def guards() -> dict[str, list[object]]:
-    """What each route asks of its caller."""
-    known = (authentication.any_session, authentication.live_session)
-    return {
-        f"{verb} {route.path}": [
-            call for call in dependencies(route.dependant) if call in known or isinstance(call, KeyOf)
-        ]
-        for route in routes()
-        for verb in sorted(route.methods or ())
-    }
 
 
 def test_every_route_of_operators_takes_keys_of_the_scopes_written_here() -> None:

@@ -24,7 +24,7 @@ CLAIMS = SessionClaims(
 BODY = {"session_token": "t", "round_id": "r", "stake": 100, "choice": {"direction": "over", "target": 4_999}}
 
 
-class Desk:
+class FailingBets:
     """Fails each bet with `error`."""
 
     def __init__(self, error: Exception) -> None:
@@ -36,16 +36,16 @@ class Desk:
         raise self.error
 
 
-def ingress(error: Exception) -> tuple[QueueIngress, Desk]:
-    desk = Desk(error)
+def ingress(error: Exception) -> tuple[QueueIngress, FailingBets]:
+    failing = FailingBets(error)
     services = SimpleNamespace(
         limits=RateLimits(),
-        bets=desk,
+        bets=failing,
         games=Registry.load(["games.dice:GAME"]),
         tokens=SimpleNamespace(verify=lambda _: CLAIMS),
     )
     admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
-    return QueueIngress(cast(Services, services), admission), desk
+    return QueueIngress(cast(Services, services), admission), failing
 
 
 def command(**changes: Any) -> Command:
@@ -55,10 +55,10 @@ def command(**changes: Any) -> Command:
 
 @pytest.mark.parametrize("away", [OutcomeUncertain("UNAVAILABLE"), DATABASE_AWAY[0]()])
 async def test_while_a_service_is_away_the_command_waits(away: Exception) -> None:
-    made, desk = ingress(away)
+    made, failing = ingress(away)
     with pytest.raises(TryAgain):
         await made(command())
-    assert len(desk.bets) == 1
+    assert len(failing.bets) == 1
 
 
 async def test_what_nobody_foresaw_is_parked_and_tells_nothing_of_itself() -> None:
@@ -81,17 +81,17 @@ async def test_what_nobody_foresaw_is_parked_and_tells_nothing_of_itself() -> No
     ],
 )
 async def test_clients_that_name_their_json_in_other_words_are_understood(changes: dict[str, Any]) -> None:
-    made, desk = ingress(ZeroDivisionError())
+    made, failing = ingress(ZeroDivisionError())
     await made(command(**changes))
-    assert desk.bets[0].stake == BODY["stake"]
+    assert failing.bets[0].stake == BODY["stake"]
 
 
 @pytest.mark.parametrize("changes", [{"content_type": "text/json"}, {"content_encoding": "deflate"}])
 async def test_what_is_no_plain_json_is_parked(changes: dict[str, Any]) -> None:
-    made, desk = ingress(ZeroDivisionError())
+    made, failing = ingress(ZeroDivisionError())
     answer = await made(command(**changes))
     assert (answer.parked_because or "").startswith("unsupported-media-type: ")
-    assert desk.bets == []
+    assert failing.bets == []
 
 
 def test_a_command_shows_its_token_to_nobody() -> None:

@@ -15,13 +15,6 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "keyring.json"
-    Keyring.generate().save(path)
-    return path
-
-
-@pytest.fixture
 def keys(file: Path) -> Command:
     """Runs `croupier keys` with these arguments. Whatever it prints has no secret key in any form."""
 

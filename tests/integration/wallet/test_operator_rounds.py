@@ -4,169 +4,30 @@ a process of its own, with each of its faults on each call. In the end both side
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
 import pytest
-from pydantic import SecretStr
-from temporalio.client import Client, WorkflowExecutionStatus
 
-from api.bet.result_waiter import ResultWaiter
-from api.bet.service import BetService
-from api.result.service import ResultService
-from api.session.service import SessionService
-from cli.operator import wallet as command
-from contracts.rounds import Bet, RoundKey, RoundState
-from contracts.views import RoundView
+from contracts.rounds import RoundState
 from contracts.wallet import WalletCall
-from games.registry import Registry
 from operator_wallet.faults import ONLY_FOR, Kind
-from runtime.resources import connect_temporal, open_resources
-from runtime.round_workflows import RoundWorkflows
-from runtime.settings import Settings
-from security.seeds import SeedVault
-from security.tokens import TokenIssuer
-from storage import operators, rounds
 from storage.database import Database, open_database
 from tests.conftest import Services
-from tests.support.conditions import HANG_S, until
+from tests.integration.wallet.casino import (
+    OPENING,
+    SERVER_ERRORS,
+    STAKE,
+    Casino,
+    Player,
+    casino_settings,
+    open_casino,
+)
 from tests.support.databases import as_application, migrated_database
 from tests.support.operator_wallet import RunningWallet, running_wallet
-from verification.invariants.events import ONE_EVENT
-from verification.invariants.guards import NONCES_USED_ONCE
-from verification.invariants.invariant import violations
-from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_STAKES
-from verification.invariants.rounds import (
-    ONE_TERMINAL,
-    ROUNDS_ARE_COMPLETE,
-    WALLET_BETS_ARE_RESOLVED,
-    WALLETS_ARE_SQUARE,
-)
 from wallet.operator import transaction_id
-from workers import round_worker, wallets
 
-OPENING: Final = 10_000
-STAKE: Final = 100
-CHOICE: Final = {"direction": "over", "target": 4_999}
-PATIENCE_S: Final = HANG_S
-# So that what is never answered is soon unknown, before a round's fast path is given up; and long enough that
-# what is answered is not, when the machine pauses for a second.
-TOTAL_MS: Final = 1_500
-SERVER_ERRORS: Final = 200  # more than there are attempts
 FAULTS: Final[dict[str, Any]] = {"slow_s": 0.2, "delay_s": 0.3, "hold_s": 5}
-MONEY: Final = (
-    BALANCES_ARE_POSTINGS,
-    HOLDS_ARE_OPEN_STAKES,
-    ONE_TERMINAL,
-    WALLETS_ARE_SQUARE,
-    WALLET_BETS_ARE_RESOLVED,
-    ROUNDS_ARE_COMPLETE,
-    ONE_EVENT,
-    NONCES_USED_ONCE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Casino:
-    """An operator with a wallet of its own, and a worker that plays its rounds."""
-
-    operator_id: str
-    settings: Settings
-    database: Database
-    temporal: Client
-    desk: BetService
-    sessions: SessionService
-    wallet: RunningWallet
-
-    async def seat(self) -> "Player":
-        player_id = uuid4().hex
-        self.wallet.book.open_player(self.operator_id, player_id, "EUR", OPENING)
-        session, _ = await self.sessions.open(
-            operator_id=self.operator_id,
-            player_id=player_id,
-            game_id="dice",
-            currency="EUR",
-            client_seed=None,
-        )
-        return Player(self, player_id, session.player_key, session.account_id, session.session_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Player:
-    """A player whose money the operator's wallet keeps."""
-
-    casino: Casino
-    player_id: str
-    player_key: int
-    account_id: int
-    session_id: str
-
-    def bet(self, *, stake: int = STAKE) -> Bet:
-        return Bet(
-            key=RoundKey(
-                operator_id=self.casino.operator_id, player_key=self.player_key, round_id=uuid4().hex
-            ),
-            player_id=self.player_id,
-            account_id=self.account_id,
-            session_id=self.session_id,
-            game_id="dice",
-            game_version="1.0.0",
-            currency="EUR",
-            stake=stake,
-            mode="base",
-            choice=CHOICE,
-            request_id=uuid4().hex,
-        )
-
-    async def play(self, bet: Bet) -> RoundView | None:
-        """What a waiting client is told first."""
-        return (await self.casino.desk.place(bet)).view
-
-    async def end_of(self, bet: Bet) -> RoundView:
-        """The round once it is closed and its workflow is done."""
-
-        async def closed() -> bool:
-            view = await rounds.find(self.casino.database.pool, bet.key)
-            return view is not None and view.state.final
-
-        async def completed() -> bool:
-            handle = self.casino.temporal.get_workflow_handle(bet.key.workflow_id)
-            return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
-
-        await until(closed)
-        await until(completed)
-        view = await rounds.find(self.casino.database.pool, bet.key)
-        assert view is not None
-        return view
-
-    @property
-    def balance(self) -> int:
-        """At the wallet, in minor units."""
-        found = self.casino.wallet.book.player(self.casino.operator_id, self.player_id)
-        assert found is not None
-        return found.balance
-
-    async def attempts(self, call: WalletCall) -> list[tuple[str, str | None]]:
-        rows = await self.casino.database.pool.fetch(
-            "SELECT verdict, code FROM wallet_attempts WHERE player_key = $1 AND call = $2 ORDER BY id",
-            self.player_key,
-            call.value,
-        )
-        return [(row["verdict"], row["code"]) for row in rows]
-
-    async def assert_square(self, view: RoundView) -> None:
-        """Both sides agree on what the player has, and nothing of it is open."""
-        moved = view.win - view.stake if view.state is RoundState.SETTLED else 0
-        assert self.balance == OPENING + moved
-        mirror = await self.casino.database.pool.fetchrow(
-            "SELECT balance, held FROM accounts WHERE id = $1", self.account_id
-        )
-        assert tuple(mirror) == (0, 0)
-        async with self.casino.database.pool.acquire() as connection:
-            for invariant in MONEY:
-                found = await violations(connection, invariant, overdue_after_s=0)
-                assert found.count == 0, f"{invariant.name}: {found.examples}"
 
 
 @pytest.fixture(scope="module")
@@ -193,40 +54,9 @@ async def database(own_url: str) -> AsyncIterator[Database]:
 async def casino(
     services: Services, own_url: str, database: Database, wallet: RunningWallet
 ) -> AsyncIterator[Casino]:
-    """Everything as workers/serve.py puts it together, on a task queue of its own."""
-    addresses = services.stack.addresses
-    settings = services.settings.model_copy(
-        update={
-            "database_url": SecretStr(as_application(services, own_url)),
-            "amqp_url": SecretStr(addresses.amqp_url),
-            "temporal_address": addresses.temporal_address,
-            "temporal_namespace": addresses.temporal_namespace,
-            "task_queue": f"operator-rounds-{uuid4().hex[:8]}",
-        }
-    )
-    operator_id = f"op-{uuid4().hex[:12]}"
-    await operators.ensure_operator(database.pool, operator_id=operator_id, name="a test's")
-    await command.store(settings, _wanted(operator_id, wallet.url), (wallet.secret,))
-    waiter, registry = ResultWaiter(), Registry.load(settings.games)
-    async with open_resources(settings) as resources:
-        client = await connect_temporal(settings, resources.keyring)
-        async with (
-            wallets.opened(resources) as operators_wallets,
-            round_worker.running(client, resources, registry, operators_wallets, waiter.deliver),
-        ):
-            desk = BetService(
-                RoundWorkflows(client, task_queue=settings.task_queue),
-                ResultService(resources.database),
-                waiter,
-                patience_s=PATIENCE_S,
-            )
-            sessions = SessionService(
-                resources.database.pool,
-                SeedVault(resources.keyring),
-                TokenIssuer(resources.keyring),
-                lifetime_s=3600,
-            )
-            yield Casino(operator_id, settings, database, client, desk, sessions, wallet)
+    settings = casino_settings(services, as_application(services, own_url))
+    async with open_casino(settings, database, wallet) as casino:
+        yield casino
 
 
 @pytest.fixture
@@ -234,19 +64,6 @@ async def player(casino: Casino) -> AsyncIterator[Player]:
     await casino.wallet.set_faults()
     yield await casino.seat()
     await casino.wallet.clear_faults()
-
-
-def _wanted(operator_id: str, url: str) -> command.Wanted:
-    return command.Wanted(
-        operator_id=operator_id,
-        url=url,
-        dialect="croupier",
-        local=True,
-        connect_ms=None,
-        read_ms=None,
-        total_ms=TOTAL_MS,
-        calls=None,
-    )
 
 
 async def test_a_round_is_played_on_the_fast_path_with_the_wallets_balance(player: Player) -> None:

@@ -1,4 +1,4 @@
-"""The casino over HTTP as operators and players use it, and its books behind, to see what moved."""
+"""Operators and players as they use the API over HTTP, and the books behind it, to see what moved."""
 
 import asyncio
 import dataclasses
@@ -38,7 +38,7 @@ LEAKS: Final = re.compile(
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class House:
+class Gateway:
     """One running ingress. `secrets` collects every key and token that was handed out, to look for later."""
 
     http: httpx.AsyncClient
@@ -87,12 +87,14 @@ class House:
 class Operator:
     """An operator that calls with its key."""
 
-    house: House
+    gateway: Gateway
     operator_id: str
     key: str = dataclasses.field(repr=False)
 
     async def call(self, method: str, path: str, **request: Any) -> httpx.Response:
-        return await self.house.http.request(method, f"/v1/operator{path}", **_authorized(request, self.key))
+        return await self.gateway.http.request(
+            method, f"/v1/operator{path}", **_authorized(request, self.key)
+        )
 
     async def open_session(
         self,
@@ -112,7 +114,7 @@ class Operator:
             body["client_seed"] = client_seed
         opened = await self.call("POST", "/sessions", json=body)
         assert opened.status_code == 201, opened.text
-        self.house.secrets.append(opened.json()["token"])
+        self.gateway.secrets.append(opened.json()["token"])
         player = Player(self, opened.json()["session_id"], opened.json()["token"])
         if balance:
             assert (await player.deposit(balance)).status_code == 201
@@ -124,7 +126,7 @@ class Operator:
 
     async def books(self) -> asyncpg.Record:
         """All that the ledger has of this operator: equal books mean that nothing happened."""
-        return await self.house.database.pool.fetchrow(BOOKS, self.operator_id)
+        return await self.gateway.database.pool.fetchrow(BOOKS, self.operator_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Player:
     @property
     def claims(self) -> SessionClaims:
         try:
-            return TokenVerifier(self.operator.house.keyring, time.time).verify(self.token)
+            return TokenVerifier(self.operator.gateway.keyring, time.time).verify(self.token)
         except TokenExpired as expired:
             return expired.claims
 
@@ -147,7 +149,7 @@ class Player:
         return self.claims.player_id
 
     async def call(self, method: str, path: str, **request: Any) -> httpx.Response:
-        return await self.operator.house.http.request(
+        return await self.operator.gateway.http.request(
             method, f"/v1/game{path}", **_authorized(request, self.token)
         )
 
@@ -185,8 +187,8 @@ class Player:
         return self.with_claims(expires_at=int(time.time()) - 1)
 
     def with_claims(self, **changes: Any) -> "Player":
-        token = TokenIssuer(self.operator.house.keyring).issue(dataclasses.replace(self.claims, **changes))
-        self.operator.house.secrets.append(token)
+        token = TokenIssuer(self.operator.gateway.keyring).issue(dataclasses.replace(self.claims, **changes))
+        self.operator.gateway.secrets.append(token)
         return dataclasses.replace(self, token=token)
 
     def with_token(self, token: str) -> "Player":

@@ -19,7 +19,7 @@ from tests.support.conditions import HANG_S, until
 DIRECT_REPLY: Final = "amq.rabbitmq.reply-to"
 
 
-class Caller:
+class QueueCaller:
     """Sends commands over one channel; `ask` waits for the answer with the same correlation id."""
 
     def __init__(self, channel: AbstractChannel) -> None:
@@ -63,13 +63,13 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(amqp_url: str) -> AsyncIterator[Caller]:
+async def calling(amqp_url: str) -> AsyncIterator[QueueCaller]:
     """A caller with a connection of its own."""
     connection = await aio_pika.connect(amqp_url)
     try:
         channel = await connection.channel()
         await commands.declare(channel, timeout_seconds=HANG_S)
-        caller = Caller(channel)
+        caller = QueueCaller(channel)
         await caller.listen()
         yield caller
     finally:

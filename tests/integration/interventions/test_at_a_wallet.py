@@ -1,182 +1,30 @@
-"""A person's decisions about rounds, as the ledger takes them: on a real PostgreSQL, each alone, repeated,
-and against whatever else happens to the round at that moment.
-"""
+"""A person's decisions about rounds at an operator's wallet, on record and with the wallet asked."""
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from typing import Any, Final
-from uuid import uuid4
 
-import asyncpg
 import pytest
 
-from contracts.interventions import (
-    Action,
-    InterveneRequest,
-    Intervention,
-    InterventionResult,
-    InterventionVerdict,
-)
-from contracts.rounds import Bet, RoundState, SettleRequest
-from contracts.views import RoundView
+from contracts.interventions import Action, InterventionVerdict
+from contracts.rounds import RoundState, SettleRequest
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerdict
-from storage import interventions, rounds, timeline
-from storage.database import Database, open_database
 from storage.operator_wallets import Verdict
-from tests.conftest import Services
-from tests.integration.test_operator_wallet_ledger import AFTER_BET, WalletSeat
-from tests.integration.test_operator_wallet_steps import ACCEPTED, TIMEOUT, WON, Table, refused
-from tests.support.databases import as_application, own_database, owner_url
-from tests.support.ledger import OUTCOME, Seat, take_seat
-from verification.invariants.events import EVENTS_AGREE, ONE_EVENT, SEQUENCES_GAPLESS
-from verification.invariants.invariant import violations
-from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_STAKES
-from verification.invariants.rounds import (
-    ONE_TERMINAL,
-    ROUNDS_ARE_COMPLETE,
-    WALLET_BETS_ARE_RESOLVED,
-    WALLETS_ARE_SQUARE,
+from tests.integration.interventions.decisions import (
+    REASON,
+    VOIDED,
+    WIN,
+    accepted,
+    decide,
+    is_refused,
+    on_record,
+    settling,
+    stands,
 )
+from tests.integration.wallet.seats import AFTER_BET, WalletSeat
+from tests.integration.wallet.table import ACCEPTED, TIMEOUT, WON, Table, refused
+from tests.support.ledger import OUTCOME, take_seat
 from wallet.steps import WalletPending, WalletReleasing
-
-REASON: Final = "the wallet's ticket 4711 says so"
-VOIDED: Final = "voided-by-operator"
-STAKE: Final = 100
-WIN: Final = 250
-MONEY: Final = (
-    BALANCES_ARE_POSTINGS,
-    HOLDS_ARE_OPEN_STAKES,
-    ONE_TERMINAL,
-    WALLETS_ARE_SQUARE,
-    WALLET_BETS_ARE_RESOLVED,
-    ROUNDS_ARE_COMPLETE,
-    ONE_EVENT,
-    EVENTS_AGREE,
-    SEQUENCES_GAPLESS,
-)
-
-
-@pytest.fixture(scope="module")
-async def database(services: Services) -> AsyncIterator[Database]:
-    """One of its own: the invariants are asked of all of it after each test."""
-    async with own_database(services, connections=20) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def seat(database: Database) -> AsyncIterator[WalletSeat]:
-    """A player of an operator with a wallet of its own; whatever the test did, the books are square after."""
-    yield WalletSeat(await take_seat(database))
-    async with database.pool.acquire() as connection:
-        for invariant in MONEY:
-            found = await violations(connection, invariant, overdue_after_s=3600)
-            assert found.count == 0, f"{invariant.name}: {found.examples}"
-
-
-@pytest.fixture
-async def table(seat: WalletSeat) -> Table:
-    """The same with a wallet that answers what the test lays out."""
-    return Table(seat.seat)
-
-
-async def decide(
-    seat: Seat, bet: Bet, action: Action, *, intervention_id: str | None = None, pool: Any = None
-) -> InterventionResult:
-    decision = Intervention(
-        intervention_id=intervention_id or str(uuid4()), action=action, reason=REASON, actor="key:tests"
-    )
-    return await interventions.intervene(
-        pool or seat.database.pool, InterveneRequest(bet=bet, intervention=decision)
-    )
-
-
-async def accepted(seat: Seat, bet: Bet, action: Action) -> InterventionResult:
-    intervened = await decide(seat, bet, action)
-    assert intervened.verdict is InterventionVerdict.ACCEPTED
-    return intervened
-
-
-async def is_refused(seat: Seat, bet: Bet, action: Action) -> None:
-    before = await round_of(seat, bet)
-    intervened = await decide(seat, bet, action)
-    assert intervened.verdict is InterventionVerdict.REFUSED
-    assert await round_of(seat, bet) == before
-
-
-async def round_of(seat: Seat, bet: Bet) -> RoundView | None:
-    return await rounds.find(seat.database.pool, bet.key)
-
-
-async def stands(seat: Seat, bet: Bet) -> RoundView:
-    view = await round_of(seat, bet)
-    assert view is not None
-    return view
-
-
-async def on_record(seat: Seat, bet: Bet) -> list[tuple[str, str | None, str]]:
-    rows = await seat.database.pool.fetch(
-        "SELECT * FROM interventions WHERE player_key = $1 AND round_id = $2 ORDER BY created_at",
-        bet.key.player_key,
-        bet.key.round_id,
-    )
-    assert all((row["reason"], row["actor"]) == (REASON, "key:tests") for row in rows)
-    return [(row["action"], row["state_before"], row["verdict"]) for row in rows]
-
-
-async def settling(seat: WalletSeat, bet: Bet) -> RoundView:
-    """A round whose win the wallet has not taken."""
-    await seat.pending(bet)
-    return (await seat.record(bet, WIN)).view
-
-
-class TestRoundsOfOurOwnLedger:
-    @pytest.fixture
-    async def own(self, seat: WalletSeat) -> Seat:
-        await seat.seat.deposit(10_000)
-        return seat.seat
-
-    async def test_a_pending_round_is_void_at_once(self, own: Seat) -> None:
-        bet = own.bet()
-        await own.reserve(bet)
-        intervened = await accepted(own, bet, Action.VOID)
-        assert (intervened.state, intervened.releasing) == (RoundState.VOID, False)
-        void = await stands(own, bet)
-        assert (void.failure_code, void.failure_detail, void.win) == (VOIDED, REASON, 0)
-        assert await own.money() == (10_000, 0)
-        assert [event["type"] for event in await own.events()][-1] == "round.void"
-        assert await own.settle(bet, WIN) == void
-        assert await on_record(own, bet) == [("void", "pending", "accepted")]
-
-    async def test_only_what_a_wallet_was_asked_for_is_paid_or_refunded_outside(self, own: Seat) -> None:
-        bet = own.bet()
-        await own.reserve(bet)
-        await is_refused(own, bet, Action.PAID_OUTSIDE)
-        await is_refused(own, bet, Action.REFUNDED_OUTSIDE)
-        await accepted(own, bet, Action.RETRY_NOW)
-        assert (await stands(own, bet)).state is RoundState.PENDING
-        await own.settle(bet, WIN)
-
-    async def test_a_void_and_a_settle_at_once_end_the_round_once(self, own: Seat) -> None:
-        """The interleaving: the game has answered while a person gives the stake back."""
-        ends: Counter[RoundState] = Counter()
-        for _ in range(20):
-            bet = own.bet()
-            await own.reserve(bet)
-            settled, intervened = await asyncio.gather(own.settle(bet, 0), decide(own, bet, Action.VOID))
-            view = await stands(own, bet)
-            assert settled == view
-            void = intervened.verdict is InterventionVerdict.ACCEPTED
-            assert view.state is (RoundState.VOID if void else RoundState.SETTLED)
-            ends[view.state] += 1
-        assert await own.money() == (10_000 - STAKE * ends[RoundState.SETTLED], 0)
-
-    async def test_nothing_is_decided_about_a_round_that_is_not_there(self, own: Seat) -> None:
-        bet = own.bet()
-        for action in Action:
-            await is_refused(own, bet, action)
-        assert await own.events() == []
 
 
 class TestRoundsAtAWallet:
@@ -340,120 +188,6 @@ class TestRoundsAtAWallet:
             assert view.state.final
             assert len(await own.seat.events()) == 1
             assert await own.seat.money() == (0, 0)
-
-
-class TestWhatIsOnRecord:
-    async def test_the_same_intervention_answers_what_the_first_one_did(self, seat: WalletSeat) -> None:
-        """The interleaving: the step has committed, and its answer is lost; the round moves on meanwhile."""
-        bet = seat.bet()
-        await settling(seat, bet)
-        same = str(uuid4())
-        first = await decide(seat.seat, bet, Action.PAID_OUTSIDE, intervention_id=same)
-        repeats = [await decide(seat.seat, bet, Action.PAID_OUTSIDE, intervention_id=same) for _ in range(2)]
-        assert repeats == [first, first]
-        assert await on_record(seat.seat, bet) == [("paid-outside", "settling", "accepted")]
-
-    async def test_twenty_repeats_at_once_decide_once(self, seat: WalletSeat) -> None:
-        bet = seat.bet()
-        await settling(seat, bet)
-        same = str(uuid4())
-        decided = await asyncio.gather(
-            *(decide(seat.seat, bet, Action.REFUNDED_OUTSIDE, intervention_id=same) for _ in range(20))
-        )
-        assert len(set(map(repr, decided))) == 1
-        assert len(await on_record(seat.seat, bet)) == 1
-        assert len(await seat.seat.events()) == 1
-
-    async def test_an_id_of_another_decision_decides_nothing(self, seat: WalletSeat) -> None:
-        bet = seat.bet()
-        await settling(seat, bet)
-        same = str(uuid4())
-        await decide(seat.seat, bet, Action.RETRY_NOW, intervention_id=same)
-        with pytest.raises(asyncpg.UniqueViolationError):
-            await decide(seat.seat, bet, Action.PAID_OUTSIDE, intervention_id=same)
-        assert (await stands(seat.seat, bet)).state is RoundState.SETTLING
-        await seat.close(bet)
-
-    @pytest.mark.parametrize(
-        "statement",
-        [
-            "UPDATE interventions SET reason = 'another'",
-            "DELETE FROM interventions",
-            "TRUNCATE interventions",
-        ],
-    )
-    async def test_what_was_decided_stays_written(self, seat: WalletSeat, statement: str) -> None:
-        bet = seat.bet()
-        await settling(seat, bet)
-        await accepted(seat.seat, bet, Action.PAID_OUTSIDE)
-        with pytest.raises(asyncpg.RestrictViolationError):
-            await seat.pool.execute(statement)
-
-    @pytest.mark.parametrize(
-        "change", ["bet = NULL", "release_code = 'another'", "release_detail = NULL", "releasing = false"]
-    )
-    async def test_a_wallet_bet_keeps_its_bet_and_its_first_reason(
-        self, seat: WalletSeat, change: str
-    ) -> None:
-        bet = seat.bet()
-        await seat.pending(bet)
-        await accepted(seat.seat, bet, Action.VOID)
-        with pytest.raises(asyncpg.RestrictViolationError):
-            await seat.pool.execute(
-                f"UPDATE wallet_bets SET {change} WHERE player_key = $1",  # noqa: S608
-                bet.key.player_key,
-            )
-        await seat.release(bet)
-
-    async def test_the_programs_role_decides_and_writes_nothing_past_it(
-        self, seat: WalletSeat, services: Services
-    ) -> None:
-        url = await owner_url(services, seat.seat.database)
-        application = await open_database(as_application(services, url), connections=1)
-        try:
-            bet = seat.bet()
-            await settling(seat, bet)
-            intervened = await decide(seat.seat, bet, Action.PAID_OUTSIDE, pool=application.pool)
-            assert intervened.state is RoundState.SETTLED
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await application.pool.execute("INSERT INTO interventions SELECT * FROM interventions")
-        finally:
-            await application.close()
-
-    async def test_a_round_is_found_with_its_bet_whether_it_has_a_row_or_not(self, seat: WalletSeat) -> None:
-        asked, taken = seat.bet(choice={"direction": "over"}), seat.bet(game_id="dice2")
-        operator_id = asked.key.operator_id
-        pool = seat.pool
-
-        async def found(bet: Bet) -> list[tuple[Bet, RoundState | None]]:
-            subjects = await interventions.find(
-                pool, bet.key.round_id, operator_id=operator_id, player_id=None, limit=2
-            )
-            return [(s.bet, None if s.view is None else s.view.state) for s in subjects]
-
-        await seat.begin(asked)
-        assert await found(asked) == [(asked, None)]
-        await seat.accept(asked)
-        assert await found(asked) == [(asked, RoundState.PENDING)]
-        await seat.begin_release(asked)
-        await seat.release(asked)
-        assert await found(asked) == [(asked, RoundState.VOID)]
-        assert await found(taken) == []
-
-    async def test_a_rounds_record_tells_calls_and_decisions(self, table: Table) -> None:
-        bet = table.seat.bet()
-        await table.reserve(bet, ACCEPTED)
-        with pytest.raises(WalletPending):
-            await table.settle(bet, TIMEOUT)
-        await accepted(table.seat, bet, Action.PAID_OUTSIDE)
-        record = await timeline.record(table.seat.database.pool, bet.key)
-        assert [(a.call, a.verdict, a.amount, a.code) for a in record.attempts] == [
-            (WalletCall.BET, WalletVerdict.ACCEPTED, STAKE, None),
-            (WalletCall.WIN, WalletVerdict.UNKNOWN, WIN, "timeout"),
-        ]
-        assert [(i.action, i.verdict, i.reason) for i in record.interventions] == [
-            (Action.PAID_OUTSIDE, InterventionVerdict.ACCEPTED, REASON)
-        ]
 
 
 class TestWithTheWalletAsked:
