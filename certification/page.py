@@ -7,7 +7,7 @@ from typing import Final
 from certification.report import Report, Result, labelled
 from certification.trial import Finding
 
-# The page holds words of a stranger's wallet; should one of them get past the escaping, nothing of it runs.
+# The page holds words of a foreign wallet. One that got past the escaping would still not run.
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE: Final = """
 :root { color-scheme: light dark }

@@ -58,7 +58,7 @@ class AuditReport:
 
 
 class CannotAudit(Exception):
-    """Why nothing can be said, as its reader is told."""
+    """Why nothing can be said, as its reader sees it."""
 
 
 async def examine(

@@ -8,7 +8,7 @@ ONE_EVENT: Final = Invariant(
     code="I4",
     name="one-event",
     title="a round has one closing event exactly when it is closed; each event of a round is of one there is",
-    # But for play money, and for bets that were declined before their events were recorded.
+    # Except for demo money, and for bets that were declined before their events were recorded.
     broken="""
         SELECT format('round %s of player %s', coalesce(r.round_id, o.subject),
                       coalesce(r.player_key, o.player_key)) AS subject,

@@ -1,4 +1,4 @@
-"""What holds of ownership: rows, money and play money stay with the player and operator they belong to."""
+"""What holds of ownership: rows, money and demo money stay with the player and operator they belong to."""
 
 from typing import Final
 

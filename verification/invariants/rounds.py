@@ -102,7 +102,7 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
     code="I3",
     name="rounds-are-complete",
     title="each round has what its state asks for, and nothing else",
-    # A round of play money has neither number nor event.
+    # A round of demo money has neither number nor event.
     # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
     # had rolled its bet back all the same, or a person voided it. So does a round that waited for its player:
     # what was shown stays on record. What the wallet did not tell with a refusal, nobody knows. Bets that
