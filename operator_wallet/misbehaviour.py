@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from contracts.wallet import WalletRefusal, WalletRequest
-from operator_wallet.book import Refused, Taken
 from operator_wallet.connections import Delivery, Response
+from operator_wallet.entries import Refused, Taken
 from operator_wallet.faults import Fault, Faults, Kind
 from operator_wallet.wire import answer
 

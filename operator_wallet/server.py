@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 
 from contracts.wallet import WalletCall, WalletRequest
 from operator_wallet import control, wire
-from operator_wallet.book import Book, Policy, Refused, Taken
+from operator_wallet.book import Book
 from operator_wallet.connections import Request, Response, Server
+from operator_wallet.entries import Policy, Refused, Taken
 from operator_wallet.faults import Faults
 from operator_wallet.misbehaviour import Misbehaviour, plain
 from security.standard_webhooks import WebhookCheck

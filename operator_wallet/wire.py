@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from contracts.wallet import WalletCall, WalletRefusal, WalletRequest
-from operator_wallet.book import AMOUNT_LIMIT, Entry, Refused, Taken
+from operator_wallet.entries import AMOUNT_LIMIT, Entry, Refused, Taken
 from security.standard_webhooks import WebhookCheck, WebhookRefused, verify
 
 # Seconds since 1970.

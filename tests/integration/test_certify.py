@@ -23,8 +23,9 @@ from cli.wallet import certify as command
 from cli.wallet.certify import Choices
 from contracts.wallet import WalletRefusal, WalletRequest
 from operator_wallet import server
-from operator_wallet.book import ENTRY_COLUMNS, Book, Entry, Policy, Refused, Taken
+from operator_wallet.book import Book
 from operator_wallet.connections import Request, Response, Server
+from operator_wallet.entries import ENTRY_COLUMNS, Entry, Policy, Refused, Taken
 from operator_wallet.server import Wallet, WalletSettings
 from runtime.settings import PROJECT_ROOT
 from security.standard_webhooks import (

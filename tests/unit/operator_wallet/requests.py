@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from contracts.wallet import WalletCall, WalletRefusal, WalletRequest
-from operator_wallet.book import Book, Refused
+from operator_wallet.book import Book
+from operator_wallet.entries import Refused
 
 FUNDS = 10_000
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from contracts.wallet import WalletCall, WalletRefusal, WalletRequest
-from operator_wallet.book import AMOUNT_LIMIT, Book, Policy, RepeatBalance, Taken
+from operator_wallet.book import Book
+from operator_wallet.entries import AMOUNT_LIMIT, Policy, RepeatBalance, Taken
 from tests.unit.operator_wallet.requests import FUNDS, ask, balance, bet, refusal, rollback, win
 
 # What moves, and what does not

@@ -5,7 +5,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from contracts.wallet import WalletRequest
-from operator_wallet.book import Book, Entry, Refused
+from operator_wallet.book import Book
+from operator_wallet.entries import Entry, Refused
 from tests.unit.operator_wallet.requests import FUNDS, balance, bet, rollback, win
 
 

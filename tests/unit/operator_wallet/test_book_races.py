@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 
 from contracts.wallet import WalletRequest
-from operator_wallet.book import Book, Refused
+from operator_wallet.book import Book
+from operator_wallet.entries import Refused
 from runtime.settings import PROJECT_ROOT
 from tests.unit.operator_wallet.requests import FUNDS, balance, bet, rollback, win
 
