@@ -138,6 +138,7 @@ class Bench:
 async def bench(amqp_url: str) -> AsyncIterator[Bench]:
     publisher = Publisher(amqp_url, SIGNER)
     publisher.start()
+    await until(lambda: publisher.connected)
     async with channel_to(amqp_url) as channel:
         bench = Bench(amqp_url, channel, publisher)
         await topology.declare(channel, bench.queue, timeout_seconds=HANG_S)

@@ -38,9 +38,12 @@ PATIENT_S: Final = 600.0
 
 @asynccontextmanager
 async def publishing(amqp_url: str) -> AsyncIterator[Publisher]:
+    """Once it is connected, where there is a broker: a try that failed refuses whoever comes before the next."""
     publisher = Publisher(amqp_url, SIGNER)
     publisher.start()
     try:
+        if amqp_url != UNUSED_URL:
+            await until(lambda: publisher.connected)
         yield publisher
     finally:
         await publisher.close()

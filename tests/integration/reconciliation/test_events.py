@@ -91,9 +91,14 @@ async def _published_round(floor: Floor) -> str:
     assert view.event_id is not None
     found = await outbox.find(floor.pool, view.event_id)
     assert found is not None
+    await until(lambda: _connected(floor))
     await floor.resources.publisher.publish(found[0], timeout_seconds=HANG_S)
     await outbox.mark_published(floor.pool, [view.event_id])
     return view.event_id
+
+
+async def _connected(floor: Floor) -> bool:
+    return floor.resources.publisher.connected
 
 
 async def _rounds_counted(floor: Floor) -> int:
