@@ -38,7 +38,7 @@ PATIENT_S: Final = 600.0
 
 @asynccontextmanager
 async def publishing(amqp_url: str) -> AsyncIterator[Publisher]:
-    """Once it is connected, if there is a broker: after a try that failed, whoever comes is refused at once."""
+    """Once it is connected, if there is a broker: after a try that failed, all are refused at once."""
     publisher = Publisher(amqp_url, SIGNER)
     publisher.start()
     try:
