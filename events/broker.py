@@ -9,7 +9,8 @@ from typing import Final
 import aio_pika
 import pamqp.exceptions
 from aio_pika.abc import AbstractChannel, AbstractConnection, TimeoutType
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ConnectionClosed
+from aiormq.abc import ExceptionType
 
 from contracts.failures import bounded
 from events import odd_properties
@@ -38,14 +39,22 @@ _LINK_ERRORS: Final = (
 
 
 class SelfClosingConnection(aio_pika.Connection):
-    """A connection that closes itself when it cannot be opened. Left to the garbage collector, the library
-    would close it in a coroutine that is never awaited."""
+    """A connection that closes itself when it cannot be opened, and counts as closed when its close is given
+    up half-way. Left to the garbage collector, the library would close it in a coroutine that is never
+    awaited."""
 
     async def connect(self, timeout: TimeoutType = None) -> None:  # noqa: ASYNC109 - the library's signature
         try:
             await super().connect(timeout)
         except BaseException:
             await self.close()
+            raise
+
+    async def close(self, exc: ExceptionType | None = ConnectionClosed) -> None:
+        try:
+            await super().close(exc)
+        except BaseException:
+            await super().close(exc)  # the transport ends by itself: this only takes note
             raise
 
 
