@@ -181,7 +181,7 @@ async def test_a_release_of_what_was_never_asked_tells_the_wallet_nothing(table:
     assert table.told == []
 
 
-async def test_a_wallet_is_waited_for_no_longer_than_the_one_go_has(table: Table) -> None:
+async def test_a_wallet_is_waited_for_no_longer_than_the_fast_path_has(table: Table) -> None:
     bet = table.seat.bet()
 
     async def hang() -> None:
