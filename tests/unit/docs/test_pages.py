@@ -123,6 +123,18 @@ def test_a_page_at_the_top_links_to_what_is_there(page: Path) -> None:
     assert broken_links(page) == []
 
 
+def test_code_cites_documents_that_are_there() -> None:
+    suffixes = {".py", ".sql", ".toml", ".ts", ".md"}
+    cited = {
+        (name_of(path), document)
+        for folder in (*FOLDERS, "outbound", "timeline", "verification", "certification")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in suffixes and "node_modules" not in path.parts
+        for document in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text(encoding="utf-8"))
+    }
+    assert {place for place in cited if not (ROOT / place[1]).exists()} == set()
+
+
 def broken_links(page: Path) -> list[str]:
     """Links within the repository that lead nowhere, and anchors that no heading has."""
     broken = []
