@@ -1,4 +1,4 @@
-"""The step that tells the world: publish a recorded event, wait for the confirm, mark it."""
+"""The emit step: publishes a recorded event, waits for the confirm, marks it."""
 
 import asyncio
 import logging
@@ -15,10 +15,10 @@ from contracts.rounds import EmitRequest
 from storage import outbox
 from storage.database import AWAY
 
-# Well inside the limit of a round that is played in one go, so that a silent broker does not outlast it.
-SHORT_PUBLISH_LIMIT_S: Final = 0.7
-PATIENT_PUBLISH_LIMIT_S: Final = 4.0
-# Confirmed events of this long are marked with one statement.
+# Well inside the limit of the fast path, so that a silent broker does not outlast it.
+FAST_PUBLISH_LIMIT_S: Final = 0.7
+DURABLE_PUBLISH_LIMIT_S: Final = 4.0
+# The confirmed events of this time are marked with one statement.
 MARKING_PAUSE_S: Final = 0.05
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Publishes(Protocol):
     async def publish(self, event: RecordedEvent, *, timeout_seconds: float) -> None: ...
 
 
-class EventSteps:
+class EventActivities:
     """A crash between confirm and mark sends the event again, with the same id: consumers apply it once."""
 
     def __init__(self, pool: asyncpg.Pool, publisher: Publishes) -> None:
@@ -38,7 +38,7 @@ class EventSteps:
 
     @activity.defn(name=steps.EMIT.name)
     async def emit(self, request: EmitRequest) -> bool:
-        """True when this call published the event, False when it had been before."""
+        """Returns True when this call published the event, False when it had been published before."""
         found = await outbox.find(self._pool, request.event_id)
         if found is None:
             raise ApplicationError(
@@ -47,13 +47,13 @@ class EventSteps:
         event, published = found
         if published:
             return False
-        await self._publish(event, PATIENT_PUBLISH_LIMIT_S)
+        await self._publish(event, DURABLE_PUBLISH_LIMIT_S)
         return True
 
     async def emit_now(self, event: RecordedEvent) -> None:
-        """Publishes an event that was recorded a moment ago, within SHORT_PUBLISH_LIMIT_S seconds. Raises
+        """Publishes an event that was recorded a moment ago, within FAST_PUBLISH_LIMIT_S seconds. Raises
         what the publisher raises."""
-        await self._publish(event, SHORT_PUBLISH_LIMIT_S)
+        await self._publish(event, FAST_PUBLISH_LIMIT_S)
 
     async def close(self) -> None:
         """Marks what is confirmed. Call when no step runs any more."""
@@ -65,8 +65,8 @@ class EventSteps:
 
 
 class _Marks:
-    """Marks confirmed events in the outbox, many with one statement, since no round waits for its mark. One
-    that is lost costs another publish by the relay, which consumers know by its id."""
+    """Marks confirmed events in the outbox, many with one statement, since no round waits for its mark. A
+    lost mark costs another publish by the relay, which consumers recognise by its id."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -95,4 +95,4 @@ class _Marks:
         try:
             await outbox.mark_published(self._pool, event_ids)
         except AWAY as error:
-            log.warning("%d events are out and not marked: %s", len(event_ids), type(error).__name__)
+            log.warning("%d events are published and not marked: %s", len(event_ids), type(error).__name__)

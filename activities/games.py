@@ -1,4 +1,4 @@
-"""The step that computes: open the sealed seed, play the game. Running it again gives the same outcome."""
+"""The resolve step: opens the sealed seed and plays the game. A repeat gives the same outcome."""
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -14,7 +14,7 @@ from games.registry import Registry
 from security.seeds import SeedVault
 
 
-class GameSteps:
+class GameActivities:
     """The server seed is in the clear only inside `resolve`, for as long as the game plays."""
 
     def __init__(self, registry: Registry, vault: SeedVault) -> None:
@@ -23,8 +23,8 @@ class GameSteps:
 
     @activity.defn(name=steps.RESOLVE.name)
     async def resolve(self, request: ResolveRequest) -> Resolution:
-        """Raises UnknownGame, UnknownKey or SealBroken for another worker to try; what the game itself
-        raises, nobody can mend."""
+        """Raises UnknownGame, UnknownKey or SealBroken, which another worker may succeed at, and
+        ApplicationError for what the game raises, which no retry repairs."""
         bet, draw = request.bet, request.draw
         game = self._registry.get(bet.game_id, bet.game_version)
         seed = self._vault.open(draw.seed_id, draw.sealed_server_seed)
@@ -32,7 +32,7 @@ class GameSteps:
         wager = Wager(stake=bet.stake, mode=bet.mode, choice=bet.choice)
         try:
             step = play_round(game, wager, draws, request.actions)
-        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, always the same
+        except Exception as error:  # noqa: BLE001 - a plug-in may raise anything
             message = bounded(f"{type(error).__name__}: {error}")
             raise ApplicationError(message, type=GAME_ERROR, non_retryable=True) from None
         offer = None if step.offer is None else jurisdiction(bet.jurisdiction).applied_to(step.offer)

@@ -1,20 +1,20 @@
-"""The step that puts a person's decision to the ledger."""
+"""The step that puts a manual intervention to the ledger."""
 
 import asyncpg
 from temporalio import activity
 
 from contracts import steps
-from contracts.interventions import Intervened, InterveneRequest
+from contracts.interventions import InterveneRequest, InterventionResult
 from storage import interventions
 
 
-class InterventionSteps:
-    """What the round does with it is left to its workflow, which asks its step anew: so the end of a round is
-    delivered and counted where it always is."""
+class InterventionActivities:
+    """The round's workflow acts on an intervention by taking its step again, so that every round's end is
+    delivered and counted in one place."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     @activity.defn(name=steps.INTERVENE.name)
-    async def intervene(self, request: InterveneRequest) -> Intervened:
+    async def intervene(self, request: InterveneRequest) -> InterventionResult:
         return await interventions.intervene(self._pool, request)

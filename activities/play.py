@@ -1,34 +1,33 @@
-"""A round in one go: reserve, resolve, settle, emit, one after the other in this process; and an action of
-its player likewise, from the ledger's yes to the round's end or its next offer.
+"""The fast path of a round: reserve, resolve, settle, emit, one after the other in this process. The fast
+path of a player's action goes from the ledger's acceptance to the round's end or its next offer.
 
-Steps of one workflow task are recorded together when that task completes, whether they were one local
-activity or four: a crash before it runs all of them again, and each answers from what it stored. So four
-would buy no durability, and each costs a way into the workflow and back.
+Temporal records the steps of one workflow task together when that task completes, whether they were one local
+activity or four. A crash before it runs all of them again, and each answers from what it stored. Four local
+activities would be no more durable, and each would cost another pass through the workflow.
 """
 
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 from temporalio import activity
 
+from activities.money import MoneyActivities
 from contracts import steps
-from contracts.actions import Acted, ActionVerdict, ActRequest
+from contracts.actions import ActRequest, ActResult
 from contracts.choices import OpenRound
 from contracts.events import RecordedEvent
 from contracts.rounds import (
     Bet,
-    Opened,
     OpenRequest,
-    Played,
+    PlayResult,
     Reservation,
     Resolution,
     ResolveRequest,
     RoundState,
     SettleRequest,
-    Terminal,
 )
 
 T = TypeVar("T")
@@ -36,40 +35,34 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class _Wallet(Protocol):
-    async def reserve(self, bet: Bet) -> Reservation: ...
-    async def open(self, request: OpenRequest) -> Opened: ...
-    async def act(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]: ...
-    async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]: ...
-
-
-class _Games(Protocol):
-    async def resolve(self, request: ResolveRequest) -> Resolution: ...
-
-
-class _Events(Protocol):
-    async def emit_now(self, event: RecordedEvent) -> None: ...
-
-
-class PlayStep:
-    """`observe` hears of every step that was taken, by name, and how many microseconds it took."""
+class PlayActivities:
+    """`resolve` is GameActivities', `emit` publishes an event that was recorded a moment ago. `observe` gets
+    the name of every step that was taken, and how many microseconds it took."""
 
     def __init__(
-        self, wallet: _Wallet, games: _Games, events: _Events, observe: Callable[[str, int], None]
+        self,
+        money: MoneyActivities,
+        resolve: Callable[[ResolveRequest], Awaitable[Resolution]],
+        emit: Callable[[RecordedEvent], Awaitable[None]],
+        observe: Callable[[str, int], None],
     ) -> None:
-        self._wallet, self._games, self._events, self._observe = wallet, games, events, observe
+        self._money, self._resolve, self._emit_now, self._observe = money, resolve, emit, observe
+
+    @property
+    def activities(self) -> list[Callable[..., Any]]:
+        return [self.play, self.act]
 
     @activity.defn(name=steps.PLAY.name)
-    async def play(self, bet: Bet) -> Played:
-        """Raises what a step up to settle raises: the workflow then takes the round step by step."""
+    async def play(self, bet: Bet) -> PlayResult:
+        """Raises what a step up to settle raises: the workflow then takes the durable path."""
         watch = _Stopwatch(self._observe)
-        reservation = await watch.time(steps.RESERVE.name, self._wallet.reserve(bet))
+        reservation = await watch.time(steps.RESERVE.name, self._money.reserve(bet))
         if reservation.draw is None:
             return _closed_before(reservation, watch.took_us)
         if reservation.open is not None:
-            return Played(state=reservation.state, took_us=watch.took_us, open=reservation.open)
+            return PlayResult(state=reservation.state, took_us=watch.took_us, open=reservation.open)
         reached = await self._go_on(bet, reservation, watch)
-        return Played(
+        return PlayResult(
             state=reached.state,
             took_us=watch.took_us,
             failure_code=reached.failure_code,
@@ -79,15 +72,15 @@ class PlayStep:
         )
 
     @activity.defn(name=steps.ACT.name)
-    async def act(self, request: ActRequest) -> Acted:
-        """Raises what a step up to settle raises, though the action is on record: the same call again then
-        goes on from it."""
+    async def act(self, request: ActRequest) -> ActResult:
+        """Raises what a step up to settle raises. The action may be on record then: a repeat goes on from
+        it."""
         watch = _Stopwatch(self._observe)
-        verdict, standing = await watch.time(steps.ACT.name, self._wallet.act(request))
+        verdict, standing = await watch.time(steps.ACT.name, self._money.take_action(request))
         if standing is None:
-            return Acted(verdict=verdict, state=RoundState.PENDING)
+            return ActResult(verdict=verdict, state=RoundState.PENDING)
         if not verdict.counts or standing.state.final or standing.open is not None:
-            return Acted(
+            return ActResult(
                 verdict=verdict,
                 state=standing.state,
                 open=standing.open,
@@ -95,7 +88,7 @@ class PlayStep:
                 unconfirmed_event_id=standing.event_id,
             )
         reached = await self._go_on(request.bet, standing, watch)
-        return Acted(
+        return ActResult(
             verdict=verdict,
             state=reached.state,
             open=reached.open,
@@ -104,39 +97,40 @@ class PlayStep:
         )
 
     async def _go_on(self, bet: Bet, reservation: Reservation, watch: "_Stopwatch") -> "_Reached":
-        """From a round that is pending to its end or its next offer."""
+        """Takes a pending round to its end or its next offer."""
         resolution = None
         if reservation.state is not RoundState.SETTLING:  # else the result is on record already
             assert reservation.draw is not None, "an open round has its draw"
             request = ResolveRequest(bet=bet, draw=reservation.draw, actions=reservation.actions)
-            resolution = await watch.time(steps.RESOLVE.name, self._games.resolve(request))
+            resolution = await watch.time(steps.RESOLVE.name, self._resolve(request))
             if resolution.offer is not None:
                 return await self._open(bet, resolution, watch)
-        settle = self._wallet.settle_with_event(SettleRequest(bet=bet, resolution=resolution))
+        settle = self._money.settle_with_event(SettleRequest(bet=bet, resolution=resolution))
         terminal, event = await watch.time(steps.SETTLE.name, settle)
         confirmed = event is not None and await watch.time(steps.EMIT.name, self._emit(event))
         return _Reached(terminal.state, terminal.failure_code, None if confirmed else terminal.event_id)
 
     async def _open(self, bet: Bet, resolution: Resolution, watch: "_Stopwatch") -> "_Reached":
         request = OpenRequest(bet=bet, resolution=resolution)
-        opened = await watch.time(steps.OPEN.name, self._wallet.open(request))
+        opened = await watch.time(steps.OPEN.name, self._money.open(request))
         if opened.open is None:
-            # It was released meanwhile, or its player has acted: whoever asks again finds how it stands.
+            # It was released meanwhile, or its player has acted: a repeat finds its state.
             raise ValueError("the round does not wait for this step any more")
         return _Reached(RoundState.AWAITING_CHOICE, open=opened.open)
 
     async def _emit(self, event: RecordedEvent) -> bool:
         try:
-            await self._events.emit_now(event)
+            await self._emit_now(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the round is settled and emit goes on
-            log.info("event %s goes the patient way: %s", event.event_id, type(error).__name__)
+            log.info("event %s takes the durable path: %s", event.event_id, type(error).__name__)
             return False
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """How far a round came: to its end, with the event that the broker has yet to confirm, or to an offer."""
+    """How far a round came: to its end, with the event that the broker has not confirmed yet, or to an
+    offer."""
 
     state: RoundState
     failure_code: str | None = None
@@ -157,9 +151,9 @@ class _Stopwatch:
         return result
 
 
-def _closed_before(reservation: Reservation, took_us: dict[str, int]) -> Played:
-    """The round was refused, or had come to its end before (its earlier workflow is forgotten)."""
-    return Played(
+def _closed_before(reservation: Reservation, took_us: dict[str, int]) -> PlayResult:
+    """The answer for a round that was refused, or had ended before (Temporal has forgotten its workflow)."""
+    return PlayResult(
         state=reservation.state,
         took_us=took_us,
         failure_code=reservation.failure_code,

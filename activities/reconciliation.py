@@ -1,14 +1,14 @@
-"""Reconciliation's looks at rounds, workflows and events: each compares a page, and mends what it can.
+"""Reconciliation's checks of rounds, workflows and events: each compares a page, and repairs what it can.
 
 The interleavings that must not hurt:
-* A round that is healthy and slow. Its workflow runs, so it is left alone; should it begin to run only after
-  Temporal was asked, the start is refused, for one runs.
+* A round that is healthy and slow. Its workflow runs, so the check leaves it alone. When the workflow begins
+  only after Temporal was asked, Temporal refuses the second start.
 * A round that closes between our reading of it and Temporal's answer. A workflow ends after its round, so
   the ledger is read once more when Temporal says that nothing runs, and has the last word.
-* Two reconcilers at once. An incident is opened once and acted on by one of them; should both start a round,
+* Two reconcilers at once. An incident is opened once and acted on by one of them. When both start a round,
   one start is refused, or finds a closed round that answers from what is stored.
-* An event that is applied while we look. How many messages wait is asked before the events are read: an event
-  that is not applied then, and cannot be among those that wait, is with no consumer.
+* An event that is applied during the check. The number of waiting messages is read before the events: an
+  event that is not applied then, and cannot be among those that wait, is with no consumer.
 """
 
 import json
@@ -26,7 +26,15 @@ from temporalio.service import RPCError, RPCStatusCode
 from contracts import reconciliation as steps
 from contracts.events import RecordedEvent
 from contracts.failures import bounded
-from contracts.reconciliation import Finding, Incident, IncidentKind, Looked, Page, WorkflowState, round_key
+from contracts.reconciliation import (
+    Finding,
+    Incident,
+    IncidentKind,
+    Page,
+    PageResult,
+    WorkflowState,
+    round_key,
+)
 from contracts.rounds import Bet, RoundKey
 from events.broker import LinkLost, reason
 from events.catalogue import INCIDENT_OPENED, ROUND_SETTLED, ROUND_VOID, EventInvalid
@@ -38,7 +46,7 @@ from storage.reconciliation import Standing, StoredEvent
 
 INCIDENTS: Final = Counter("croupier_incidents_total", "Incidents opened by this process.", ["kind"])
 INCIDENTS_OPEN: Final = Gauge("croupier_incidents_open", "Incidents that are open.", ["kind"])
-ROUNDS_DRIVEN_ON: Final = Counter(
+ROUNDS_RESTARTED: Final = Counter(
     "croupier_rounds_driven_on_total", "Rounds whose workflow was started anew."
 )
 LAST_RUN: Final = Gauge(
@@ -48,15 +56,15 @@ LAST_RUN: Final = Gauge(
 PUBLISH_LIMIT_S: Final = 5.0
 ANNOUNCED: Final = 100
 INCIDENT_PAGE: Final = 100
-# Where the first look at closed workflows begins.
-FIRST_LOOK: Final = timedelta(days=1)
+# How far back the first check of closed workflows begins.
+FIRST_SPAN: Final = timedelta(days=1)
 CLOSED_WORKFLOWS_MARK: Final = "closed-workflows"
 EVENTS_MARK: Final = "events"
-# What the statistics apply: whoever else consumes events has an inbox of their own.
+# What the statistics apply. Every other consumer of events has an inbox of its own.
 APPLIED_TYPES: Final = frozenset({ROUND_SETTLED, ROUND_VOID})
 UNCONFIRMED: Final = (BrokerUnavailable, PublishUncertain, Unroutable, EventInvalid)
 
-# What Temporal answers that is away or too busy: it would be the same for every round.
+# The answers of a Temporal that is away or too busy, which are the same for every round.
 TEMPORAL_AWAY: Final = frozenset(
     {
         RPCStatusCode.UNAVAILABLE,
@@ -71,12 +79,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long something may take before it is a difference."""
+    """How long each thing may take before it counts as a difference."""
 
     open: timedelta = timedelta(seconds=60)  # a round, before its workflow is asked for
     stuck: timedelta = timedelta(hours=1)  # a round whose workflow runs
     applied: timedelta = timedelta(minutes=2)  # an event, from the broker's confirm on
-    given_up: timedelta = timedelta(hours=1)  # an event that holds up the look at later ones
+    given_up: timedelta = timedelta(hours=1)  # an event that holds up the check of later ones
     visible: timedelta = timedelta(seconds=30)  # a closed workflow, until Temporal's lists show it
     recorded: timedelta = timedelta(seconds=60)  # what a wallet took, until a statement is compared
 
@@ -89,7 +97,7 @@ class RoundWorkflows(Protocol):
 
     async def state(self, workflow_id: str) -> WorkflowState: ...
 
-    async def start_anew(self, bet: Bet) -> bool: ...
+    async def restart(self, bet: Bet) -> bool: ...
 
     async def ended_badly(
         self, *, since: datetime, until: datetime, cursor: str | None
@@ -105,7 +113,7 @@ EventsWaiting = Callable[[], Awaitable[int]]
 
 
 async def note(pool: asyncpg.Pool, finding: Finding) -> Noted:
-    """Opens the incident, or finds it open; a new one is counted and stands in the log once."""
+    """Opens the incident, or finds it open. A new incident is counted and logged once."""
     noted = await incidents.note(pool, finding)
     if noted.opened:
         INCIDENTS.labels(finding.kind.value).inc()
@@ -113,7 +121,7 @@ async def note(pool: asyncpg.Pool, finding: Finding) -> Noted:
     return noted
 
 
-class RoundLooks:
+class RoundChecks:
     """Open rounds against Temporal, and workflows that ended badly against the ledger."""
 
     def __init__(
@@ -127,20 +135,20 @@ class RoundLooks:
         self._patience = patience
 
     @activity.defn(name=steps.OPEN_ROUNDS.name)
-    async def open_rounds(self, page: Page) -> Looked:
-        """Rounds that hold a stake for longer than a round takes."""
-        return await self._look_at(
+    async def open_rounds(self, page: Page) -> PageResult:
+        """Checks rounds that hold a stake for longer than a round takes."""
+        return await self._check_page(
             await stored.open_rounds(self._pool, after=_after(page), before=_ago(self._patience.open))
         )
 
     @activity.defn(name=steps.UNANSWERED_BETS.name)
-    async def unanswered_bets(self, page: Page) -> Looked:
-        """Stakes that a wallet was asked for, and that nobody knows the answer to."""
-        return await self._look_at(
+    async def unanswered_bets(self, page: Page) -> PageResult:
+        """Checks bets whose stake a wallet was asked for without an answer on record."""
+        return await self._check_page(
             await stored.unanswered_bets(self._pool, after=_after(page), before=_ago(self._patience.open))
         )
 
-    async def _look_at(self, page: list[Standing]) -> Looked:
+    async def _check_page(self, page: list[Standing]) -> PageResult:
         total = _Tally()
         for found in page:
             try:
@@ -148,31 +156,31 @@ class RoundLooks:
             except RPCError as error:
                 if error.status in TEMPORAL_AWAY:
                     raise
-                # It is about this round alone, and must not keep the others from being looked at.
+                # The error concerns this round alone, and must not keep the others from being checked.
                 problem = f"round {found.key.workflow_id}: {error.status.name}"
-                total.add(Looked(looked_at=1, problems=(bounded(problem),)))
+                total.add(PageResult(looked_at=1, problems=(bounded(problem),)))
         last = page[-1] if len(page) == stored.PAGE else None
-        return total.looked(None if last is None else f"{last.key.player_key}:{last.game_id}")
+        return total.result(None if last is None else f"{last.key.player_key}:{last.game_id}")
 
-    async def _examine_open(self, found: Standing) -> Looked:
+    async def _examine_open(self, found: Standing) -> PageResult:
         state = await self._workflows.state(found.key.workflow_id)
         if state is not WorkflowState.RUNNING:
             return await self._examine_ended(found.key, state)
         if datetime.now(UTC) - found.since < self._patience.stuck:
-            return Looked(looked_at=1)
+            return PageResult(looked_at=1)
         finding = _finding(IncidentKind.STUCK, found, {"state": found.state, "workflow": state})
         noted = await note(self._pool, finding)
-        return Looked(looked_at=1, opened=int(noted.opened))
+        return PageResult(looked_at=1, opened=int(noted.opened))
 
     @activity.defn(name=steps.CLOSED_WORKFLOWS.name)
-    async def closed_workflows(self, page: Page) -> Looked:
-        """Workflows that failed, were terminated or cancelled since the last look."""
+    async def closed_workflows(self, page: Page) -> PageResult:
+        """Checks workflows that failed, were terminated or cancelled since the last run."""
         found = await stored.mark(self._pool, CLOSED_WORKFLOWS_MARK)
-        since = datetime.now(UTC) - FIRST_LOOK if found is None else datetime.fromisoformat(found)
+        since = datetime.now(UTC) - FIRST_SPAN if found is None else datetime.fromisoformat(found)
         until_text, _, token = (page.cursor or "").partition("|")
         until = datetime.fromisoformat(until_text) if until_text else _ago(self._patience.visible)
         if until <= since:
-            return Looked()
+            return PageResult()
         workflow_ids, following = await self._workflows.ended_badly(
             since=since, until=until, cursor=token or None
         )
@@ -181,44 +189,44 @@ class RoundLooks:
             total.add(await self._examine_listed(workflow_id))
         if following is None:
             await stored.move_mark(self._pool, CLOSED_WORKFLOWS_MARK, found, until.isoformat())
-        return total.looked(None if following is None else f"{until.isoformat()}|{following}")
+        return total.result(None if following is None else f"{until.isoformat()}|{following}")
 
-    async def _examine_listed(self, workflow_id: str) -> Looked:
-        """The list shows runs; what counts is the latest of its id."""
+    async def _examine_listed(self, workflow_id: str) -> PageResult:
+        """Checks a workflow of Temporal's list, which shows every run: only an id's latest run counts."""
         try:
             key = round_key(workflow_id)
         except ValueError:
-            return Looked(looked_at=1, problems=(bounded(f"no round has the workflow id {workflow_id}"),))
+            return PageResult(looked_at=1, problems=(bounded(f"no round has the workflow id {workflow_id}"),))
         state = await self._workflows.state(workflow_id)
         if state in (WorkflowState.RUNNING, WorkflowState.COMPLETED, WorkflowState.FORGOTTEN):
-            return Looked(looked_at=1)
+            return PageResult(looked_at=1)
         return await self._examine_ended(key, state)
 
-    async def _examine_ended(self, key: RoundKey, state: WorkflowState) -> Looked:
-        """Nothing runs: what does the ledger say now?"""
+    async def _examine_ended(self, key: RoundKey, state: WorkflowState) -> PageResult:
+        """Reads the ledger once more, now that no workflow runs. Restarts a round that is still open."""
         standing = await stored.standing(self._pool, key)
         failed = state is WorkflowState.FAILED
         if standing is None or not (standing.open or failed):
-            return Looked(looked_at=1)
+            return PageResult(looked_at=1)
         kind = IncidentKind.WORKFLOW_FAILED if failed else IncidentKind.WORKFLOW_LOST
         finding = _finding(kind, standing, {"state": standing.state, "workflow": state})
         noted = await note(self._pool, finding)
-        driven = noted.due and standing.bet is not None and await self._drive_on(standing.bet)
-        return Looked(looked_at=1, opened=int(noted.opened), driven_on=int(driven))
+        driven = noted.due and standing.bet is not None and await self._restart(standing.bet)
+        return PageResult(looked_at=1, opened=int(noted.opened), driven_on=int(driven))
 
-    async def _drive_on(self, bet: Bet) -> bool:
-        started = await self._workflows.start_anew(bet)
+    async def _restart(self, bet: Bet) -> bool:
+        started = await self._workflows.restart(bet)
         if started:
-            ROUNDS_DRIVEN_ON.inc()
-            log.warning("round %s is driven on", bet.key.workflow_id)
+            ROUNDS_RESTARTED.inc()
+            log.warning("round %s is restarted", bet.key.workflow_id)
         return started
 
     async def review(self, incident: Incident) -> bool:
-        """Whether the difference is gone. One that is not is mended again when its time has come."""
+        """Returns whether the difference is gone. One that stays is repaired again when it is due."""
         key = round_key(incident.finding.subject)
         standing = await stored.standing(self._pool, key)
         if standing is not None and standing.open:
-            return False  # the look at open rounds goes on with it
+            return False  # the check of open rounds goes on with it
         if incident.finding.kind is not IncidentKind.WORKFLOW_FAILED:
             return True
         state = await self._workflows.state(key.workflow_id)
@@ -227,7 +235,7 @@ class RoundLooks:
         return state not in (WorkflowState.FAILED, WorkflowState.RUNNING)
 
 
-class EventLooks:
+class EventChecks:
     """Events that the broker confirmed against what the statistics applied."""
 
     def __init__(
@@ -243,12 +251,12 @@ class EventLooks:
         self._patience = patience
 
     @activity.defn(name=steps.EVENTS.name)
-    async def events(self, page: Page) -> Looked:
-        """The outbox behind its mark, which stops at the first event that may still be on its way."""
+    async def events(self, page: Page) -> PageResult:
+        """Checks the outbox from its mark on. The mark stops at the first event that may be on its way."""
         try:
             nothing_waits = await self._waiting() == 0
         except LinkLost as lost:
-            return Looked(problems=(f"events: {reason(lost)}",))
+            return PageResult(problems=(f"events: {reason(lost)}",))
         found = await stored.mark(self._pool, EVENTS_MARK)
         after = await stored.first_event(self._pool) if found is None else int(found)
         events = await stored.events(self._pool, after=after, before=_ago(self._patience.applied))
@@ -258,19 +266,19 @@ class EventLooks:
                 total.add(await self._emit_again(event))
             elif not self._is_done_with(event):
                 break
-            total.add(Looked(looked_at=1))
+            total.add(PageResult(looked_at=1))
             passed = event.position
         moved = await stored.move_mark(self._pool, EVENTS_MARK, found, str(passed))
         goes_on = moved and len(events) == stored.EVENT_PAGE and passed == events[-1].position
-        return total.looked(str(passed) if goes_on else None)
+        return total.result(str(passed) if goes_on else None)
 
     def _is_done_with(self, event: StoredEvent) -> bool:
         return event.applied or event.event.type not in APPLIED_TYPES
 
     def _is_missing(self, event: StoredEvent, page: list[StoredEvent], nothing_waits: bool) -> bool:
-        """Confirmed and not applied, and no message that waits can be it: none waits, or later ones were
-        applied, for a queue keeps its order. An event that was not even confirmed is the relay's, unless it
-        has held up this look for too long."""
+        """Returns whether a confirmed event is not applied and cannot be a message that waits: none waits, or
+        later ones were applied, for a queue keeps its order. An event without a confirm is the relay's, until
+        it has held up this check for too long."""
         if self._is_done_with(event):
             return False
         if event.occurred_at < _ago(self._patience.given_up):
@@ -283,11 +291,11 @@ class EventLooks:
             for later in page
         )
 
-    async def _emit_again(self, event: StoredEvent) -> Looked:
+    async def _emit_again(self, event: StoredEvent) -> PageResult:
         recorded = event.event
         now = await stored.event(self._pool, recorded.event_id)
         if now is None or now.applied:
-            return Looked()  # it came while the page was read
+            return PageResult()  # it was applied while the page was read
         noted = await note(
             self._pool,
             Finding(
@@ -301,10 +309,10 @@ class EventLooks:
             ),
         )
         emitted = noted.due and await self._publish(recorded)
-        return Looked(opened=int(noted.opened), emitted=int(emitted))
+        return PageResult(opened=int(noted.opened), emitted=int(emitted))
 
     async def _publish(self, event: RecordedEvent) -> bool:
-        """With the same id: consumers know it."""
+        """Publishes with the same id, by which consumers recognise a repeat."""
         try:
             await self._publisher.publish(event, timeout_seconds=PUBLISH_LIMIT_S)
         except UNCONFIRMED as error:
@@ -314,7 +322,7 @@ class EventLooks:
         return True
 
     async def review(self, incident: Incident) -> bool:
-        """Whether the event is applied by now. If not, it is emitted again when its time has come."""
+        """Returns whether the event is applied by now. If not, it is emitted again when it is due."""
         event = await stored.event(self._pool, incident.finding.subject)
         if event is None or event.applied:
             return True
@@ -327,17 +335,18 @@ Review = Callable[[Incident], Awaitable[bool]]
 
 
 class IncidentSteps:
-    """What becomes of incidents: resolved when their difference is gone, and told to the broker."""
+    """Resolves incidents whose difference is gone, and publishes new ones to the broker."""
 
     def __init__(self, pool: asyncpg.Pool, publisher: Publishes, reviews: dict[IncidentKind, Review]) -> None:
         self._pool = pool
         self._publisher = publisher
         self._reviews = reviews
         for kind in IncidentKind:
-            INCIDENTS.labels(kind.value)  # a counter that begins with its first incident shows no increase
+            # A counter whose first sample comes with the first incident shows no increase.
+            INCIDENTS.labels(kind.value)
 
     @activity.defn(name=steps.OPEN_INCIDENTS.name)
-    async def open_incidents(self, page: Page) -> Looked:
+    async def open_incidents(self, page: Page) -> PageResult:
         kind, _, subject = (page.cursor or "").partition("|")
         found = await incidents.open_page(self._pool, after=(kind, subject), limit=INCIDENT_PAGE)
         resolved = 0
@@ -353,7 +362,7 @@ class IncidentSteps:
                 resolved += 1
                 log.info("incident %s of %s is resolved", incident.finding.kind, incident.finding.subject)
         last = found[-1].finding if len(found) == INCIDENT_PAGE else None
-        return Looked(
+        return PageResult(
             cursor=None if last is None else f"{last.kind}|{last.subject}",
             looked_at=len(found),
             resolved=resolved,
@@ -361,7 +370,7 @@ class IncidentSteps:
         )
 
     @activity.defn(name=steps.ANNOUNCE.name)
-    async def announce(self, page: Page) -> Looked:
+    async def announce(self, page: Page) -> PageResult:
         """Publishes what the broker has not confirmed yet; a crash before the mark publishes it again, with
         the same id and the same bytes."""
         found = await incidents.unpublished(self._pool, limit=ANNOUNCED)
@@ -371,10 +380,10 @@ class IncidentSteps:
             try:
                 await self._publisher.publish(incident_event(incident), timeout_seconds=PUBLISH_LIMIT_S)
             except EventInvalid as error:
-                problems.append(f"incident {incident.incident_id} cannot be told: {error}")
+                problems.append(f"incident {incident.incident_id} cannot be published: {error}")
                 continue
             except UNCONFIRMED as error:
-                problems.append(f"incidents are not told: {reason(error)}")
+                problems.append(f"incidents are not published: {reason(error)}")
                 break
             confirmed.append(incident.incident_id)
         await incidents.mark_published(self._pool, confirmed)
@@ -382,15 +391,15 @@ class IncidentSteps:
             INCIDENTS_OPEN.labels(kind.value).set(count)
         LAST_RUN.set_to_current_time()
         goes_on = len(confirmed) == ANNOUNCED
-        return Looked(cursor=confirmed[-1] if goes_on else None, problems=tuple(problems))
+        return PageResult(cursor=confirmed[-1] if goes_on else None, problems=tuple(problems))
 
 
 class ReviewNotPossible(Exception):
-    """What the incident is about does not answer; the text names it. The next run asks again."""
+    """The incident's subject does not answer; the text names it. The next run asks again."""
 
 
 def incident_event(incident: Incident) -> RecordedEvent:
-    """`incident.opened`, made from what never changes of the incident."""
+    """Makes `incident.opened` from the incident's fields that never change."""
     finding = incident.finding
     return RecordedEvent(
         event_id=incident.incident_id,
@@ -405,17 +414,17 @@ def incident_event(incident: Incident) -> RecordedEvent:
 
 
 class _Tally:
-    """Adds up what single looks came to."""
+    """Adds up the results of single checks."""
 
     def __init__(self) -> None:
         self._sum = steps.Reconciled()
 
-    def add(self, looked: Looked) -> None:
-        self._sum = self._sum.plus(looked)
+    def add(self, result: PageResult) -> None:
+        self._sum = self._sum.plus(result)
 
-    def looked(self, cursor: str | None) -> Looked:
+    def result(self, cursor: str | None) -> PageResult:
         total = self._sum
-        return Looked(
+        return PageResult(
             cursor=cursor,
             looked_at=total.looked_at,
             opened=total.opened,
@@ -439,7 +448,7 @@ def _finding(kind: IncidentKind, standing: Standing, detail: dict[str, str | Non
 
 
 def _after(page: Page) -> tuple[int, str]:
-    """Of a cursor `player:game`; every player's key is above 0."""
+    """Parses a cursor `player:game`. Every player's key is above 0."""
     player_key, _, game_id = (page.cursor or "0:").partition(":")
     return int(player_key), game_id
 

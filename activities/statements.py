@@ -1,8 +1,8 @@
-"""Reconciliation's look at operators' wallets: their statements against our ledger, in both directions.
+"""Reconciliation's check of operators' wallets: their statements against our ledger, in both directions.
 
-Our ledger writes down what a wallet will be asked before it is asked (the bet's row, the recorded result, the
-mark of a release). So whatever a wallet has taken we know of, however long its answer takes; a difference is
-never a matter of time.
+Our ledger records what a wallet will be asked before it is asked (the bet's row, the recorded result, the
+mark of a release). So the ledger knows of everything that a wallet has taken, however late its answer; a
+difference is never a matter of time.
 """
 
 import logging
@@ -18,7 +18,7 @@ from temporalio import activity
 from activities.reconciliation import PATIENCE, Patience, ReviewNotPossible, note
 from contracts import reconciliation as steps
 from contracts.failures import bounded
-from contracts.reconciliation import Finding, Incident, IncidentKind, Looked, Page
+from contracts.reconciliation import Finding, Incident, IncidentKind, Page, PageResult
 from contracts.wallet import WalletCall
 from security.keyring import UnknownKey
 from security.sealing import SealBroken
@@ -41,18 +41,18 @@ from wallet.statement import (
     open_statement,
 )
 
-# One page of the look is one span of one wallet's statement.
+# One page of the check is one span of one wallet's statement.
 SPAN: Final = timedelta(minutes=2)
-FIRST_LOOK: Final = timedelta(days=1)
-# A call's answer is recorded a little after the wallet took it, and clocks differ: what is found before the
-# span need not be asked for one by one.
+FIRST_SPAN: Final = timedelta(days=1)
+# A call's answer is recorded shortly after the wallet took it, and clocks differ. Entries from this long
+# before the span need no call of their own.
 BEFORE_SPAN: Final = timedelta(seconds=30)
 
 log = logging.getLogger(__name__)
 
 
-class StatementLooks:
-    """`tls` is made once, for reading all the certificates of a machine takes a while."""
+class StatementChecks:
+    """`tls` is made once, because reading all of a machine's certificates takes a while."""
 
     def __init__(
         self,
@@ -70,8 +70,9 @@ class StatementLooks:
         self._without: set[str] = set()
 
     @activity.defn(name=steps.STATEMENTS.name)
-    async def statements(self, page: Page) -> Looked:
-        """The next span of the first wallet after the cursor; a wallet that is away holds up no other one."""
+    async def statements(self, page: Page) -> PageResult:
+        """Compares the next span of the first wallet after the cursor. A wallet that is away holds up no
+        other."""
         wallets = sorted(await operator_wallets.read_all(self._pool), key=lambda wallet: wallet.operator_id)
         # The cursor is the last wallet that is done, or `operator|` for one with more spans to come.
         after, goes_on, _ = (page.cursor or "").partition("|")
@@ -81,7 +82,7 @@ class StatementLooks:
             if wallet.operator_id > after or (goes_on and wallet.operator_id == after)
         ]
         if not waiting:
-            return Looked()
+            return PageResult()
         wallet = waiting[0]
         looked_at = opened = 0
         more = False
@@ -94,10 +95,12 @@ class StatementLooks:
             problems = (bounded(f"the wallet of {wallet.operator_id}: {problem}"),)
         done = wallet is waiting[-1] and not more
         cursor = wallet.operator_id + ("|" if more else "")
-        return Looked(cursor=None if done else cursor, looked_at=looked_at, opened=opened, problems=problems)
+        return PageResult(
+            cursor=None if done else cursor, looked_at=looked_at, opened=opened, problems=problems
+        )
 
     async def review(self, incident: Incident) -> bool:
-        """Whether wallet and ledger agree by now."""
+        """Returns whether wallet and ledger agree by now."""
         finding, detail = incident.finding, incident.finding.detail
         wallets = {wallet.operator_id: wallet for wallet in await operator_wallets.read_all(self._pool)}
         try:
@@ -112,14 +115,15 @@ class StatementLooks:
         return difference(item, await self._ours(item)) is None
 
     async def _compare(self, wallet: StoredWallet) -> tuple[int, int, bool]:
-        """How many entries were compared, how many incidents that opened, and whether there is more."""
+        """Returns how many entries were compared, how many incidents that opened, and whether there is
+        more."""
         name = f"statement:{wallet.operator_id}"
         found = await stored.mark(self._pool, name)
         now = datetime.now(UTC)
         since_text, _, position = (found or "").partition("|")
         since = max(
             await stored.wallet_set_at(self._pool, wallet.operator_id),
-            datetime.fromisoformat(since_text) if since_text else now - FIRST_LOOK,
+            datetime.fromisoformat(since_text) if since_text else now - FIRST_SPAN,
         )
         until = min(now - self._patience.recorded, since + SPAN)
         if until <= since:
@@ -127,16 +131,16 @@ class StatementLooks:
         after = int(position) if position else await stored.first_attempt(self._pool)
         async with self._statement(wallet) as statement:
             items, opened, seen = await self._theirs(statement, wallet.operator_id, since, until)
-            told, more_opened, after = await self._told(
+            accepted, more_opened, after = await self._accepted(
                 statement, wallet.operator_id, since, until, after, seen
             )
         await stored.move_mark(self._pool, name, found, f"{until.isoformat()}|{after}")
-        return items + told, opened + more_opened, until < now - self._patience.recorded
+        return items + accepted, opened + more_opened, until < now - self._patience.recorded
 
     async def _theirs(
         self, statement: Statement, operator_id: str, since: datetime, until: datetime
     ) -> tuple[int, int, set[tuple[str, str]]]:
-        """Everything the wallet says that it took, against what we say. Also returns what was seen."""
+        """Compares every entry of the wallet's statement with our ledger. Also returns which were seen."""
         looked_at = opened = 0
         seen: set[tuple[str, str]] = set()
         async for item in statement.items(
@@ -147,7 +151,7 @@ class StatementLooks:
             opened += await self._check(item)
         return looked_at, opened, seen
 
-    async def _told(
+    async def _accepted(
         self,
         statement: Statement,
         operator_id: str,
@@ -156,7 +160,8 @@ class StatementLooks:
         after: int,
         seen: set[tuple[str, str]],
     ) -> tuple[int, int, int]:
-        """Everything the wallet accepted, against what it says. Also returns how far they were read."""
+        """Compares every call that the wallet accepted with its statement. Also returns how far they were
+        read."""
         looked_at = opened = 0
         while page := await stored.attempts(self._pool, after=after, before=until):
             after = page[-1].position
@@ -165,7 +170,7 @@ class StatementLooks:
                     continue
                 looked_at += 1
                 if (attempt.player_id, attempt.transaction_id) not in seen:
-                    opened += await self._check_told(statement, attempt)
+                    opened += await self._check_accepted(statement, attempt)
             if len(page) < stored.EVENT_PAGE:
                 break
         return looked_at, opened, after
@@ -177,8 +182,8 @@ class StatementLooks:
             return 0
         return await self._open(item, ours, why)
 
-    async def _check_told(self, statement: Statement, attempt: Attempt) -> int:
-        """One that was not among the span's entries: the wallet is asked for it by its id."""
+    async def _check_accepted(self, statement: Statement, attempt: Attempt) -> int:
+        """Asks the wallet, by its id, for a transaction that was not among the span's entries."""
         item = await _find(statement, attempt.operator_id, attempt.player_id, attempt.transaction_id)
         if item is not None:
             return await self._check(item)

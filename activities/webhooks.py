@@ -1,7 +1,7 @@
-"""Sending events to operators' webhooks: what is new in the feed, and again what did not get there.
+"""Sends events to operators' webhooks: new ones from the feed, and again those that were not delivered.
 
-An event is sent at least once. Where a process dies between an endpoint's answer and the database's, the
-event is sent again with the same `webhook-id`, by which a receiver knows it."""
+An event is sent at least once. When a process dies between an endpoint's answer and the database's, the event
+is sent again with the same `webhook-id`, by which a receiver recognises it."""
 
 import asyncio
 import logging
@@ -24,10 +24,10 @@ from contracts.webhooks import (
     HELD_BACK,
     NOT_DELIVERED,
     RETRYING_LIMIT,
-    Attempted,
+    AttemptResult,
     Delivery,
     Disabled,
-    Pumped,
+    DispatchResult,
     Webhook,
     WebhookKey,
 )
@@ -45,8 +45,8 @@ DELIVERIES: Final = Counter(
 
 BATCH: Final = 20
 BEAT_S: Final = 2.0
-# What an endpoint asks for with Retry-After is heeded within these bounds: a shorter pause could replace a
-# longer one of ours, and nobody gets to stretch one without end.
+# An endpoint's Retry-After counts within these bounds: a shorter pause could replace a longer one of ours,
+# and no endpoint may stretch one without end.
 RETRY_AFTER_S: Final = (60, 3600)
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class EventFeed(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long one activity sends for its webhook before it gives its place back, and how long it waits for
-    more when the feed has nothing new."""
+    """How long one activity sends for its webhook before it releases its slot, and how long it waits when the
+    feed has nothing new."""
 
     turn_s: float = 30.0
     pause_s: float = 1.0
@@ -73,7 +73,7 @@ PACE: Final = Pace()
 
 
 class WebhookSteps:
-    """`house_key` signs beside each webhook's own secrets."""
+    """`platform_key` signs beside each webhook's own secrets."""
 
     def __init__(
         self,
@@ -81,20 +81,20 @@ class WebhookSteps:
         feed: EventFeed,
         vault: WebhookVault,
         endpoints: Endpoints,
-        house_key: PrivateKey,
+        platform_key: PrivateKey,
         pace: Pace = PACE,
     ) -> None:
         self._pool = pool
         self._feed = feed
         self._vault = vault
         self._endpoints = endpoints
-        self._house_key = house_key
+        self._platform_key = platform_key
         self._pace = pace
 
-    @activity.defn(name=steps.PUMP.name)
-    async def pump(self, key: WebhookKey) -> Pumped:
-        """Sends what is new, batch by batch, until its turn is over. Raises HELD_BACK while the endpoint is
-        down as a whole."""
+    @activity.defn(name=steps.DISPATCH.name)
+    async def dispatch(self, key: WebhookKey) -> DispatchResult:
+        """Sends new events, batch by batch, until its turn is over. Raises HELD_BACK while as many events as
+        may be are being retried."""
         async with _beating():
             await stored.take_up(self._pool, key)
             ends_at = time.monotonic() + self._pace.turn_s
@@ -102,16 +102,16 @@ class WebhookSteps:
                 webhook = await stored.find(self._pool, key)
                 if webhook is None or webhook.disabled is not None:
                     await self._endpoints.forget(key.webhook_id)
-                    return Pumped.OVER
+                    return DispatchResult.OVER
                 room = RETRYING_LIMIT - await stored.retrying(self._pool, key)
                 if room <= 0:
                     raise _benign(HELD_BACK, f"{RETRYING_LIMIT} events are being retried")
                 if not await self._send_batch(webhook, limit=min(BATCH, room)):
                     await _pause(self._pace.pause_s)
-        return Pumped.GO_ON
+        return DispatchResult.GO_ON
 
     async def _send_batch(self, webhook: Webhook, *, limit: int) -> bool:
-        """Whether there was anything in the feed."""
+        """Returns whether the feed had anything new."""
         events, following = await self._feed.page(
             operator_id=webhook.key.operator_id, after=webhook.cursor, limit=limit
         )
@@ -126,35 +126,35 @@ class WebhookSteps:
         ]
         delivered = len(failures) < len(wanted)
         await stored.move(self._pool, webhook, to=following, delivered=delivered, failures=failures)
-        await self._heed(webhook, answers)
+        await self._disable_if_gone(webhook, answers)
         return True
 
     @activity.defn(name=steps.ATTEMPT.name)
-    async def attempt(self, delivery: Delivery) -> Attempted:
+    async def attempt(self, delivery: Delivery) -> AttemptResult:
         """Sends an event that failed before. Raises NOT_DELIVERED."""
         found = await stored.pending(self._pool, delivery)
         if found is None:
-            return Attempted.OVER
+            return AttemptResult.OVER
         webhook, event = found
         if webhook.disabled is not None:
             raise _benign(NOT_DELIVERED, "the webhook is disabled")
         answer = await self._send(webhook, event)
-        await self._heed(webhook, [answer])
+        await self._disable_if_gone(webhook, [answer])
         if answer.error is None:
             await stored.delivered(self._pool, delivery)
-            return Attempted.DELIVERED
+            return AttemptResult.DELIVERED
         await stored.failed(self._pool, delivery, error=answer.error)
-        # What the endpoint said stays in our own database, and is no part of a history.
+        # The endpoint's text stays in our own database, and is no part of a history.
         raise _benign(NOT_DELIVERED, answer.error.partition(":")[0], pause=_asked_for(answer))
 
-    @activity.defn(name=steps.BURY.name)
-    async def bury(self, delivery: Delivery) -> bool:
-        """Whether the event was pending until now."""
-        buried = await stored.bury(self._pool, delivery)
-        if buried:
+    @activity.defn(name=steps.DEAD_LETTER.name)
+    async def dead_letter(self, delivery: Delivery) -> bool:
+        """Gives the event up. Returns whether it was pending until now."""
+        dead_lettered = await stored.dead_letter(self._pool, delivery)
+        if dead_lettered:
             DELIVERIES.labels("dead").inc()
             log.warning("event %s is dead at webhook %s", delivery.event_id, delivery.key.webhook_id)
-        return buried
+        return dead_lettered
 
     async def _send(self, webhook: Webhook, event: RecordedEvent) -> Answer:
         """Raises SealBroken or UnknownKey when the secrets do not open: then nothing is sent."""
@@ -166,23 +166,23 @@ class WebhookSteps:
         answer = await self._endpoints.send(
             webhook.key.webhook_id,
             webhook.url,
-            [*signing_keys(known, now=int(time.time())), self._house_key],
+            [*signing_keys(known, now=int(time.time())), self._platform_key],
             event_id=event.event_id,
             body=catalogue.envelope(event),
         )
         DELIVERIES.labels("delivered" if answer.error is None else "failed").inc()
         return answer
 
-    async def _heed(self, webhook: Webhook, answers: Sequence[Answer]) -> None:
-        """An endpoint that is gone for good is left alone, unless the webhook has another one by now."""
+    async def _disable_if_gone(self, webhook: Webhook, answers: Sequence[Answer]) -> None:
+        """Disables a webhook whose endpoint answers 410, unless it has another URL by now."""
         gone = any(answer.gone for answer in answers)
         if gone and await stored.disable(self._pool, webhook.key, url=webhook.url, why=Disabled.GONE):
             log.warning("webhook %s is disabled: its endpoint answers 410", webhook.key.webhook_id)
 
 
 def _benign(type_: str, why: str, *, pause: timedelta | None = None) -> ApplicationError:
-    """An endpoint that is down is no fault of ours, and no traceback for the log. Temporal chooses the pause
-    unless it is given."""
+    """An error that Temporal logs without a traceback, since an endpoint that is down is no fault of ours.
+    Temporal chooses the pause unless it is given."""
     return ApplicationError(why, type=type_, next_retry_delay=pause, category=ApplicationErrorCategory.BENIGN)
 
 
@@ -194,7 +194,7 @@ def _asked_for(answer: Answer) -> timedelta | None:
 
 
 async def _pause(pause_s: float) -> None:
-    """Ends early when the worker is to stop."""
+    """Waits `pause_s` seconds, or less when the worker is to stop."""
     with suppress(TimeoutError):
         async with asyncio.timeout(pause_s):
             await activity.wait_for_worker_shutdown()
@@ -202,7 +202,7 @@ async def _pause(pause_s: float) -> None:
 
 @asynccontextmanager
 async def _beating() -> AsyncIterator[None]:
-    """Tells Temporal that the activity lives, so that another worker takes over soon after it does not."""
+    """Sends Temporal heartbeats, so that another worker takes over soon after this one has died."""
 
     async def beat() -> None:
         while True:

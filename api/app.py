@@ -1,37 +1,37 @@
-"""The ASGI application: routes, problems and the door, around the services it is given."""
+"""The ASGI application: routes, problems and the edge middleware, around the services it is given."""
 
 from typing import Any, Final
 
 from starlette.routing import WebSocketRoute
 
-from api import (
-    asyncapi,
-    event_routes,
-    game_routes,
-    intervention_routes,
-    key_routes,
-    open_routes,
-    operator_routes,
-    problems,
-    sockets,
-    webhook_routes,
-)
-from api.admission import Admission
-from api.door import Door
-from api.limits import Limits
-from api.open_routes import ReadinessChecks
-from api.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
+from api.bet import routes as bet
+from api.event import routes as event
+from api.game import routes as game
+from api.gateway import asyncapi, health, problems
+from api.gateway.admission import Admission
+from api.gateway.health import ReadinessChecks
+from api.gateway.middleware import EdgeMiddleware
+from api.gateway.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
+from api.gateway.rate_limits import RateLimits
+from api.operator import key_routes, switch_routes
+from api.result import intervention_routes
+from api.result import operator_routes as operator_result
+from api.result import routes as result
 from api.services import Services
-from api.sockets import Sockets
+from api.session import operator_routes as operator_session
+from api.session import routes as session
+from api.transports.websocket import server as websocket
+from api.transports.websocket.server import SocketServer
+from api.wallet import operator_routes as operator_wallet
+from api.wallet import routes as wallet
+from api.webhook import routes as webhook
 
-ROUTERS: Final = (
-    open_routes.router,
-    game_routes.router,
-    operator_routes.router,
-    intervention_routes.router,
-    event_routes.router,
-    key_routes.router,
-    webhook_routes.router,
+ROUTERS: Final = tuple(
+    part.router
+    for part in (
+        *(health, game, session, operator_session, bet, result, operator_result, intervention_routes),
+        *(wallet, operator_wallet, event, webhook, switch_routes, key_routes, websocket, asyncapi),
+    )
 )
 
 
@@ -39,16 +39,16 @@ def create_app(
     services: Services,
     readiness: ReadinessChecks,
     admission: Admission,
-    limits: Limits | None = None,
-    over_sockets: Sockets | None = None,
-) -> Door:
+    limits: RateLimits | None = None,
+    over_sockets: SocketServer | None = None,
+) -> EdgeMiddleware:
     """The whole API as one ASGI application; without `over_sockets`, over HTTP alone."""
     app = _routes()
     app.state.services = services
     app.state.readiness = readiness
     if over_sockets is not None:
-        app.router.routes.append(WebSocketRoute(sockets.PATH, over_sockets))
-    return Door(app, admission, limits)
+        app.router.routes.append(WebSocketRoute(websocket.PATH, over_sockets))
+    return EdgeMiddleware(app, admission, limits)
 
 
 def described() -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _routes() -> DescribedAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (*ROUTERS, sockets.router, asyncapi.router):
+    for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
     return app

@@ -1,23 +1,19 @@
-"""What the routes work with, handed in by the composition root."""
+"""What the routes and transports work with, handed in by the composition root."""
 
 from dataclasses import dataclass, field
 
-from api.actions import ActionDesk
-from api.bets import BetDesk
-from api.limits import Limits
+from api.bet.actions import ActionService
+from api.bet.service import BetService
+from api.event.service import EventFeed, GameEvents
+from api.gateway.rate_limits import RateLimits
+from api.operator.service import OperatorKeys, Switches
+from api.result.interventions import Interventions
+from api.result.service import ResultService
+from api.session.service import SessionService
+from api.transports.websocket.pushes import Pushes
+from api.wallet.service import WalletService
+from api.webhook.service import WebhookService
 from games.registry import Registry
-from runtime.interventions import Interventions
-from runtime.pushes import Pushes
-from runtime.services import (
-    EventFeed,
-    GameEvents,
-    GameSwitches,
-    OperatorKeys,
-    Players,
-    Rounds,
-    Sessions,
-)
-from runtime.webhooks import Webhooks
 from security.tokens import TokenVerifier
 
 
@@ -27,18 +23,18 @@ class Services:
     to themselves."""
 
     games: Registry
-    bets: BetDesk
-    actions: ActionDesk
-    sessions: Sessions
-    players: Players
-    switches: GameSwitches
-    rounds: Rounds
-    pushes: Pushes
+    bets: BetService
+    actions: ActionService
+    sessions: SessionService
+    wallet: WalletService
+    results: ResultService
     interventions: Interventions
     feed: EventFeed
     game_events: GameEvents
-    webhooks: Webhooks
+    webhooks: WebhookService
+    switches: Switches
     operator_keys: OperatorKeys
+    pushes: Pushes
     tokens: TokenVerifier
     game_client_url: str
-    limits: Limits = field(default_factory=Limits)
+    limits: RateLimits = field(default_factory=RateLimits)

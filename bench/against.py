@@ -17,10 +17,10 @@ import httpx
 from bench.blocks import AFTERWARDS_S, CLOSED, Cell, Measured, Timing, summarised, turned
 from bench.commits import Checkout
 from bench.costs import LOAD, Meter, spent
-from bench.house import seat
 from bench.load import Job, Mark, Outcome
 from bench.loader import Loader, LoadFailed
 from bench.stacks import RunningStack, remove_data, running_stack
+from bench.testbed import seat
 from bench.variants import PRODUCT, known
 from compose.layout import Layout
 from compose.stack import Operator
@@ -36,7 +36,7 @@ QUICK_BLOCKS: Final = 2
 FULL: Final = Timing(alone=4.0, many=5.0)
 QUICK: Final = Timing(alone=1.5, many=1.0, warm_up=0.5, first_warm_up=1.0)
 
-Tell = Callable[[str], None]
+Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,13 @@ def cells(blocks: int, timing: Timing) -> list[Cell]:
 
 
 def steps(wanted: Wanted) -> int:
-    """How often `tell` is called, for a progress bar."""
+    """How often `announce` is called, for a progress bar."""
     return 2 * len(SIDES) + len(cells(wanted.blocks, wanted.timing)) + 1
 
 
-async def run(ours: Checkout, theirs: Checkout, layout: Layout, wanted: Wanted, tell: Tell) -> Against:
+async def run(
+    ours: Checkout, theirs: Checkout, layout: Layout, wanted: Wanted, announce: Announce
+) -> Against:
     """`layout` is of a folder of this benchmark alone, where nothing runs. Data goes when all went well, and
     stays with its logs when not. Raises StackProblem or LoadFailed.
     """
@@ -93,16 +95,16 @@ async def run(ours: Checkout, theirs: Checkout, layout: Layout, wanted: Wanted, 
     async with AsyncExitStack() as closing:
         try:
             sides = {}
-            # One after the other: each takes ports that are free when it looks.
+            # One after the other: each takes ports that are free when it starts.
             for name, checkout in checkouts.items():
-                tell(f"starting {name}, {checkout.title}")
+                announce(f"starting {name}, {checkout.title}")
                 starting = running_stack(checkout, layout, name=_file_name(name), home=home_of(layout, name))
                 stack = await closing.enter_async_context(starting)
                 sides[name] = Side(stack, await _seat(stack))
             loader = await closing.enter_async_context(Loader())
-            measured = await Course(sides, loader, wanted.timing, tell).play(wanted.blocks)
+            measured = await Course(sides, loader, wanted.timing, announce).play(wanted.blocks)
         finally:
-            tell("stopping")
+            announce("stopping")
     for name, checkout in checkouts.items():
         await remove_data(checkout, layout, name=_file_name(name), home=home_of(layout, name))
     return Against(ours, theirs, tuple(measured), time.monotonic() - began)
@@ -132,22 +134,22 @@ async def _seat(stack: RunningStack) -> tuple[str, ...]:
 
 
 class Course:
-    """Plays the cells. `tell` is called before each."""
+    """Plays the cells. `announce` is called before each."""
 
-    def __init__(self, sides: Mapping[str, Side], loader: Loader, timing: Timing, tell: Tell) -> None:
-        self._sides, self._loader, self._timing, self._tell = sides, loader, timing, tell
+    def __init__(self, sides: Mapping[str, Side], loader: Loader, timing: Timing, announce: Announce) -> None:
+        self._sides, self._loader, self._timing, self._announce = sides, loader, timing, announce
         self._jobs = 0
 
     async def play(self, blocks: int) -> Sequence[Measured]:
         """Warm up, then measure. Raises LoadFailed for a side that settles nothing, Died when one ends."""
         for name in self._sides:
-            self._tell(f"warming up {name}")
+            self._announce(f"warming up {name}")
             outcome = await self._play(name, MOST_PLAYERS, self._timing.first_warm_up)
             if not outcome.rounds:
                 raise LoadFailed(f"{name} settled no round: {'; '.join(outcome.problems) or 'no answer'}")
         found = []
         for cell in cells(blocks, self._timing):
-            self._tell(f"block {cell.block + 1} of {blocks}: {cell.variant}, {cell.connections}")
+            self._announce(f"block {cell.block + 1} of {blocks}: {cell.variant}, {cell.connections}")
             found.append(await self._cell(cell))
         return found
 

@@ -15,10 +15,10 @@ from typing import Final
 from temporalio.client import Client
 
 from bench.costs import Structure, for_each, spent, structure_since
-from bench.house import House
 from bench.latency import Latencies
 from bench.load import Job, Mark, Outcome
 from bench.loader import LoadFailed
+from bench.testbed import Testbed
 from bench.variants import Variant
 
 CLOSED: Final = "closed"
@@ -112,15 +112,16 @@ class Runner:
     """Plays cells. `advance` is called after each, with what comes next in words."""
 
     def __init__(
-        self, house: House, variants: Sequence[Variant], timing: Timing, advance: Callable[[str], None]
+        self, testbed: Testbed, variants: Sequence[Variant], timing: Timing, advance: Callable[[str], None]
     ) -> None:
-        self._house, self._timing, self._advance = house, timing, advance
+        self._testbed, self._timing, self._advance = testbed, timing, advance
         self._variants = {variant.name: variant for variant in variants}
         self._prefixes = self._all_prefixes()
         self._capacity: dict[str, list[float]] = {}
 
     async def run(self, blocks: int, temporal: Client) -> Results:
-        """Warm up, look at single rounds, measure. Raises LoadFailed for a variant that settles none."""
+        """Warms up, measures single rounds, then the cells. Raises LoadFailed for a variant that settles
+        none."""
         for name in self._variants:
             self._advance(f"warming up {name}")
             outcome = await self._play(name, WARM_CONNECTIONS, self._timing.first_warm_up)
@@ -145,7 +146,7 @@ class Runner:
     async def _idle(self) -> dict[str, float]:
         """All programs together are one family here; what the services do for them shows in theirs."""
         await asyncio.sleep(1.0)
-        meter = self._house.meter_of_all()
+        meter = self._testbed.meter_of_all()
         before = meter.read()
         await asyncio.sleep(self._timing.idle)
         used = spent(before, meter.read())
@@ -153,7 +154,7 @@ class Runner:
 
     async def _measure(self, cell: Cell) -> Measured:
         rate = self._rate_for(cell)
-        meter = self._house.meter(cell.variant)
+        meter = self._testbed.meter(cell.variant)
         read: dict[str, dict[str, float]] = {}
 
         def mark(name: str) -> None:
@@ -182,16 +183,16 @@ class Runner:
         warm_up_s: float = 0.0,
         mark: Mark = lambda _: None,
     ) -> Outcome:
-        variant, tokens = self._variants[name], self._house.tokens[:connections]
+        variant, tokens = self._variants[name], self._testbed.tokens[:connections]
         job = Job(
-            url=self._house.urls[name],
+            url=self._testbed.urls[name],
             requests=[variant.request(token) for token in tokens],
             prefix=next(self._prefixes),
             seconds=seconds,
             rate=rate,
             warm_up_s=warm_up_s,
         )
-        return await self._house.loader.play(job, mark)
+        return await self._testbed.loader.play(job, mark)
 
     @staticmethod
     def _all_prefixes() -> Iterator[str]:

@@ -102,7 +102,7 @@ class Repository:
         return Checkout(target, commit)
 
     def _add(self, target: Path, commit: str) -> None:
-        # A person's hooks are for a person's checkouts.
+        # The repository's hooks are for its own checkouts.
         added = self._git(
             *("-c", "core.hooksPath=/dev/null", "worktree", "add", "--quiet", "--detach"),
             *(str(target), commit),

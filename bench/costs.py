@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 PROGRAM: Final = "program"  # the variant's own: ingress and worker
 LOAD: Final = "load"
 FAMILIES: Final = (PROGRAM, "temporal", "postgres", "rabbitmq", "restate", "background", LOAD)
-# The Restate server may be a child of the peer that uses it; it is told apart by its name.
+# The Restate server may be a child of the peer that uses it; it is recognised by its name.
 SERVERS_BY_NAME: Final = {"restate-server": "restate"}
 VISIBLE_WITHIN_S: Final = 4.0
 PAUSE_S: Final = 0.25

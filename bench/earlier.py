@@ -1,4 +1,5 @@
-"""Earlier rounds: a database as after a long time, loaded set by set in the shape that real rounds leave.
+"""Earlier rounds: a database as after a long time, loaded set by set with the same rows that real rounds
+leave.
 
 One statement plays the next round of every player: rounds, transfers with their hash chain, postings,
 published events, the statistics' inbox. With the statistics' sums it is one commit, after which every
@@ -31,19 +32,19 @@ from storage.sessions import ENSURE_SHARED_ACCOUNTS
 
 CURRENCY: Final = "EUR"
 STAKE: Final = 100  # minor units
-DEPOSIT: Final = 10_000_000  # minor units: nobody runs dry
+DEPOSIT: Final = 10_000_000  # minor units: enough for every player
 CHOICE: Final = {"direction": "over", "target": 4999}
 BETWEEN_ROUNDS: Final = timedelta(seconds=10)
 SESSION: Final = timedelta(hours=12)
 CONNECTIONS: Final = 2
-TELLS: Final = 20  # of one load, at most
+ANNOUNCEMENTS: Final = 20  # of one load, at most
 STATEMENT_TIMEOUT_S: Final = 600.0
 TABLES: Final = (
     *("players", "accounts", "sessions", "seeds", "rounds", "transfers", "postings"),
     *("outbox", "inbox", "game_statistics"),
 )
 
-Tell = Callable[[str], None]
+Announce = Callable[[str], None]
 
 PLAYERS: Final = "INSERT INTO players (operator_id, player_id, created_at) SELECT $1, unnest($2::text[]), $3"
 ACCOUNTS: Final = """
@@ -164,7 +165,7 @@ ROUNDS: Final = """
     )
     UPDATE accounts a SET balance = played.balance FROM played WHERE a.id = played.account_id
 """
-# A statement of its own, at the end of the commit: whoever adds to the sums holds their one row until then.
+# A statement of its own, at the end of the commit: adding to the sums locks their one row until then.
 STATISTICS: Final = """
     INSERT INTO game_statistics AS g (operator_id, game_id, currency, rounds, stake, win)
     VALUES ($1, $2, $3, $4, $5, $6)
@@ -199,7 +200,7 @@ async def load_earlier_rounds(
     players: int,
     rounds_each: int,
     vault: SeedVault | None = None,
-    tell: Tell = lambda _: None,
+    announce: Announce = lambda _: None,
 ) -> None:
     """Load `rounds_each` settled rounds of dice for each of `players` new players (see `player_ids`) of an
     operator that exists. The last of them was a moment ago. A pool loads with two of its connections at once.
@@ -209,15 +210,15 @@ async def load_earlier_rounds(
     seats = [_seat(player_id) for player_id in player_ids(players)]
     now = datetime.now(UTC)
     history = History(operator_id, now - (rounds_each + 1) * BETWEEN_ROUNDS, now + SESSION, rounds_each)
-    progress = Progress(players * rounds_each, tell)
+    progress = Progress(players * rounds_each, announce)
     async with _connections(source) as connections:
         await connections[0].execute(ENSURE_SHARED_ACCOUNTS, operator_id, CURRENCY)
         shares = [seats[place :: len(connections)] for place in range(len(connections))]
         async with asyncio.TaskGroup() as group:
             for connection, share in zip(connections, shares, strict=True):
-                loader = _Loader(connection, history, share, vault or _vault_without_door(), progress)
+                loader = _Loader(connection, history, share, vault or _throwaway_vault(), progress)
                 group.create_task(loader.run())
-        tell("vacuuming, and collecting the planner's statistics")
+        announce("vacuuming, and collecting the planner's statistics")
         for table in TABLES:
             await connections[0].execute(f"VACUUM (ANALYZE) {table}", timeout=STATEMENT_TIMEOUT_S)
 
@@ -233,20 +234,20 @@ class History:
 
 
 class Progress:
-    """Tells how many rounds there are by now."""
+    """Announces how many rounds are loaded by now."""
 
-    def __init__(self, total: int, tell: Tell) -> None:
-        self._total, self._tell = total, tell
+    def __init__(self, total: int, announce: Announce) -> None:
+        self._total, self._announce = total, announce
         self._loaded, self._began = 0, time.monotonic()
 
     def add(self, rounds: int) -> None:
-        """Tells when another of TELLS parts is full."""
-        before = self._loaded * TELLS // self._total
+        """Announces each of ANNOUNCEMENTS parts that is full."""
+        before = self._loaded * ANNOUNCEMENTS // self._total
         self._loaded += rounds
-        if self._loaded * TELLS // self._total == before:
+        if self._loaded * ANNOUNCEMENTS // self._total == before:
             return
         passed = time.monotonic() - self._began
-        self._tell(f"{self._loaded:,} of {self._total:,} earlier rounds, {passed:.0f} s")
+        self._announce(f"{self._loaded:,} of {self._total:,} earlier rounds, {passed:.0f} s")
 
 
 class _Loader:
@@ -323,7 +324,7 @@ def _step(seat: Seat, nonce: int) -> Step:
     return play_round(GAME, Wager(stake=STAKE, mode="base", choice=dict(CHOICE)), draws)
 
 
-def _vault_without_door() -> SeedVault:
+def _throwaway_vault() -> SeedVault:
     """Its key is nowhere else, so what it seals stays closed."""
     return SeedVault(Keyring.generate())
 

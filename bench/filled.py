@@ -13,11 +13,11 @@ from typing import Final
 import asyncpg
 from sqlalchemy import make_url
 
+from api.session.service import SessionService
 from bench.earlier import CURRENCY, load_earlier_rounds, player_ids
-from bench.house import House, free_port, start_program
+from bench.testbed import Testbed, free_port, start_program
 from compose.programs import OwnProgram
 from games.dice import GAME
-from runtime.services import Sessions
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
@@ -31,7 +31,7 @@ TASK_QUEUE: Final = "croupier-rounds-filled"
 START_S: Final = 60.0
 CHECKPOINT_LIMIT_S: Final = 600.0
 
-Tell = Callable[[str], None]
+Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Earlier:
     seconds: float
 
 
-def shape(rounds: int, *, at_least: int) -> tuple[int, int]:
+def rounds_for(rounds: int, *, at_least: int) -> tuple[int, int]:
     """How many players have the earlier rounds, and how many each; together at least `rounds`."""
     players = max(rounds // ROUNDS_OF_A_PLAYER, at_least)
     return players, math.ceil(rounds / players)
@@ -61,17 +61,17 @@ def shape(rounds: int, *, at_least: int) -> tuple[int, int]:
 
 @asynccontextmanager
 async def filled_side(
-    house: House, *, name: str, rounds: int, most_players: int, tell: Tell
+    testbed: Testbed, *, name: str, rounds: int, most_players: int, announce: Announce
 ) -> AsyncIterator[tuple[Side, Earlier]]:
     """A database with at least `rounds` earlier rounds in the same cluster, and an ingress on it for as long
     as the block. `most_players` of its players have a session. Raises StackProblem, asyncpg.PostgresError or
     OSError.
     """
-    tell("making a second database")
-    url = await _second_database(house)
-    tokens, earlier = await _fill(house, url, rounds, most_players, tell)
-    tell("starting the ingress on the filled database")
-    environment = house.stack.environment()
+    announce("making a second database")
+    url = await _second_database(testbed)
+    tokens, earlier = await _fill(testbed, url, rounds, most_players, announce)
+    announce("starting the ingress on the filled database")
+    environment = testbed.stack.environment()
     environment["CROUPIER_DATABASE_URL"] = url
     environment["CROUPIER_TASK_QUEUE"] = TASK_QUEUE
     environment["CROUPIER_HTTP_PORT"] = str(port := free_port())
@@ -85,13 +85,13 @@ async def filled_side(
         start_seconds=START_S,
     )
     async with AsyncExitStack() as closing:
-        running = await start_program(house.stack, program, closing)
+        running = await start_program(testbed.stack, program, closing)
         yield Side(name, base_url, running.pid, tokens), earlier
 
 
-async def _second_database(house: House) -> str:
+async def _second_database(testbed: Testbed) -> str:
     """Its URL, with the password."""
-    first = house.stack.addresses.database_url
+    first = testbed.stack.addresses.database_url
     connection = await asyncpg.connect(first)
     try:
         await connection.execute(f"CREATE DATABASE {DATABASE}")
@@ -103,26 +103,26 @@ async def _second_database(house: House) -> str:
 
 
 async def _fill(
-    house: House, url: str, rounds: int, most_players: int, tell: Tell
+    testbed: Testbed, url: str, rounds: int, most_players: int, announce: Announce
 ) -> tuple[tuple[str, ...], Earlier]:
     """Load the earlier rounds. Returns tokens of players who have some."""
-    keyring, began = Keyring.load(house.stack.settings.keyring), time.monotonic()
+    keyring, began = Keyring.load(testbed.stack.settings.keyring), time.monotonic()
     database = await open_database(url, connections=2)
     try:
         await operators.ensure_operator(database.pool, operator_id=OPERATOR, name="Of the earlier rounds")
         vault = SeedVault(keyring)
-        players, rounds_each = shape(rounds, at_least=most_players)
+        players, rounds_each = rounds_for(rounds, at_least=most_players)
         await load_earlier_rounds(
             database.pool,
             operator_id=OPERATOR,
             players=players,
             rounds_each=rounds_each,
             vault=vault,
-            tell=tell,
+            announce=announce,
         )
         earlier = Earlier(players * rounds_each, players, time.monotonic() - began)
-        sessions = Sessions(
-            database.pool, vault, TokenIssuer(keyring), lifetime_s=house.stack.settings.session_lifetime_s
+        sessions = SessionService(
+            database.pool, vault, TokenIssuer(keyring), lifetime_s=testbed.stack.settings.session_lifetime_s
         )
         chosen = player_ids(players)[:: players // most_players][:most_players]
         tokens = [await _token(sessions, player_id) for player_id in chosen]
@@ -133,7 +133,7 @@ async def _fill(
     return tuple(tokens), earlier
 
 
-async def _token(sessions: Sessions, player_id: str) -> str:
+async def _token(sessions: SessionService, player_id: str) -> str:
     _, token = await sessions.open(
         operator_id=OPERATOR, player_id=player_id, game_id=GAME.id, currency=CURRENCY, client_seed=None
     )

@@ -20,9 +20,8 @@ import httpx
 from bench import stages
 from bench.blocks import AFTERWARDS_S, CLOSED, Cell, Measured, summarised, turned
 from bench.costs import LOAD, PROGRAM, Meter, spent
-from bench.earlier import TELLS
+from bench.earlier import ANNOUNCEMENTS
 from bench.filled import Earlier, Side, filled_side
-from bench.house import House, bench_settings, open_house
 from bench.load import Job, Mark, Outcome
 from bench.loader import LoadFailed
 from bench.memory import Estimate, MemoryPoint, marks, next_job_s, resident
@@ -30,6 +29,7 @@ from bench.ratios import Ratio, Target, ratio
 from bench.report import Summary, machine, summaries_of
 from bench.sockets import Refused, idle_sockets
 from bench.stages import Breakdown
+from bench.testbed import Testbed, bench_settings, open_testbed
 from bench.variants import PRODUCT, known
 from compose import control
 from runtime.settings import Settings
@@ -47,7 +47,7 @@ TARGETS: Final = (
     Target("rounds_per_s", 16, EMPTY, 0.90, 0.97),
 )
 
-Tell = Callable[[str], None]
+Announce = Callable[[str], None]
 
 
 class GrowthFailed(Exception):
@@ -142,30 +142,30 @@ def players_cells(timing: Timing) -> list[Cell]:
 
 
 def steps(wanted: Wanted) -> int:
-    """How often `tell` is called at most, for a progress bar."""
+    """How often `announce` is called at most, for a progress bar."""
     timing = wanted.timing
-    load = 2 + TELLS + 1
+    load = 2 + ANNOUNCEMENTS + 1
     cells = len(compared_cells(timing)) + len(players_cells(timing)) + timing.repeats * len(SOCKETS)
     return 3 + load + 2 + cells + 1 + len(marks(wanted.memory_rounds))
 
 
-async def run(settings: Settings, wanted: Wanted, tell: Tell) -> Growth:
-    """`tell` hears what comes next. Raises StackProblem, LoadFailed or GrowthFailed."""
+async def run(settings: Settings, wanted: Wanted, announce: Announce) -> Growth:
+    """`announce` gets the name of each part as it begins. Raises StackProblem, LoadFailed or GrowthFailed."""
     began, own = time.monotonic(), bench_settings(settings)
-    async with open_house(own, [PLAYER], players=MOST_PLAYERS, tell=tell) as house:
+    async with open_testbed(own, [PLAYER], players=MOST_PLAYERS, announce=announce) as testbed:
         try:
-            found = await _measure(house, wanted, tell, began)
+            found = await _measure(testbed, wanted, announce, began)
         except (asyncpg.PostgresError, httpx.HTTPError, OSError, Refused) as problem:
             raise GrowthFailed(f"{type(problem).__name__}: {problem}") from problem
     control.reset(own)  # after a failure it stays, for its logs
     return found
 
 
-async def _measure(house: House, wanted: Wanted, tell: Tell, began: float) -> Growth:
-    empty = Side(EMPTY, house.urls[PRODUCT], house.pids[PRODUCT], house.tokens)
-    course = Course(house, wanted.timing, tell)
+async def _measure(testbed: Testbed, wanted: Wanted, announce: Announce, began: float) -> Growth:
+    empty = Side(EMPTY, testbed.urls[PRODUCT], testbed.pids[PRODUCT], testbed.tokens)
+    course = Course(testbed, wanted.timing, announce)
     filling = filled_side(
-        house, name=FILLED, rounds=wanted.earlier_rounds, most_players=MOST_PLAYERS, tell=tell
+        testbed, name=FILLED, rounds=wanted.earlier_rounds, most_players=MOST_PLAYERS, announce=announce
     )
     async with filling as (filled, earlier):
         compared = await course.compared(empty, filled)
@@ -187,22 +187,22 @@ async def _measure(house: House, wanted: Wanted, tell: Tell, began: float) -> Gr
 
 
 class Course:
-    """Plays the cells of each part. `tell` is called before each."""
+    """Plays the cells of each part. `announce` is called before each."""
 
-    def __init__(self, house: House, timing: Timing, tell: Tell) -> None:
-        self._house, self._timing, self._tell = house, timing, tell
+    def __init__(self, testbed: Testbed, timing: Timing, announce: Announce) -> None:
+        self._testbed, self._timing, self._announce = testbed, timing, announce
         self._jobs = 0
 
     async def compared(self, empty: Side, filled: Side) -> list[Measured]:
         """Empty against filled, block by block. Raises LoadFailed for a side that settles nothing."""
         sides = {side.name: side for side in (empty, filled)}
         for side in sides.values():
-            self._tell(f"warming up {side.name}")
+            self._announce(f"warming up {side.name}")
             outcome = await self._play(side, 16, self._timing.first_warm_up)
             _check(outcome, side)
         found = []
         for cell in compared_cells(self._timing):
-            self._tell(f"block {cell.block + 1}: {cell.variant}, {cell.connections}")
+            self._announce(f"block {cell.block + 1}: {cell.variant}, {cell.connections}")
             found.append(await self._cell(cell, sides[cell.variant]))
         return found
 
@@ -210,7 +210,7 @@ class Course:
         """From one player to many."""
         found = []
         for cell in players_cells(self._timing):
-            self._tell(f"{cell.connections} players")
+            self._announce(f"{cell.connections} players")
             found.append(await self._cell(cell, side))
         return found
 
@@ -219,7 +219,7 @@ class Course:
         found = []
         for block in range(self._timing.repeats):
             for count in SOCKETS:
-                self._tell(f"{count} idle sockets beside {PLAYING_BESIDE_SOCKETS} players")
+                self._announce(f"{count} idle sockets beside {PLAYING_BESIDE_SOCKETS} players")
                 cell = Cell(EMPTY, block, CLOSED, PLAYING_BESIDE_SOCKETS, self._timing.sockets)
                 async with idle_sockets(side.url, side.tokens, count) as sockets:
                     measured = await self._cell(cell, side)
@@ -229,8 +229,8 @@ class Course:
 
     async def stages(self, side: Side) -> Breakdown:
         """One player, with the ingress' clocks read before and after."""
-        self._tell("one round by stage")
-        metrics_url = self._house.stack.info()["metrics_urls"]["ingress"]
+        self._announce("one round by stage")
+        metrics_url = self._testbed.stack.info()["metrics_urls"]["ingress"]
         await self._play(side, 1, self._timing.warm_up)
         await asyncio.sleep(AFTERWARDS_S)
         before = await stages.read(metrics_url)
@@ -247,7 +247,7 @@ class Course:
         for mark in marks(rounds):
             if points and played >= mark:
                 continue
-            self._tell(estimate.text(played))
+            self._announce(estimate.text(played))
             while played < mark:
                 seconds = next_job_s(missing=mark - played, rate=rate)
                 outcome = await self._play(side, MOST_PLAYERS, seconds)
@@ -258,11 +258,11 @@ class Course:
         return points
 
     def _memory(self, side: Side) -> dict[str, int]:
-        found = resident(self._house.roots([side.pid]))
+        found = resident(self._testbed.roots([side.pid]))
         return {family: size for family, size in found.items() if family != LOAD}
 
     async def _cell(self, cell: Cell, side: Side) -> Measured:
-        meter = Meter(self._house.roots([side.pid]))
+        meter = Meter(self._testbed.roots([side.pid]))
         read: dict[str, Mapping[str, float]] = {}
 
         def mark(name: str) -> None:
@@ -288,7 +288,7 @@ class Course:
             seconds=seconds,
             warm_up_s=warm_up_s,
         )
-        return await self._house.loader.play(job, mark)
+        return await self._testbed.loader.play(job, mark)
 
 
 def _check(outcome: Outcome, side: Side) -> None:

@@ -1,7 +1,7 @@
 """How much memory each family of processes holds, and how that goes on while rounds are played.
 
-Memory is the proportional set size where the kernel tells it: what processes share, as PostgreSQL's backends
-do their buffers, counts once among them. The plain resident size would count it once for each.
+Memory is the proportional set size where the kernel reports it: what processes share, as PostgreSQL's
+backends do their buffers, counts once among them. The plain resident size would count it once for each.
 """
 
 from __future__ import annotations

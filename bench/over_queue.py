@@ -23,7 +23,7 @@ PERSISTENT: Final = 2
 
 
 class Listener(Protocol):
-    """Who is told what came of a round; bench.load.Run is one."""
+    """Gets the result of each round; bench.load.Run is one."""
 
     def answered(self, player: QueuePlayer, since: float, status: int, body: bytes, /) -> None: ...
     def lost(self, player: QueuePlayer, since: float | None, request: Request, /) -> None: ...
@@ -59,7 +59,7 @@ class Line:
 
     @classmethod
     async def open(cls, url: str, listener: Listener) -> Self:
-        """Raises OSError when nobody listens."""
+        """Raises OSError when no server listens."""
         connection = await aiormq.connect(url)
         channel = await connection.channel(publisher_confirms=False)
         line = cls(connection, channel, listener)

@@ -16,11 +16,13 @@ from typing import Final
 
 import asyncpg
 
-from bench.house import House
 from bench.latency import Latencies
 from bench.load import Job, Outcome
+from bench.testbed import Testbed
 from bench.variants import Variant
-from storage import invariants
+from verification import books
+from verification.invariants.invariant import Invariant, violations
+from verification.invariants.table import INVARIANTS
 
 TIMES_CAPACITY: Final = 5
 CAPACITY_PLAYERS: Final = 64
@@ -107,9 +109,11 @@ class Overload:
         return self.failures + self.unanswered + self.books.wrong
 
 
-async def measure(house: House, product: Variant, spans: Spans, advance: Callable[[str], None]) -> Overload:
+async def measure(
+    testbed: Testbed, product: Variant, spans: Spans, advance: Callable[[str], None]
+) -> Overload:
     """`advance` hears what comes next, STEPS times. Raises LoadFailed."""
-    players = _Players(house, product)
+    players = _Players(testbed, product)
     advance(f"overload: capacity, {CAPACITY_PLAYERS} players")
     at_capacity = await players.play(CAPACITY_PLAYERS, spans.capacity, warm_up_s=spans.warm_up)
     advance(f"overload: normal, {NORMAL_PLAYERS} players")
@@ -121,7 +125,7 @@ async def measure(house: House, product: Variant, spans: Spans, advance: Callabl
     advance("overload: recovery")
     recovered_s = await _recovery(players, normal_ms, ended, spans.slice)
     advance("overload: the books")
-    books = await _books(house.stack.addresses.database_url, flood.settled_ids)
+    books = await _books(testbed.stack.addresses.database_url, flood.settled_ids)
     return Overload(
         capacity_per_s=capacity,
         capacity_p99_ms=Latencies.of([at_capacity.histogram]).percentile_ms(99),
@@ -142,12 +146,12 @@ async def measure(house: House, product: Variant, spans: Spans, advance: Callabl
 
 
 class _Players:
-    """Lets the house's players bet at the product, each time with round ids of their own."""
+    """Lets the testbed's players bet at the product, each time with round ids of their own."""
 
-    def __init__(self, house: House, product: Variant) -> None:
-        self._loader = house.loader
-        self._url = house.urls[product.name]
-        self._requests = [product.request(token) for token in house.tokens]
+    def __init__(self, testbed: Testbed, product: Variant) -> None:
+        self._loader = testbed.loader
+        self._url = testbed.urls[product.name]
+        self._requests = [product.request(token) for token in testbed.tokens]
         self._numbers = count()
 
     async def play(self, players: int, seconds: float, *, warm_up_s: float = 0.0) -> Outcome:
@@ -193,7 +197,7 @@ async def _books(database_url: str, settled_ids: Sequence[str]) -> Books:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             counts = await connection.fetchrow(FLOOD_IN_LEDGER, settled_ids, FLOOD_PREFIX)
-            violations = [await _violation(connection, each) for each in invariants.INVARIANTS]
+            violations = [await _violation(connection, each) for each in INVARIANTS]
     return Books(**counts, open=open_, violations=tuple(found for found in violations if found))
 
 
@@ -201,14 +205,14 @@ async def _open_after_waiting(pool: asyncpg.Pool) -> int:
     """How many rounds and events are still on their way when there was time enough for all."""
     now, deadline = datetime.now(UTC), time.monotonic() + CLOSED_WITHIN_S
     while True:
-        open_ = await invariants.under_way(pool, player_keys=(), began_before=now)
+        open_ = await books.under_way(pool, player_keys=(), began_before=now)
         if not open_ or time.monotonic() > deadline:
             return open_
         await asyncio.sleep(PAUSE_S)
 
 
-async def _violation(connection: asyncpg.Connection, invariant: invariants.Invariant) -> str | None:
-    found = await invariants.violations(connection, invariant, overdue_after_s=CLOSED_WITHIN_S)
+async def _violation(connection: asyncpg.Connection, invariant: Invariant) -> str | None:
+    found = await violations(connection, invariant, overdue_after_s=CLOSED_WITHIN_S)
     return f"{invariant.name}: {found.count}, such as {found.examples[0]}" if found.count else None
 
 

@@ -1,4 +1,4 @@
-"""One whole run: the house, the blocks, the overload, the report."""
+"""One whole run: the testbed, the blocks, the overload, the report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from temporalio.client import Client
 
 from bench import overload
 from bench.blocks import CONCURRENCIES, OPEN_CONNECTIONS, QUICK, Runner, Timing, plan
-from bench.house import bench_settings, open_house
 from bench.report import Report, report_of
+from bench.testbed import bench_settings, open_testbed
 from bench.variants import PRODUCT, Variant, chosen, known
 from compose import control
 from runtime.settings import Settings
@@ -44,27 +44,27 @@ class Wanted:
 
 
 def steps(wanted: Wanted) -> int:
-    """How often `tell` is called, for a progress bar: the house, then warm-up, one round, idle, cells,
+    """How often `announce` is called, for a progress bar: the testbed, then warm-up, one round, idle, cells,
     overload.
     """
     names = [variant.name for variant in wanted.chosen()]
-    house = 3 + sum(variant.peer is not None for variant in wanted.chosen())
+    testbed = 3 + sum(variant.peer is not None for variant in wanted.chosen())
     blocks = 2 * len(names) + 1 + len(plan(names, blocks=wanted.blocks, timing=wanted.timing))
-    return house + blocks + (overload.STEPS if wanted.with_overload else 0)
+    return testbed + blocks + (overload.STEPS if wanted.with_overload else 0)
 
 
-async def run(settings: Settings, wanted: Wanted, tell: Callable[[str], None]) -> Report:
-    """`tell` hears what comes next. Raises UnknownVariant, StackProblem, LoadFailed."""
+async def run(settings: Settings, wanted: Wanted, announce: Callable[[str], None]) -> Report:
+    """`announce` gets the name of each part as it begins. Raises UnknownVariant, StackProblem, LoadFailed."""
     began = time.monotonic()
     variants = wanted.chosen()
     players = max(*CONCURRENCIES, OPEN_CONNECTIONS, overload.FLOOD_PLAYERS if wanted.with_overload else 0)
     own = bench_settings(settings)
-    async with open_house(own, variants, players=players, tell=tell) as house:
-        addresses = house.stack.addresses
+    async with open_testbed(own, variants, players=players, announce=announce) as testbed:
+        addresses = testbed.stack.addresses
         temporal = await Client.connect(addresses.temporal_address, namespace=addresses.temporal_namespace)
-        results = await Runner(house, variants, wanted.timing, tell).run(wanted.blocks, temporal)
+        results = await Runner(testbed, variants, wanted.timing, announce).run(wanted.blocks, temporal)
         flooded = None
         if wanted.with_overload:
-            flooded = await overload.measure(house, known()[PRODUCT], wanted.spans, tell)
+            flooded = await overload.measure(testbed, known()[PRODUCT], wanted.spans, announce)
     control.reset(own)  # after a failure it stays, for its logs
     return report_of(results, flooded, seconds=time.monotonic() - began)

@@ -1,4 +1,4 @@
-"""Open sockets that do nothing: connections of players who looked at their balance and now wait."""
+"""Open sockets that do nothing: connections of players who have read their balance and now wait."""
 
 from __future__ import annotations
 

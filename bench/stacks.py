@@ -1,4 +1,4 @@
-"""A stack of any commit, started and ended as a person does it: by its own ./croupier.
+"""A stack of any commit, started and ended by its own ./croupier.
 
 Nothing is imported from that commit. What it is asked for is what every commit promises: `up` starts it,
 CROUPIER_HOME says where, `stack.json` there says how to reach it, and SIGTERM ends it. Whose CPU is whose
@@ -143,7 +143,8 @@ def _death(up: Process) -> Died:
 
 
 def family_by_port(info: Mapping[str, Any]) -> dict[int, str]:
-    """The family of whoever listens on each port that stack.json names for one of our own programs."""
+    """The family of the process that listens on each port that stack.json names for one of our own
+    programs."""
     named: Mapping[str, str] = info.get("metrics_urls", {})
     found = {port: name for name, url in named.items() if name in OWN and (port := urlsplit(url).port)}
     base = urlsplit(info["base_url"]).port

@@ -2,7 +2,7 @@
 
 The product is called as it is, over HTTP and over the broker's queue. Each peer is a program,
 `python -m bench.peers.NAME`, with the settings of our own workers in its environment; it listens on
-CROUPIER_HTTP_PORT and answers the same bet with the same shape.
+CROUPIER_HTTP_PORT and answers the same bet with the same fields.
 """
 
 from __future__ import annotations

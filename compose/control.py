@@ -1,4 +1,4 @@
-"""The other side of the keeper: start one, read what it tells, end one, look at one, remove what it left."""
+"""The supervisor from outside: start it, read its events, find it, stop it, remove what it left."""
 
 from __future__ import annotations
 
@@ -16,34 +16,33 @@ from typing import Any, Self
 import psutil
 
 from compose import process
-from compose.layout import Layout, read_json
+from compose.layout import SUPERVISOR, Layout, read_json
 from compose.postgres import ELSEWHERE
 from compose.problems import AlreadyRunning, StackProblem
 from compose.stack import take_lock
 from runtime.settings import PROJECT_ROOT, Settings
 
 STOP_LIMIT_SECONDS = 120.0
-KEEPER = "keeper"
 # Where runtime.provision keeps the demo operator's key; it means nothing without its row in the database.
 OPERATOR_FILE = "operator.json"
 
 
 @dataclass
-class KeeperHandle:
-    """A keeper that this process started. Closing its standard input asks an attached one to stop."""
+class SupervisorHandle:
+    """A supervisor that this process started. Closing its standard input asks an attached one to stop."""
 
     process: subprocess.Popen[str]
 
     @classmethod
     def start(cls, settings: Settings, *, attached: bool, services_only: bool) -> Self:
-        """Start a keeper in a session of its own, so a terminal's Ctrl-C reaches only the asker."""
+        """Starts a supervisor in a session of its own, so a terminal's Ctrl-C reaches only the caller."""
         layout = Layout(settings.home)
         layout.create()
-        command = [sys.executable, "-m", "compose.keeper"]
+        command = [sys.executable, "-m", "compose.supervisor"]
         command += ["--attached"] if attached else []
         command += ["--services-only"] if services_only else []
-        process.rotate(layout.log_of(KEEPER))
-        with layout.log_of(KEEPER).open("ab") as log:
+        process.rotate(layout.log_of(SUPERVISOR))
+        with layout.log_of(SUPERVISOR).open("ab") as log:
             os.fchmod(log.fileno(), 0o600)
             handle = subprocess.Popen(
                 command,
@@ -57,31 +56,31 @@ class KeeperHandle:
         return cls(handle)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """What the keeper tells, until it ends."""
+        """Yields what the supervisor reports, until it ends."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             yield json.loads(line)
 
     def ask_to_stop(self) -> None:
-        """The keeper goes on telling what it stops."""
+        """Requests the stop. The supervisor goes on reporting what it stops."""
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
 
     def wait(self) -> str | None:
-        """Wait for its end. Returns how it ended, in words, or None for an orderly end."""
+        """Waits for its end. Returns how it ended, in words, or None for an orderly end."""
         code = self.process.wait()
         return process.ending(code) if code else None
 
 
-def running_keeper(layout: Layout) -> psutil.Process | None:
-    """The keeper of this home, whoever started it."""
-    return process.recorded(layout, KEEPER)
+def running_supervisor(layout: Layout) -> psutil.Process | None:
+    """The supervisor of this home, whoever started it; None when none runs."""
+    return process.recorded(layout, SUPERVISOR)
 
 
 def stack_info(layout: Layout) -> dict[str, Any] | None:
     """Addresses and keys of the running stack, or None when it is not up."""
-    return read_json(layout.stack_file) if running_keeper(layout) else None
+    return read_json(layout.stack_file) if running_supervisor(layout) else None
 
 
 def components(layout: Layout) -> dict[str, psutil.Process | None]:
@@ -90,19 +89,19 @@ def components(layout: Layout) -> dict[str, psutil.Process | None]:
 
 
 def down(layout: Layout) -> list[str]:
-    """Stop the stack of this home, also what a killed keeper left. Returns what was running."""
+    """Stops the stack of this home, and what a killed supervisor left. Returns what was running."""
     if not layout.run.exists():
         return []
     running = sorted(name for name, found in components(layout).items() if found)
-    keeper = running_keeper(layout)
-    if keeper is not None:
+    supervisor = running_supervisor(layout)
+    if supervisor is not None:
         with contextlib.suppress(psutil.NoSuchProcess):
-            keeper.terminate()
+            supervisor.terminate()
             try:
-                keeper.wait(STOP_LIMIT_SECONDS)
+                supervisor.wait(STOP_LIMIT_SECONDS)
             except psutil.TimeoutExpired:
                 raise StackProblem(
-                    f"the keeper (pid {keeper.pid}) did not stop within {STOP_LIMIT_SECONDS:.0f} s"
+                    f"the keeper (pid {supervisor.pid}) did not stop within {STOP_LIMIT_SECONDS:.0f} s"
                 ) from None
     with take_lock(layout):
         process.sweep(layout)
@@ -111,13 +110,13 @@ def down(layout: Layout) -> list[str]:
 
 
 def reset(settings: Settings) -> bool:
-    """Remove all data, logs, keys and what is remembered; downloads stay. Returns False when there was
-    nothing of ours. Raises AlreadyRunning.
+    """Removes all data, logs, keys and remembered ports and passwords; downloads stay. Returns False when
+    there was nothing of ours. Raises AlreadyRunning.
     """
     layout = Layout(settings.home)
     if not layout.memory_file.exists():
         return False
-    if running_keeper(layout) is not None:
+    if running_supervisor(layout) is not None:
         raise AlreadyRunning("the stack is running: ./croupier down first")
     with take_lock(layout):
         process.sweep(layout) if layout.run.exists() else None
@@ -126,7 +125,7 @@ def reset(settings: Settings) -> bool:
             shutil.rmtree(folder, ignore_errors=True)
         layout.stack_file.unlink(missing_ok=True)
         (layout.home / OPERATOR_FILE).unlink(missing_ok=True)
-        # A keyring elsewhere belongs to somebody who chose its place, and other data may need it.
+        # Other data may need a keyring that a setting put elsewhere.
         if settings.keyring.is_relative_to(layout.home):
             settings.keyring.unlink(missing_ok=True)
         layout.memory_file.unlink()  # last, because it marks what may be deleted here
@@ -134,7 +133,8 @@ def reset(settings: Settings) -> bool:
 
 
 def remove_outside_place(link: Path) -> None:
-    """PostgreSQL of root's stack may live outside the home, behind a link; only our own place goes."""
+    """Removes the data of a PostgreSQL that root's stack runs outside the home, behind a link. A link to
+    anywhere but our own folder is only unlinked."""
     if link.is_symlink():
         place = link.resolve()
         if place.parent == ELSEWHERE:

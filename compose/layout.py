@@ -17,6 +17,10 @@ from runtime.settings import PROJECT_ROOT
 # registered.
 FREE_PORTS = range(20_000, 32_000)
 
+# The supervisor's name in a home: of its lock, its record and its log. It stays, because a new program must
+# find the stack that an earlier one runs.
+SUPERVISOR = "keeper"
+
 # Programs that are downloaded are the same for every home of this project, so tests with their own home share
 # them.
 SHARED_LIBRARY = PROJECT_ROOT / ".local" / "lib"
@@ -48,11 +52,11 @@ class Layout:
 
     @property
     def lock_file(self) -> Path:
-        return self.home / "keeper.lock"
+        return self.home / f"{SUPERVISOR}.lock"
 
     @property
     def memory_file(self) -> Path:
-        """Ports and passwords; its presence is also what marks a folder as a home of ours."""
+        """Ports and passwords. Its presence marks a folder as a home of ours."""
         return self.home / "memory.json"
 
     def _claim(self) -> None:
@@ -93,7 +97,7 @@ class Memory:
         self._reservations: list[socket.socket] = []
 
     def close(self) -> None:
-        """Let other stacks have the ports."""
+        """Releases the ports."""
         while self._reservations:
             self._reservations.pop().close()
 

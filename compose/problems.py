@@ -19,7 +19,7 @@ class PortTaken(StackProblem):
 
 
 class AlreadyRunning(StackProblem):
-    """Another keeper holds this home."""
+    """Another supervisor holds this home."""
 
 
 class Unavailable(StackProblem):

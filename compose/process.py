@@ -1,7 +1,7 @@
 """Starting, recognising and ending the processes of the stack.
 
-Each start leaves a record with the pid and the process's start time. A pid alone may belong to a stranger by
-the time it is read again; both together cannot, so nobody else's process is ever signalled.
+Each start leaves a record with the pid and the process's start time. The kernel may have given a recorded pid
+to another process; the start time tells the two apart, so nobody else's process is ever signalled.
 """
 
 from __future__ import annotations

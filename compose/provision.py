@@ -1,6 +1,6 @@
 """`python -m compose.provision`: brings the tables up to date, makes the keys and the demo operator, and
-prints the operator's id and key as JSON. A process of its own, so that the keeper does not hold what it
-imports.
+prints the operator's id and key as JSON. It is a process of its own, so that the supervisor does not hold
+what it imports.
 """
 
 from __future__ import annotations

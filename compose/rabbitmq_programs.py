@@ -86,7 +86,8 @@ def on_this_system() -> Programs | None:
 
 
 def fetch(target: Path) -> None:
-    """Unpack the packages beside and rename, so that a killed download leaves nothing that looks finished."""
+    """Unpacks the packages into a folder beside and renames it: a killed download leaves nothing that passes
+    for a finished one."""
     half = target.with_name(target.name + ".new")
     shutil.rmtree(half, ignore_errors=True)
     apt.unpack("rabbitmq-server", half, always=FAMILY)

@@ -1,4 +1,4 @@
-"""What the stack needs to know about each thing it runs, and the waiting that is the same for all."""
+"""What the stack knows about each component, and how it waits until one is ready."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 
 class Component(Protocol):
-    """One thing to run: what to do before, how to start it, how to tell that it answers."""
+    """One thing to run: how to prepare it, start it and probe it."""
 
     @property
     def name(self) -> str:

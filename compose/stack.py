@@ -22,7 +22,7 @@ from functools import cached_property, partial
 from typing import IO, Any, Self
 
 from compose import probes, process
-from compose.layout import Layout, Memory
+from compose.layout import SUPERVISOR, Layout, Memory
 from compose.outside import OutsideService, place_of
 from compose.postgres import EmbeddedPostgres
 from compose.problems import AlreadyRunning, Died, StackProblem, Unavailable
@@ -75,7 +75,7 @@ class _Services:
 
 
 class Listener:
-    """What the stack tells while it works; the keeper passes it on, tests ignore it."""
+    """Receives what the stack reports while it works. The supervisor passes it on; tests ignore it."""
 
     def starting(self, name: str) -> None: ...
 
@@ -87,7 +87,7 @@ class Listener:
 
 
 class Stack:
-    """Every process of one home, and the only one who starts or ends them."""
+    """Starts, watches and ends every process of one home."""
 
     def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
         self.settings = settings
@@ -122,24 +122,24 @@ class Stack:
             for name in GIVEN_PORTS:
                 if (wanted := getattr(self.settings, f"{name}_port")) is not None:
                     self._memory.port(name, wanted)
-            process.record(self.layout, "keeper", os.getpid())
+            process.record(self.layout, SUPERVISOR, os.getpid())
         except BaseException:
-            self._give_back()
+            self._release()
             raise
         return left_behind
 
     async def stop(self) -> None:
-        """Stop everything in the reverse order of starting, and give the home back."""
+        """Stops everything in the reverse order of starting, and releases the home."""
         self.layout.stack_file.unlink(missing_ok=True)
         for name in reversed(list(self._processes)):
             self._forget_watch(name)
             self._listener.stopping(name)
             await self._processes.pop(name).stop()
-        process.record_of(self.layout, "keeper").unlink(missing_ok=True)
-        self._give_back()
+        process.record_of(self.layout, SUPERVISOR).unlink(missing_ok=True)
+        self._release()
 
-    def _give_back(self) -> None:
-        """The ports and the home."""
+    def _release(self) -> None:
+        """Releases the ports and the home."""
         if self._memory is not None:
             self._memory.close()
         if self._lock is not None:
@@ -206,7 +206,7 @@ class Stack:
         await self._run(rabbitmq)
 
     def _outside_database(self) -> list[OutsideService]:
-        """As each of the roles that are set reaches it."""
+        """The database once for each role that is set."""
         urls = {"CROUPIER_DATABASE_URL": self.addresses.application_database_url}
         if self.settings.owner_database_url:
             urls["CROUPIER_OWNER_DATABASE_URL"] = self.addresses.database_url
@@ -289,8 +289,8 @@ class Stack:
         )
 
     def _as_application(self, *ports: str) -> dict[str, str]:
-        """The same for a program that only plays: it gets no address with which it could alter what is
-        written. Empty counts as not given, and hides what this process may have in its environment.
+        """The settings of a program that only plays: it gets no address with which it could alter what is
+        written. An empty value counts as not given, and hides what this process has in its environment.
         """
         return self.environment(*ports) | {
             "CROUPIER_DATABASE_URL": self.addresses.application_database_url,
@@ -349,7 +349,7 @@ class Stack:
         return list(self._processes)
 
     async def kill(self, name: str) -> None:
-        """End a component as `kill -9` does; nobody is alarmed. Data and ports stay."""
+        """Ends a component as `kill -9` does, without reporting a death. Data and ports stay."""
         self._forget_watch(name)
         await self._processes.pop(name).kill()
 
@@ -415,7 +415,7 @@ class Stack:
 
 
 def take_lock(layout: Layout) -> IO[str]:
-    """The home's lock, which the kernel gives back however this process ends. Raises AlreadyRunning."""
+    """Takes the home's lock, which the kernel releases however this process ends. Raises AlreadyRunning."""
     lock = layout.lock_file.open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

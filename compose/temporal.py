@@ -21,7 +21,7 @@ PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=10000")
 RUNTIME = {"GOMAXPROCS": "1", "GOGC": "400"}
 
 # The one shard of this server would read its queue of due work at most twenty times a second, and every
-# task that is not started eagerly (a patient round's, a saga's) would wait for that tick of 50 ms.
+# task that is not started eagerly (the durable path's, a saga's) would wait for that tick of 50 ms.
 DYNAMIC = ("history.transferProcessorMaxPollRPS=2000",)
 
 

@@ -1,4 +1,4 @@
-"""A player's decision in a round that waits for it, and what the ledger made of it."""
+"""A player's decision in a round that waits for it, and the ledger's verdict."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,8 +24,8 @@ class PlayerAction:
 
 
 class ActionVerdict(StrEnum):
-    """What the ledger made of an action. All but the first two changed nothing; their names are the codes of
-    problems, but `stale`."""
+    """The ledger's verdict on an action. All but the first two changed nothing. Their names are the codes of
+    problems, except `stale`."""
 
     TAKEN = "taken"
     REPLAYED = "replayed"
@@ -44,7 +44,7 @@ class ActionVerdict(StrEnum):
 
     @property
     def counts(self) -> bool:
-        """Whether the action is on record."""
+        """Returns whether the action is on record."""
         return self in (ActionVerdict.TAKEN, ActionVerdict.REPLAYED)
 
 
@@ -55,9 +55,9 @@ class ActRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Acted:
-    """What became of an action and how the round stands after it: `open` is set exactly when it waits again,
-    and `unconfirmed_event_id` is the event of its end that the broker has yet to confirm."""
+class ActResult:
+    """An action's verdict and the round's state after it. `open` is set exactly when the round waits again,
+    and `unconfirmed_event_id` is the event of its end that the broker has not confirmed yet."""
 
     verdict: ActionVerdict
     state: RoundState

@@ -1,5 +1,4 @@
-"""Rounds that wait for their player: what is offered, what was chosen, and what becomes of one whose player
-stays away."""
+"""Rounds that wait for their player: the offer, the choice, and the rule for a player who stays away."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,27 +6,28 @@ from typing import Any
 
 
 class Abandonment(StrEnum):
-    """What becomes of a round whose player does not decide in time."""
+    """The rule for a round whose player does not decide in time."""
 
     COLLECT = "collect"
     """The offer's default is chosen, as often as it takes, and what was won is paid."""
     REFUND = "refund"
-    """The round is void: every stake of it goes back."""
+    """The round is void: every stake of it is released."""
     HOLD = "hold"
     """The round waits for its player without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Something that the player may do. `params` names what has to be said with it, each with the values that
-    are allowed; `debit` is what it costs, in minor units of the round's currency."""
+    """A choice that the player may make. `params` maps each parameter to its allowed values. `debit` is the
+    cost, in minor units of the round's currency."""
 
     action: str
     params: dict[str, list[str | int | bool]] = field(default_factory=dict)
     debit: int = 0
 
     def admits(self, params: dict[str, Any]) -> bool:
-        """Whether exactly these values may be said with it; a number is no truth value."""
+        """Returns whether these are exactly its parameters, with allowed values; a number is no truth
+        value."""
         return params.keys() == self.params.keys() and all(
             any(type(value) is type(allowed) and value == allowed for allowed in self.params[name])
             for name, value in params.items()
@@ -36,7 +36,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """What was chosen from an offer."""
+    """The choice that was made from an offer."""
 
     action: str
     params: dict[str, str | int | bool] = field(default_factory=dict)
@@ -44,8 +44,8 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a round waits for. `default` is what the house chooses for a player who stays away, and costs
-    nothing; it has `decide_within_s` seconds to come back."""
+    """The choices that a round waits on. The timer takes `default`, which costs nothing, for a player who has
+    not decided after `decide_within_s` seconds."""
 
     choices: list[Choice]
     default: Chosen

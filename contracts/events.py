@@ -1,4 +1,4 @@
-"""A business event between the transaction that records it and the broker that carries it."""
+"""Events: recorded ones on their way to the broker, and the result of a game client's report."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,23 +14,23 @@ class RecordedEvent:
     operator_id: str
     game_id: str
     subject: str  # the round's or the player's id
-    sequence: int | None  # the player's, without gaps; None for what is no fact about a player's money
+    sequence: int | None  # the player's, without gaps; None for an event that is not about a player's money
     occurred_at: str  # RFC 3339, UTC
     data: str  # a JSON object, as stored
 
 
-class TellVerdict(StrEnum):
-    """What became of a game client's call that told events."""
+class ReportVerdict(StrEnum):
+    """The result of a game client's report of events."""
 
     RECORDED = "recorded"
-    REUSED = "reused"  # an id that was told with other contents
+    REUSED = "reused"  # an id that was reported with other contents
     TOO_MANY = "too-many"
     UNKNOWN = "unknown"  # there is no such session
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """`event_id` is the one that was told before, when the verdict is REUSED."""
+class ReportResult:
+    """`event_id` is the one that was reported before, when the verdict is REUSED."""
 
-    verdict: TellVerdict
+    verdict: ReportVerdict
     event_id: str | None = None

@@ -15,31 +15,32 @@ WALLET_FAILED: Final = "wallet-failed"
 LIMIT_EXCEEDED: Final = "limit-exceeded"
 STAKE_NOT_ALLOWED: Final = "stake-not-allowed"
 
-# A round whose stake was (or may have been) held and is given back ends `void` with one of these.
+# A round whose stake was (or may have been) held and is released ends `void` with one of these.
 RESERVE_UNCERTAIN: Final = "reserve-uncertain"
 RESOLVE_FAILED: Final = "resolve-failed"
 ROUND_CANCELLED: Final = "round-cancelled"
-# The operator's wallet refused the win of a recorded result, for it had rolled the bet back.
+# The operator's wallet refused the win of a recorded result, because it had rolled the bet back.
 ROLLED_BACK: Final = "rolled-back"
-# The player did not decide in time, and the round's rules give the stakes back then.
+# The player did not decide in time, and the round's rules release the stakes then.
 ABANDONED: Final = "abandoned"
-# A person decided so. The ledger's functions know this code and the one above by these names.
+# A manual intervention voided the round. The ledger's functions use this code and the one above by these
+# names.
 VOIDED_BY_OPERATOR: Final = "voided-by-operator"
 
-# Error types that no retry can mend: the activity raises them non-retryable.
+# Errors that every retry would meet again: the activity raises them non-retryable.
 GAME_ERROR: Final = "GameError"
 LEDGER_CONFLICT: Final = "LedgerConflict"
 WALLET_UNCERTAIN: Final = "WalletUncertain"
-# A round that was to be settled is on its way to void: it is released instead.
+# A round that was to be settled is being released instead.
 WALLET_RELEASING: Final = "WalletReleasing"
 NON_RETRYABLE: Final = (GAME_ERROR, LEDGER_CONFLICT, WALLET_UNCERTAIN, WALLET_RELEASING)
 
-# An action that the workflow refuses to hear: the message is the verdict.
+# An action that the workflow's validator refuses: the message is the verdict.
 ACTION_REFUSED: Final = "ActionRefused"
-# A person's decision that the workflow refuses to hear.
+# A manual intervention that the workflow's validator refuses.
 INVALID_INTERVENTION: Final = "InvalidIntervention"
 
-# An operator's wallet has not taken a win or a rollback yet: it is told again, without end.
+# An operator's wallet has not taken a win or a rollback yet: the call is repeated without end.
 WALLET_PENDING: Final = "WalletPending"
 
 # Error text is cut to this length before it becomes a payload, a row or a log line.
@@ -49,3 +50,8 @@ DETAIL_LIMIT: Final = 300
 def bounded(text: str) -> str:
     """`text` cut to DETAIL_LIMIT characters."""
     return text if len(text) <= DETAIL_LIMIT else text[: DETAIL_LIMIT - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """`text` in one bounded line, with nothing in it that a terminal would obey."""
+    return bounded("".join(c if c.isprintable() else " " for c in text))

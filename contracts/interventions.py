@@ -1,4 +1,4 @@
-"""A person's decision about a round that does not come to its end, and what the ledger made of it."""
+"""Manual interventions in a round that does not come to its end, and the ledger's verdict."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,17 +12,17 @@ ACTOR_LIMIT: Final = 100
 
 
 class Action(StrEnum):
-    """What a person may decide."""
+    """The kinds of manual intervention."""
 
     RETRY_NOW = "retry-now"
     """The wallet is asked at once instead of after the pause."""
     PAID_OUTSIDE = "paid-outside"
     """The operator has paid the recorded win by other means: the round settles without the wallet."""
     REFUNDED_OUTSIDE = "refunded-outside"
-    """The operator has given the stake back by other means: the round is void without the wallet."""
+    """The operator has refunded the stake by other means: the round is void without the wallet."""
     VOID = "void"
-    """The stake goes back: the wallet is told so until it is certain. A wallet that has taken the win says
-    so, and then the round settles: the first terminal stands."""
+    """The stake is released: the rollback is sent to the wallet until it is certain. When the wallet answers
+    that it has taken the win, the round settles: the first terminal stands."""
 
 
 class InterventionVerdict(StrEnum):
@@ -42,7 +42,7 @@ class Intervention:
     actor: str
 
     def problem(self) -> str | None:
-        """Why this is no intervention, in words; None when it is one."""
+        """Why this intervention is invalid, in words; None when it is valid."""
         if not self.reason.strip() or len(self.reason) > REASON_LIMIT or not self.reason.isprintable():
             return f"reason: 1 to {REASON_LIMIT} printable characters"
         if not self.actor.strip() or len(self.actor) > ACTOR_LIMIT or not self.actor.isprintable():
@@ -57,9 +57,9 @@ class InterveneRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intervened:
-    """What the ledger decided and how the round stands now. `state` is None while an operator's wallet has
-    not answered for the stake, and `releasing` says that an open round is on its way to void."""
+class InterventionResult:
+    """The ledger's verdict and the round's state after it. `state` is None while an operator's wallet has not
+    answered for the stake, and `releasing` says that an open round is being released."""
 
     verdict: InterventionVerdict
     state: RoundState | None
@@ -68,7 +68,7 @@ class Intervened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A round that somebody wants to decide about. `view` is None while an operator's wallet has not answered
+    """The round of an intervention. `view` is None while an operator's wallet has not answered
     for the stake, so that there is no row of the round."""
 
     bet: Bet

@@ -20,8 +20,7 @@ class UnknownJurisdiction(ValueError):
 
 
 class UnknownCurrency(ValueError):
-    """The jurisdiction states its amounts in other currencies, so nobody can say what its limit is in
-    this."""
+    """The jurisdiction states its amounts in other currencies, so its limit in this one is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ class Jurisdiction:
         )
 
     def applied_to(self, offer: Offer) -> Offer:
-        """The game's offer, with what becomes of its round as the jurisdiction has it."""
+        """The game's offer, with the jurisdiction's rule for a player who stays away."""
         if self.abandonment is None or self.abandonment_after_s is None:
             return offer
         return replace(offer, abandonment=self.abandonment, decide_within_s=self.abandonment_after_s)

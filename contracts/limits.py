@@ -1,4 +1,4 @@
-"""What a session allows its player: asked for by the operator, narrowed by the jurisdiction, enforced by the
+"""A session's limits: requested by the operator, narrowed by the jurisdiction, enforced by the
 ledger's functions from what is stored with the session (`storage/functions/25_limits.sql`)."""
 
 from collections.abc import Iterable
@@ -28,13 +28,13 @@ class SessionLimits:
         }
 
     def allows(self, stake: int) -> bool:
-        """Whether the stake by itself is within the limits."""
+        """Returns whether the stake by itself is within the limits."""
         return (self.max_stake is None or stake <= self.max_stake) and (
             self.stakes is None or stake in self.stakes
         )
 
     def stricter(self, other: "SessionLimits") -> "SessionLimits":
-        """Of each limit, the one that allows less."""
+        """Returns the stricter one of each limit."""
         return SessionLimits(
             max_stake=_least((self.max_stake, other.max_stake)),
             stakes=_common(self.stakes, other.stakes),

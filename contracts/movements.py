@@ -1,4 +1,4 @@
-"""A player's money outside of rounds, as the rest of the program sees it: withdrawals and statements."""
+"""A player's money outside of rounds: withdrawals and statements."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ class WithdrawalView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementFilter:
-    """Which of a player's entries are wanted; None does not filter. From `since`, and before `until`."""
+    """A filter of a player's entries, from `since` and before `until`; None does not filter."""
 
     player_key: int
     currency: str | None = None

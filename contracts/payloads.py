@@ -1,4 +1,4 @@
-"""How the contracts are written in Temporal's payloads: plain JSON, as the SDK's own converter writes it.
+"""The contracts in Temporal's payloads: plain JSON, as the SDK's own converter writes it.
 
 msgspec writes and reads a dataclass in a few microseconds, where the SDK's converter walks it in Python: that
 was a sixth of a round's CPU in the ingress.
@@ -19,8 +19,8 @@ _METADATA: Final = {"encoding": b"json/plain"}
 
 
 class JsonConverter(EncodingPayloadConverter):
-    """Reads into the type that is asked for. What that type does not know is left out, so that a newer
-    program may add a field; what it needs and does not find is refused."""
+    """Reads into the requested type. Unknown fields are left out, so that a newer program may add one; a
+    missing field without a default is refused."""
 
     @property
     def encoding(self) -> str:
@@ -31,12 +31,12 @@ class JsonConverter(EncodingPayloadConverter):
         return Payload(metadata=_METADATA, data=msgspec.json.encode(value))
 
     def from_payload(self, payload: Payload, type_hint: type | None = None) -> Any:
-        """Raises msgspec.ValidationError for another shape and msgspec.DecodeError for what is no JSON."""
+        """Raises msgspec.ValidationError for another type and msgspec.DecodeError for invalid JSON."""
         return msgspec.json.decode(payload.data, type=Any if type_hint is None else type_hint)
 
 
 class PayloadConverter(CompositePayloadConverter):
-    """Nothing, bytes, and JSON for all else: what this project's payloads are."""
+    """The encodings of this project's payloads: null, bytes, and JSON for all else."""
 
     def __init__(self) -> None:
         super().__init__(BinaryNullPayloadConverter(), BinaryPlainPayloadConverter(), JsonConverter())

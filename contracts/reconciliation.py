@@ -1,4 +1,4 @@
-"""What reconciliation looks for, page by page, and what it found."""
+"""Reconciliation's steps, each of which checks page by page, and its findings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,15 +30,15 @@ class IncidentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Where to go on; None for the beginning. What the cursor says is known to its step alone."""
+    """Where a step goes on; None for the beginning. Only the step itself reads its cursor."""
 
     cursor: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """What one page came to. `cursor` is None when it was the last. `problems` name what could not be
-    looked at; the next run looks again."""
+class PageResult:
+    """The result of one page. `cursor` is None after the last. `problems` name what could not be checked;
+    the next run checks it again."""
 
     cursor: str | None = None
     looked_at: int = 0
@@ -51,7 +51,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """The sums of a run."""
+    """The sums of one run. The fields' names are in histories."""
 
     looked_at: int = 0
     opened: int = 0
@@ -60,26 +60,26 @@ class Reconciled:
     emitted: int = 0
     problems: tuple[str, ...] = ()
 
-    def plus(self, looked: Looked) -> "Reconciled":
+    def plus(self, page: PageResult) -> "Reconciled":
         return Reconciled(
-            looked_at=self.looked_at + looked.looked_at,
-            opened=self.opened + looked.opened,
-            resolved=self.resolved + looked.resolved,
-            driven_on=self.driven_on + looked.driven_on,
-            emitted=self.emitted + looked.emitted,
-            problems=self.problems + looked.problems,
+            looked_at=self.looked_at + page.looked_at,
+            opened=self.opened + page.opened,
+            resolved=self.resolved + page.resolved,
+            driven_on=self.driven_on + page.driven_on,
+            emitted=self.emitted + page.emitted,
+            problems=self.problems + page.problems,
         )
 
 
-OPEN_ROUNDS: Final = Step("reconcile-open-rounds", Page, Looked)
-UNANSWERED_BETS: Final = Step("reconcile-unanswered-bets", Page, Looked)
-CLOSED_WORKFLOWS: Final = Step("reconcile-closed-workflows", Page, Looked)
-EVENTS: Final = Step("reconcile-events", Page, Looked)
-STATEMENTS: Final = Step("reconcile-statements", Page, Looked)
-OPEN_INCIDENTS: Final = Step("reconcile-open-incidents", Page, Looked)
-ANNOUNCE: Final = Step("reconcile-announce", Page, Looked)
+OPEN_ROUNDS: Final = Step("reconcile-open-rounds", Page, PageResult)
+UNANSWERED_BETS: Final = Step("reconcile-unanswered-bets", Page, PageResult)
+CLOSED_WORKFLOWS: Final = Step("reconcile-closed-workflows", Page, PageResult)
+EVENTS: Final = Step("reconcile-events", Page, PageResult)
+STATEMENTS: Final = Step("reconcile-statements", Page, PageResult)
+OPEN_INCIDENTS: Final = Step("reconcile-open-incidents", Page, PageResult)
+ANNOUNCE: Final = Step("reconcile-announce", Page, PageResult)
 
-# In this order: what was mended is seen to be mended, and what was found is told, in the same run.
+# In this order, so that one run also resolves what it repaired and publishes what it found.
 STEPS: Final = (
     OPEN_ROUNDS,
     UNANSWERED_BETS,
@@ -92,7 +92,7 @@ STEPS: Final = (
 
 
 class WorkflowState(StrEnum):
-    """What Temporal says of a round's latest workflow."""
+    """The state of a round's latest workflow in Temporal."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -105,7 +105,7 @@ class WorkflowState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """An incident before it is one. `subject` names what differs: one incident of a kind is open for it at a
+    """A difference that was found. `subject` names what differs: one incident of a kind is open for it at a
     time, however often it is found. `detail` is free of secrets."""
 
     kind: IncidentKind
@@ -119,7 +119,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """A finding on record. `acted_at` is when something was last done about it."""
+    """A finding on record. `acted_at` is the time of the latest repair."""
 
     incident_id: str
     finding: Finding

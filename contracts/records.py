@@ -1,4 +1,4 @@
-"""Everything that is on record of one round, for the person who has to explain it."""
+"""The complete record of one round, for whoever has to explain it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from contracts.wallet import WalletCall, WalletVerdict
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferFact:
-    """An amount (minor units) that went from one account to another. The kinds are `player`, `house`,
+    """An amount (minor units) that moved from one account to another. The kinds are `player`, `house`,
     `cash` or `wallet`, and None for an account that is missing; `position` is the link in the player's hash
     chain."""
 
@@ -28,8 +28,8 @@ class TransferFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFact:
-    """One call of an operator's wallet and what it came to, as WalletAnswer has it. `amount` is in minor
-    units, for bet and win; `created_at` is when the answer was there, or was given up."""
+    """One call of an operator's wallet and its result, as WalletAnswer has it. `amount` is in minor units,
+    for bet and win; `created_at` is when the answer came or was given up."""
 
     call: WalletCall
     transaction_id: str
@@ -45,7 +45,7 @@ class AttemptFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterventionFact:
-    """What a person decided, accepted or refused."""
+    """One manual intervention, accepted or refused."""
 
     action: Action
     reason: str

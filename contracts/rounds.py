@@ -1,4 +1,4 @@
-"""The round as it crosses process boundaries: the bet, what each step takes and gives, the states."""
+"""The round as it crosses process boundaries: the bet, each step's request and result, the states."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,8 +54,8 @@ class Bet:
     stake: int
     mode: str  # the game's bet mode ("base" unless the game offers others)
     choice: dict[str, Any] | None
-    request_id: str  # of the request that started the round: tells a first answer from a repeat
-    demo: bool = False  # play money: no wallet hears of it, and no report counts it
+    request_id: str  # of the request that started the round: distinguishes a first answer from a repeat
+    demo: bool = False  # from a demo balance: no wallet hears of it, and no report counts it
     jurisdiction: str | None = None  # the profile whose rules the round is played by
 
 
@@ -71,7 +71,7 @@ class DrawReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """What `reserve` found or made: a held stake, a refusal, or a round that already reached its end.
+    """The result of `reserve`: a held stake, a refusal, or a round that already reached its end.
     `actions` were taken before; `open` is set exactly when the round waits for its player."""
 
     state: RoundState
@@ -105,15 +105,15 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRequest:
-    """A step that leaves the round open, to be put on record."""
+    """A step that leaves the round open, to be recorded."""
 
     bet: Bet
     resolution: Resolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """How the round stands then: it waits, or came to its end before."""
+class OpenResult:
+    """The round's state after the step: it waits, or had ended before."""
 
     open: OpenRound | None
 
@@ -135,9 +135,9 @@ class ReleaseRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
-    """How the ledger closed the round. The first terminal wins, so a settle may answer `void` and a
-    release `settled`; the answer is what stands. A release may answer `settling` too: the result was
-    recorded first, so the round goes on to be settled, unless a person decides otherwise."""
+    """How the ledger closed the round. The first terminal wins, so a settle may answer `void` and a release
+    `settled`. A release may answer `settling` too: the result was recorded first, so the round goes on to be
+    settled, unless a manual intervention releases it."""
 
     state: RoundState
     event_id: str | None
@@ -145,8 +145,8 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Played:
-    """How far a round came in one go: to its end in the ledger, and if all went well to the confirmed
+class PlayResult:
+    """How far a round came on the fast path: to its end in the ledger, and if all went well to the confirmed
     event. `took_us` says how long each step took that was taken, in microseconds and in their order."""
 
     state: RoundState

@@ -1,11 +1,11 @@
-"""What a session's player is told about seeds, and what becomes of a request to rotate them."""
+"""Seeds as a session's player sees them, and the verdict on a request to rotate them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class RotationVerdict(StrEnum):
-    """What became of a rotation; `storage/functions/35_seeds.sql` says when each is answered."""
+    """The verdict on a rotation; `storage/functions/35_seeds.sql` says when each is answered."""
 
     ROTATED = "rotated"
     REPLAYED = "replayed"
@@ -16,7 +16,7 @@ class RotationVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commitment:
-    """What a player is shown of the seed that the session's next round draws from."""
+    """The public part of the seed that the session's next round draws from."""
 
     server_seed_hash: str
     client_seed: str

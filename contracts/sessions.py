@@ -1,10 +1,10 @@
-"""What a game session's token says: who plays which game, with which money, until when."""
+"""The claims of a game session's token: who plays which game, with which money, until when."""
 
 from dataclasses import dataclass
 from typing import Final
 
 REAL: Final = "real"
-DEMO: Final = "demo"  # play money
+DEMO: Final = "demo"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +14,7 @@ class SessionClaims:
     session_id: str
     operator_id: str
     player_id: str
-    player_key: int  # our own key of the player, so that no request has to look it up
+    player_key: int  # our own key of the player, so that no request has to query it
     account_id: int  # the player's account in the session's currency
     game_id: str
     currency: str

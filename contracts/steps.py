@@ -1,17 +1,17 @@
-"""The steps of a round by name, with what each takes and gives: the seam between workflows and activities."""
+"""The steps of a round by name, with their requests and results: the seam of workflows and activities."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
-from contracts.actions import Acted, ActRequest
-from contracts.interventions import Intervened, InterveneRequest
+from contracts.actions import ActRequest, ActResult
+from contracts.interventions import InterveneRequest, InterventionResult
 from contracts.rounds import (
     Bet,
     EmitRequest,
-    Opened,
     OpenRequest,
-    Played,
+    OpenResult,
+    PlayResult,
     ReleaseRequest,
     Reservation,
     Resolution,
@@ -38,14 +38,14 @@ RESOLVE: Final = Step("resolve", ResolveRequest, Resolution)
 SETTLE: Final = Step("settle", SettleRequest, Terminal)
 RELEASE: Final = Step("release", ReleaseRequest, Terminal)
 EMIT: Final = Step("emit", EmitRequest, bool)
-# Puts on record that a round waits for its player.
-OPEN: Final = Step("open", OpenRequest, Opened)
+# Records that a round waits for its player.
+OPEN: Final = Step("open", OpenRequest, OpenResult)
 # Takes a player's action and plays on: to the round's end, or to its next offer.
-ACT: Final = Step("act", ActRequest, Acted)
-# reserve, resolve, settle and emit in one go: what a round is when nothing is slow or broken.
-PLAY: Final = Step("play", Bet, Played)
-# A person's decision about the round, put to the ledger.
-INTERVENE: Final = Step("intervene", InterveneRequest, Intervened)
+ACT: Final = Step("act", ActRequest, ActResult)
+# The fast path: reserve, resolve, settle and emit in one local activity.
+PLAY: Final = Step("play", Bet, PlayResult)
+# A manual intervention, put to the ledger.
+INTERVENE: Final = Step("intervene", InterveneRequest, InterventionResult)
 
 # The workflow's name, as histories show it and as the ingress starts it.
 ROUND_WORKFLOW: Final = "Round"
@@ -53,7 +53,7 @@ ROUND_WORKFLOW: Final = "Round"
 # milliseconds, so this is how long a killed process can delay one. workflows/policies.py has a limit that
 # must stay below four fifths of it.
 ROUND_TASK_TIMEOUT: Final = timedelta(seconds=3)
-# Its update: takes an Intervention, answers Intervened.
+# Its update: takes an Intervention, returns an InterventionResult.
 INTERVENE_UPDATE: Final = "intervene"
-# Its update: takes an Action, answers Acted.
+# Its update: takes a PlayerAction, returns an ActResult.
 ACT_UPDATE: Final = "act"

@@ -1,4 +1,4 @@
-"""What the ledger shows of a round: the stored row as the rest of the program sees it."""
+"""The ledger's views of stored rows: rounds, sessions, balances, deposits, API keys."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from contracts.choices import Chosen, Offer, OpenRound
 from contracts.events import RecordedEvent
-from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.rounds import Bet, DrawReference, RoundKey, RoundState
 from contracts.sessions import DEMO
 
 
@@ -61,11 +61,27 @@ class RoundView:
 
     @property
     def open(self) -> OpenRound | None:
-        """What the round waits for, None when it does not."""
+        """The offer that the round waits on, None when it does not wait."""
         if self.state is not RoundState.AWAITING_CHOICE:
             return None
         assert self.offer is not None
         return OpenRound(offer=self.offer, actions=self.actions, left_s=self.left_s)
+
+    @property
+    def draw(self) -> DrawReference | None:
+        """Where its randomness comes from, None when it is closed."""
+        if self.state.final:
+            return None
+        assert self.seed_id is not None
+        assert self.sealed_server_seed is not None
+        assert self.client_seed is not None
+        assert self.nonce is not None
+        return DrawReference(
+            seed_id=self.seed_id,
+            sealed_server_seed=self.sealed_server_seed,
+            client_seed=self.client_seed,
+            nonce=self.nonce,
+        )
 
     @property
     def chosen(self) -> list[Chosen]:
@@ -74,25 +90,11 @@ class RoundView:
 
     @property
     def bet(self) -> Bet:
-        """What the round was begun with: enough to begin it anew when Temporal has lost it."""
-        return Bet(
-            key=self.key,
-            player_id=self.player_id,
-            account_id=self.account_id,
-            session_id=self.session_id,
-            game_id=self.game_id,
-            game_version=self.game_version,
-            currency=self.currency,
-            stake=self.stake,
-            mode=self.mode,
-            choice=self.choice,
-            request_id=self.request_id,
-            demo=self.demo,
-            jurisdiction=self.jurisdiction,
-        )
+        """The bet that the round began with: enough to restart its workflow when Temporal has lost it."""
+        return Bet(**{name: getattr(self, name) for name in Bet.__slots__})
 
     def answers(self, bet: Bet) -> bool:
-        """Whether `bet` is the request that made this round, or an honest repeat of it."""
+        """Returns whether `bet` is the request that made this round, or an honest repeat of it."""
         return (
             self.key == bet.key
             and self.account_id == bet.account_id
@@ -105,8 +107,8 @@ class RoundView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a settle found or made. `event` is the round's event when this very call closed the round; of
-    one that was closed before, nobody here knows whether its event is out."""
+    """The result of a settle. `event` is the round's event when this very call closed the round. It is None
+    for a round that was closed before, whose event may be published already."""
 
     view: RoundView
     event: RecordedEvent | None
@@ -150,7 +152,7 @@ class SessionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceView:
-    """What a player has, in minor units: `held` is reserved by open rounds, `available` is the rest."""
+    """A player's balance, in minor units: `held` is reserved by open rounds, `available` is the rest."""
 
     currency: str
     balance: int
@@ -208,7 +210,7 @@ class IssuedApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundFilter:
-    """Which of an operator's rounds are wanted; None does not filter. Times are of the rounds' starts:
+    """A filter of an operator's rounds; None does not filter. Times are of the rounds' starts:
     from `since`, and before `until`."""
 
     operator_id: str
@@ -218,4 +220,4 @@ class RoundFilter:
     state: RoundState | None = None
     since: datetime | None = None
     until: datetime | None = None
-    demo: bool = False  # those of play money, or those of real money; never both
+    demo: bool = False  # those of demo money, or those of real money; never both

@@ -1,4 +1,4 @@
-"""What is asked of an operator's wallet and what its answer means, whatever it looks like on the wire."""
+"""Calls of an operator's wallet and the meaning of its answers, independent of the wallet's dialect."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,7 +31,7 @@ class WalletRequest:
 
 
 class WalletVerdict(StrEnum):
-    """`unknown` says that nobody knows whether the wallet took the call: it is asked again."""
+    """`unknown` says that it is uncertain whether the wallet took the call: it is asked again."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -39,7 +39,7 @@ class WalletVerdict(StrEnum):
 
 
 class WalletRefusal(StrEnum):
-    """Why a wallet refuses, in our words, whatever its own are; docs/platform/wallet.md says when."""
+    """Why a wallet refuses, in our terms; docs/platform/wallet.md says when."""
 
     SESSION_EXPIRED = "session-expired"
     INSUFFICIENT_FUNDS = "insufficient-funds"

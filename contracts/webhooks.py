@@ -1,4 +1,4 @@
-"""Webhooks: where an operator wants its events sent to, what becomes of each event, and the steps by name."""
+"""Webhooks: an operator's endpoints, the state of each event's delivery, and the steps by name."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,11 +14,11 @@ DELIVERY_WORKFLOW: Final = "WebhookDelivery"
 
 # How many of an operator's webhooks there may be, disabled ones included.
 WEBHOOKS_LIMIT: Final = 10
-# Events of one webhook that are being retried at once. Beyond it the endpoint is down as a whole: the others
-# wait in the feed, which holds any number of them, and not as a workflow each.
+# Events of one webhook that are being retried at once. Beyond it the endpoint counts as down: the other
+# events wait in the feed, which holds any number of them, and not as a workflow each.
 RETRYING_LIMIT: Final = 50
 
-# What is tried again after a pause: an event was not delivered; as many as may be are being retried.
+# The errors that are retried after a pause: an event was not delivered; as many as may be are being retried.
 NOT_DELIVERED: Final = "NotDelivered"
 HELD_BACK: Final = "HeldBack"
 
@@ -33,7 +33,7 @@ class Disabled(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookKey:
-    """A webhook and whose it is."""
+    """A webhook's id, with its operator's."""
 
     operator_id: str
     webhook_id: str
@@ -85,7 +85,7 @@ class WebhookStatus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """An event on its way to one webhook, after its first attempt failed. `replay` counts how often it was
-    begun anew after it was dead: what an earlier run of its workflow still does means nothing to a later
+    restarted after it was dead: what an earlier run of its workflow still does has no effect on a later
     one."""
 
     key: WebhookKey
@@ -99,7 +99,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadDelivery:
-    """An event that was given up, until somebody replays it. `position` is its place among the webhook's."""
+    """An event that was given up, until it is replayed. `position` orders the webhook's dead events."""
 
     position: int
     event_id: str
@@ -129,8 +129,8 @@ class DeliveryOrder:
     retries: Retries
 
 
-class Pumped(StrEnum):
-    """Why sending has stopped for now; held back, it raises HELD_BACK instead."""
+class DispatchResult(StrEnum):
+    """Why a turn of sending ended. An activity that is held back raises HELD_BACK instead."""
 
     GO_ON = "go-on"
     """The activity's time was over; there may be more."""
@@ -138,14 +138,15 @@ class Pumped(StrEnum):
     """The webhook is disabled, or is no more."""
 
 
-class Attempted(StrEnum):
-    """What an attempt came to; a failed one raises NOT_DELIVERED instead."""
+class AttemptResult(StrEnum):
+    """The result of an attempt. A failed one raises NOT_DELIVERED instead."""
 
     DELIVERED = "delivered"
     OVER = "over"
-    """There is nothing to deliver any more: another attempt did, or the webhook was deleted."""
+    """Nothing is left to deliver: another attempt delivered it, or the webhook was deleted."""
 
 
-PUMP: Final = Step("webhook-pump", WebhookKey, Pumped)
-ATTEMPT: Final = Step("webhook-attempt", Delivery, Attempted)
-BURY: Final = Step("webhook-bury", Delivery, bool)
+# The steps' names are in histories, and stay.
+DISPATCH: Final = Step("webhook-pump", WebhookKey, DispatchResult)
+ATTEMPT: Final = Step("webhook-attempt", Delivery, AttemptResult)
+DEAD_LETTER: Final = Step("webhook-bury", Delivery, bool)

@@ -1,14 +1,16 @@
-"""Reaching the broker: one way to connect, the errors that mean "try again", and how long to pause."""
+"""The broker's connections: one way to connect, the errors that mean "try again", and the pauses between
+tries."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
 import aio_pika
 import pamqp.exceptions
 from aio_pika.abc import AbstractChannel, AbstractConnection, TimeoutType
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ConnectionClosed
+from aiormq.abc import ExceptionType
 
 from contracts.failures import bounded
 from events import odd_properties
@@ -24,7 +26,7 @@ class LinkLost(Exception):
     """The broker refused, went away, or did not answer in time."""
 
 
-# What a lost, closing or refused connection raises, at whatever point it is noticed. aio-pika uses
+# The errors of a lost, closing or refused connection, at whatever point it is noticed. aio-pika uses
 # RuntimeError for a connection that has no transport at the moment.
 _LINK_ERRORS: Final = (
     AMQPError,
@@ -37,8 +39,9 @@ _LINK_ERRORS: Final = (
 
 
 class SelfClosingConnection(aio_pika.Connection):
-    """Closes itself when it cannot be opened. Left to the garbage collector, the library would do that in
-    a coroutine which nobody awaits."""
+    """A connection that closes itself when it cannot be opened, and counts as closed when its close is given
+    up half-way. Left to the garbage collector, the library would close it in a coroutine that is never
+    awaited."""
 
     async def connect(self, timeout: TimeoutType = None) -> None:  # noqa: ASYNC109 - the library's signature
         try:
@@ -47,12 +50,19 @@ class SelfClosingConnection(aio_pika.Connection):
             await self.close()
             raise
 
+    async def close(self, exc: ExceptionType | None = ConnectionClosed) -> None:
+        try:
+            await super().close(exc)
+        except BaseException:
+            await super().close(exc)  # the transport ends by itself: this only takes note
+            raise
+
 
 async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
-    """A connection that does not mend itself: its owner notices the loss and connects again.
+    """A connection that does not reconnect by itself; events.connection does that over it. Raises LinkLost.
 
-    aio-pika's robust connection restores channels on its own terms; here each owner knows better what a
-    new channel has to look like, and when a caller must be told. Raises LinkLost.
+    aio-pika's robust connection restores channels on its own terms. Here each user decides how a new channel
+    is set up, and which errors its callers get.
     """
     odd_properties.endure()
     with link_errors_as_one():
@@ -66,17 +76,26 @@ async def connect(amqp_url: str, *, name: str) -> AbstractConnection:
             )
 
 
-async def open_channel(connection: AbstractConnection) -> AbstractChannel:
-    """A channel with confirms, on which an unroutable publish raises. Raises LinkLost."""
+async def open_channel(connection: AbstractConnection, *, confirms: bool = True) -> AbstractChannel:
+    """A channel on which, with `confirms`, a publish returns when it is confirmed and raises when it is
+    unroutable. Raises LinkLost."""
     with link_errors_as_one():
         async with asyncio.timeout(CONNECT_SECONDS):
-            channel = connection.channel(publisher_confirms=True, on_return_raises=True)
+            channel = connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
             await channel.initialize()
             return channel
 
 
+async def when_lost(channel: AbstractChannel, notice: Callable[[], None]) -> None:
+    """Calls `notice` when the channel is closed, and when the broker cancels a consumer on it (a deleted
+    queue, a lost node), after which an open channel would stay silent for ever."""
+    channel.close_callbacks.add(lambda _channel, _error: notice())
+    underlay = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(lambda _frame: notice())
+
+
 async def close_quietly(resource: AbstractConnection | AbstractChannel | None) -> None:
-    """Closes within CLOSE_SECONDS; what is already lost needs no farewell."""
+    """Closes within CLOSE_SECONDS. A lost connection is not waited for."""
     if resource is not None:
         with suppress(LinkLost), link_errors_as_one():
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -87,8 +106,8 @@ async def close_quietly(resource: AbstractConnection | AbstractChannel | None) -
 def link_errors_as_one() -> Iterator[None]:
     """Turns everything that a failing link raises into LinkLost.
 
-    A closing channel also cancels whoever waits on it. Such a CancelledError is a lost link too, unless
-    this task itself was asked to stop.
+    A closing channel also cancels the tasks that wait on it. Such a CancelledError is a lost link too, unless
+    this task itself was cancelled.
     """
     try:
         yield
@@ -100,7 +119,7 @@ def link_errors_as_one() -> Iterator[None]:
             raise
         raise LinkLost("the channel was closed") from None
     except Exception as error:
-        # aiormq ends whoever waits to write on a connection that is lost with an Exception of no kind.
+        # aiormq raises a plain Exception in a task that waits to write on a lost connection.
         if type(error) is Exception:
             raise LinkLost(reason(error)) from None
         raise

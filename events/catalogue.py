@@ -1,4 +1,4 @@
-"""The events that leave this platform: their names, their envelope, and what a round's event says."""
+"""The events that leave this platform: their types, their envelope, and the data of a round's event."""
 
 import json
 import re
@@ -20,7 +20,7 @@ WALLET_WITHDRAWN: Final = "wallet.withdrawn"
 GAME_EVENT: Final = "game.event"
 INCIDENT_OPENED: Final = "incident.opened"
 
-# The types that consumers are promised. Nothing else is published.
+# The types that consumers can rely on. Nothing else is published.
 EVENT_TYPES: Final = frozenset(
     {
         ROUND_SETTLED,
@@ -75,7 +75,7 @@ def players_key(event: RecordedEvent) -> str | None:
 def envelope(event: RecordedEvent) -> bytes:
     """The CloudEvents 1.0 JSON body (ASCII). The same event gives the same bytes, whoever sends it.
 
-    `data` is parsed and written anew with sorted keys, so the way a database prints JSON does not matter.
+    `data` is parsed and written again with sorted keys, so the way a database prints JSON does not matter.
     `operator` and `sequence` (where the event has one) are extension attributes. Raises EventInvalid.
     """
     body: dict[str, Any] = {
@@ -257,7 +257,7 @@ ROUND_DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
     ROUND_VOID: _all_of({**_ROUND, **_FAILED}),
 }
 
-# The same for each type. `balance` of a declined bet is null where the operator's wallet did not tell it.
+# The same for each type. `balance` of a declined bet is null where the operator's wallet did not send it.
 DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
     **ROUND_DATA_SCHEMA,
     ROUND_DECLINED: _all_of({**_ROUND, **_FAILED, "balance": {"oneOf": [_MONEY, {"type": "null"}]}}),

@@ -10,24 +10,15 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import DeliveryError
 
 from contracts.failures import bounded
 from events import commands
-from events.broker import (
-    CONNECT_SECONDS,
-    LinkLost,
-    Pauses,
-    close_quietly,
-    connect,
-    link_errors_as_one,
-    open_channel,
-    reason,
-)
-from events.commands import COMMANDS, DROPPED, REASON_HEADER, Answer, Command, TryAgain
-from events.consumer import ROUTING_KEY_HEADER
-from events.topology import DEAD_EXCHANGE
+from events.broker import CONNECT_SECONDS, LinkLost, Pauses, link_errors_as_one, reason, when_lost
+from events.commands import COMMANDS, DROPPED, Answer, Command, TryAgain
+from events.connection import BrokerConnection
+from events.dead_letters import dead_letter
 
 log = logging.getLogger(__name__)
 
@@ -60,15 +51,9 @@ class _Link:
         self.channel = channel
         self.lost = asyncio.Event()
         self.under_way: set[asyncio.Task[None]] = set()
-        # The client library tells a refused publish by its message_id, so dead letters go out one by one.
+        # The client library identifies a refused publish by its message_id, so dead letters go out one by
+        # one.
         self.parking = asyncio.Lock()
-
-    async def watch(self) -> None:
-        """Notices a closed channel, and a consumer that the broker cancels (a deleted queue, a lost node),
-        after which an open channel would stay silent for ever."""
-        self.channel.close_callbacks.add(lambda _channel, _error: self.lost.set())
-        underlay = await self.channel.get_underlay_channel()
-        underlay.on_consumer_cancel_callbacks.add(lambda _frame: self.lost.set())
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -80,7 +65,8 @@ class _Link:
             await asyncio.wait(self.under_way)
 
     async def abandon(self) -> None:
-        """Whatever is not acknowledged, the queue hands out again: nobody can be answered over this link."""
+        """Drops what is under way. The queue hands out again what is not acknowledged: no answer can be sent
+        over this link."""
         for task in self.under_way:
             task.cancel()
         await asyncio.gather(*self.under_way, return_exceptions=True)
@@ -102,64 +88,46 @@ class CommandConsumer:
 
     def __init__(self, amqp_url: str, *, handler: Handler, prefetch: int) -> None:
         assert 1 <= prefetch <= 65_535
-        self._amqp_url = amqp_url
         self._handler = handler
         self._prefetch = prefetch
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._down = False
-        self.connected = False  # for metrics
+        self._connection = BrokerConnection(
+            amqp_url,
+            name="commands",
+            declare=_declare,
+            use=self._consume,
+            longest_pause_seconds=5.0,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """For metrics."""
+        return self._connection.connected
 
     def start(self) -> None:
         """Returns at once, with or without a broker."""
-        assert self._task is None, "a consumer starts once"
-        self._task = asyncio.create_task(self._run(), name="consumer of commands")
+        self._connection.start()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Takes no more commands, finishes those in hand, closes. Past the grace the queue has them back."""
-        self._stopping.set()
-        if self._task is None:
-            return
-        await asyncio.wait({self._task}, timeout=grace_seconds)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._connection.close(grace_seconds=grace_seconds)
 
-    async def _run(self) -> None:
-        pauses = Pauses(first_seconds=0.1, longest_seconds=5.0)
-        while not self._stopping.is_set():
-            connection: AbstractConnection | None = None
-            try:
-                connection = await connect(self._amqp_url, name="croupier commands")
-                with link_errors_as_one():
-                    await self._consume(_Link(await open_channel(connection)), pauses)
-            except LinkLost as error:
-                self._report_down(str(error))
-            except Exception:
-                # A mistake of ours must not end the way in for good.
-                log.exception("commands: the consumer failed, trying again")
-            finally:
-                self.connected = False
-                await close_quietly(connection)
-            await self._sleep(pauses.next_seconds())
-
-    async def _consume(self, link: _Link, pauses: Pauses) -> None:
+    async def _consume(self, channel: AbstractChannel) -> None:
         """Subscribes, and works until the link is lost or `stop` is called."""
-        await link.watch()
-        await link.channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
-        await commands.declare(link.channel, timeout_seconds=CONNECT_SECONDS)
+        link = _Link(channel)
+        await when_lost(channel, link.lost.set)
+        await channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
         try:
             queues = [
                 await self._subscribe(link, COMMANDS.name, self._serve),
                 await self._subscribe(link, DROPPED.name, self._park_dropped),
             ]
-            self._report_up()
-            pauses.reset()
-            await _either(self._stopping, link.lost)
+            self._connection.established()
+            await _either(self._connection.stopping, link.lost)
             if not link.lost.is_set():
                 await self._finish(link, queues)
         finally:
             await link.abandon()
-        if not self._stopping.is_set():
+        if not self._connection.stopping.is_set():
             raise LinkLost("the channel was closed")
 
     async def _subscribe(self, link: _Link, name: str, work: _Work) -> tuple[AbstractQueue, str]:
@@ -177,7 +145,8 @@ class CommandConsumer:
         await link.idle()
 
     async def _guarded(self, work: _Work, message: AbstractIncomingMessage, link: _Link) -> None:
-        """A command that cannot be concluded ends its link, or it would stay in hand for ever."""
+        """Serves one command. One that cannot be concluded ends its link, or it would never be
+        acknowledged."""
         try:
             with link_errors_as_one():
                 await work(message, link)
@@ -189,7 +158,7 @@ class CommandConsumer:
 
     async def _serve(self, message: AbstractIncomingMessage, link: _Link) -> None:
         if (message.reply_to or "").startswith(OWN_QUEUES):
-            # The sender might not be allowed to write there, and we are.
+            # The sender may lack the right to write there, which we have.
             await self._park(message, "reply_to names a queue of Croupier's own", link)
             await message.ack()
             return
@@ -210,8 +179,8 @@ class CommandConsumer:
                 return await self._handler(command)
             except TryAgain as away:
                 log.warning("commands: waiting: %s", bounded(str(away)))
-            await self._sleep(pauses.next_seconds())
-            if self._stopping.is_set():
+            await self._connection.pause(pauses.next_seconds())
+            if self._connection.stopping.is_set():
                 return None
 
     async def _park_dropped(self, message: AbstractIncomingMessage, link: _Link) -> None:
@@ -221,50 +190,26 @@ class CommandConsumer:
         await message.ack()
 
     async def _park(self, message: AbstractIncomingMessage, why: str, link: _Link) -> None:
-        """Returns once the broker has confirmed the dead letter. A crash before the original is acknowledged
-        leaves two of them."""
+        """Returns once the broker has confirmed the dead letter, which has no token and no header of its
+        sender's."""
         why = without_tokens(why.encode()).decode(errors="replace")
         log.warning("commands: parked %r: %r", message.message_id, why)
-        letter = Message(
-            parked_body(message.body, message.content_encoding),
-            headers={REASON_HEADER: bounded(why), ROUTING_KEY_HEADER: message.routing_key or ""},
-            content_type=message.content_type,
-            correlation_id=message.correlation_id,
-            delivery_mode=DeliveryMode.PERSISTENT,
-            message_id=message.message_id,
-            type=message.type,
-            app_id=message.app_id,
-        )
-        exchange = await link.channel.get_exchange(DEAD_EXCHANGE, ensure=False)
+        body = parked_body(message.body, message.content_encoding)
         try:
             async with link.parking:
-                await exchange.publish(letter, COMMANDS.dead_name, mandatory=True)
+                await dead_letter(link.channel, COMMANDS, message, why, body=body, headers={})
         except DeliveryError as error:
             # The dead queue was deleted, or has no majority. The next link declares it again.
             raise LinkLost(reason(error)) from None
 
-    def _report_up(self) -> None:
-        if self._down:
-            log.info("commands: the broker is back")
-        self._down = False
-        self.connected = True
 
-    def _report_down(self, why: str) -> None:
-        """Once for each outage: it may last for days."""
-        if not self._down and not self._stopping.is_set():
-            log.warning("commands: no broker, trying again: %s", why)
-            self._down = True
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleeps, and wakes early on `stop`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+async def _declare(channel: AbstractChannel) -> None:
+    await commands.declare(channel, timeout_seconds=CONNECT_SECONDS)
 
 
 def parked_body(body: bytes, content_encoding: str | None) -> bytes:
-    """A body as it may lie about: without session tokens, which its hash still tells apart, and not longer
-    than PARKED_BYTES. One that is compressed could hide a token, so nothing of it is left."""
+    """A body that may be kept: without session tokens, whose hashes still distinguish them, and not longer
+    than PARKED_BYTES. A compressed body could hide a token, so nothing of it is left."""
     return without_tokens(body[:PARKED_BYTES]) if is_plain(content_encoding) else b""
 
 
@@ -292,9 +237,9 @@ def _command(message: AbstractIncomingMessage) -> Command:
 
 
 async def _reply(message: AbstractIncomingMessage, answer: Answer, link: _Link) -> None:
-    """Returns once the broker has confirmed the answer, or an asker who is gone. Waits as long as the link
-    lives: a broker that is short of memory takes nothing for a while."""
-    assert message.reply_to is not None, "somebody asks"
+    """Returns once the broker has confirmed the answer, also for a caller that is gone. Waits as long as the
+    link lives: a broker that is short of memory takes nothing for a while."""
+    assert message.reply_to is not None, "somebody waits for it"
     reply = Message(
         answer.body,
         type=answer.type,
@@ -308,8 +253,8 @@ async def _reply(message: AbstractIncomingMessage, answer: Answer, link: _Link) 
         # Not mandatory: the direct reply-to would report itself unroutable each time.
         await link.channel.default_exchange.publish(reply, message.reply_to, mandatory=False)
     except DeliveryError as error:
-        # The asker's queue is full. It can ask again, and is told the same.
-        log.warning("commands: an asker's queue refused its answer: %s", reason(error))
+        # The caller's queue is full. It can send its command again, and gets the same answer.
+        log.warning("commands: a caller's queue refused its answer: %s", reason(error))
 
 
 async def _either(*events: asyncio.Event) -> None:

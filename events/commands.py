@@ -1,5 +1,5 @@
-"""The commands that game servers send over the broker: where they arrive, and where they lie that nobody can
-use."""
+"""The commands that game servers send over the broker: their queue, and the queue of those that are
+unusable."""
 
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,22 +25,20 @@ COMMANDS: Final = ConsumerQueue(name="croupier.commands", bindings=(_EVERY_KEY,)
 # waits here only until a consumer has parked it without them.
 DROPPED: Final = ConsumerQueue(name="croupier.commands.dropped", bindings=())
 
-# Dead letters are for people to look at. Whoever sends nonsense without end must not fill the broker's disk.
+# Dead letters are for people to read. A sender of endless nonsense must not fill the broker's disk.
 _DEAD_ARGUMENTS: Final[dict[str, Any]] = {
     "x-queue-type": "quorum",
     "x-max-length-bytes": 64 * 1024 * 1024,
     "x-message-ttl": 7 * 24 * 3600 * 1000,
 }
 
-# Header of a dead letter, beside events.consumer's ROUTING_KEY_HEADER.
-REASON_HEADER: Final = "x-reason"
-# Header of an answer: what REST would have answered with.
+# Header of an answer: the status that REST would have answered with.
 STATUS_HEADER: Final = "status"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a sender asked for, as it came."""
+    """A sender's command, as it came."""
 
     routing_key: str
     body: bytes = field(repr=False)  # it holds a session token
@@ -50,7 +48,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the asker is told: `type` is `round` or `problem`, `body` is JSON. With `parked_because` the
+    """The caller's answer: `type` is `round` or `problem`, `body` is JSON. With `parked_because` the
     command goes to the dead letters too."""
 
     type: str
@@ -87,7 +85,7 @@ async def declare(channel: AbstractChannel, *, timeout_seconds: float) -> None:
 
 
 def arguments_of(queue: str) -> dict[str, Any]:
-    """What one of the three queues is declared with."""
+    """The arguments of one of the three queues."""
     into = "x-dead-letter-routing-key"
     return {
         COMMANDS.name: COMMANDS.arguments | {into: DROPPED.name, "x-max-length": WAITING_LIMIT},
@@ -97,5 +95,5 @@ def arguments_of(queue: str) -> dict[str, Any]:
 
 
 async def waiting(channel: AbstractChannel, *, timeout_seconds: float) -> int:
-    """How many commands nobody has been handed yet."""
+    """How many commands wait for a consumer."""
     return await topology.waiting(channel, COMMANDS, timeout_seconds=timeout_seconds)

@@ -1,4 +1,4 @@
-"""A consumer that loses nothing and blocks on nothing: batches, patience with outages, a grave for poison."""
+"""A consumer that loses no event: it applies batches, waits out outages, and dead-letters unusable events."""
 
 import asyncio
 import logging
@@ -6,33 +6,20 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
-from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import DeliveryError
 
-from contracts.failures import bounded
 from events import topology
-from events.broker import (
-    CONNECT_SECONDS,
-    LinkLost,
-    Pauses,
-    close_quietly,
-    connect,
-    link_errors_as_one,
-    open_channel,
-    reason,
-)
+from events.broker import CONNECT_SECONDS, LinkLost, Pauses, link_errors_as_one, reason, when_lost
 from events.catalogue import EventInvalid
+from events.connection import BrokerConnection
+from events.dead_letters import dead_letter
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER
 
 log = logging.getLogger(__name__)
 
-# Headers that a dead letter carries, beside those it came with.
-REASON_HEADER: Final = "croupier-reason"
-ROUTING_KEY_HEADER: Final = "croupier-routing-key"
-
-# A handler that fails for no known reason gets this many tries at a single event, over about two seconds:
-# an error that nobody listed as transient may still pass.
+# How many tries, over about two seconds, a handler gets at an event on which it fails with an unknown error,
+# which may be transient.
 _ATTEMPTS: Final = 4
 
 EventT = TypeVar("EventT")
@@ -66,7 +53,7 @@ class Consumer(Generic[EventT]):
       `linger_seconds` for company. Acknowledged after the handler has returned.
     - An error among `transient` (a database that is away) is waited out in place with the messages in
       hand. Giving them back would count against the queue's delivery limit with every try, and a long
-      outage would bury good events. (RabbitMQ itself takes messages back after 30 minutes by default.)
+      outage would dead-letter good events. (RabbitMQ itself takes messages back after 30 minutes by default.)
     - Any other error of a batch: its events are tried one by one, so that one does not hold up the rest.
       An event that fails alone, cannot be parsed, or has a bad signature goes to the dead queue with its
       reason in a header.
@@ -87,7 +74,7 @@ class Consumer(Generic[EventT]):
         linger_seconds: float = 0.005,
     ) -> None:
         assert 1 <= batch_limit <= prefetch <= 65_535
-        self._amqp_url = amqp_url
+        self._name = f"consumer of {queue.name}"
         self._queue = queue
         self._parse = parse
         self._handler = handler
@@ -96,77 +83,53 @@ class Consumer(Generic[EventT]):
         self._prefetch = prefetch
         self._batch_limit = batch_limit
         self._linger_seconds = linger_seconds
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._down = False
-        self.connected = False  # for readiness checks and metrics
+        self._connection = BrokerConnection(
+            amqp_url,
+            name=self._name,
+            declare=self._declare,
+            use=self._consume,
+            longest_pause_seconds=5.0,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """For readiness checks and metrics."""
+        return self._connection.connected
 
     def start(self) -> None:
         """Returns at once, with or without a broker."""
-        assert self._task is None, "a consumer starts once"
-        self._task = asyncio.create_task(self._run(), name=f"consumer of {self._queue.name}")
+        self._connection.start()
 
     async def wait(self) -> None:
         """Returns after `stop`; raises what ended the consumer if that is something else."""
-        assert self._task is not None, "not started"
-        await asyncio.shield(self._task)
+        await self._connection.wait()
 
     async def stop(self, *, grace_seconds: float = 10.0) -> None:
         """Takes no more messages, finishes those in hand, closes. Past the grace the queue has them back."""
-        self._stopping.set()
-        if self._task is None:
-            return
-        await asyncio.wait({self._task}, timeout=grace_seconds)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._connection.close(grace_seconds=grace_seconds)
 
-    async def _run(self) -> None:
-        pauses = Pauses(first_seconds=0.1, longest_seconds=5.0)
-        while not self._stopping.is_set():
-            connection: AbstractConnection | None = None
-            try:
-                connection = await connect(self._amqp_url, name=f"croupier consumer of {self._queue.name}")
-                channel = await open_channel(connection)
-                with link_errors_as_one():
-                    await self._consume(channel, pauses)
-            except LinkLost as error:
-                self._report_down(str(error))
-            finally:
-                self.connected = False
-                await close_quietly(connection)
-            await self._sleep(pauses.next_seconds())
+    async def _declare(self, channel: AbstractChannel) -> None:
+        await topology.declare(channel, self._queue, timeout_seconds=CONNECT_SECONDS)
 
-    async def _consume(self, channel: AbstractChannel, pauses: Pauses) -> None:
+    async def _consume(self, channel: AbstractChannel) -> None:
         """Subscribes, and works until the channel is lost or `stop` is called."""
         await channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
-        await topology.declare(channel, self._queue, timeout_seconds=CONNECT_SECONDS)
         deliveries = _Deliveries()
-        await deliveries.end_with(channel)
+        await when_lost(channel, deliveries.end)
         queue = await channel.get_queue(self._queue.name, ensure=False)
         tag = await queue.consume(deliveries.put, timeout=CONNECT_SECONDS)
-        self._report_up()
-        pauses.reset()
+        self._connection.established()
         unsubscriber = asyncio.create_task(self._unsubscribe_on_stop(queue, tag, deliveries))
         try:
             while batch := await deliveries.batch(self._batch_limit, self._linger_seconds):
                 await self._process(batch, channel)
         finally:
             unsubscriber.cancel()
-
-    def _report_up(self) -> None:
-        if self._down:
-            log.info("consumer of %s: the broker is back", self._queue.name)
-        self._down = False
-        self.connected = True
-
-    def _report_down(self, why: str) -> None:
-        """Once for each outage: it may last for days."""
-        if not self._down and not self._stopping.is_set():
-            log.warning("consumer of %s: no broker, trying again: %s", self._queue.name, why)
-            self._down = True
+        if not self._connection.stopping.is_set():
+            raise LinkLost("the channel was closed")
 
     async def _unsubscribe_on_stop(self, queue: AbstractQueue, tag: str, deliveries: "_Deliveries") -> None:
-        await self._stopping.wait()
+        await self._connection.stopping.wait()
         with suppress(LinkLost), link_errors_as_one():
             await queue.cancel(tag, timeout=CONNECT_SECONDS)
         deliveries.end()  # behind what has already been delivered, which is still worked off
@@ -177,7 +140,7 @@ class Consumer(Generic[EventT]):
             try:
                 readable.append((message, self._read(message)))
             except EventInvalid as invalid:
-                await self._bury(message, str(invalid), channel)
+                await self._dead_letter(message, str(invalid), channel)
         if not readable:
             return
         error = await self._hand_over([event for _, event in readable])
@@ -185,7 +148,7 @@ class Consumer(Generic[EventT]):
             for message, _ in readable:
                 await message.ack()
             return
-        log.warning("consumer of %s: a batch failed, trying one by one: %s", self._queue.name, reason(error))
+        log.warning("%s: a batch failed, trying one by one: %s", self._name, reason(error))
         for message, event in readable:
             await self._process_alone(message, event, channel)
 
@@ -199,18 +162,18 @@ class Consumer(Generic[EventT]):
                 await message.ack()
                 return
             if isinstance(error, Unprocessable) or attempt == _ATTEMPTS:
-                await self._bury(message, reason(error), channel)
+                await self._dead_letter(message, reason(error), channel)
                 return
             await self._pause(pauses)
 
     async def _hand_over(self, events: list[EventT]) -> Exception | None:
-        """None once the handler has applied the events; otherwise the error that no waiting will mend."""
+        """Returns None once the handler has applied the events, otherwise the error that no retry cures."""
         pauses = Pauses(first_seconds=0.1, longest_seconds=5.0)
         while True:
             try:
                 await self._handler(events)
             except self._transient as error:
-                log.warning("consumer of %s: waiting for its store: %s", self._queue.name, reason(error))
+                log.warning("%s: waiting for its store: %s", self._name, reason(error))
                 await self._pause(pauses)
             except Exception as error:  # noqa: BLE001 - whatever a handler raises must not stop the queue
                 return error
@@ -234,29 +197,20 @@ class Consumer(Generic[EventT]):
         except Exception as error:  # noqa: BLE001 - a parser's mistake must cost one event, not the consumer
             raise EventInvalid(f"cannot be parsed: {reason(error)}") from None
 
-    async def _bury(self, message: AbstractIncomingMessage, why: str, channel: AbstractChannel) -> None:
-        """Moves a message to the dead queue with its reason.
-
-        A plain reject would leave only the word "rejected" in the x-death header. So a copy with the reason
-        is published, confirmed, and the original acknowledged; a crash in between leaves two dead letters.
-        """
-        log.error("consumer of %s: dead letter %s: %s", self._queue.name, message.message_id, why)
-        copy = Message(
-            message.body,
-            headers={
-                **message.headers,
-                REASON_HEADER: bounded(why),
-                ROUTING_KEY_HEADER: message.routing_key or "",
-            },
-            content_type=message.content_type,
-            delivery_mode=DeliveryMode.PERSISTENT,
-            message_id=message.message_id,
-            type=message.type,
-            app_id=message.app_id,
-        )
-        exchange = await channel.get_exchange(topology.DEAD_EXCHANGE, ensure=False)
+    async def _dead_letter(
+        self, message: AbstractIncomingMessage, why: str, channel: AbstractChannel
+    ) -> None:
+        log.error("%s: dead letter %s: %s", self._name, message.message_id, why)
         try:
-            await exchange.publish(copy, self._queue.dead_name, mandatory=True, timeout=CONNECT_SECONDS)
+            await dead_letter(
+                channel,
+                self._queue,
+                message,
+                why,
+                body=message.body,
+                headers=message.headers,
+                timeout_seconds=CONNECT_SECONDS,
+            )
         except DeliveryError:
             # No dead queue takes it from us; the queue's own dead-lettering keeps trying, without the reason.
             await message.reject(requeue=False)
@@ -266,19 +220,13 @@ class Consumer(Generic[EventT]):
     async def _pause(self, pauses: Pauses) -> None:
         """Waits before the same try again. When `stop` is called meanwhile, gives up: the channel closes and
         the queue has the messages back."""
-        await self._sleep(pauses.next_seconds())
-        if self._stopping.is_set():
+        await self._connection.pause(pauses.next_seconds())
+        if self._connection.stopping.is_set():
             raise LinkLost("stopped while waiting")
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleeps, and wakes early on `stop`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
 
 class _Deliveries:
-    """What a channel has delivered and nobody has handled yet, in order; ends when the channel does."""
+    """The deliveries of a channel that are not handled yet, in order. It ends when the channel does."""
 
     def __init__(self) -> None:
         self._messages: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
@@ -288,13 +236,6 @@ class _Deliveries:
 
     def end(self) -> None:
         self._messages.put_nowait(None)
-
-    async def end_with(self, channel: AbstractChannel) -> None:
-        """Ends when the channel is closed, or when the broker cancels the consumer (a deleted queue, a lost
-        node), after which an open channel would stay silent for ever."""
-        channel.close_callbacks.add(lambda _channel, _error: self.end())
-        underlay = await channel.get_underlay_channel()
-        underlay.on_consumer_cancel_callbacks.add(lambda _frame: self.end())
 
     async def batch(self, limit: int, linger_seconds: float) -> list[AbstractIncomingMessage]:
         """One message or more, up to `limit`; empty at the end."""

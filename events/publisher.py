@@ -1,31 +1,19 @@
 """Publishes events: persistent, mandatory, confirmed, signed, and always within the caller's time."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Protocol
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, HeadersType
+from aio_pika.abc import AbstractChannel, AbstractExchange, HeadersType
 from aio_pika.exceptions import DeliveryError, PublishError
 
 from contracts.events import RecordedEvent
 from events import topology
-from events.broker import (
-    CLOSE_SECONDS,
-    CONNECT_SECONDS,
-    LinkLost,
-    Pauses,
-    close_quietly,
-    connect,
-    link_errors_as_one,
-    open_channel,
-    reason,
-)
+from events.broker import CLOSE_SECONDS, CONNECT_SECONDS, LinkLost, close_quietly, link_errors_as_one
 from events.catalogue import CONTENT_TYPE, envelope, players_key, routing_key
-
-log = logging.getLogger(__name__)
+from events.connection import BrokerConnection
 
 SIGNATURE_HEADER: Final = "croupier-signature"
 KEY_ID_HEADER: Final = "croupier-key-id"
@@ -38,7 +26,7 @@ class BrokerUnavailable(Exception):
 
 
 class PublishUncertain(Exception):
-    """Sent, and not confirmed. The event may be out, so publish it again: consumers know its id."""
+    """Sent, and not confirmed. The event may be published, so publish it again: consumers know its id."""
 
 
 class Unroutable(Exception):
@@ -109,27 +97,30 @@ class _Lane:
 
 
 class Publisher:
-    """Publishes over one connection that one task keeps open. Any number of publishes run at once.
+    """Publishes over one connection that reconnects. Any number of publishes run at once.
 
     `start` returns at once, with or without a broker; `close` ends everything. While the last attempt to
     connect has failed, `publish` refuses immediately instead of using up each caller's time.
     """
 
     def __init__(self, amqp_url: str, signer: EventSigner) -> None:
-        self._amqp_url = amqp_url
         self._signer = signer
-        self._connection: AbstractConnection | None = None
+        self._connection = BrokerConnection(
+            amqp_url,
+            name="publisher",
+            declare=_declare,
+            use=self._keep_a_lane,
+            longest_pause_seconds=2.0,
+            on_down=self._refuse,
+        )
         self._lane: _Lane | None = None
         self._lane_changed = asyncio.Event()
         self._down_because: str | None = None
-        self._keeper: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._ids_under_way: dict[str, asyncio.Event] = {}
 
     def start(self) -> None:
-        assert self._keeper is None, "a publisher starts once"
-        self._keeper = asyncio.create_task(self._keep_open(), name="publisher")
-        self._keeper.add_done_callback(self._on_keeper_ended)
+        self._connection.start()
 
     @property
     def connected(self) -> bool:
@@ -150,13 +141,11 @@ class Publisher:
 
     async def close(self) -> None:
         """Lets confirms under way arrive, for a moment, and closes the connection."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-        self._down_because = "the publisher is closed"
+        await self._connection.end()
+        self._refuse("the publisher is closed")
         self._withdraw_lane()
         await asyncio.gather(*self._retiring, return_exceptions=True)
-        await self._drop_connection()
+        await self._connection.close()
 
     def _message(self, event: RecordedEvent) -> Message:
         body = envelope(event)
@@ -208,35 +197,17 @@ class Publisher:
             lane.retire()
             raise PublishUncertain(f"not confirmed: {error}") from None
 
-    async def _keep_open(self) -> None:
-        pauses = Pauses(first_seconds=0.1, longest_seconds=2.0)
-        while True:
-            try:
-                lane = await self._new_lane()
-            except LinkLost as error:
-                self._report_down(str(error))
-                await self._drop_connection()
-                await asyncio.sleep(pauses.next_seconds())
-                continue
-            pauses.reset()
-            self._offer(lane)
+    async def _keep_a_lane(self, channel: AbstractChannel) -> None:
+        """Offers a lane on the channel until it ends. Returning asks for the next one."""
+        lane = _Lane(channel, await channel.get_exchange(topology.EVENTS_EXCHANGE, ensure=False))
+        self._connection.established()
+        self._offer(lane)
+        try:
             await lane.ended.wait()
+        finally:
             self._withdraw_lane()
 
-    async def _new_lane(self) -> _Lane:
-        """A lane on the open connection, or on a new one. A connection that cannot give one is dropped."""
-        if self._connection is None or self._connection.is_closed or not self._connection.connected.is_set():
-            await self._drop_connection()
-            self._connection = await connect(self._amqp_url, name="croupier publisher")
-        channel = await open_channel(self._connection)
-        with link_errors_as_one():
-            for queue in (topology.STATISTICS, topology.INCIDENTS):
-                await topology.declare(channel, queue, timeout_seconds=CONNECT_SECONDS)
-            return _Lane(channel, await channel.get_exchange(topology.EVENTS_EXCHANGE, ensure=False))
-
     def _offer(self, lane: _Lane) -> None:
-        if self._down_because is not None:
-            log.info("publisher: the broker is back")
         self._down_because = None
         self._lane = lane
         self._lane_changed.set()
@@ -248,22 +219,14 @@ class Publisher:
             self._retiring.add(task)
             task.add_done_callback(self._retiring.discard)
 
-    def _on_keeper_ended(self, keeper: asyncio.Task[None]) -> None:
-        """The keeper runs until `close`. Should it fail on something unforeseen, callers must hear of it."""
-        error = None if keeper.cancelled() else keeper.exception()
-        if error is not None:
-            log.error("publisher: stopped for good", exc_info=error)
-            self._report_down(reason(error))
-
-    def _report_down(self, why: str) -> None:
-        if self._down_because is None:
-            log.warning("publisher: no broker, trying again: %s", why)
+    def _refuse(self, why: str) -> None:
         self._down_because = why
-        self._lane_changed.set()  # who waits is told at once
+        self._lane_changed.set()  # wakes the callers that wait
 
-    async def _drop_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        await close_quietly(connection)
+
+async def _declare(channel: AbstractChannel) -> None:
+    for queue in (topology.STATISTICS, topology.INCIDENTS):
+        await topology.declare(channel, queue, timeout_seconds=CONNECT_SECONDS)
 
 
 async def _wait(event: asyncio.Event, deadline: float, what_it_means: str) -> None:

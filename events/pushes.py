@@ -1,8 +1,9 @@
-"""Pushes to players' sockets: what an ingress process hears through the broker, and what it tells others.
+"""Pushes to players' sockets: the messages that ingress processes send each other through the broker.
 
 A closed round needs no message of its own: its event carries a second routing key, its player's, which leads
-through PUSHES_EXCHANGE to the queue of each process where that player has a socket. What has no event is
-published there by itself. A push holds only ids; whoever receives it reads the round from the ledger.
+through PUSHES_EXCHANGE to the queue of each process where that player has a socket. A change without an event
+is published there as a message of its own. A push holds only ids; its receiver reads the round from the
+ledger.
 """
 
 import asyncio
@@ -14,26 +15,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from events import topology
-from events.broker import (
-    CONNECT_SECONDS,
-    LinkLost,
-    Pauses,
-    close_quietly,
-    connect,
-    link_errors_as_one,
-)
+from events.broker import CONNECT_SECONDS, LinkLost, link_errors_as_one, when_lost
 from events.catalogue import ROUND_SETTLED, ROUND_VOID, push_key
+from events.connection import BrokerConnection
 
 ROUND_CHANGED: Final = "push.round"
 SESSION_ENDED: Final = "push.session-ended"
-# Every process hears of every session that ends: there are few, and the operator does not say whose it was.
+# Every process gets the end of every session: there are few, and the operator does not name the player.
 SESSIONS_KEY: Final = "sessions"
 # A process that does not keep up loses the oldest pushes, and the broker none of its memory.
 QUEUE_LIMIT: Final = 10_000
-# A client's hello waits for its player's binding, so a broker that says nothing is soon given up.
+# A client's hello waits for its player's binding, so a silent broker is soon given up.
 BIND_SECONDS: Final = 2.0
 
 log = logging.getLogger(__name__)
@@ -53,7 +48,7 @@ class PlayerName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundChanged:
-    """A round reached a state. `final` is true when its event says so, and false when nobody says."""
+    """A round reached a state. `final` is true when its event says so, and false when it is unknown."""
 
     player: PlayerName
     round_id: str
@@ -69,18 +64,25 @@ Push = RoundChanged | SessionEnded
 
 
 class PushLink:
-    """One connection that one task keeps open, with a queue of this process alone on it. `on_push` is called
-    with each push, `on_restored` when pushes may have been missed and the queue is there again.
+    """One connection that reconnects, with a queue of this process alone on it. `on_push` is called with each
+    push, `on_restored` when pushes may have been missed and the queue is there again.
 
-    `start` returns at once, with or without a broker. What is published or bound while there is none is not
-    made up for, except that the queue is bound for all followed players again: a push is a courtesy, and
-    the ledger answers whoever asks.
+    `start` returns at once, with or without a broker. A push that is published while there is none is lost;
+    the queue is bound for all followed players again. A lost push does no harm, because the ledger has the
+    state.
     """
 
     def __init__(
         self, amqp_url: str, on_push: Callable[[Push], None], on_restored: Callable[[], None]
     ) -> None:
-        self._amqp_url = amqp_url
+        self._connection = BrokerConnection(
+            amqp_url,
+            name="pushes",
+            declare=_declare,
+            use=self._receive_on,
+            longest_pause_seconds=2.0,
+            confirms=False,
+        )
         self._on_push = on_push
         self._on_restored = on_restored
         self._followed: set[PlayerName] = set()
@@ -89,39 +91,37 @@ class PushLink:
         self._channel: AbstractChannel | None = None
         self._queue: AbstractQueue | None = None
         self._lost = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
         self._under_way: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        assert self._keeper is None, "a link starts once"
-        self._keeper = asyncio.create_task(self._keep_open(), name="pushes")
+        self._connection.start()
 
     async def close(self) -> None:
-        tasks = [*self._under_way, *([self._keeper] if self._keeper else [])]
-        for task in tasks:
+        for task in self._under_way:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await self._connection.close()
 
     @property
     def connected(self) -> bool:
-        return self._queue is not None
+        return self._connection.connected
 
     async def follow(self, player: PlayerName) -> None:
         """Returns when pushes of the player arrive here, or when there is no broker to send any."""
         self._followed.add(player)
-        await self._settle(player)
+        await self._bind_or_unbind(player)
 
     def unfollow(self, player: PlayerName) -> None:
         self._followed.discard(player)
-        self._later(self._settle(player))
+        self._later(self._bind_or_unbind(player))
 
-    def tell_round(self, player: PlayerName, round_id: str) -> None:
-        """To all processes where the player has a socket. Returns at once."""
+    def push_round(self, player: PlayerName, round_id: str) -> None:
+        """Publishes to all processes where the player has a socket. Returns at once."""
         body = {"operator": player.operator_id, "player_id": player.player_id, "round_id": round_id}
         self._later(self._publish(ROUND_CHANGED, body, player.key))
 
-    def tell_session_ended(self, session_id: str) -> None:
-        """To all processes. Returns at once."""
+    def push_session_ended(self, session_id: str) -> None:
+        """Publishes to all processes. Returns at once."""
         self._later(self._publish(SESSION_ENDED, {"session_id": session_id}, SESSIONS_KEY))
 
     def _later(self, work: Any) -> None:
@@ -141,8 +141,8 @@ class PushLink:
                 exchange = await channel.get_exchange(topology.PUSHES_EXCHANGE, ensure=False)
                 await exchange.publish(message, key, mandatory=False)
 
-    async def _settle(self, player: PlayerName) -> None:
-        """Binds or unbinds, as is wanted when its turn comes: of two that cross, the last wish holds."""
+    async def _bind_or_unbind(self, player: PlayerName) -> None:
+        """Binds or unbinds, as the followed players require when its turn comes: the latest change holds."""
         async with self._binding:
             queue = self._queue
             if queue is None or (player in self._followed) == (player in self._bound):
@@ -156,39 +156,24 @@ class PushLink:
                         self._bound.discard(player)
                         await queue.unbind(topology.PUSHES_EXCHANGE, player.key, timeout=BIND_SECONDS)
             except LinkLost:
-                # A queue that does not hear of everybody is given up; the next one is bound for all.
+                # A queue with a missing binding is given up; the next one is bound for all players.
                 self._lost.set()
 
-    async def _keep_open(self) -> None:
-        pauses, down = Pauses(first_seconds=0.1, longest_seconds=2.0), False
-        while True:
-            connection: AbstractConnection | None = None
-            try:
-                connection = await connect(self._amqp_url, name="croupier pushes")
-                with link_errors_as_one():
-                    await self._open_queue(connection)
-                pauses.reset()
-                if down:
-                    log.info("pushes: the broker is back")
-                down = False
-                self._on_restored()
-                await self._lost.wait()
-            except LinkLost as error:
-                if not down:
-                    log.warning("pushes: no broker, trying again: %s", error)
-                down = True
-            finally:
-                self._channel = self._queue = None
-                await close_quietly(connection)
-            await asyncio.sleep(pauses.next_seconds())
+    async def _receive_on(self, channel: AbstractChannel) -> None:
+        """Receives pushes on the channel until it is lost, or a binding of its queue fails."""
+        self._lost = lost = asyncio.Event()
+        await when_lost(channel, lost.set)
+        try:
+            await self._open_queue(channel)
+            self._connection.established()
+            self._on_restored()
+            await lost.wait()
+        finally:
+            self._channel = self._queue = None
+        raise LinkLost("the channel or its queue was lost")
 
-    async def _open_queue(self, connection: AbstractConnection) -> None:
-        self._lost.clear()
-        channel = connection.channel(publisher_confirms=False)
+    async def _open_queue(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
-            await channel.initialize()
-            channel.close_callbacks.add(lambda *_: self._lost.set())
-            await topology.declare_pushes(channel, timeout_seconds=CONNECT_SECONDS)
             queue = await channel.declare_queue(
                 exclusive=True, auto_delete=True, arguments={"x-max-length": QUEUE_LIMIT}
             )
@@ -199,7 +184,7 @@ class PushLink:
                 await queue.bind(topology.PUSHES_EXCHANGE, player.key, timeout=CONNECT_SECONDS)
                 self._bound.add(player)
             await queue.consume(self._receive, no_ack=True, timeout=CONNECT_SECONDS)
-            # From here on whoever follows binds by themselves; who began to meanwhile waits for the lock.
+            # From here on each `follow` binds its own player; one that began meanwhile waits for the lock.
             self._channel, self._queue = channel, queue
 
     async def _receive(self, message: AbstractIncomingMessage) -> None:
@@ -212,9 +197,13 @@ class PushLink:
             self._on_push(push)
 
 
+async def _declare(channel: AbstractChannel) -> None:
+    await topology.declare_pushes(channel, timeout_seconds=CONNECT_SECONDS)
+
+
 def parse(kind: str | None, body: bytes) -> Push | None:
-    """What a message says, None for one that no socket waits for. Raises ValueError, KeyError or TypeError
-    for one that is not as ours are."""
+    """The push of a message, None for one that no socket waits for. Raises ValueError, KeyError or TypeError
+    for a malformed one."""
     fields: dict[str, Any] = json.loads(body)
     if kind in (ROUND_SETTLED, ROUND_VOID):
         player = PlayerName(

@@ -1,4 +1,5 @@
-"""The exchanges and queues on the broker, declared by whoever connects first, on RabbitMQ 3.10 to 4.x."""
+"""The exchanges and queues on the broker, declared by the first process that connects, on RabbitMQ 3.10 to
+4.x."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,13 +16,13 @@ PUSHES_EXCHANGE: Final = "croupier.pushes"
 
 # Each return of a message to its queue counts, also when a consumer's process dies with a full prefetch in
 # hand. The limit is there only for a message that kills its consumer, so it must outlast an ordinary crash
-# loop: with a low limit, twenty kills in a row would bury hundreds of innocent messages.
+# loop: with a low limit, twenty kills in a row would dead-letter hundreds of innocent messages.
 DELIVERY_LIMIT: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerQueue:
-    """A quorum queue of events for one consumer, with `<name>.dead` beside it for what it cannot use."""
+    """A quorum queue of events for one consumer, with `<name>.dead` beside it for its dead letters."""
 
     name: str
     bindings: tuple[str, ...]  # routing key patterns on EVENTS_EXCHANGE
@@ -48,7 +49,7 @@ class ConsumerQueue:
 STATISTICS: Final = ConsumerQueue(
     name="croupier.statistics", bindings=(f"*.*.{ROUND_SETTLED}", f"*.*.{ROUND_VOID}")
 )
-# For a person, or for what wakes one: nothing of ours reads it.
+# For operators' alerting: no program of ours reads it.
 INCIDENTS: Final = ConsumerQueue(name="croupier.incidents", bindings=(f"*.*.{INCIDENT_OPENED}",))
 
 
@@ -65,7 +66,7 @@ async def declare(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_sec
     dead_exchange = await channel.declare_exchange(
         DEAD_EXCHANGE, ExchangeType.DIRECT, durable=True, timeout=timeout_seconds
     )
-    # The dead queue first, so that a message has a grave before it can die.
+    # The dead queue first, so that it is there before a message can die.
     dead = await channel.declare_queue(
         queue.dead_name, durable=True, arguments={"x-queue-type": "quorum"}, timeout=timeout_seconds
     )
@@ -90,6 +91,6 @@ async def declare_pushes(channel: AbstractChannel, *, timeout_seconds: float) ->
 
 
 async def waiting(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_seconds: float) -> int:
-    """How many messages of the queue no consumer has been handed yet."""
+    """How many messages of the queue wait for a consumer."""
     found = await channel.declare_queue(queue.name, passive=True, timeout=timeout_seconds)
     return found.declaration_result.message_count or 0

@@ -33,7 +33,7 @@ _PROPERTIES: Final = ("id", "version", "title", "modes", "stakes", "max_win", "c
 
 
 class GameError(RuntimeError):
-    """A game broke its own contract: its step must not become money. No retry mends it."""
+    """A game broke its own contract: its step must not become money. No retry helps."""
 
 
 class ActionRefused(ValueError):

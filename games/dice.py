@@ -41,7 +41,7 @@ class Dice:
 
     @property
     def choice_schema(self) -> JsonObject:
-        """One shape for each direction, because each has its own range of targets."""
+        """One schema for each direction, because each has its own range of targets."""
         return {"oneOf": [_schema(direction, *targets) for direction, targets in TARGETS.items()]}
 
     @property

@@ -9,7 +9,7 @@ A round is a paid spin and its free spins. Whether another one is played depends
 and awarded so far, and its own result on neither. So what a state is still worth follows from what its
 successors are worth (`_Feature`), backwards from the end, retriggers and their limit included.
 
-`line_slot_rtp` computes the return a second way, by linearity and from symbol counts alone, never looking at
+`line_slot_rtp` computes the return a second way, by linearity and from symbol counts alone, without
 a grid. The two share no step, and a test holds them equal.
 """
 

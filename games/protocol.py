@@ -1,4 +1,4 @@
-"""What a game is: the protocol a plug-in implements and the few shapes it deals in. Start here."""
+"""The protocol that a game implements, and the few types that it uses. Start here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class Wager:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What a game answers. `win` is what the round pays in all, in minor units, the stake not subtracted.
+    """A game's answer. `win` is what the round pays in all, in minor units, the stake not subtracted.
 
     `outcome` is for the client and the record: everything needed to show and to recheck the win.
     Without an `offer` the step is final. With one, the round waits for its player, `win` is what it would

@@ -209,7 +209,7 @@ def _pay_claims(slot: LineSlot) -> Claims:
 
 
 def _scatters_are_apart(slot: LineSlot) -> bool:
-    """Then their number in view is at most the number of reels, which is what the pay tables go up to."""
+    """Then their number in view is at most the number of reels, which is the pay tables' last entry."""
     return all(column.count(slot.scatter) <= 1 for windows in slot.windows for column in windows)
 
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from operator_wallet.book import Policy, RepeatBalance
+from operator_wallet.entries import Policy, RepeatBalance
 from operator_wallet.server import WalletSettings, serve
 from security.standard_webhooks import SECRET_PREFIX, PublicKey, SharedSecret, WebhookCheck
 

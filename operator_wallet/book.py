@@ -2,155 +2,35 @@
 
 What docs/platform/wallet.md asks of a wallet is kept here, most of it by the database itself: a unique key on
 transaction ids, a unique key on what ends a bet, no balance below zero, entries that never change. One call
-is one transaction that holds the write lock from its first look, so that nothing is checked, then written by
+is one transaction that holds the write lock from its first read, so that nothing is checked, then written by
 somebody else, then written by us.
 """
 
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 from uuid import uuid4
 
 from contracts.wallet import WalletCall, WalletRefusal, WalletRequest
+from operator_wallet.entries import (
+    AMOUNT_LIMIT,
+    ENTRY_COLUMNS,
+    FILTERS,
+    OPENING,
+    SCHEMA,
+    Entry,
+    Player,
+    Policy,
+    Refused,
+    RepeatBalance,
+    Taken,
+)
 
-AMOUNT_LIMIT: Final = 2**63 - 1
 # Another process may hold the write lock; no call of ours holds it for more than a few milliseconds.
 LOCK_PATIENCE_S: Final = 30.0
-OPENING: Final = "opening"
-
-SCHEMA: Final = """
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS players (
-    operator_id TEXT NOT NULL,
-    player_id TEXT NOT NULL,
-    currency TEXT NOT NULL,
-    balance INTEGER NOT NULL CHECK (typeof(balance) = 'integer' AND balance >= 0),
-    blocked INTEGER NOT NULL DEFAULT 0 CHECK (blocked IN (0, 1)),
-    PRIMARY KEY (operator_id, player_id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS ended_sessions (
-    operator_id TEXT NOT NULL,
-    session_id TEXT NOT NULL,
-    PRIMARY KEY (operator_id, session_id)
-) WITHOUT ROWID;
--- `amount` is what the call asked for, `moved` what it did to the balance, `balance` what that left. The
--- rollback of a bet that never came is an entry that moved nothing: the tombstone that the late bet meets.
-CREATE TABLE IF NOT EXISTS entries (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    operator_id TEXT NOT NULL,
-    player_id TEXT NOT NULL,
-    transaction_id TEXT NOT NULL,
-    call TEXT NOT NULL CHECK (call IN ('opening', 'bet', 'win', 'rollback')),
-    round_id TEXT,
-    game_id TEXT,
-    bet_transaction_id TEXT,
-    currency TEXT NOT NULL,
-    amount INTEGER NOT NULL CHECK (typeof(amount) = 'integer' AND amount >= 0),
-    moved INTEGER NOT NULL CHECK (typeof(moved) = 'integer'),
-    balance INTEGER NOT NULL CHECK (typeof(balance) = 'integer' AND balance >= 0),
-    ends_bet INTEGER NOT NULL CHECK (ends_bet IN (0, 1)),
-    at_ms INTEGER NOT NULL,
-    UNIQUE (operator_id, transaction_id, player_id)
-);
-CREATE UNIQUE INDEX IF NOT EXISTS a_bet_ends_once
-    ON entries (operator_id, player_id, bet_transaction_id) WHERE ends_bet = 1;
-CREATE INDEX IF NOT EXISTS entries_of_a_round ON entries (round_id);
-CREATE INDEX IF NOT EXISTS entries_of_a_player ON entries (player_id);
-CREATE INDEX IF NOT EXISTS entries_by_transaction ON entries (transaction_id);
-CREATE TRIGGER IF NOT EXISTS entries_never_change BEFORE UPDATE ON entries
-    BEGIN SELECT RAISE(ABORT, 'entries never change'); END;
-CREATE TRIGGER IF NOT EXISTS entries_never_go BEFORE DELETE ON entries
-    BEGIN SELECT RAISE(ABORT, 'entries never go'); END;
-COMMIT;
-"""
-
-ENTRY_COLUMNS: Final = (
-    "number, operator_id, player_id, transaction_id, call, round_id, game_id, bet_transaction_id, currency,"
-    " amount, moved, balance, ends_bet, at_ms"
-)
-# What a statement can be narrowed to; `after` is the number of the last entry that the reader has.
-FILTERS: Final[Mapping[str, str]] = {
-    "after": "number > :after",
-    "operator_id": "operator_id = :operator_id",
-    "player_id": "player_id = :player_id",
-    "round_id": "round_id = :round_id",
-    "transaction_id": "transaction_id = :transaction_id",
-    "from_ms": "at_ms >= :from_ms",
-    "to_ms": "at_ms < :to_ms",
-}
-
-
-class Refused(Exception):
-    """The call was not taken and nothing moved. `balance` is in minor units, and None where it is unknown."""
-
-    def __init__(self, code: WalletRefusal, balance: int | None = None) -> None:
-        super().__init__(code.value)
-        self.code = code
-        self.balance = balance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """The call was taken, now or earlier (`duplicate`). `balance` is in minor units of `currency`."""
-
-    balance: int
-    currency: str
-    wallet_transaction_id: str | None = None
-    duplicate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Player:
-    """An account. `balance` is in minor units of `currency`."""
-
-    currency: str
-    balance: int
-    blocked: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One call that was taken, or the opening of an account; it never changes. `moved` is what it added
-    to the balance, negative for a bet; `balance` is what that left. `at_ms`: milliseconds since 1970."""
-
-    number: int
-    operator_id: str
-    player_id: str
-    transaction_id: str
-    call: str
-    round_id: str | None
-    game_id: str | None
-    bet_transaction_id: str | None
-    currency: str
-    amount: int
-    moved: int
-    balance: int
-    ends_bet: int
-    at_ms: int
-
-
-class RepeatBalance(StrEnum):
-    """Which balance the answer to a repeated call has: that of the first answer, or today's."""
-
-    STORED = "stored"
-    LIVE = "live"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What a wallet is free to choose. `new_players` is the balance (minor units of `currency`) with which a
-    player is opened on first sight; None refuses those whom nobody opened. Without `survives_power_cuts` an
-    answer survives the process, but perhaps not the machine, and calls take a fraction of the time."""
-
-    currency: str = "EUR"
-    new_players: int | None = None
-    repeat_balance: RepeatBalance = RepeatBalance.LIVE
-    survives_power_cuts: bool = True
 
 
 def _milliseconds() -> int:
@@ -223,7 +103,7 @@ class Book:
             return self._enter(request, player, moved=-_amount(request), ends_bet=False)
 
     def win(self, request: WalletRequest) -> Taken:
-        """Credits the win, once. Sessions and blocks do not matter: what was won is owed."""
+        """Credits the win, once. Sessions and blocks do not matter: a win is owed."""
         with self._transaction():
             earlier = self._earlier(request)
             if earlier is not None:
@@ -244,14 +124,14 @@ class Book:
             end = self._end_of(request, _bet_id(request))
             if end is not None and end.call == WalletCall.WIN:
                 raise self._refused(request, WalletRefusal.ALREADY_WON)
-            if bet is None and end is None and self._is_a_strangers(request, _bet_id(request)):
+            if bet is None and end is None and self._is_of_another_player(request, _bet_id(request)):
                 raise self._refused(request, WalletRefusal.ID_REUSED)
             player = self._find_player(request) or Player(request.currency, 0, blocked=True)
             if end is not None:
                 return self._enter(request, player, moved=0, ends_bet=False, duplicate=True)
             return self._enter(request, player, moved=bet.amount if bet else 0, ends_bet=True)
 
-    # What the operator does
+    # The operator's orders
 
     def open_player(self, operator_id: str, player_id: str, currency: str, balance: int) -> None:
         """Opens an account, or raises ValueError when it is there. `balance` is in minor units."""
@@ -276,12 +156,12 @@ class Book:
             )
 
     def player(self, operator_id: str, player_id: str) -> Player | None:
-        """The account, or None; looking opens nobody."""
+        """The account, or None; reading opens none."""
         with self._transaction():
             return self._player(operator_id, player_id)
 
     def funds(self, request: WalletRequest) -> int | None:
-        """The balance that a bet would meet; None when it was taken before, or the player is a stranger."""
+        """The balance that a bet would meet; None when it was taken before, or the player is unknown."""
         with self._transaction():
             player = self._player(request.operator_id, request.player_id)
             return None if player is None or self._entry(request, _own_id(request)) else player.balance
@@ -336,7 +216,7 @@ class Book:
         ).fetchone()
         return Entry(*row) if row else None
 
-    def _is_a_strangers(self, request: WalletRequest, bet_id: str) -> bool:
+    def _is_of_another_player(self, request: WalletRequest, bet_id: str) -> bool:
         """Is this the bet of another player of the operator?"""
         found = self._database.execute(
             "SELECT 1 FROM entries WHERE operator_id = ? AND transaction_id = ?",

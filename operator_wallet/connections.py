@@ -23,7 +23,7 @@ HEAD_LIMIT: Final = 16 * 1024
 PIPELINE_LIMIT: Final = 8
 # A whole request has to arrive within this time of the answer before, or of the connection's start.
 PATIENCE_S: Final = 60.0
-# What was written reaches the client before the reset does, which would overtake it.
+# A reset overtakes written bytes that have not reached the client yet, so it waits for them.
 BEFORE_RESET_S: Final = 0.05
 # What a refused client still sends is read and thrown away for this time: closing at once would send a reset,
 # which may overtake the refusal.
@@ -67,7 +67,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Server:
-    """Listens, and ends in an orderly way: what is being answered is answered first."""
+    """Listens, and stops in an orderly way: requests under way are answered first."""
 
     def __init__(self, handle: Handler) -> None:
         self._handle = handle
@@ -120,10 +120,10 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._connections.add(self)
-        self._impatience = self._be_patient()
+        self._timeout = self._start_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._impatience.cancel()
+        self._timeout.cancel()
         self._connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) > PIPELINE_LIMIT:
             self.abort()
         elif self._answering is None:
-            self._impatience.cancel()
+            self._timeout.cancel()
             self._answering = asyncio.create_task(self._answer_all())
 
     # Answering
@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
         elif self._finishing:
             self._transport.close()
         elif not (self._silent or self._transport.is_closing()):
-            self._impatience = self._be_patient()
+            self._timeout = self._start_timeout()
 
     async def _answer(self, request: Request) -> Response:
         try:
@@ -216,7 +216,8 @@ class Connection(asyncio.Protocol):
     # Ending
 
     def finish(self) -> asyncio.Task[None] | None:
-        """Ends after what is being answered, which is returned; now, when that is nothing."""
+        """Ends the connection after the request under way, whose task is returned; at once when there is
+        none."""
         self._finishing = True
         if self._answering is None:
             self._transport.close()
@@ -225,7 +226,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
-    def _be_patient(self) -> asyncio.TimerHandle:
+    def _start_timeout(self) -> asyncio.TimerHandle:
         return asyncio.get_running_loop().call_later(PATIENCE_S, self._transport.close)
 
     def _break(self, status: HTTPStatus) -> None:
@@ -236,12 +237,12 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: HTTPStatus) -> None:
         body = b'{"code": "invalid"}'
-        self._impatience.cancel()
+        self._timeout.cancel()
         if self._transport.is_closing():
             return
         self._transport.write(_head(Response(status=status, body=body), keep_alive=False) + body)
         self._transport.write_eof()
-        self._impatience = asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
+        self._timeout = asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
 
     def _reset(self) -> None:
         wire: socket.socket | None = self._transport.get_extra_info("socket")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from contracts.wallet import WalletCall
-from operator_wallet.book import AMOUNT_LIMIT
+from operator_wallet.entries import AMOUNT_LIMIT
 from operator_wallet.faults import Cue, Kind, Plan, Schedule
 
 # A time may have a fraction; nothing else here has.
@@ -19,7 +19,7 @@ PLAN_FIELDS: Final = frozenset(
 
 
 class NotUnderstood(Exception):
-    """What is wrong with the request, as its sender is told."""
+    """What is wrong with the request, as its sender reads it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ LATEST_LIMIT: Final = 1000
 
 
 class Kind(StrEnum):
-    """What goes wrong. Every one says whether the call is processed all the same."""
+    """The kinds of fault. Each docstring says whether the call is processed nevertheless."""
 
     PROCESSED_THEN_TIMEOUT = "processed-then-timeout"
     """Processed; the answer never comes, until the client gives up."""
@@ -89,7 +89,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Which faults there shall be: `rates` are shares of 1 by kind, their sum at most 1; `schedule` stands in
+    """The planned faults: `rates` are shares of 1 by kind, their sum at most 1; `schedule` stands in
     their place; `script` comes before either. Calls outside `only` (None: all) meet nothing. After
     `until_count` faults it is over."""
 
@@ -153,7 +153,7 @@ class _Decks:
         self._left[fault.kind, fault.call] -= 1
 
     def came_to_nothing(self, fault: "Fault") -> None:
-        """It is dealt again, next but one: it may come to nothing again, and holds up no other."""
+        """Puts a fault that had no effect back, next but one, so that it holds up no other."""
         if fault.call in self._cards:
             self._cards[fault.call].insert(1, fault.kind)
 
@@ -170,7 +170,7 @@ class Faults:
         return self._plan
 
     def begin(self, plan: Plan) -> None:
-        """Counts start anew."""
+        """Counts start again."""
         self._plan = plan
         self._script = list(plan.script)
         self._decks = _Decks(plan.schedule or Schedule(one_in={}), plan.seed)

@@ -1,4 +1,4 @@
-"""Acts the faults out: what is processed, when, and what the client gets to see of it."""
+"""Acts the faults out: whether and when a call is processed, and the answer that the client gets."""
 
 import asyncio
 import json
@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from contracts.wallet import WalletRefusal, WalletRequest
-from operator_wallet.book import Refused, Taken
 from operator_wallet.connections import Delivery, Response
+from operator_wallet.entries import Refused, Taken
 from operator_wallet.faults import Fault, Faults, Kind
 from operator_wallet.wire import answer
 
@@ -26,7 +26,8 @@ EMPTY: Final = Response(status=200)
 
 class Misbehaviour:
     """Answers calls, well unless `faults` has something in store. `process` has the book take a call; `funds`
-    is the balance that a bet would meet, or None for a stranger and for a bet that was taken before."""
+    is the balance that a bet would meet, or None for an unknown player and for a bet that was taken
+    before."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class Misbehaviour:
                 self._faults.came_to_nothing(fault)
 
     async def stop(self) -> None:
-        """What was to be processed later is not processed."""
+        """Drops the calls that were to be processed later."""
         for task in self._later:
             task.cancel()
         await asyncio.gather(*self._later, return_exceptions=True)
@@ -124,7 +125,7 @@ def plain(outcome: Outcome) -> Response:
 
 
 def spoil(fault: Fault, outcome: Outcome) -> Response | None:
-    """What the client sees of a call that was processed, or None where the fault does not suit it."""
+    """The client's answer to a call that was processed, or None where the fault does not suit it."""
     right = plain(outcome)
     match fault.kind:
         case Kind.PROCESSED_THEN_TIMEOUT:

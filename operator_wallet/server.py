@@ -1,4 +1,4 @@
-"""The wallet as a server: calls and statements for Croupier, a control interface for whoever started it."""
+"""The wallet as a server: calls and statements for Croupier, a control interface for its owner."""
 
 import asyncio
 import hmac
@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 
 from contracts.wallet import WalletCall, WalletRequest
 from operator_wallet import control, wire
-from operator_wallet.book import Book, Policy, Refused, Taken
+from operator_wallet.book import Book
 from operator_wallet.connections import Request, Response, Server
+from operator_wallet.entries import Policy, Refused, Taken
 from operator_wallet.faults import Faults
 from operator_wallet.misbehaviour import Misbehaviour, plain
 from security.standard_webhooks import WebhookCheck
@@ -124,7 +125,7 @@ class Wallet:
     async def _in_book(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    # For whoever started it
+    # The control interface
 
     def _has_token(self, request: Request) -> bool:
         expected = f"Bearer {self._settings.control_token}".encode()

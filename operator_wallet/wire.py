@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from contracts.wallet import WalletCall, WalletRefusal, WalletRequest
-from operator_wallet.book import AMOUNT_LIMIT, Entry, Refused, Taken
+from operator_wallet.entries import AMOUNT_LIMIT, Entry, Refused, Taken
 from security.standard_webhooks import WebhookCheck, WebhookRefused, verify
 
 # Seconds since 1970.
@@ -89,15 +89,16 @@ def read_call(
     now: Clock_s,
 ) -> WalletRequest:
     """`call` is the path's; `headers` has lower-case names. Raises Refused: `bad-signature`, or `invalid` for
-    a body that does not fit the page. Nothing of a body is looked at before its signature."""
+    a body that does not fit the page. Nothing of a body is read before its signature is checked."""
     _verify(headers, body, checks, now)
     fields = _object(body)
-    # The path is not signed. Without this, whoever can hold up a win on its way could send it as a rollback.
+    # The path is not signed. Without this, an attacker who holds up a win on its way could send it as a
+    # rollback.
     if fields.pop("call", None) != call.value:
         raise Refused(WalletRefusal.INVALID)
     readers = FIELDS[call]
     if call is WalletCall.ROLLBACK and "amount" in fields:
-        # Some send what they believe the bet was; the bet knows better.
+        # Some clients send their own amount of the bet; the recorded bet decides.
         _amount(fields.pop("amount"))
     if fields.keys() != readers.keys():
         raise Refused(WalletRefusal.INVALID)

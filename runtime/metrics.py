@@ -1,4 +1,4 @@
-"""What the ingress counts and measures, in Prometheus's terms. Labels never carry an id of a player.
+"""The ingress's metrics. Labels never carry an id of a player.
 
 The other programs define their own beside their work, so that no program shows a figure it does not have.
 """

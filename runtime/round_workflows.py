@@ -1,19 +1,33 @@
-"""Rounds as Temporal knows them: how a workflow stands, which ones ended badly, and starting one anew."""
+"""The one client of rounds' workflows: starts them, awaits their ends, puts updates to them, lists them."""
 
 import base64
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from contracts.actions import ActionVerdict, ActResult, PlayerAction
+from contracts.failures import ACTION_REFUSED, bounded
+from contracts.interventions import Intervention, InterventionResult
 from contracts.reconciliation import WorkflowState
-from contracts.rounds import Bet
-from contracts.steps import ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
+from contracts.rounds import Bet, RoundClosed
+from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
 
+START_TIMEOUT: Final = timedelta(seconds=5)
 RPC_LIMIT: Final = timedelta(seconds=10)
+# A round's fast path may hold an update back for 2 s; then a busy database has some time to answer.
+INTERVENE_LIMIT: Final = timedelta(seconds=10)
 LIST_PAGE: Final = 100
 
 _STATES: Final = {
@@ -25,19 +39,132 @@ _STATES: Final = {
     WorkflowExecutionStatus.TERMINATED: WorkflowState.TERMINATED,
     WorkflowExecutionStatus.TIMED_OUT: WorkflowState.TIMED_OUT,
 }
-# A cancelled round is void, or went on to its end; the ledger tells which.
+# A cancelled round is void, or went on to its end; the ledger has which.
 _ENDED_BADLY: Final = '("Failed", "Terminated", "TimedOut", "Canceled")'
 
 
+class AlreadyStarted(Exception):
+    """There is a workflow of this round, open or ended: a round is never played twice."""
+
+
+class OutcomeUncertain(Exception):
+    """Temporal, a worker or the ledger did not answer in time. The call may still take effect; the stored
+    round says so."""
+
+
+class TemporalAway(Exception):
+    """Temporal did not answer a question about a round."""
+
+
+class WorkflowLost(Exception):
+    """No workflow of this round runs: it has just ended, or Temporal has lost it."""
+
+
 class RoundWorkflows:
-    """Raises temporalio's RPCError while Temporal does not answer."""
+    """`state`, `restart` and `ended_badly`, which activities use, raise temporalio's RPCError while Temporal
+    does not answer. The docstrings of the others name what they raise."""
 
     def __init__(self, client: Client, *, task_queue: str) -> None:
         self._client = client
         self._task_queue = task_queue
 
+    async def start(self, bet: Bet) -> None:
+        """Eagerly: Temporal hands the first task back with the reply, and the worker of this process runs
+        it. Raises AlreadyStarted and OutcomeUncertain, whose text is the status."""
+        try:
+            await self._client.start_workflow(
+                ROUND_WORKFLOW,
+                bet,
+                id=bet.key.workflow_id,
+                task_queue=self._task_queue,
+                result_type=RoundClosed,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                task_timeout=ROUND_TASK_TIMEOUT,
+                request_eager_start=True,
+                rpc_timeout=START_TIMEOUT,
+            )
+        except WorkflowAlreadyStartedError:
+            raise AlreadyStarted from None
+        except RPCError as error:
+            raise OutcomeUncertain(error.status.name) from error
+
+    async def result(self, workflow_id: str) -> RoundClosed | None:
+        """Waits for the round's end. Returns None when its workflow failed, or was cancelled or terminated.
+        Raises TemporalAway."""
+        handle: WorkflowHandle[object, RoundClosed] = self._client.get_workflow_handle(
+            workflow_id, result_type=RoundClosed
+        )
+        try:
+            return await handle.result()
+        except WorkflowFailureError:
+            return None
+        except RPCError as error:
+            raise TemporalAway(error.status.name) from error
+
+    async def act(self, bet: Bet, action: PlayerAction, *, within: timedelta) -> ActionVerdict:
+        """Puts a player's action to the round. Raises WorkflowLost and OutcomeUncertain."""
+        handle: WorkflowHandle[object, RoundClosed] = self._client.get_workflow_handle(bet.key.workflow_id)
+        try:
+            acted: ActResult = await handle.execute_update(
+                ACT_UPDATE, action, id=_update_id(action), result_type=ActResult, rpc_timeout=within
+            )
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise WorkflowLost from None
+            raise _uncertain(error) from error
+        except (WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            return _refused_or_uncertain(error)
+        return acted.verdict
+
+    async def restart_with_action(
+        self, bet: Bet, action: PlayerAction, *, within: timedelta
+    ) -> ActionVerdict:
+        """Puts the action to a round whose workflow is lost. The workflow is started again, and finds the
+        stored round. Raises OutcomeUncertain."""
+        try:
+            acted: ActResult = await self._client.execute_update_with_start_workflow(
+                ACT_UPDATE,
+                action,
+                start_workflow_operation=self._restart(bet),
+                id=_update_id(action),
+                result_type=ActResult,
+                rpc_timeout=within,
+            )
+        except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            return _refused_or_uncertain(error)
+        return acted.verdict
+
+    async def intervene(self, bet: Bet, intervention: Intervention) -> InterventionResult:
+        """Puts a manual intervention to the round, whose workflow is started again when it is lost. So an
+        intervention also resumes a round that Temporal has forgotten. Raises OutcomeUncertain."""
+        try:
+            intervened: InterventionResult = await self._client.execute_update_with_start_workflow(
+                INTERVENE_UPDATE,
+                intervention,
+                start_workflow_operation=self._restart(bet),
+                id=intervention.intervention_id,
+                result_type=InterventionResult,
+                rpc_timeout=INTERVENE_LIMIT,
+            )
+        except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            raise _uncertain(error) from None
+        return intervened
+
+    def _restart(self, bet: Bet) -> WithStartWorkflowOperation[object, RoundClosed]:
+        return WithStartWorkflowOperation(
+            ROUND_WORKFLOW,
+            bet,
+            id=bet.key.workflow_id,
+            task_queue=self._task_queue,
+            result_type=RoundClosed,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            task_timeout=ROUND_TASK_TIMEOUT,
+        )
+
     async def state(self, workflow_id: str) -> WorkflowState:
-        """Of the latest workflow of this id."""
+        """The state of the latest workflow of this id."""
         handle = self._client.get_workflow_handle(workflow_id)
         try:
             status = (await handle.describe(rpc_timeout=RPC_LIMIT)).status
@@ -47,9 +174,9 @@ class RoundWorkflows:
             raise
         return WorkflowState.RUNNING if status is None else _STATES[status]
 
-    async def start_anew(self, bet: Bet) -> bool:
-        """Starts the round's workflow though one of its id has ended. False when one runs: a healthy round is
-        never started twice, and one that is done answers each step from what it stored."""
+    async def restart(self, bet: Bet) -> bool:
+        """Starts the round's workflow again after one has ended. Returns False when one runs: a healthy round
+        is never started twice, and a closed one answers each step from what it stored."""
         try:
             await self._client.start_workflow(
                 ROUND_WORKFLOW,
@@ -90,3 +217,23 @@ class RoundWorkflows:
 
 def _rfc3339(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _update_id(action: PlayerAction) -> str:
+    """The id of this request alone. With one id Temporal would answer a repeat with the first refusal, though
+    the player may have the money by then. The ledger recognises repeats."""
+    return f"{action.action_id}:{action.request_id}"
+
+
+def _refused_or_uncertain(error: Exception) -> ActionVerdict:
+    """The verdict that the workflow's validator refused an action with. Raises OutcomeUncertain for any other
+    error."""
+    cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else None
+    if isinstance(cause, ApplicationError) and cause.type == ACTION_REFUSED:
+        return ActionVerdict(cause.message)
+    raise _uncertain(error) from error
+
+
+def _uncertain(error: Exception) -> OutcomeUncertain:
+    cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
+    return OutcomeUncertain(bounded(str(cause)))

@@ -19,7 +19,7 @@ _FORM: Final = re.compile(r"crk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 class ApiKeyInvalid(Exception):
-    """What was presented does not have the form of an API key."""
+    """The presented text does not have the form of an API key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class NewApiKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentedApiKey:
-    """A key as a request brought it: look up `key_id`, then ask `matches` with what is stored there."""
+    """A key as a request presents it: find the stored key by `key_id`, then compare with `matches`."""
 
     key_id: str
     secret_hash: str = field(repr=False)
@@ -50,7 +50,7 @@ def new_api_key() -> NewApiKey:
 
 
 def parse_api_key(text: str) -> PresentedApiKey:
-    """Raises ApiKeyInvalid, whose text does not quote what was presented."""
+    """Raises ApiKeyInvalid, whose text does not quote the presented text."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise ApiKeyInvalid("not an API key")

@@ -199,7 +199,7 @@ class Keyring:
 def change_file(path: Path, change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring]:
     """Replaces a keyring file by what `change` makes of it, and returns the keyring before and after.
 
-    One change at a time, whoever makes it: of two that read the same file, the later would write over the
+    One change at a time: of two processes that read the same file, the later would write over the
     earlier one's key, and what that key has sealed by then could never be opened again. Raises
     KeyringInvalid, what `change` raises, or OSError when the place cannot be written; the file is then as
     it was.

@@ -35,7 +35,7 @@ class Signer:
 
 
 class SignatureVerifier:
-    """Checks signatures with public keys alone, so whoever receives events needs no secret."""
+    """Checks signatures with public keys alone, so receivers of events need no secret."""
 
     def __init__(self, public_keys: Mapping[str, Ed25519PublicKey]) -> None:
         self._keys = dict(public_keys)

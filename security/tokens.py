@@ -43,7 +43,7 @@ class TokenInvalid(Exception):
 
 
 class TokenExpired(Exception):
-    """A genuine token whose time is over: it places no bet, and `claims` still serves reads and resumes."""
+    """A genuine token whose time is over. It takes no bet; `claims` still serves reads and resumes."""
 
     def __init__(self, claims: SessionClaims) -> None:
         super().__init__("the session has expired")
@@ -77,7 +77,7 @@ class TokenVerifier:
     `clock` gives seconds since the epoch. A token's beginning may be CLOCK_SKEW_S ahead of it; its end is the
     issuer's word, and grants no grace. A token that was verified once is remembered by its hash, so a
     session pays for its signature once; its expiry is checked on every call. Refused tokens are not
-    remembered, or a stranger could push the players' tokens out.
+    remembered, or an unauthenticated client could push the players' tokens out.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class TokenVerifier:
                 options={"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
         except jwt.PyJWTError as error:
-            # Only the kind of error is told: PyJWT's texts can quote the token's content.
+            # Only the kind of error is reported: PyJWT's texts can quote the token's content.
             raise TokenInvalid(f"the token is not valid ({type(error).__name__})") from None
         self._check_beginnings(payload)
         return _claims(payload)

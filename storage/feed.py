@@ -31,15 +31,15 @@ NEWEST: Final = """
 LATEST: Final = "SELECT coalesce(max(id), 0) FROM outbox"
 ENDED: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8"
 
-# The ledger's transactions take milliseconds. Whoever asks waits for those under way no longer than this, and
-# is given what is complete; the next request goes on.
+# The ledger's transactions take milliseconds. A request waits for those under way no longer than this, and
+# gets what is complete; the next request goes on.
 PATIENCE_S: Final = 1.0
 PAUSE_S: Final = 0.005
 
 
 class Feed:
-    """Pages of the outbox by operator. Remembers up to which place all of it is complete, so that a reader of
-    earlier events waits for nobody."""
+    """Pages of the outbox by operator. The feed remembers up to which place the outbox is complete, so that a
+    reader of earlier events does not wait."""
 
     def __init__(self, pool: asyncpg.Pool, *, patience_s: float = PATIENCE_S) -> None:
         self._pool = pool
@@ -58,8 +58,8 @@ class Feed:
         return [recorded_event(row) for row in rows], rows[-1]["id"] if rows else after
 
     async def end(self) -> int:
-        """The place behind which everything is yet to come, for a reader that wants nothing earlier. Raises
-        TimeoutError when a transaction of before does not end within the patience."""
+        """The place behind the last event, for a reader that wants only later ones. Raises TimeoutError when
+        an earlier transaction does not end within the patience."""
         newest = await self._pool.fetchval(LATEST)
         await self._advanced()
         if self._complete_to < newest:
@@ -72,7 +72,7 @@ class Feed:
         return list(await self._pool.fetch(PAGE, operator_id, after, self._complete_to, limit))
 
     async def _advanced(self) -> bool:
-        """Whether more of the outbox is complete than before."""
+        """Returns whether more of the outbox is complete than before."""
         newest = await self._pool.fetchrow(NEWEST, self._complete_to)
         if newest["younger"] is None or not await self._ended(newest["younger"]):
             return False
@@ -80,7 +80,7 @@ class Feed:
         return True
 
     async def _ended(self, transaction_id: str) -> bool:
-        """Whether every transaction older than that one has ended, within the patience."""
+        """Returns whether every transaction older than that one has ended, within the patience."""
         deadline = asyncio.get_running_loop().time() + self._patience_s
         while not await self._pool.fetchval(ENDED, transaction_id):
             if asyncio.get_running_loop().time() >= deadline:

@@ -1,4 +1,4 @@
-"""Which games an operator offers: switched by the operator, read by the statement that takes a bet."""
+"""The switches of an operator's games, read by the statement that takes a bet."""
 
 from typing import Final
 
@@ -12,5 +12,5 @@ SWITCH: Final = """
 
 
 async def switch(pool: asyncpg.Pool, *, operator_id: str, game_id: str, enabled: bool) -> None:
-    """Bets that begin after this see it; rounds under way finish."""
+    """Switches a game. Bets that begin after this see it; rounds under way finish."""
     await pool.execute(SWITCH, operator_id, game_id, enabled)

@@ -1,4 +1,5 @@
-"""Incidents on record: opened once for each difference, told to the broker, resolved when it is gone."""
+"""Incidents on record: opened once for each difference, published once, resolved when the difference is
+gone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from contracts.reconciliation import Finding, Incident, IncidentKind
 _COLUMNS: Final = (
     "id, kind, subject, operator_id, player_key, round_id, game_id, detail, opened_at, acted_at, resolved_at"
 )
-NOTE: Final = "SELECT opened, due FROM note_incident($1, $2, $3, $4, $5, $6, $7)"
-RESOLVE: Final = "SELECT resolve_incident($1)"
-MARK: Final = "SELECT mark_incidents_published($1)"
+NOTE: Final = "SELECT opened, due FROM note_incident_v1($1, $2, $3, $4, $5, $6, $7)"
+RESOLVE: Final = "SELECT resolve_incident_v1($1)"
+MARK: Final = "SELECT mark_incidents_published_v1($1)"
 OPEN_PAGE: Final = f"""
     SELECT {_COLUMNS} FROM incidents WHERE resolved_at IS NULL AND (kind, subject) > ($1, $2)
     ORDER BY kind, subject LIMIT $3
@@ -29,7 +30,7 @@ LATEST: Final = f"SELECT {_COLUMNS} FROM incidents ORDER BY opened_at DESC LIMIT
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """`opened` says that it is new, `due` that the caller is to act on it now."""
+    """`opened` says that the incident is new, `due` that the caller is to act on it now."""
 
     opened: bool
     due: bool
@@ -51,34 +52,34 @@ async def note(pool: asyncpg.Pool, finding: Finding) -> Noted:
 
 
 async def resolve(pool: asyncpg.Pool, incident_id: str) -> bool:
-    """Whether it was open until now."""
+    """Resolves the incident. Returns whether it was open until now."""
     resolved: bool = await pool.fetchval(RESOLVE, UUID(incident_id))
     return resolved
 
 
 async def open_page(pool: asyncpg.Pool, *, after: tuple[str, str], limit: int) -> list[Incident]:
-    """Open ones in the order of kind and subject, after `after`."""
+    """Open incidents in the order of kind and subject, after `after`."""
     return [_incident(row) for row in await pool.fetch(OPEN_PAGE, *after, limit)]
 
 
 async def unpublished(pool: asyncpg.Pool, *, limit: int) -> list[Incident]:
-    """Those whose event the broker has not confirmed, oldest first."""
+    """Incidents whose event the broker has not confirmed, oldest first."""
     return [_incident(row) for row in await pool.fetch(UNPUBLISHED, limit)]
 
 
 async def mark_published(pool: asyncpg.Pool, incident_ids: Sequence[str]) -> None:
-    """Call after the broker's confirm. Marking twice does nothing."""
+    """Marks incidents as published. Call it after the broker's confirm. A repeat does nothing."""
     await pool.execute(MARK, [UUID(incident_id) for incident_id in incident_ids])
 
 
 async def open_counts(pool: asyncpg.Pool) -> dict[IncidentKind, int]:
-    """How many are open, by kind; every kind is there."""
+    """How many incidents of each kind are open."""
     counted = {row["kind"]: row["open"] for row in await pool.fetch(OPEN_COUNTS)}
     return {kind: counted.get(kind.value, 0) for kind in IncidentKind}
 
 
 async def listed(pool: asyncpg.Pool, *, resolved_too: bool, limit: int) -> list[Incident]:
-    """Open ones, oldest first; or all, newest first."""
+    """Open incidents, oldest first; or all, newest first."""
     return [_incident(row) for row in await pool.fetch(LATEST if resolved_too else OPEN_NOW, limit)]
 
 

@@ -1,25 +1,24 @@
-"""A person's decisions about rounds: who they are about, and what the ledger makes of them."""
+"""Manual interventions: the rounds that they are about, and the ledger's verdict."""
 
 # ruff: noqa: S608 - the statement is put together from numbered arguments
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
-from contracts.interventions import Intervened, InterveneRequest, InterventionVerdict, Subject
-from contracts.rounds import Bet, RoundState
+from contracts.interventions import InterveneRequest, InterventionResult, InterventionVerdict, Subject
+from contracts.rounds import RoundState
 from storage import timeline
-from storage.rounds import bet_arguments
+from storage.bets import bet_arguments, bet_parameter, stored_bet
 
-_BET: Final = ", ".join(f"${number}" for number in range(1, 14))
-INTERVENE: Final = (
-    f"SELECT (standing).state, verdict, being_released FROM intervene_round({_BET}, $14, $15, $16, $17)"
-)
-# Stakes that an operator's wallet has not answered for. Few are open at a time, and the index of open ones is
-# all that is read.
+INTERVENE: Final = f"""
+    SELECT (standing).state, verdict, being_released
+    FROM intervene_round_v1({bet_parameter(5)}, $1, $2, $3, $4)
+"""
+# Stakes without an answer of the operator's wallet. Few are open at a time, and only the index of open ones
+# is read.
 BETS: Final = """
     SELECT b.bet FROM wallet_bets b JOIN players p ON p.id = b.player_key
     WHERE b.round_id = $1 AND b.resolved_at IS NULL AND b.bet IS NOT NULL
@@ -40,25 +39,20 @@ async def find(
     return found[:limit]
 
 
-async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> Intervened:
-    """Decides and records, in one transaction. A repeat of the same intervention answers what the first one
-    did; asyncpg.UniqueViolationError when its id was another's."""
+async def intervene(pool: asyncpg.Pool, request: InterveneRequest) -> InterventionResult:
+    """Decides and records, in one transaction. A repeat of the same intervention answers as the first one
+    did. Raises asyncpg.UniqueViolationError for the id of another intervention."""
     decision = request.intervention
     row = await pool.fetchrow(
         INTERVENE,
-        *bet_arguments(request.bet),
         UUID(decision.intervention_id),
         decision.action.value,
         decision.reason,
         decision.actor,
+        *bet_arguments(request.bet),
     )
-    return Intervened(
+    return InterventionResult(
         verdict=InterventionVerdict(row["verdict"]),
         state=None if row["state"] is None else RoundState(row["state"]),
         releasing=row["being_released"],
     )
-
-
-def stored_bet(document: Mapping[str, Any]) -> Bet:
-    """The bet that `wallet_bets.bet` has."""
-    return msgspec.convert(document, Bet)

@@ -1,18 +1,22 @@
-"""Brings a database to this program's schema: Alembic's versions first, then the functions anew."""
+"""Brings a database to this program's schema: Alembic's versions first, then the functions, made again."""
 
 import asyncio
+import re
 from pathlib import Path
+from typing import Final
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import make_url
 
 from storage.database import CONNECT_TIMEOUT_S
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 FUNCTIONS = Path(__file__).parent / "functions"
-# Two programs that start at once migrate one after the other. The number is this lock's name, no more.
+# Two programs that start at once migrate one after the other. The number only names this lock.
 ADVISORY_LOCK = 0x43524F55
+MADE: Final = re.compile(r"^CREATE (FUNCTION|VIEW) (\w+)", re.MULTILINE)
 
 
 def upgrade(database_url: str) -> None:
@@ -26,11 +30,25 @@ async def _upgrade(database_url: str) -> None:
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", ADVISORY_LOCK)
         await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")
-        async with connection.transaction():
-            for path in sorted(FUNCTIONS.glob("*.sql")):
-                await connection.execute(path.read_text())
+        await _make_functions(connection)
     finally:
         await connection.close()
+
+
+async def _make_functions(connection: asyncpg.Connection) -> None:
+    """Drops what the files make, with the triggers that hang on it, and makes it again, so that the files are
+    its one source. A migration drops a function that no file makes any more."""
+    files = [path.read_text() for path in sorted(FUNCTIONS.glob("*.sql"))]
+    async with connection.transaction():
+        for kind, name in MADE.findall("\n".join(files)):
+            await connection.execute(f"DROP {kind} IF EXISTS {name} CASCADE")
+        for text in files:
+            await connection.execute(text)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """`url` with SQLAlchemy's name of the driver, password included."""
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
 
 
 def alembic_config(database_url: str) -> Config:

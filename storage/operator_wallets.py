@@ -1,4 +1,4 @@
-"""What the ledger keeps of rounds whose money an operator's own wallet keeps, and where those wallets are.
+"""The ledger's part of rounds whose money an operator's own wallet keeps, and the addresses of those wallets.
 
 Each statement calls one function of `storage/functions/` and is one transaction of its own.
 """
@@ -16,40 +16,46 @@ from contracts.failures import bounded
 from contracts.rounds import Bet, Resolution, RoundKey
 from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletRequest
-from storage.rounds import bet_arguments, round_view, settlement
+from storage.bets import bet_arguments, bet_parameter
+from storage.rounds import round_view, settlement
 
-_BET: Final = ", ".join(f"${number}" for number in range(1, 14))
-BEGIN_BET: Final = f"SELECT (standing).*, verdict FROM begin_wallet_bet({_BET}, $14)"
-ACCEPT_BET: Final = f"SELECT (standing).*, verdict FROM accept_wallet_bet({_BET}, $14)"
-DECLINE_BET: Final = f"SELECT (standing).*, verdict FROM decline_wallet_bet({_BET}, $14, $15, $16)"
-BEGIN_RELEASE: Final = f"SELECT (standing).*, verdict FROM begin_wallet_release({_BET}, $14, $15)"
-RECORD_RESULT: Final = (
-    "SELECT (closed).*, event_data, being_released FROM record_wallet_result($1, $2, $3, $4, $5)"
+BEGIN_BET: Final = f"SELECT (standing).*, verdict FROM begin_wallet_bet_v1({bet_parameter(2)}, $1)"
+ACCEPT_BET: Final = f"SELECT (standing).*, verdict FROM accept_wallet_bet_v1({bet_parameter(2)}, $1)"
+DECLINE_BET: Final = (
+    f"SELECT (standing).*, verdict FROM decline_wallet_bet_v1({bet_parameter(4)}, $1, $2, $3)"
 )
-CLOSE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, NULL, NULL, true, $3)"
-RELEASE: Final = f"SELECT * FROM release_round({_BET}, $14, $15, true, $16)"
-RECORD_ATTEMPT: Final = "SELECT record_wallet_attempt($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+BEGIN_RELEASE: Final = (
+    f"SELECT (standing).*, verdict FROM begin_wallet_release_v1({bet_parameter(3)}, $1, $2)"
+)
+RECORD_RESULT: Final = (
+    "SELECT (closed).*, event_data, being_released FROM record_wallet_result_v1($1, $2, $3, $4, $5)"
+)
+CLOSE: Final = "SELECT (closed).*, event_data FROM settle_round_v1($1, $2, NULL, NULL, true, $3)"
+RELEASE: Final = f"SELECT * FROM release_round_v1({bet_parameter(4)}, $1, $2, true, $3)"
+RECORD_ATTEMPT: Final = (
+    "SELECT record_wallet_attempt_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+)
 ALL: Final = """
     SELECT operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms, total_ms, calls
     FROM operator_wallets
 """
-SET: Final = "SELECT set_operator_wallet($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+SET: Final = "SELECT set_operator_wallet_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 KNOWN_OPERATOR: Final = "SELECT EXISTS (SELECT 1 FROM operators WHERE id = $1)"
 
 
 class Verdict(StrEnum):
-    """What was decided about a round, before or after its wallet was asked."""
+    """The ledger's decision about a round, before or after its wallet is asked."""
 
     STANDS = "stands"
-    """The round is there: it is as it is."""
+    """The round is stored, and is answered as it stands."""
     ASK = "ask"
     """The wallet may be asked for the stake."""
     RELEASING = "releasing"
     """The round is on its way to void, and has no row yet."""
     UNCERTAIN = "uncertain"
-    """The wallet refused, but may have taken an earlier asking, or take it yet."""
+    """The wallet refused, but may have taken an earlier attempt, or may take one yet."""
     ROLLBACK = "rollback"
-    """The wallet must be told to give the stake back."""
+    """The rollback must be sent to the wallet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,29 +82,30 @@ class StoredWallet:
 
 
 async def begin_bet(pool: asyncpg.Pool, bet: Bet, transaction_id: str) -> Decision:
-    """STANDS, ASK or RELEASING. Raises asyncpg.NoDataFoundError for a player, an account or a session that is
-    not there."""
-    return _decision(await pool.fetchrow(BEGIN_BET, *bet_arguments(bet), transaction_id))
+    """Decides STANDS, ASK or RELEASING. Raises asyncpg.NoDataFoundError for a player, an account or a session
+    that is not there."""
+    return _decision(await pool.fetchrow(BEGIN_BET, transaction_id, *bet_arguments(bet)))
 
 
 async def accept_bet(pool: asyncpg.Pool, bet: Bet, *, balance: int | None) -> Decision:
-    """STANDS or RELEASING. The wallet has taken the stake; `balance` is its own, in minor units."""
-    return _decision(await pool.fetchrow(ACCEPT_BET, *bet_arguments(bet), balance))
+    """Decides STANDS or RELEASING after the wallet has taken the stake. `balance` is the wallet's, in minor
+    units."""
+    return _decision(await pool.fetchrow(ACCEPT_BET, balance, *bet_arguments(bet)))
 
 
 async def decline_bet(
     pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str | None, balance: int | None
 ) -> Decision:
-    """STANDS, RELEASING or UNCERTAIN."""
-    arguments = (*bet_arguments(bet), failure_code, failure_detail, balance)
+    """Decides STANDS, RELEASING or UNCERTAIN after the wallet has refused the stake, or was never reached."""
+    arguments = (failure_code, failure_detail, balance, *bet_arguments(bet))
     return _decision(await pool.fetchrow(DECLINE_BET, *arguments))
 
 
 async def record_result(
     pool: asyncpg.Pool, key: RoundKey, resolution: Resolution | None
 ) -> tuple[Settlement, bool]:
-    """Commits the result unless there is one, or the round is on its way to void, which the flag says. A
-    round of our own ledger is closed. Raises asyncpg.NoDataFoundError when there is no such round."""
+    """Commits the result, unless there is one or the round is being released, which the flag says. A round of
+    our own ledger is closed. Raises asyncpg.NoDataFoundError when there is no such round."""
     result: tuple[Any, ...] = (None, None, None)
     if resolution is not None:
         result = (resolution.outcome, resolution.win, resolution.actions)
@@ -112,9 +119,9 @@ async def close(pool: asyncpg.Pool, key: RoundKey, *, balance: int | None) -> Se
 
 
 async def begin_release(pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str) -> Decision:
-    """STANDS or ROLLBACK: from then on no result of the round is recorded, and the first decision's failure
-    code and detail are the round's."""
-    arguments = (*bet_arguments(bet), failure_code, failure_detail)
+    """Decides STANDS or ROLLBACK. After ROLLBACK no result of the round is recorded, and the round keeps the
+    first decision's failure code and detail."""
+    arguments = (failure_code, failure_detail, *bet_arguments(bet))
     return _decision(await pool.fetchrow(BEGIN_RELEASE, *arguments))
 
 
@@ -122,14 +129,15 @@ async def release(
     pool: asyncpg.Pool, bet: Bet, *, failure_code: str, failure_detail: str, balance: int | None
 ) -> RoundView:
     """Closes a round as void whose bet the wallet has rolled back, for the reason that was given first."""
-    arguments = (*bet_arguments(bet), failure_code, failure_detail, balance)
+    arguments = (failure_code, failure_detail, balance, *bet_arguments(bet))
     return round_view(await pool.fetchrow(RELEASE, *arguments))
 
 
 async def record_attempt(
     pool: asyncpg.Pool, key: RoundKey, request: WalletRequest, answer: WalletAnswer, *, took_us: int
 ) -> bool:
-    """Whether it is the first of the round's calls of this kind with this verdict."""
+    """Records an attempt. Returns whether it is the first of the round's calls of this kind with this
+    verdict."""
     first: bool = await pool.fetchval(
         RECORD_ATTEMPT,
         key.player_key,
@@ -155,7 +163,7 @@ async def read_all(pool: asyncpg.Pool) -> list[StoredWallet]:
 
 
 async def store(pool: asyncpg.Pool, wallet: StoredWallet) -> bool:
-    """Sets or replaces the operator's wallet. False when there is no such operator."""
+    """Sets or replaces the operator's wallet. Returns False when there is no such operator."""
     if not await pool.fetchval(KNOWN_OPERATOR, wallet.operator_id):
         return False
     await pool.execute(

@@ -9,13 +9,13 @@ from contracts.views import ApiKeyRecord, ApiKeyView
 
 # Far above what an operator with keys for each of its servers has, and a list of them is still one page.
 KEYS_LIMIT: Final = 100
-# Those that open nothing any more are shown for as long as anybody may look for them.
+# How long keys that open nothing any more are still listed.
 LISTED_LIMIT: Final = 200
 
 ENSURE_OPERATOR: Final = "INSERT INTO operators (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
-ADD_KEY: Final = "SELECT add_api_key($1, $2, $3, $4, $5, $6)"
-ROTATE_KEY: Final = "SELECT scope, old_expires_at FROM rotate_api_key($1, $2, $3, $4, $5)"
-REVOKE_KEY: Final = "SELECT revoke_api_key($1, $2)"
+ADD_KEY: Final = "SELECT add_api_key_v1($1, $2, $3, $4, $5, $6)"
+ROTATE_KEY: Final = "SELECT scope, old_expires_at FROM rotate_api_key_v1($1, $2, $3, $4, $5)"
+REVOKE_KEY: Final = "SELECT revoke_api_key_v1($1, $2)"
 FIND_KEY: Final = """
     SELECT id AS key_id, operator_id, secret_hash, scope, expires_at FROM api_keys
     WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
@@ -44,14 +44,14 @@ async def add_key(pool: asyncpg.Pool, key: ApiKeyView) -> AddVerdict:
 async def rotate_key(
     pool: asyncpg.Pool, *, operator_id: str, key_id: str, new_id: str, secret_hash: str, overlap_s: int
 ) -> tuple[str, datetime] | None:
-    """The scope of both keys and when the old one ends; None when the operator has no such key that still
-    opens something."""
+    """Returns the scope of both keys and when the old one ends; None when the operator has no such key that
+    still opens something."""
     row = await pool.fetchrow(ROTATE_KEY, operator_id, key_id, new_id, secret_hash, overlap_s)
     return None if row is None else (row["scope"], row["old_expires_at"])
 
 
 async def revoke_key(pool: asyncpg.Pool, *, operator_id: str, key_id: str) -> bool:
-    """Whether the operator has such a key; revoking it twice changes nothing."""
+    """Revokes a key. Returns whether the operator has it. A repeat changes nothing."""
     known: bool = await pool.fetchval(REVOKE_KEY, operator_id, key_id)
     return known
 
@@ -63,6 +63,6 @@ async def find_key(pool: asyncpg.Pool, key_id: str) -> ApiKeyView | None:
 
 
 async def list_keys(pool: asyncpg.Pool, *, operator_id: str) -> list[ApiKeyRecord]:
-    """Those that open something first, then newest first."""
+    """The operator's keys: those that open something first, then newest first."""
     rows = await pool.fetch(LIST_KEYS, operator_id, LISTED_LIMIT)
     return [ApiKeyRecord(**dict(row)) for row in rows]

@@ -14,7 +14,8 @@ _COLUMNS = (
     "event_id, type, operator_id, game_id, subject, sequence, data::text AS data, occurred_at, published_at"
 )
 FIND: Final = f"SELECT {_COLUMNS} FROM outbox WHERE event_id = $1"  # noqa: S608 - a constant above
-# Rounds publish their own ends: those younger than the pause are still at it. All else waits for nobody.
+# Rounds publish their own ends, so the younger ones are left to them. All other events are the relay's at
+# once.
 WAITING: Final = (
     f"SELECT {_COLUMNS} FROM outbox WHERE published_at IS NULL "  # noqa: S608
     "AND (occurred_at < $1 OR type NOT IN ('round.settled', 'round.void')) ORDER BY id LIMIT $2"
@@ -43,7 +44,7 @@ async def waiting(pool: asyncpg.Pool, *, older_than_s: float, limit: int) -> Seq
 
 
 async def mark_published(pool: asyncpg.Pool, event_ids: Sequence[str]) -> None:
-    """Call after the broker's confirm. Marking twice does nothing."""
+    """Marks events as published. Call it after the broker's confirm. A repeat does nothing."""
     await pool.execute(MARK, [UUID(event_id) for event_id in event_ids])
 
 
@@ -74,5 +75,5 @@ def recorded_event(row: Mapping[str, Any]) -> RecordedEvent:
 
 
 def occurred_at(moment: datetime) -> str:
-    """A moment as events carry it: RFC 3339 in UTC, with microseconds."""
+    """A moment in the form of events: RFC 3339 in UTC, with microseconds."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -1,4 +1,4 @@
-"""A player outside of rounds: balances, deposits and withdrawals, and whether the player may bet."""
+"""Players outside of rounds: balances, deposits and withdrawals, and blocks."""
 
 from typing import Final
 
@@ -9,10 +9,10 @@ from contracts.views import BalanceView, DepositView
 
 BALANCE: Final = "SELECT currency, balance, held FROM accounts WHERE player_key = $1 AND currency = $2"
 FIND_PLAYER: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = $2 AND demo = $3"
-# It waits for the player's lock: who is told that it is done sees no bet taken after.
+# The statement waits for the player's lock, so that no bet is taken after its answer.
 BLOCK: Final = "UPDATE players SET blocked = $3 WHERE operator_id = $1 AND player_id = $2 RETURNING id"
-DEPOSIT: Final = "SELECT result, available FROM deposit($1, $2, $3, $4, $5, $6)"
-WITHDRAW: Final = "SELECT result, available FROM withdraw($1, $2, $3, $4, $5)"
+DEPOSIT: Final = "SELECT result, available FROM deposit_v1($1, $2, $3, $4, $5, $6)"
+WITHDRAW: Final = "SELECT result, available FROM withdraw_v1($1, $2, $3, $4, $5)"
 
 
 async def balance(pool: asyncpg.Pool, *, player_key: int, currency: str) -> BalanceView | None:
@@ -23,13 +23,14 @@ async def balance(pool: asyncpg.Pool, *, player_key: int, currency: str) -> Bala
 async def find_player(
     pool: asyncpg.Pool, *, operator_id: str, player_id: str, demo: bool = False
 ) -> int | None:
-    """Our key of the operator's player, with real money or with play money."""
+    """Returns our key of the operator's player, with real money or with demo money."""
     key: int | None = await pool.fetchval(FIND_PLAYER, operator_id, player_id, demo)
     return key
 
 
 async def block(pool: asyncpg.Pool, *, operator_id: str, player_id: str, blocked: bool) -> bool:
-    """Whether the operator has such a player. It holds for real money and for play money."""
+    """Blocks or unblocks the player, with real money and with demo money. Returns whether the operator has
+    such a player."""
     return await pool.fetchval(BLOCK, operator_id, player_id, blocked) is not None
 
 
@@ -43,7 +44,8 @@ async def deposit(
     amount: int,
     currency: str,
 ) -> DepositView:
-    """Moves `amount` (minor units) from the operator's cash desk to the player, once per transaction id."""
+    """Moves `amount` (minor units) from the operator's cash account to the player, once per transaction
+    id."""
     row = await pool.fetchrow(DEPOSIT, operator_id, player_key, account_id, transaction_id, amount, currency)
     return DepositView(**dict(row))
 
@@ -57,7 +59,7 @@ async def withdraw(
     amount: int,
     currency: str,
 ) -> WithdrawalView:
-    """Moves `amount` (minor units) from the player to the operator's cash desk, once per transaction id, and
-    never out of what open rounds hold."""
+    """Moves `amount` (minor units) from the player to the operator's cash account, once per transaction id,
+    and never out of what open rounds hold."""
     row = await pool.fetchrow(WITHDRAW, operator_id, player_key, transaction_id, amount, currency)
     return WithdrawalView(**dict(row))

@@ -1,4 +1,4 @@
-"""What reconciliation reads: open rounds, events, and what operators' wallets were told. Every statement
+"""What reconciliation reads: open rounds, events, and calls of operators' wallets. Every statement
 reads a page behind a mark or an index of what is open, never the history.
 
 Look-ups of single rows stand as subqueries, which are planned as such; a join might be planned as a walk over
@@ -13,19 +13,20 @@ from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 
 from contracts.events import RecordedEvent
 from contracts.rounds import Bet, RoundKey, RoundState
+from storage.bets import stored_bet
 from storage.outbox import recorded_event
 
 PAGE: Final = 200
 EVENT_PAGE: Final = 500
-# How many of the latest events and attempts the very first look begins with.
-FIRST_LOOK: Final = 10_000
+# How many of the latest events and attempts the very first check begins with.
+FIRST_CHECK: Final = 10_000
 
-# From when on a round should have gone on by itself. One that waits for its player does so when the player's
-# time is over; until then, and where it is held without end, the player's next action takes up a lost one.
+# The time since when a round should have gone on by itself. A round that waits for its player goes on when
+# the player's time is over. Until then, and where it is held without end, the player's next action resumes a
+# lost one.
 _SINCE: Final = """
     CASE WHEN r.state = 'awaiting_choice' THEN coalesce(r.decide_by, 'infinity')
          WHEN r.actions = 0 THEN r.created_at
@@ -34,7 +35,7 @@ _SINCE: Final = """
 """
 OPEN_ROUNDS: Final = f"""
     SELECT r.*, {_SINCE} AS since FROM rounds r
-    WHERE r.state IN ('pending', 'awaiting_choice', 'settling') AND (r.player_key, r.game_id) > ($1, $2)
+    WHERE is_open(r.state) AND (r.player_key, r.game_id) > ($1, $2)
       AND {_SINCE} < $3
     ORDER BY r.player_key, r.game_id LIMIT {PAGE}
 """
@@ -60,14 +61,14 @@ EVENTS: Final = (
     f"SELECT {_EVENT} FROM outbox o WHERE o.id > $1 AND o.occurred_at < $2 ORDER BY o.id LIMIT {EVENT_PAGE}"
 )
 EVENT: Final = f"SELECT {_EVENT} FROM outbox o WHERE o.event_id = $1::uuid"
-FIRST_EVENT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_LOOK}, 0) FROM outbox"
+FIRST_EVENT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_CHECK}, 0) FROM outbox"
 ATTEMPTS: Final = f"""
     SELECT a.id, a.round_id, a.call, a.transaction_id, a.amount, a.verdict, a.created_at, a.player_key,
            (SELECT p.operator_id FROM players p WHERE p.id = a.player_key) AS operator_id,
            (SELECT p.player_id FROM players p WHERE p.id = a.player_key) AS player_id
     FROM wallet_attempts a WHERE a.id > $1 AND a.created_at < $2 ORDER BY a.id LIMIT {EVENT_PAGE}
 """
-FIRST_ATTEMPT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_LOOK}, 0) FROM wallet_attempts"
+FIRST_ATTEMPT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_CHECK}, 0) FROM wallet_attempts"
 WALLET_SET_AT: Final = "SELECT updated_at FROM operator_wallets WHERE operator_id = $1"
 WALLET_ROUND: Final = """
     SELECT b.player_key, b.game_id, b.currency, b.stake, b.releasing,
@@ -83,7 +84,7 @@ WALLET_ROUND: Final = """
       AND b.round_id = $3
 """
 MARK: Final = "SELECT mark FROM reconciliation_marks WHERE name = $1"
-MOVE_MARK: Final = "SELECT move_reconciliation_mark($1, $2, $3)"
+MOVE_MARK: Final = "SELECT move_reconciliation_mark_v1($1, $2, $3)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +134,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRound:
-    """What our ledger says of a round whose money an operator's wallet keeps. Amounts in minor units of
-    `currency`; `returned` is None when nothing was. `state` is None while there is no round."""
+    """Our ledger's record of a round whose money an operator's wallet keeps. Amounts are in minor units of
+    `currency`; `returned` is None when nothing was returned. `state` is None while there is no round."""
 
     key: RoundKey
     game_id: str
@@ -176,7 +177,7 @@ async def event(pool: asyncpg.Pool, event_id: str) -> StoredEvent | None:
 
 
 async def attempts(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[Attempt]:
-    """A page of what operators' wallets were asked, at most EVENT_PAGE, from before `before`."""
+    """A page of attempts at operators' wallets, at most EVENT_PAGE, from before `before`."""
     return [
         Attempt(
             position=row["id"],
@@ -197,7 +198,7 @@ async def attempts(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[
 async def wallet_round(
     pool: asyncpg.Pool, *, operator_id: str, player_id: str, round_id: str
 ) -> WalletRound | None:
-    """None when we never asked a wallet for that round's bet."""
+    """Returns None when no wallet was asked for that round's bet."""
     row = await pool.fetchrow(WALLET_ROUND, operator_id, player_id, round_id)
     if row is None:
         return None
@@ -214,31 +215,31 @@ async def wallet_round(
 
 
 async def wallet_set_at(pool: asyncpg.Pool, operator_id: str) -> datetime:
-    """When the operator's wallet became what it is: what is older happened elsewhere."""
+    """When the operator's wallet was set. Older rounds were played elsewhere."""
     moment: datetime = await pool.fetchval(WALLET_SET_AT, operator_id)
     return moment
 
 
 async def first_event(pool: asyncpg.Pool) -> int:
-    """Where the first look at the outbox begins."""
+    """Where the first check of the outbox begins."""
     position: int = await pool.fetchval(FIRST_EVENT)
     return position
 
 
 async def first_attempt(pool: asyncpg.Pool) -> int:
-    """Where the first look at attempts begins."""
+    """Where the first check of attempts begins."""
     position: int = await pool.fetchval(FIRST_ATTEMPT)
     return position
 
 
 async def mark(pool: asyncpg.Pool, name: str) -> str | None:
-    """How far that look has come; None before the first."""
+    """How far that check has come; None before the first."""
     found: str | None = await pool.fetchval(MARK, name)
     return found
 
 
 async def move_mark(pool: asyncpg.Pool, name: str, found: str | None, to: str) -> bool:
-    """From where the caller found it. False when somebody else has moved it since."""
+    """Moves a mark from where the caller found it. Returns False when another run has moved it since."""
     moved: bool = await pool.fetchval(MOVE_MARK, name, found, to)
     return moved
 
@@ -257,7 +258,7 @@ def _bet(row: Mapping[str, Any]) -> Standing:
         state=None,
         game_id=row["game_id"],
         since=row["asked_at"],
-        bet=None if row["bet"] is None else msgspec.convert(row["bet"], Bet),
+        bet=None if row["bet"] is None else stored_bet(row["bet"]),
     )
 
 

@@ -3,6 +3,8 @@
 Each statement calls one function of `storage/functions/` and is one transaction of its own.
 """
 
+# ruff: noqa: S608 - the statements are put together from numbered arguments
+
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,15 +16,14 @@ from contracts.choices import Abandonment, Offer
 from contracts.events import RecordedEvent
 from contracts.rounds import Bet, Resolution, RoundKey, RoundState
 from contracts.views import RoundView, Settlement
+from storage.bets import bet_arguments, bet_parameter
 from storage.outbox import occurred_at
 
-RESERVE: Final = "SELECT * FROM reserve_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
-SETTLE: Final = "SELECT (closed).*, event_data FROM settle_round($1, $2, $3, $4, p_actions => $5)"
-OPEN: Final = "SELECT * FROM open_round($1, $2, $3, $4, $5, $6)"
-TAKE: Final = "SELECT (standing).*, verdict FROM take_action($1, $2, $3, $4, $5, $6, $7, $8)"
-RELEASE: Final = (
-    "SELECT * FROM release_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-)
+RESERVE: Final = f"SELECT * FROM reserve_round_v1({bet_parameter()})"
+SETTLE: Final = "SELECT (closed).*, event_data FROM settle_round_v1($1, $2, $3, $4, p_actions => $5)"
+OPEN: Final = "SELECT * FROM open_round_v1($1, $2, $3, $4, $5, $6)"
+TAKE: Final = "SELECT (standing).*, verdict FROM take_action_v1($1, $2, $3, $4, $5, $6, $7, $8)"
+RELEASE: Final = f"SELECT * FROM release_round_v1({bet_parameter(3)}, $1, $2)"
 FIND: Final = "SELECT * FROM round_view WHERE player_key = $1 AND round_id = $2"
 SEQUENCE: Final = "SELECT sequence FROM players WHERE id = $1"
 # The outbox has the index by sequence: each closed round has its event there. The limit of one keeps
@@ -40,20 +41,20 @@ CLOSED_AFTER: Final = """
 
 
 async def reserve(pool: asyncpg.Pool, bet: Bet) -> RoundView:
-    """Holds the stake, or records why not, or answers what is stored under the round's id."""
+    """Holds the stake, or records its refusal, or answers what is stored under the round's id."""
     return round_view(await pool.fetchrow(RESERVE, *bet_arguments(bet)))
 
 
 async def settle(
     pool: asyncpg.Pool, key: RoundKey, outcome: dict[str, Any], win: int, actions: int = 0
 ) -> Settlement:
-    """Closes the round as settled, with what was computed after `actions` of them, or answers how it was
-    closed before. Raises asyncpg.NoDataFoundError when there is no such round."""
+    """Closes the round as settled, with the outcome that was computed after `actions` actions, or answers how
+    it was closed before. Raises asyncpg.NoDataFoundError when there is no such round."""
     return settlement(await pool.fetchrow(SETTLE, key.player_key, key.round_id, outcome, win, actions))
 
 
 async def open_round(pool: asyncpg.Pool, key: RoundKey, resolution: Resolution) -> RoundView:
-    """Puts a step with an offer on record, or answers how the round stands. Raises asyncpg.NoDataFoundError
+    """Records a step with an offer, or answers the round's state. Raises asyncpg.NoDataFoundError
     when there is no such round."""
     offer = resolution.offer
     assert offer is not None
@@ -65,8 +66,8 @@ async def open_round(pool: asyncpg.Pool, key: RoundKey, resolution: Resolution) 
 async def take_action(
     pool: asyncpg.Pool, key: RoundKey, action: PlayerAction
 ) -> tuple[ActionVerdict, RoundView | None]:
-    """Takes an action from the round's offer, once, and says how the round stands after it; None when there
-    is no such round."""
+    """Takes an action from the round's offer, once. Returns the verdict and the round after it, None when
+    there is no such round."""
     row = await pool.fetchrow(
         TAKE,
         key.player_key,
@@ -83,8 +84,8 @@ async def take_action(
 
 
 async def release(pool: asyncpg.Pool, bet: Bet, failure_code: str, failure_detail: str) -> RoundView:
-    """Closes the round as void and gives its stake back, or answers how it was closed before."""
-    row = await pool.fetchrow(RELEASE, *bet_arguments(bet), failure_code, failure_detail)
+    """Closes the round as void and releases its stake, or answers how it was closed before."""
+    row = await pool.fetchrow(RELEASE, failure_code, failure_detail, *bet_arguments(bet))
     return round_view(row)
 
 
@@ -94,8 +95,8 @@ async def find(pool: asyncpg.Pool, key: RoundKey) -> RoundView | None:
 
 
 async def sequence(pool: asyncpg.Pool, player_key: int) -> int | None:
-    """The sequence of what closed last of the player's, 0 when nothing has; None for an unknown player.
-    What has a smaller one is committed too: it is counted under the player's lock."""
+    """The sequence of the player's last event, 0 when there is none; None for an unknown player. Every event
+    with a smaller one is committed too, because sequences are taken under the player's lock."""
     found: int | None = await pool.fetchval(SEQUENCE, player_key)
     return found
 
@@ -142,22 +143,3 @@ def _event(view: RoundView, data: str) -> RecordedEvent:
 _PLAIN_COLUMNS: Final = tuple(
     name for name in RoundView.__slots__ if name not in ("key", "state", "event_id", "offer")
 )
-
-
-def bet_arguments(bet: Bet) -> tuple[Any, ...]:
-    """A bet as the first arguments of every function that may make its round."""
-    return (
-        bet.key.operator_id,
-        bet.key.player_key,
-        bet.key.round_id,
-        bet.player_id,
-        bet.account_id,
-        bet.session_id,
-        bet.game_id,
-        bet.game_version,
-        bet.currency,
-        bet.stake,
-        bet.mode,
-        bet.choice,
-        bet.request_id,
-    )

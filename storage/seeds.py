@@ -14,13 +14,13 @@ ROTATE: Final = """
            (revealed).next_nonce - 1 AS last_nonce,
            (following).server_seed_hash AS next_hash, (following).client_seed AS next_client_seed,
            (following).next_nonce AS next_nonce
-    FROM rotate_seed($1, $2, $3, $4, $5, $6, $7, $8)
+    FROM rotate_seed_v1($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevealedSeed:
-    """A seed that nothing is drawn from any more. `last_nonce` is None when nothing ever was."""
+    """A seed that nothing is drawn from any more. `last_nonce` is None when nothing was drawn from it."""
 
     seed_id: str
     sealed_server_seed: str
@@ -58,8 +58,8 @@ async def rotate(
     expected_hash: str | None,
     new: NewSeed,
 ) -> Rotation | None:
-    """Reveals the session's seed and commits to `new`, or says why not; None when there is no such session.
-    `expected_hash` names the seed to reveal by its commitment."""
+    """Reveals the session's seed and commits to `new`, or refuses. Returns None when there is no such
+    session. `expected_hash` names the seed to reveal by its commitment."""
     row = await pool.fetchrow(
         ROTATE,
         operator_id,

@@ -11,7 +11,7 @@ from contracts.views import SessionView
 # One statement each, so that two first sessions of a player at once meet at the unique keys, not in a race.
 ENSURE_PLAYER: Final = """
     WITH made AS (
-        -- Blocked with real money is blocked with play money, and the other way round.
+        -- A player who is blocked with real money is blocked with demo money, and the other way round.
         INSERT INTO players (operator_id, player_id, demo, blocked)
         SELECT $1::varchar, $2::varchar, $3::boolean, coalesce(bool_or(p.blocked), false)
         FROM players p WHERE p.operator_id = $1 AND p.player_id = $2
@@ -28,7 +28,7 @@ ENSURE_PLAY_ACCOUNT: Final = """
     INSERT INTO accounts (operator_id, kind, currency) VALUES ($1, 'play', $2)
     ON CONFLICT (operator_id, kind, currency) WHERE player_key IS NULL DO NOTHING
 """
-GIVE_PLAY_MONEY: Final = "SELECT give_play_money($1, $2, $3, $4, $5, $6)"
+GRANT_DEMO_MONEY: Final = "SELECT give_play_money_v1($1, $2, $3, $4, $5, $6)"
 ENSURE_ACCOUNT: Final = """
     WITH made AS (
         INSERT INTO accounts (operator_id, kind, player_key, currency, balance)
@@ -40,7 +40,7 @@ ENSURE_ACCOUNT: Final = """
 OPEN: Final = """
     SELECT s.created_at, NOT EXISTS (SELECT FROM game_switches g WHERE g.operator_id = s.operator_id
                                      AND g.game_id = s.game_id AND NOT g.enabled) AS enabled
-    FROM open_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) s
+    FROM open_session_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) s
 """
 FIND: Final = """
     SELECT s.id AS session_id, s.operator_id, p.player_id, s.player_key, s.account_id, s.game_id, s.currency,
@@ -51,31 +51,27 @@ FIND: Final = """
     FROM sessions s JOIN players p ON p.id = s.player_key JOIN seeds d ON d.id = s.seed_id
     WHERE s.id = $1 AND s.operator_id = $2
 """
-PROLONG: Final = "SELECT prolong_session($1, $2, $3)"
-END: Final = "SELECT end_session($1, $2)"
-OPEN_ROUND: Final = """
-    SELECT round_id FROM rounds
-    WHERE player_key = $1 AND game_id = $2 AND state IN ('pending', 'awaiting_choice', 'settling')
-"""
-
+PROLONG: Final = "SELECT prolong_session_v1($1, $2, $3)"
+END: Final = "SELECT end_session_v1($1, $2)"
+OPEN_ROUND: Final = "SELECT round_id FROM rounds WHERE player_key = $1 AND game_id = $2 AND is_open(state)"
 ANY_SEED: Final = "SELECT EXISTS (SELECT 1 FROM seeds)"
 
 
 async def ensure_account(
     pool: asyncpg.Pool, *, operator_id: str, player_id: str, currency: str, demo: bool = False
 ) -> tuple[int, int]:
-    """The keys of the player and of the player's account in `currency`, made when they are missing. With
-    play money it is another player and another account."""
+    """Returns the keys of the player and of the player's account in `currency`, and makes them when they are
+    missing. With demo money it is another player and another account."""
     player_key = await _ensured(pool, ENSURE_PLAYER, operator_id, player_id, demo)
     account_id = await _ensured(pool, ENSURE_ACCOUNT, operator_id, player_key, currency)
     await pool.execute(ENSURE_PLAY_ACCOUNT if demo else ENSURE_SHARED_ACCOUNTS, operator_id, currency)
     return player_key, account_id
 
 
-async def give_play_money(pool: asyncpg.Pool, session: SessionView, *, amount: int) -> None:
+async def grant_demo_money(pool: asyncpg.Pool, session: SessionView, *, amount: int) -> None:
     """Fills the account of a demo session up to `amount` minor units, once for each session."""
     await pool.execute(
-        GIVE_PLAY_MONEY,
+        GRANT_DEMO_MONEY,
         session.operator_id,
         session.player_key,
         session.account_id,

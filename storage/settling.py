@@ -29,6 +29,6 @@ class Settling:
 
 
 async def settling(pool: asyncpg.Pool) -> Mapping[WalletCall, Settling]:
-    """By what their wallets have to take: a win, or a rollback."""
+    """Rounds that wait for their wallet, by the call that it has to take: a win, or a rollback."""
     found = {row["call"]: Settling(row["rounds"], row["age_s"]) for row in await pool.fetch(SETTLING)}
     return {call: found.get(call.value, Settling(0, 0)) for call in (WalletCall.WIN, WalletCall.ROLLBACK)}

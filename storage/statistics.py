@@ -39,7 +39,7 @@ APPLY: Final = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundFact:
-    """What the statistics want to know of one closed round. Amounts in minor units of `currency`."""
+    """The statistics' part of one closed round. Amounts are in minor units of `currency`."""
 
     event_id: str
     operator_id: str
@@ -51,7 +51,7 @@ class RoundFact:
 
 
 async def apply(pool: asyncpg.Pool, facts: Sequence[RoundFact]) -> int:
-    """Adds up the facts that are new to the inbox, all or none; how many those were."""
+    """Adds up the facts that are new to the inbox, all or none. Returns how many those were."""
     columns = (
         [UUID(fact.event_id) for fact in facts],
         [fact.operator_id for fact in facts],

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 # States in which a round still holds its stake. The same list stands in the partial index below,
-# in `reserve_round`, and in contracts.rounds (every state that is not final).
+# in the database's function `is_open`, and in contracts.rounds (every state that is not final).
 OPEN_STATES = "('pending', 'awaiting_choice', 'settling')"
 
 
@@ -55,7 +55,7 @@ def _amount(default: str | None = None) -> Any:
 
 
 class Operator(SQLModel, table=True):
-    """A platform that sends us players."""
+    """A platform that sends players."""
 
     __tablename__ = "operators"
     id: str = Field(primary_key=True)
@@ -86,7 +86,7 @@ class Player(SQLModel, table=True):
     id: int = _key()
     operator_id: str = Field(foreign_key="operators.id")
     player_id: str
-    # Whoever plays with play money is a player apart: with a row, a lock, a chain and accounts of its own.
+    # A player with demo money is another player: with a row, a lock, a chain and accounts of its own.
     demo: bool = Field(sa_column_kwargs={"server_default": text("false")})
     blocked: bool = Field(sa_column_kwargs={"server_default": text("false")})
     sequence: int = _amount("0")
@@ -99,8 +99,8 @@ class Player(SQLModel, table=True):
 
 class Account(SQLModel, table=True):
     """A side of the double entry. Players' accounts keep a running balance and the part of it that is
-    held; the house's, the cash desk's and the operator's wallet's keep none, or every round would queue on
-    their rows. `play` is where play money comes from, and the house of the rounds that are played with it."""
+    held; the house's, the cash account's and the operator's wallet's keep none, or every round would queue on
+    their rows. `play` is where demo money comes from, and the house of the rounds that are played with it."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -163,7 +163,7 @@ class GameSwitch(SQLModel, table=True):
 
 class RoundStart(SQLModel, table=True):
     """When a player last began a round of a game, in a session that asks for a time between two of them. One
-    row for each, so that no bet has to look for the one before it among all rounds."""
+    row for each, so that no bet searches all rounds for the one before it."""
 
     __tablename__ = "round_starts"
     player_key: int = Field(
@@ -210,7 +210,7 @@ class Round(SQLModel, table=True):
         ),
         # Newest first. Of -id, since the primary key gives the order of id as well, and a planner that takes
         # it walks over everybody's later rounds to find those of an operator that has been quiet.
-        # Those with play money apart, or a page of the others would walk over them.
+        # Rounds with demo money have an index of their own, or a page of the others would walk over them.
         Index("rounds_of_operator", "operator_id", text("(- id)"), postgresql_where=text("NOT demo")),
         Index("demo_rounds_of_operator", "operator_id", text("(- id)"), postgresql_where=text("demo")),
         Index("rounds_of_player", "player_key", text("(- id)")),
@@ -251,7 +251,7 @@ class Round(SQLModel, table=True):
     failure_detail: str | None = None
     created_at: datetime = _now()
     closed_at: datetime | None = _time()
-    demo: bool = Field(sa_column_kwargs={"server_default": text("false")})  # play money
+    demo: bool = Field(sa_column_kwargs={"server_default": text("false")})  # demo money
     jurisdiction: str | None = None
     extra: int = _amount("0")  # what actions cost besides the stake
     actions: int = Field(sa_column_kwargs={"server_default": text("0")})
@@ -311,7 +311,7 @@ class Transfer(SQLModel, table=True):
     player_key: int = _reference("players.id")
     position: int = _amount()  # 1, 2, 3, ... in the player's chain
     kind: str
-    reference: str  # the round's id, the operator's transaction id, or the session that play money is for
+    reference: str  # the round's id, the operator's transaction id, or the session that demo money is for
     step: int = Field(sa_column_kwargs={"server_default": text("0")})
     debit_account: int = _amount()  # loses the amount
     credit_account: int = _amount()  # gains the amount
@@ -365,8 +365,8 @@ class OutboxEvent(SQLModel, table=True):
 
 
 class GameEvent(SQLModel, table=True):
-    """What a game client told of itself, once by its own id: `digest` is the SHA-256 of its contents, in hex.
-    The contents are in the outbox."""
+    """An event that a game client reported, once by its own id: `digest` is the SHA-256 of its contents, in
+    hex. The contents are in the outbox."""
 
     __tablename__ = "game_events"
     __table_args__ = (Index("game_events_of_session", "session_id", "created_at"),)
@@ -447,14 +447,14 @@ class WalletBet(SQLModel, table=True):
     releasing: bool = Field(sa_column_kwargs={"server_default": text("false")})
     release_code: str | None = None  # the failure code of the first decision to release
     release_detail: str | None = None
-    # The fields of contracts.rounds.Bet, so that a round that Temporal has lost can be driven on.
+    # The fields of contracts.rounds.Bet, so that a round that Temporal has lost can be restarted.
     bet: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     asked_at: datetime = _now()
     resolved_at: datetime | None = _time()
 
 
 class WalletAttempt(SQLModel, table=True):
-    """What one call of an operator's wallet came to, as contracts.wallet names it. Append-only."""
+    """The result of one call of an operator's wallet, as contracts.wallet names it. Append-only."""
 
     __tablename__ = "wallet_attempts"
     __table_args__ = (Index("wallet_attempts_of_round", "player_key", "round_id"),)
@@ -476,7 +476,7 @@ class WalletAttempt(SQLModel, table=True):
 
 
 class Intervention(SQLModel, table=True):
-    """What a person decided about a round, as contracts.interventions names it, and whether the ledger
+    """A manual intervention in a round, as contracts.interventions names it, and whether the ledger
     accepted it. Append-only; `state_before` is null for a round that had no row yet."""
 
     __tablename__ = "interventions"
@@ -531,7 +531,7 @@ class IncidentRow(SQLModel, table=True):
 
 
 class ReconciliationMark(SQLModel, table=True):
-    """How far one of reconciliation's looks has come: an id or a time, as its step writes it."""
+    """How far one of reconciliation's checks has come: an id or a time, as its step writes it."""
 
     __tablename__ = "reconciliation_marks"
     name: str = Field(primary_key=True)

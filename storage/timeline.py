@@ -1,4 +1,4 @@
-"""Everything that the database knows of one round, for the person who has to explain it."""
+"""Everything that the database has of one round, for whoever has to explain it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

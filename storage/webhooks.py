@@ -1,10 +1,11 @@
-"""Webhooks and the events that did not get to them at once. What is delivered leaves no row behind.
+"""Webhooks and the events that were not delivered at once. A delivered event leaves no row behind.
 
 The interleavings that must not hurt:
-* Two activities that send for one webhook, for Temporal took the first for dead. Both send, which a receiver
-  knows by the event's id; the cursor is moved from where it was found, so that one of them moves it.
+* Two activities that send for one webhook, because Temporal took the first for dead. Both send, and a
+  receiver recognises the repeat by the event's id. Each moves the cursor from where it found it, so only one
+  moves it.
 * A delivery is replayed while the workflow that gave it up still ends. What a workflow writes names the
-  replay that it was started for, and does nothing to a later one.
+  replay that it was started for, and has no effect on a later one.
 * A webhook gets another URL while an answer of the old one is under way. That 410 disables only the old one.
 """
 
@@ -51,7 +52,7 @@ _STATUS: Final = """
 """
 STATUS: Final = f"{_STATUS} WHERE ($1::text IS NULL OR w.operator_id = $1) ORDER BY w.created_at, w.id"
 STATUS_OF_ONE: Final = f"{_STATUS} WHERE w.operator_id = $1 AND w.id = $2"
-# What is null stays as it is; `types` only where $5 says so. Sending is then taken up at once.
+# A null leaves its column as it is; `types` changes only where $5 is true. Sending then begins at once.
 CHANGE: Final = """
     UPDATE webhooks
     SET url = coalesce($3, url),
@@ -130,11 +131,11 @@ FAILED: Final = f"""
     UPDATE webhooks w SET last_error = $4, last_error_at = clock_timestamp()
     FROM failed WHERE w.id = failed.webhook_id
 """
-BURY: Final = f"""
+DEAD_LETTER: Final = f"""
     UPDATE webhook_deliveries SET state = 'dead', dead_at = clock_timestamp()
     WHERE {_THIS_DELIVERY} RETURNING id
 """
-BURY_LOST: Final = """
+DEAD_LETTER_LOST: Final = """
     UPDATE webhook_deliveries SET state = 'dead', dead_at = clock_timestamp()
     WHERE state = 'pending' AND handed_over_at < clock_timestamp() - $1::interval RETURNING id
 """
@@ -173,7 +174,8 @@ async def create(
     sealed_secrets: str,
     cursor: int,
 ) -> Webhook | None:
-    """A webhook for events behind `cursor`. None when the operator has WEBHOOKS_LIMIT of them."""
+    """Makes a webhook for events behind `cursor`. Returns None when the operator has WEBHOOKS_LIMIT of
+    them."""
     row = await pool.fetchrow(
         CREATE, key.webhook_id, key.operator_id, url, types, sealed_secrets, cursor, WEBHOOKS_LIMIT
     )
@@ -186,7 +188,7 @@ async def find(pool: asyncpg.Pool, key: WebhookKey) -> Webhook | None:
 
 
 async def listed(pool: asyncpg.Pool, *, operator_id: str | None) -> list[WebhookStatus]:
-    """The operator's webhooks, oldest first; everybody's for None."""
+    """The operator's webhooks, oldest first; every operator's for None."""
     return [_status(row) for row in await pool.fetch(STATUS, operator_id)]
 
 
@@ -196,7 +198,7 @@ async def status(pool: asyncpg.Pool, key: WebhookKey) -> WebhookStatus | None:
 
 
 async def change(pool: asyncpg.Pool, key: WebhookKey, changes: WebhookChanges) -> bool:
-    """Whether there is such a webhook."""
+    """Returns whether there is such a webhook."""
     changed = await pool.fetchval(
         CHANGE,
         key.operator_id,
@@ -210,18 +212,18 @@ async def change(pool: asyncpg.Pool, key: WebhookKey, changes: WebhookChanges) -
 
 
 async def change_secrets(pool: asyncpg.Pool, key: WebhookKey, *, found: str, sealed_secrets: str) -> bool:
-    """From what the caller found. False when somebody else changed them since."""
+    """Replaces the secrets that the caller found. Returns False when another call changed them since."""
     changed = await pool.fetchval(CHANGE_SECRETS, key.operator_id, key.webhook_id, found, sealed_secrets)
     return changed is not None
 
 
 async def delete(pool: asyncpg.Pool, key: WebhookKey) -> bool:
-    """Whether there was such a webhook. Its deliveries go with it."""
+    """Deletes the webhook and its deliveries. Returns whether there was one."""
     return await pool.fetchval(DELETE, key.operator_id, key.webhook_id) is not None
 
 
 async def disable(pool: asyncpg.Pool, key: WebhookKey, *, url: str, why: Disabled) -> bool:
-    """Whether it was enabled until now, and still had this URL."""
+    """Disables the webhook. Returns whether it was enabled until now and still had this URL."""
     return await pool.fetchval(DISABLE, key.operator_id, key.webhook_id, url, why.value) is not None
 
 
@@ -229,12 +231,12 @@ async def disable(pool: asyncpg.Pool, key: WebhookKey, *, url: str, why: Disable
 
 
 async def take_up(pool: asyncpg.Pool, key: WebhookKey) -> None:
-    """Somebody sends for the webhook from now on."""
+    """Records that an activity begins to send for the webhook."""
     await pool.execute(TAKE_UP, key.operator_id, key.webhook_id)
 
 
 async def idle(pool: asyncpg.Pool, *, since: timedelta) -> list[WebhookKey]:
-    """Enabled webhooks that nobody has begun to send for within that time, or since they were changed."""
+    """Enabled webhooks for which no turn has begun within that time, or since they were changed."""
     return [_key(row["operator_id"], row["id"]) for row in await pool.fetch(IDLE, since)]
 
 
@@ -248,7 +250,8 @@ async def move(
     pool: asyncpg.Pool, webhook: Webhook, *, to: int, delivered: bool, failures: Sequence[Failure]
 ) -> bool:
     """Moves the cursor from where `webhook` has it, and records what failed, in one transaction. `delivered`
-    says that something came through. False when somebody else has moved it since, or it was deleted."""
+    says that something came through. Returns False when another activity has moved it since, or it was
+    deleted."""
     moved: bool = await pool.fetchval(
         MOVE,
         webhook.key.webhook_id,
@@ -262,7 +265,7 @@ async def move(
 
 
 async def to_hand_over(pool: asyncpg.Pool, *, limit: int) -> list[Delivery]:
-    """Pending deliveries that no workflow has, as far as their webhook has room for them."""
+    """Pending deliveries without a workflow, as far as their webhook has room for them."""
     rows = await pool.fetch(TO_HAND_OVER, RETRYING_LIMIT, limit)
     return [
         Delivery(
@@ -279,7 +282,7 @@ async def handed_over(pool: asyncpg.Pool, delivery: Delivery) -> None:
 
 
 async def pending(pool: asyncpg.Pool, delivery: Delivery) -> tuple[Webhook, RecordedEvent] | None:
-    """None when it is pending no more."""
+    """Returns None when the delivery is no longer pending."""
     if await pool.fetchval(PENDING, *_this(delivery)) is None:
         return None
     webhook = await find(pool, delivery.key)
@@ -292,18 +295,19 @@ async def delivered(pool: asyncpg.Pool, delivery: Delivery) -> None:
 
 
 async def failed(pool: asyncpg.Pool, delivery: Delivery, *, error: str) -> None:
-    """Counts the attempt."""
+    """Counts a failed attempt."""
     await pool.execute(FAILED, *_this(delivery), bounded(error))
 
 
-async def bury(pool: asyncpg.Pool, delivery: Delivery) -> bool:
-    """Whether it was pending until now."""
-    return await pool.fetchval(BURY, *_this(delivery)) is not None
+async def dead_letter(pool: asyncpg.Pool, delivery: Delivery) -> bool:
+    """Gives the delivery up. Returns whether it was pending until now."""
+    return await pool.fetchval(DEAD_LETTER, *_this(delivery)) is not None
 
 
-async def bury_lost(pool: asyncpg.Pool, *, after: timedelta) -> int:
-    """How many were pending though their workflow must have ended: it was lost, or terminated by hand."""
-    return len(await pool.fetch(BURY_LOST, after))
+async def dead_letter_lost(pool: asyncpg.Pool, *, after: timedelta) -> int:
+    """Gives up deliveries that are pending though their workflow must have ended: it was lost, or terminated
+    by hand. Returns how many there were."""
+    return len(await pool.fetch(DEAD_LETTER_LOST, after))
 
 
 # Given up
@@ -319,13 +323,13 @@ async def dead_page(
 
 
 async def replay(pool: asyncpg.Pool, key: WebhookKey, event_ids: Sequence[str] | None) -> int:
-    """Begins dead deliveries anew, all of them for None. How many there were."""
+    """Restarts dead deliveries, all of them for None. Returns how many there were."""
     wanted = None if event_ids is None else [UUID(event_id) for event_id in event_ids]
     return len(await pool.fetch(REPLAY, key.operator_id, key.webhook_id, wanted))
 
 
 async def counts(pool: asyncpg.Pool) -> dict[str, int]:
-    """Deliveries by state, over all webhooks; every state is there."""
+    """How many deliveries each state has, over all webhooks."""
     found = {row["state"]: row["deliveries"] for row in await pool.fetch(COUNTS)}
     return {state: found.get(state, 0) for state in ("pending", "dead")}
 

@@ -12,7 +12,7 @@ _DECIMAL: Final = re.compile(r"(0|[1-9][0-9]{0,18})(?:\.([0-9]{1,18}))?", re.ASC
 
 
 class NotExpressible(ValueError):
-    """A wallet of this form cannot be told this amount, or any in this currency."""
+    """A wallet of this form cannot express this amount, or any in this currency."""
 
 
 def check_currency(currency: str, form: AmountForm) -> None:
@@ -44,7 +44,7 @@ def read(value: Any, currency: str, form: AmountForm) -> int:
 
 
 def _minor_unit(currency: str, form: AmountForm) -> int:
-    """One minor unit, in what the form counts."""
+    """One minor unit, in the form's own units."""
     if form is AmountForm.MINOR:
         return 1
     return int(10 ** (MICRO_EXPONENT - _exponent(currency)))

@@ -20,7 +20,7 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What goes over the line. `message_id` is the transaction id as the wallet reads it, None for a call
+    """One message. `message_id` is the transaction id as the wallet reads it, None for a call
     that moves nothing."""
 
     path: str
@@ -29,7 +29,7 @@ class Message:
 
 
 class _Unreadable(Exception):
-    """An answer that says nothing certain: `code` is the answer's, `why` is for people."""
+    """The answer is not certain. `code` is the answer's, `why` is for people."""
 
     def __init__(self, code: str, why: str) -> None:
         self.code = code
@@ -52,7 +52,7 @@ def encode(request: WalletRequest, dialect: Dialect) -> Message:
 
 
 def decode(status: int, body: bytes, request: WalletRequest, dialect: Dialect) -> WalletAnswer:
-    """What the wallet said to `request`. Whatever it is, there is an answer: nothing raises."""
+    """The wallet's answer to `request`. Nothing raises: whatever the body, there is an answer."""
     try:
         return _answer(status, body, request, dialect)
     except _Unreadable as problem:
@@ -65,7 +65,7 @@ def unknown(code: str, detail: str, *, sent: bool = True) -> WalletAnswer:
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of what is not ours, as one line that is safe to store and to show."""
+    """The beginning of a foreign body, as one line that is safe to store and to show."""
     text = body[: 4 * EXCERPT_LENGTH].decode("utf-8", errors="replace")
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= EXCERPT_LENGTH else f"{line[:EXCERPT_LENGTH]}…"
@@ -179,7 +179,7 @@ def _refused(constant: str) -> Any:
 
 
 def _at(said: Any, place: tuple[str, ...]) -> Any:
-    """What stands there. Null counts as absent."""
+    """The value at the path. Null counts as absent."""
     for name in place:
         if not isinstance(said, dict):
             return _ABSENT
@@ -227,7 +227,7 @@ def _flag(said: dict[str, Any], dialect: Dialect) -> bool:
 
 
 def _wallet_id(said: dict[str, Any], dialect: Dialect) -> str | None:
-    """Some wallets count their transactions: an integer is an id, too."""
+    """The wallet's own id, which may be an integer: some wallets count their transactions."""
     value = _at(said, dialect.answer.transaction_id) if dialect.answer.transaction_id else _ABSENT
     if value is _ABSENT:
         return None

@@ -1,4 +1,4 @@
-"""How one kind of wallet talks, as data: paths, field names, amounts, ids, and what its answers mean.
+"""The protocol of one kind of wallet as data: paths, field names, amounts, ids, and what its answers mean.
 
 Each file in `dialects/` is one dialect, under its file's name. No code asks for that name: what makes wallets
 different stands in these tables, and the codec reads them.
@@ -33,7 +33,7 @@ Source = Literal[
     "amount",
 ]
 
-# What each call says, by the names of WalletRequest. A dialect says where each of them sits.
+# The fields of each call, by the names of WalletRequest. A dialect says where each of them stands.
 _PLAYER: Final[tuple[Source, ...]] = ("call", "operator_id", "player_id", "session_id", "currency")
 _MOVEMENT: Final[tuple[Source, ...]] = (*_PLAYER, "transaction_id", "round_id", "game_id")
 CONTENT: Final[Mapping[WalletCall, tuple[Source, ...]]] = {
@@ -45,7 +45,7 @@ CONTENT: Final[Mapping[WalletCall, tuple[Source, ...]]] = {
 }
 # Without these a wallet could not move the right money once; it may do without the other fields.
 NEEDED: Final = frozenset({"player_id", "currency", "transaction_id", "bet_transaction_id", "amount"})
-# What the client itself says in each request.
+# What the client itself adds to each request.
 RESERVED_HEADERS: Final = frozenset(
     {
         ID_HEADER,
@@ -106,7 +106,7 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-# Where something sits in a JSON object: `balance.amount` is ("balance", "amount").
+# The path of a field in a JSON object: `balance.amount` is ("balance", "amount").
 Place = Annotated[tuple[str, ...], BeforeValidator(_split)]
 CallPath = Annotated[str, AfterValidator(_path)]
 Meaning = Literal["accepted", "duplicate"] | WalletRefusal
@@ -117,7 +117,7 @@ _DATA: Final = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, config=_DATA)
 class Limits:
-    """What one operator's wallet may use up. A call takes at most `wait_s` for a free place and then
+    """The limits of one operator's wallet. A call waits at most `wait_s` for a permit and then
     `total_s`. `calls` is how many may be under way at once. After `unknowns` unknown outcomes in a row
     nothing is asked for `pause_s`, then one call tries."""
 
@@ -144,8 +144,8 @@ class Ids:
 
 
 @dataclass(frozen=True, config=_DATA)
-class AnswerPlaces:
-    """Where an answer says what. Without `duplicate`, a repeat is told by its code."""
+class AnswerFields:
+    """The paths of an answer's fields. Without `duplicate`, a repeat is recognised by its code."""
 
     balance: Place
     currency: Place
@@ -167,7 +167,7 @@ class Dialect:
     ids: Ids
     paths: Mapping[WalletCall, CallPath]
     fields: Mapping[Source, Place]
-    answer: AnswerPlaces
+    answer: AnswerFields
     meanings: Mapping[Status, Mapping[str, Meaning]]
     also_accepted: Mapping[WalletCall, frozenset[WalletRefusal]] = field(default_factory=dict)
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = field(default_factory=dict)
@@ -206,10 +206,10 @@ def load(folder: Path = FOLDER) -> dict[str, Dialect]:
     }
 
 
-def _check_apart(places: list[tuple[str, ...]]) -> None:
-    """No field may sit on another one, nor inside it."""
-    for index, one in enumerate(places):
-        for other in places[index + 1 :]:
+def _check_apart(paths: list[tuple[str, ...]]) -> None:
+    """Raises ValueError when a field has the path of another one, or stands inside it."""
+    for index, one in enumerate(paths):
+        for other in paths[index + 1 :]:
             shorter = min(len(one), len(other))
             if one[:shorter] == other[:shorter]:
                 raise ValueError(f"fields: {'.'.join(one)} and {'.'.join(other)} sit on each other")

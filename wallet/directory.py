@@ -22,16 +22,16 @@ from storage.database import AWAY
 from storage.operator_wallets import StoredWallet
 from wallet.codec import unknown
 from wallet.dialect import Dialect, Limits
-from wallet.operator import Ask, OperatorWallet
+from wallet.operator import Ask, OperatorSteps
 from wallet.operator_http import OperatorWalletConfig, OperatorWallets
 
-# How long a program may go on as if an operator's wallet were as it was before.
+# How long a change of an operator's wallet may stay unknown to a program.
 REFRESH_S: Final = 5.0
-# How long somebody who only looks at a balance waits for the wallet.
-LOOK_LIMIT_S: Final = 2.0
-# Looks take at most this part of the calls that a wallet may have under way: the rest is for money.
-LOOKS_SHARE: Final = 4
-# A call that takes longer would outlast the step that makes it, which the workflow then repeats beside it.
+# How long the read of a balance waits for the wallet.
+BALANCE_LIMIT_S: Final = 2.0
+# One call in so many may be the read of a balance: the others are for money.
+BALANCE_SHARE: Final = 4
+# A longer call would outlast its step, which the workflow then repeats while the first call still runs.
 LONGEST_CALL_S: Final = 8.0
 # The version of Standard Webhooks that signs by a shared secret.
 SHARED_SECRET: Final = "v1"  # noqa: S105 - a version, no secret
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class WalletVault:
-    """Seals the secrets that sign what an operator's wallet is told. A sealed value is the text
+    """Seals the secrets that sign calls of an operator's wallet. A sealed value is the text
     `v1.<key id>.<base64url>` and is bound to its operator: copied to another's row it does not open."""
 
     def __init__(self, keyring: Keyring) -> None:
@@ -66,7 +66,7 @@ class WalletVault:
 
 
 class WalletDirectory:
-    """`wallets` holds the OperatorWallet of every operator that has one, and changes in place."""
+    """The operators' own wallets. `wallets` holds the OperatorSteps of each, and changes in place."""
 
     def __init__(
         self,
@@ -80,18 +80,18 @@ class WalletDirectory:
         self._dialects = dialects
         self._clients = clients
         self._known: dict[str, StoredWallet] = {}
-        self._looks: dict[str, _Looks] = {}
-        self.wallets: dict[str, OperatorWallet] = {}
+        self._balances: dict[str, _BalanceCalls] = {}
+        self.wallets: dict[str, OperatorSteps] = {}
 
     def keeps_money_of(self, operator_id: str) -> bool:
-        """Whether the money of the operator's players is in a wallet of its own."""
+        """Returns whether the money of the operator's players is in a wallet of its own."""
         return operator_id in self.wallets
 
     async def balance(
         self, *, operator_id: str, player_id: str, session_id: str, currency: str
     ) -> WalletAnswer:
-        """What the operator's own wallet, which must be there, says that its player has. There is always an
-        answer, after LOOK_LIMIT_S seconds at the latest."""
+        """Asks the operator's own wallet, which must be there, for its player's balance. There is always an
+        answer, after BALANCE_LIMIT_S seconds at the latest."""
         request = WalletRequest(
             call=WalletCall.BALANCE,
             operator_id=operator_id,
@@ -99,13 +99,12 @@ class WalletDirectory:
             session_id=session_id,
             currency=currency,
         )
-        return await self._looks[operator_id].ask(request)
+        return await self._balances[operator_id].ask(request)
 
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
-        """Inside the block what is stored is known here after REFRESH_S seconds. Raises what the first
-        reading raises; later ones are repeated. At the end the clients are closed, when their calls have
-        ended."""
+        """Reads the stored wallets again every REFRESH_S seconds while the block runs. Raises what the first
+        reading raises; later ones are repeated. At the end the clients close, after their calls."""
         await self.refresh()
         refreshing = asyncio.create_task(self._keep_fresh())
         try:
@@ -117,14 +116,16 @@ class WalletDirectory:
             await self._clients.aclose()
 
     async def refresh(self) -> None:
-        """Reads what is stored. A wallet that cannot be used stays its operator's wallet: it answers nothing,
-        for its players' money is not in our ledger."""
+        """Reads the stored wallets. A wallet that cannot be used stays its operator's wallet and answers
+        nothing, because its players' money is not in our ledger."""
         for wallet in await stored.read_all(self._pool):
             if self._known.get(wallet.operator_id) != wallet:
                 self._known[wallet.operator_id] = wallet
                 ask, calls = self._ask(wallet)
-                self._looks[wallet.operator_id] = _Looks(ask, places=max(1, calls // LOOKS_SHARE))
-                self.wallets[wallet.operator_id] = OperatorWallet(self._pool, ask)
+                self._balances[wallet.operator_id] = _BalanceCalls(
+                    ask, permits=max(1, calls // BALANCE_SHARE)
+                )
+                self.wallets[wallet.operator_id] = OperatorSteps(self._pool, ask)
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -132,10 +133,10 @@ class WalletDirectory:
             try:
                 await self.refresh()
             except AWAY as error:
-                log.warning("operators' wallets are as before: %s", type(error).__name__)
+                log.warning("operators' wallets cannot be read and stay as before: %s", type(error).__name__)
 
     def _ask(self, wallet: StoredWallet) -> tuple[Ask, int]:
-        """How it is asked, and how many calls may be under way at once."""
+        """Returns the call of the wallet, and how many calls may be under way at once."""
         try:
             secrets = self._vault.open(wallet.operator_id, wallet.sealed_secrets)
             config = client_config(wallet, secrets, self._dialects)
@@ -146,16 +147,16 @@ class WalletDirectory:
         return partial(self._clients.call, config), config.limits.calls
 
 
-class _Looks:
-    """Balances that players look at, `places` at once: a crowd that only looks leaves room for the bets."""
+class _BalanceCalls:
+    """Reads of balances, at most `permits` at once, so that many of them leave room for the bets."""
 
-    def __init__(self, ask: Ask, *, places: int) -> None:
+    def __init__(self, ask: Ask, *, permits: int) -> None:
         self._ask = ask
-        self._free = asyncio.Semaphore(places)
+        self._permits = asyncio.Semaphore(permits)
 
     async def ask(self, request: WalletRequest) -> WalletAnswer:
         try:
-            async with asyncio.timeout(LOOK_LIMIT_S), self._free:
+            async with asyncio.timeout(BALANCE_LIMIT_S), self._permits:
                 return await self._ask(request)
         except TimeoutError:
             return unknown("timeout", "no answer within the time that a look at a balance may take")
@@ -164,14 +165,14 @@ class _Looks:
 
 
 def takes_secrets(dialect: Dialect) -> bool:
-    """Whether a wallet of this dialect shares a secret with us; otherwise it checks by our public key."""
+    """Returns whether a wallet of this dialect shares a secret with us. Others check by our public key."""
     return SHARED_SECRET in dialect.signatures
 
 
 def client_config(
     wallet: StoredWallet, secrets: Sequence[str], dialects: Mapping[str, Dialect]
 ) -> OperatorWalletConfig:
-    """How the wallet is spoken to. Raises ValueError, which quotes neither the URL nor a secret."""
+    """How the wallet is called. Raises ValueError, which quotes neither the URL nor a secret."""
     dialect = dialects.get(wallet.dialect)
     if dialect is None:
         raise ValueError(f"there is no dialect of this name, only {', '.join(sorted(dialects))}")

@@ -1,17 +1,16 @@
-"""Our own ledger as a wallet: each call is one transaction of one database function."""
+"""MoneySteps over our own ledger: each step is one transaction of one database function."""
 
 import asyncpg
 
-from contracts.actions import ActionVerdict, PlayerAction
-from contracts.rounds import Bet, Resolution
+from contracts.actions import ActionVerdict, ActRequest
+from contracts.rounds import Bet, OpenRequest, ReleaseRequest, SettleRequest
 from contracts.views import RoundView, Settlement
 from storage import rounds
-from wallet.interface import WalletConflict
+from wallet.steps import MoneySteps, WalletConflict
 
 
-class LedgerWallet:
-    """The Wallet over PostgreSQL. Errors of the connection pass through: their outcome is unknown, and
-    the caller repeats the call."""
+class LedgerSteps(MoneySteps):
+    """For operators that have no wallet of their own, and for demo rounds."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -22,31 +21,30 @@ class LedgerWallet:
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
 
-    async def settle(
-        self, bet: Bet, resolution: Resolution | None, *, within_s: float | None = None
-    ) -> Settlement:
+    async def open(self, request: OpenRequest) -> RoundView:
+        try:
+            return await rounds.open_round(self._pool, request.bet.key, request.resolution)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
+
+    async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
+        return await rounds.take_action(self._pool, request.bet.key, request.action)
+
+    async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:
+        resolution = request.resolution
         if resolution is None:
             # Our ledger never keeps a result apart from its round's end.
             raise WalletConflict("the round has no result on record")
         try:
             return await rounds.settle(
-                self._pool, bet.key, resolution.outcome, resolution.win, resolution.actions
+                self._pool, request.bet.key, resolution.outcome, resolution.win, resolution.actions
             )
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
 
-    async def open(self, bet: Bet, resolution: Resolution) -> RoundView:
+    async def release(self, request: ReleaseRequest) -> RoundView:
         try:
-            return await rounds.open_round(self._pool, bet.key, resolution)
-        except asyncpg.NoDataFoundError as missing:
-            raise WalletConflict(str(missing)) from None
-
-    async def act(self, bet: Bet, action: PlayerAction) -> tuple[ActionVerdict, RoundView | None]:
-        return await rounds.take_action(self._pool, bet.key, action)
-
-    async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
-        try:
-            return await rounds.release(self._pool, bet, failure_code, failure_detail)
+            return await rounds.release(self._pool, request.bet, request.failure_code, request.failure_detail)
         except (asyncpg.NoDataFoundError, asyncpg.ForeignKeyViolationError) as missing:
-            # There is nobody to release for, so nothing was ever held.
+            # Without a player or an account nothing was ever held.
             raise WalletConflict(str(missing)) from None

@@ -1,10 +1,10 @@
-"""An operator's own wallet as a wallet of ours: decided in our ledger, then told over HTTP until certain.
+"""MoneySteps over an operator's own wallet: decided in our ledger, then sent over HTTP until certain.
 
 Between a win and a rollback of one round the ledger decides, before either is sent: `settle` records the
-result first, `release` marks the bet first, and neither goes on when the other came before it. Only a person
-may release a round whose result is recorded; a win that was under way then meets the rollback at the wallet,
-and whichever the wallet took closes the round. A transaction id derives from the round and the step, so that
-a repeat, from whichever process, is the same call.
+result first, `release` marks the bet first, and neither goes on when the other came before it. Only a manual
+intervention may release a round whose result is recorded. A win that was under way then meets the rollback at
+the wallet, and whichever the wallet took closes the round. A transaction id derives from the round and the
+step, so that a repeat, from whichever process, is the same call.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from contracts import failures
-from contracts.actions import ActionVerdict, PlayerAction
-from contracts.rounds import Bet, Resolution, RoundKey, RoundState
+from contracts.actions import ActionVerdict, ActRequest
+from contracts.rounds import Bet, OpenRequest, ReleaseRequest, RoundKey, RoundState, SettleRequest
 from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from storage import operator_wallets as stored
 from storage import rounds
 from storage.operator_wallets import Decision, Verdict
-from wallet.interface import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
+from wallet.steps import MoneySteps, WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 # The name space of our transaction ids. It never changes: a repeat must have the id of the first call.
 TRANSACTIONS: Final = UUID("6f6a3c2e-90d4-5b6b-8f0a-3f1c1d9f7a52")
 
-# What a refused stake is to the client; whatever else the wallet says is its own fault, not the player's.
+# The client's code for each refusal of a stake. Any other refusal is the wallet's fault, not the player's.
 DECLINES: Final = {
     WalletRefusal.SESSION_EXPIRED: failures.SESSION_EXPIRED,
     WalletRefusal.INSUFFICIENT_FUNDS: failures.INSUFFICIENT_FUNDS,
@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 Ask = Callable[[WalletRequest], Awaitable[WalletAnswer]]
 
 
-class OperatorWallet:
-    """The Wallet of one operator. Errors of the database pass through: the caller repeats the call."""
+class OperatorSteps(MoneySteps):
+    """The steps of one operator's rounds. `ask` calls its wallet."""
 
     def __init__(self, pool: asyncpg.Pool, ask: Ask) -> None:
         self._pool = pool
@@ -68,11 +68,21 @@ class OperatorWallet:
             return _standing(await self._decline(bet, answer), f"asked again, the wallet says {answer.code}")
         raise WalletUncertain(f"the bet: {answer.code}")
 
-    async def settle(
-        self, bet: Bet, resolution: Resolution | None, *, within_s: float | None = None
-    ) -> Settlement:
+    async def open(self, request: OpenRequest) -> RoundView:
+        """Calls no wallet: the bet that it took stands until the round ends."""
         try:
-            recorded, releasing = await stored.record_result(self._pool, bet.key, resolution)
+            return await rounds.open_round(self._pool, request.bet.key, request.resolution)
+        except asyncpg.NoDataFoundError as missing:
+            raise WalletConflict(str(missing)) from None
+
+    async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
+        """The ledger refuses an action that costs something: the wallet is asked for one stake."""
+        return await rounds.take_action(self._pool, request.bet.key, request.action)
+
+    async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:
+        bet = request.bet
+        try:
+            recorded, releasing = await stored.record_result(self._pool, bet.key, request.resolution)
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
         view = recorded.view
@@ -88,28 +98,21 @@ class OperatorWallet:
             return await stored.close(self._pool, bet.key, balance=answer.balance)
         if _is_refusal(answer, WalletRefusal.ROLLED_BACK):
             void = await self._void_rolled_back(bet, answer)
-            if void.failure_code == failures.ROLLED_BACK:  # else a person decided so
+            if void.failure_code == failures.ROLLED_BACK:  # else a manual intervention voided it
                 _incident(bet.key, "refuses the win, for it has rolled the bet back: the round is void")
             return Settlement(view=void, event=None)
         if answer.verdict is WalletVerdict.REFUSED and asked.first:
-            _incident(bet.key, f"refuses a win with {answer.code}: it is told again until it takes it")
+            _incident(bet.key, f"refuses a win with {answer.code}: it is sent again until it takes it")
         raise WalletPending(f"the win: {answer.code}", view)
 
-    async def open(self, bet: Bet, resolution: Resolution) -> RoundView:
-        """No call of the wallet: what it was told stands until the round ends."""
-        try:
-            return await rounds.open_round(self._pool, bet.key, resolution)
-        except asyncpg.NoDataFoundError as missing:
-            raise WalletConflict(str(missing)) from None
-
-    async def act(self, bet: Bet, action: PlayerAction) -> tuple[ActionVerdict, RoundView | None]:
-        """An action that costs something is refused by the ledger: the wallet is asked for one stake."""
-        return await rounds.take_action(self._pool, bet.key, action)
-
-    async def release(self, bet: Bet, *, failure_code: str, failure_detail: str) -> RoundView:
+    async def release(self, request: ReleaseRequest) -> RoundView:
+        bet = request.bet
         try:
             begun = await stored.begin_release(
-                self._pool, bet, failure_code=failure_code, failure_detail=failure_detail
+                self._pool,
+                bet,
+                failure_code=request.failure_code,
+                failure_detail=request.failure_detail,
             )
         except (asyncpg.NoDataFoundError, asyncpg.ForeignKeyViolationError) as missing:
             raise WalletConflict(str(missing)) from None
@@ -121,8 +124,8 @@ class OperatorWallet:
             return await stored.release(
                 self._pool,
                 bet,
-                failure_code=failure_code,
-                failure_detail=failure_detail,
+                failure_code=request.failure_code,
+                failure_detail=request.failure_detail,
                 balance=answer.balance,
             )
         if _is_refusal(answer, WalletRefusal.ALREADY_WON):
@@ -130,7 +133,7 @@ class OperatorWallet:
             if settled is not None:
                 return settled
         if answer.verdict is WalletVerdict.REFUSED and asked.first:
-            _incident(bet.key, f"refuses a rollback with {answer.code}: it is told again until it takes it")
+            _incident(bet.key, f"refuses a rollback with {answer.code}: it is sent again until it takes it")
         raise WalletPending(f"the rollback: {answer.code}", None)
 
     async def _decline(self, bet: Bet, answer: WalletAnswer) -> Decision:
@@ -144,8 +147,8 @@ class OperatorWallet:
         )
 
     async def _settle_what_was_taken(self, bet: Bet, answer: WalletAnswer) -> RoundView | None:
-        """The wallet took the win before it was told the rollback, and the first terminal stands. None when
-        no win is on record here, so that it cannot have been ours."""
+        """Settles a round whose win the wallet took before the rollback reached it: the first terminal
+        stands. Returns None when no win is on record here, so that it cannot have been ours."""
         try:
             view = (await stored.record_result(self._pool, bet.key, None))[0].view
         except asyncpg.NoDataFoundError:
@@ -164,13 +167,13 @@ class OperatorWallet:
         )
 
     async def _ask(self, key: RoundKey, request: WalletRequest, within_s: float | None) -> "_Asked":
-        """One attempt, on record when this returns."""
+        """Makes one attempt, which is on record when this returns."""
         since = time.perf_counter_ns()
         try:
             async with asyncio.timeout(within_s):
                 answer = await self._ask_wallet(request)
         except TimeoutError:
-            answer = _unknown("timeout", "no answer within the time that a round may take in one go")
+            answer = _unknown("timeout", "no answer within the time that a round's fast path may take")
         except ValueError:
             answer = _unknown(
                 "not-set-up", "the operator's wallet is set up so that it cannot be asked", False
@@ -189,7 +192,7 @@ class _Asked:
 
 
 def transaction_id(key: RoundKey, call: WalletCall) -> str:
-    """The id of the round's bet, win or rollback, for ever."""
+    """The id of the round's bet, win or rollback, which never changes."""
     return str(uuid5(TRANSACTIONS, f"{key.operator_id}:{key.player_key}:{key.round_id}:{call}"))
 
 
@@ -215,8 +218,8 @@ def _standing(decision: Decision, otherwise: str) -> RoundView:
 
 
 def _never_taken(answer: WalletAnswer) -> bool:
-    """Whether this asking moved nothing and never will. A bet that the wallet knows as rolled back is being
-    released, by whoever rolled it back."""
+    """Returns whether this attempt moved nothing and never will. A bet that the wallet knows as rolled back
+    is being released already."""
     if answer.verdict is WalletVerdict.REFUSED:
         return answer.code != WalletRefusal.ROLLED_BACK
     return not answer.sent

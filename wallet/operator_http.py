@@ -1,7 +1,6 @@
-"""Operators' wallets over HTTP: each call signed, bounded, guarded, and answered whatever the wallet does.
+"""Operators' wallets over HTTP: each call is signed, and gives an answer whatever the wallet does.
 
-Each operator has a client of its own, with its own connections, places and breaker, so that a wallet which is
-dead or hostile costs nobody but itself.
+Each operator has a client of its own, so that a wallet which is dead or hostile costs nobody but itself.
 """
 
 import asyncio
@@ -10,21 +9,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Protocol
+from typing import Final, Protocol
 from uuid import uuid4
 
-import httpcore
-import httpx
-
 from contracts.wallet import WalletAnswer, WalletRefusal, WalletRequest, WalletVerdict
+from outbound.addresses import Resolve, check_url
+from outbound.breaker import Away, Breaker, Busy, NotAsked
+from outbound.client import ClientLimits, OutboundClient, Unanswered, tls_context
 from security.standard_webhooks import SharedSecret, WebhookKey, signed_headers
-from wallet.addresses import AddressRefused, GuardedBackend, Resolve, check_url
 from wallet.amounts import NotExpressible
-from wallet.breaker import Breaker, Bulkhead, NotAsked
 from wallet.codec import Message, decode, encode, unknown
 from wallet.dialect import Dialect, Limits
-from wallet.transport import BodyRefused, GuardedTransport, read_bounded
+
+BODY_LIMIT_BYTES: Final = 64 * 1024
 
 
 class Clock(Protocol):
@@ -46,19 +43,19 @@ class SystemClock:
 
 
 class Watch(Protocol):
-    """Hears what operators' wallets do, to count it."""
+    """Counts the calls of operators' wallets."""
 
     def asked(self, request: WalletRequest, verdict: WalletVerdict, *, took_s: float) -> None:
         """The outcome of a call; unknown also where the caller did not wait for it."""
 
     def not_asked(self, request: WalletRequest) -> None:
-        """A call that found no place, or an open breaker."""
+        """A call that found no permit, or an open breaker."""
 
     def waiting(self, operator_id: str, change: int) -> None:
-        """By how many more, or fewer, calls wait for a place."""
+        """The change of the number of calls that wait for a permit."""
 
     def breaker(self, operator_id: str, *, is_open: bool) -> None:
-        """How it stands, after each call and before the first."""
+        """The breaker's state, after each call and before the first."""
 
 
 class Unwatched:
@@ -75,7 +72,7 @@ class Unwatched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorWalletConfig:
-    """Where an operator's wallet is and how it is spoken to. `secrets` are of the form `whsec_...`; several
+    """Where an operator's wallet is and how it is called. `secrets` are of the form `whsec_...`; several
     sign while one is rotated. `limits` replace the dialect's. `local` lets the wallet be on this machine or
     network, and speak without TLS. Raises ValueError, which quotes neither the URL nor a secret."""
 
@@ -87,9 +84,13 @@ class OperatorWalletConfig:
     local: bool = False
 
     def __post_init__(self) -> None:
-        check_url(self.url, local=self.local)
+        self.base_url()
         for secret in self.secrets:
             SharedSecret.parse(secret)
+
+    def base_url(self) -> str:
+        """The URL that paths are appended to."""
+        return str(check_url(self.url, local=self.local, name="the wallet's URL")).rstrip("/")
 
 
 class OperatorWalletClient:
@@ -110,25 +111,32 @@ class OperatorWalletClient:
         self._keys = [key for key in keys if key.version in dialect.signatures]
         if not self._keys:
             raise ValueError("no key signs in a way that this wallet checks")
-        self._url = str(check_url(config.url, local=config.local)).rstrip("/")
+        self._url = config.base_url()
         self._dialect = dialect
         self._clock = clock
         self._watch = watch or Unwatched()
         self._operator_id = config.operator_id
-        self._limits = limits = config.limits or dialect.limits
-        self._bulkhead = Bulkhead(
-            places=limits.calls,
-            wait_s=limits.wait_s,
-            waiting=partial(self._watch.waiting, config.operator_id),
-        )
+        limits = config.limits or dialect.limits
         self._breaker = Breaker(unknowns=limits.unknowns, pause_s=limits.pause_s, now_s=clock.monotonic_s)
         self._watch.breaker(config.operator_id, is_open=False)
-        self._http = _http_client(
-            GuardedTransport(
-                GuardedBackend(local=config.local, resolve=resolve), connections=limits.calls, tls=tls
+        self._http = OutboundClient(
+            local=config.local,
+            limits=ClientLimits(
+                connect_s=limits.connect_s,
+                read_s=limits.read_s,
+                total_s=limits.total_s,
+                calls=limits.calls,
+                wait_s=limits.wait_s,
             ),
-            dialect,
-            limits,
+            headers={
+                **dialect.headers,
+                "accept": "application/json",
+                "content-type": "application/json",
+            },
+            tls=tls,
+            resolve=resolve,
+            breaker=self._breaker,
+            waiting=partial(self._watch.waiting, config.operator_id),
         )
 
     async def call(self, request: WalletRequest) -> WalletAnswer:
@@ -139,19 +147,18 @@ class OperatorWalletClient:
         except NotExpressible as reason:
             return _not_expressible(reason)
         try:
-            async with self._bulkhead.place():
-                with self._breaker.passage():
-                    answer = await self._watched(request, message)
-                    self._breaker.record(certain=answer.verdict is not WalletVerdict.UNKNOWN)
-                    self._watch.breaker(self._operator_id, is_open=self._breaker.is_open)
-                    return answer
+            async with self._http.permit():
+                answer = await self._watched(request, message)
+                self._breaker.record(certain=answer.verdict is not WalletVerdict.UNKNOWN)
+                self._watch.breaker(self._operator_id, is_open=self._breaker.is_open)
+                return answer
         except NotAsked as reason:
             self._watch.not_asked(request)
-            return unknown(reason.code, str(reason), sent=False)
+            return unknown(_NOT_ASKED[type(reason)], str(reason), sent=False)
 
     async def aclose(self) -> None:
-        """Waits for the calls under way; later ones find no place."""
-        await self._bulkhead.close()
+        """Waits for the calls under way; later ones find no permit."""
+        await self._http.drain()
         await self._http.aclose()
 
     async def _watched(self, request: WalletRequest, message: Message) -> WalletAnswer:
@@ -164,52 +171,43 @@ class OperatorWalletClient:
             self._watch.asked(request, verdict, took_s=time.perf_counter() - since)
 
     async def _ask(self, request: WalletRequest, message: Message) -> WalletAnswer:
-        progress = _Progress()
-        try:
-            async with asyncio.timeout(self._limits.total_s):
-                status, body = await self._exchange(message, progress)
-        except Exception as problem:  # noqa: BLE001 - whatever a wallet provokes, its outcome is unknown
-            code, why = _what_happened(problem)
-            return unknown(code, why, sent=progress.sent)
-        return decode(status, body, request, self._dialect)
-
-    async def _exchange(self, message: Message, progress: "_Progress") -> tuple[int, bytes]:
         headers = signed_headers(
             self._keys,
             message_id=message.message_id or str(uuid4()),
             timestamp=int(self._clock.now_s()),
             body=message.body,
         )
-        async with self._http.stream(
-            "POST",
-            f"{self._url}{message.path}",
-            content=message.body,
-            headers=headers,
-            extensions={"trace": progress.trace},
-        ) as answer:
-            # A status that means nothing needs no body, and may come with one that never ends.
-            if answer.status_code not in self._dialect.meanings:
-                return answer.status_code, b""
-            return answer.status_code, await read_bounded(answer)
+        try:
+            answer = await self._http.ask(
+                "POST",
+                f"{self._url}{message.path}",
+                headers=headers,
+                content=message.body,
+                wanted=self._dialect.meanings,
+                body_limit=BODY_LIMIT_BYTES,
+            )
+        except Unanswered as problem:
+            return unknown(problem.code, str(problem), sent=problem.sent)
+        return decode(answer.status, answer.body, request, self._dialect)
 
 
 class OperatorWallets:
-    """The clients of all operators, each made when it is first needed. `house_keys` sign for every operator
-    whose dialect takes them, beside the operator's own secrets."""
+    """The clients of all operators, each made when it is first needed. `platform_keys` sign for every
+    operator whose dialect takes them, beside the operator's own secrets."""
 
     def __init__(
         self,
         dialects: Mapping[str, Dialect],
         *,
-        house_keys: Sequence[WebhookKey] = (),
+        platform_keys: Sequence[WebhookKey] = (),
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
         watch: Watch | None = None,
     ) -> None:
         self._dialects = dialects
-        self._house_keys = house_keys
+        self._platform_keys = platform_keys
         self._clock = clock or SystemClock()
-        self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._tls = tls or tls_context()
         self._watch = watch
         self._clients: dict[str, tuple[OperatorWalletConfig, OperatorWalletClient]] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -244,7 +242,7 @@ class OperatorWallets:
         return OperatorWalletClient(
             config,
             dialect,
-            [*secrets, *self._house_keys],
+            [*secrets, *self._platform_keys],
             self._clock,
             tls=self._tls,
             watch=self._watch,
@@ -256,57 +254,11 @@ class OperatorWallets:
         task.add_done_callback(self._retiring.discard)
 
 
-class _Progress:
-    """Whether anything of the request may have left."""
-
-    def __init__(self) -> None:
-        self.sent = False
-
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Called by httpcore at each step of an exchange."""
-        if event == "http11.send_request_headers.started":
-            self.sent = True
-
-
-def _http_client(transport: GuardedTransport, dialect: Dialect, limits: Limits) -> httpx.AsyncClient:
-    """It follows no redirect, keeps no cookie and takes nothing from the environment."""
-    return httpx.AsyncClient(
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s),
-        headers={
-            **dialect.headers,
-            "accept": "application/json",
-            "accept-encoding": "identity",
-            "content-type": "application/json",
-            "user-agent": "croupier",
-        },
-    )
+_NOT_ASKED: Final[Mapping[type[NotAsked], str]] = {Busy: "wallet-busy", Away: "wallet-away"}
 
 
 def _not_expressible(reason: NotExpressible) -> WalletAnswer:
-    """We refuse what the wallet could not even be told."""
+    """The refusal of an amount that the wallet's form cannot express."""
     return WalletAnswer(
         verdict=WalletVerdict.REFUSED, code=WalletRefusal.INVALID, detail=str(reason), sent=False
     )
-
-
-def _what_happened(problem: Exception) -> tuple[str, str]:
-    """The code and the text of an exchange that gave no answer."""
-    match problem:
-        case BodyRefused():
-            return problem.code, str(problem)
-        case AddressRefused():
-            return "address-refused", str(problem)
-        case TimeoutError() | httpcore.TimeoutException():
-            return "timeout", "no answer in time"
-        case httpcore.ConnectError(args=(ssl.SSLError() as cause,)):
-            return "tls", f"no trusted connection: {cause}"
-        case httpcore.ConnectError():
-            return "not-reached", f"no connection: {problem}"
-        case httpcore.NetworkError() | httpcore.RemoteProtocolError() | httpx.RemoteProtocolError():
-            return "connection-lost", f"the connection ended or made no sense: {problem}"
-        case _:
-            return "unexpected", type(problem).__name__

@@ -1,35 +1,32 @@
 """An operator's wallet's own statement, read page by page, and where it differs from our ledger.
 
 What docs/platform/wallet-statement.md describes. The wallet is as untrusted here as in a call: the same
-guarded transport, a bounded body, every field by its exact type.
+kind of client, a bounded body, every field by its exact type.
 """
 
-import asyncio
 import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 
-import httpcore
 import httpx
 
 from contracts.failures import bounded
 from contracts.rounds import RoundState
 from contracts.wallet import WalletCall
+from outbound.addresses import Resolve
+from outbound.client import Answer, ClientLimits, OutboundClient, Unanswered
 from security.standard_webhooks import SharedSecret, signed_headers
 from storage.reconciliation import WalletRound
-from wallet.addresses import GuardedBackend, Resolve, check_url
 from wallet.dialect import AmountForm, Dialect, IdForm
 from wallet.operator import transaction_id
 from wallet.operator_http import OperatorWalletConfig
-from wallet.transport import BodyRefused, GuardedTransport, read_bounded
 
 PATH: Final = "/statement"
 PAGE_ITEMS: Final = 100
@@ -47,12 +44,12 @@ class NoStatement(Exception):
 
 
 class StatementUnavailable(Exception):
-    """The wallet offers one and did not give it, or gave what is none. It is asked again later."""
+    """The wallet offers a statement and did not give a valid one. It is asked again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementItem:
-    """What the wallet says that it took. `moved` is what its player's balance changed by, in minor units of
+    """One entry of the wallet's statement. `moved` is the change of its player's balance, in minor units of
     `currency`."""
 
     operator_id: str
@@ -69,7 +66,7 @@ class StatementItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementQuery:
-    """What is asked for: a time span (its end not included), or one transaction of a player."""
+    """A query for a time span (its end not included), or for one transaction of a player."""
 
     operator_id: str
     since: datetime | None = None
@@ -90,7 +87,7 @@ class StatementQuery:
 
 
 def offers_statement(dialect: Dialect) -> bool:
-    """The statement has one form: a wallet whose amounts or ids look otherwise has none for us."""
+    """Returns whether the dialect writes amounts and ids in the statement's one form."""
     return dialect.amounts is AmountForm.MINOR and dialect.ids.form is IdForm.UUID
 
 
@@ -100,19 +97,17 @@ class Statement:
     def __init__(
         self,
         config: OperatorWalletConfig,
-        http: httpx.AsyncClient,
+        http: OutboundClient,
         *,
-        total_s: float,
         now_s: Callable[[], float],
     ) -> None:
-        self._url = str(check_url(config.url, local=config.local)).rstrip("/")
+        self._url = config.base_url()
         self._keys = [SharedSecret.parse(secret) for secret in config.secrets]
         self._http = http
-        self._total_s = total_s
         self._now_s = now_s
 
     async def items(self, query: StatementQuery) -> AsyncIterator[StatementItem]:
-        """All that fits, oldest first, page after page."""
+        """Yields the entries that match, oldest first, page after page."""
         cursor: str | None = None
         while True:
             page, following = await self._page(query, cursor)
@@ -129,38 +124,27 @@ class Statement:
     ) -> tuple[list[StatementItem], str | None]:
         parameters = query.parameters(cursor)
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
-        request = self._http.build_request("GET", f"{self._url}{PATH}?{text}")
-        # What is signed is what stands in the request line, byte for byte.
-        request.headers.update(
-            signed_headers(
-                self._keys,
-                message_id=str(uuid4()),
-                timestamp=int(self._now_s()),
-                body=request.url.raw_path,
-            )
-        )
-        status, body = await self._exchange(request)
-        if status in NOT_OFFERED:
+        answer = await self._ask(httpx.URL(f"{self._url}{PATH}?{text}"))
+        if answer.status in NOT_OFFERED:
             raise NoStatement
-        if status != httpx.codes.OK:
-            raise StatementUnavailable(f"the statement: status {status}")
-        return _read(body, query)
+        if answer.status != httpx.codes.OK:
+            raise StatementUnavailable(f"the statement: status {answer.status}")
+        return _read(answer.body, query)
 
-    async def _exchange(self, request: httpx.Request) -> tuple[int, bytes]:
+    async def _ask(self, url: httpx.URL) -> Answer:
+        headers = signed_headers(
+            self._keys,
+            message_id=str(uuid4()),
+            timestamp=int(self._now_s()),
+            body=url.raw_path,  # it stands in the request line like this, byte for byte
+        )
         try:
-            async with asyncio.timeout(self._total_s):
-                answer = await self._http.send(request, stream=True)
-                try:
-                    if answer.status_code != httpx.codes.OK:
-                        return answer.status_code, b""
-                    return answer.status_code, await read_bounded(answer, limit=PAGE_BYTES)
-                finally:
-                    await answer.aclose()
-        except (
-            *(TimeoutError, OSError, ValueError, ssl.SSLError, BodyRefused),
-            *(httpx.HTTPError, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError),
-        ) as problem:
-            raise StatementUnavailable(bounded(f"{type(problem).__name__}: {problem}")) from None
+            async with self._http.permit():
+                return await self._http.ask(
+                    "GET", url, headers=headers, wanted=(httpx.codes.OK,), body_limit=PAGE_BYTES
+                )
+        except Unanswered as problem:
+            raise StatementUnavailable(bounded(f"{problem.code}: {problem}")) from None
 
 
 @asynccontextmanager
@@ -172,29 +156,25 @@ async def open_statement(
     resolve: Resolve | None = None,
     now_s: Callable[[], float] = time.time,
 ) -> AsyncIterator[Statement]:
-    """The statement over connections of its own, so that reading it takes no place from a round's calls.
+    """The statement over a connection of its own, so that reading it takes no permit from a round's calls.
     Raises ValueError for a wallet that is set up so that it cannot be asked."""
     limits = config.limits or dialect.limits
-    transport = GuardedTransport(GuardedBackend(local=config.local, resolve=resolve), connections=1, tls=tls)
-    async with httpx.AsyncClient(
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s),
-        headers={
-            **dialect.headers,
-            "accept": "application/json",
-            "accept-encoding": "identity",
-            "user-agent": "croupier",
-        },
-    ) as http:
-        yield Statement(config, http, total_s=limits.total_s, now_s=now_s)
+    http = OutboundClient(
+        local=config.local,
+        limits=ClientLimits(
+            connect_s=limits.connect_s, read_s=limits.read_s, total_s=limits.total_s, calls=1
+        ),
+        headers={**dialect.headers, "accept": "application/json"},
+        tls=tls,
+        resolve=resolve,
+    )
+    async with aclosing(http):
+        yield Statement(config, http, now_s=now_s)
 
 
 def difference(item: StatementItem | None, ours: WalletRound | None) -> str | None:
-    """Why the wallet's entry of a transaction is not what our ledger says, or None when it is. `item` is None
-    for a transaction that the wallet had accepted and does not show."""
+    """How the wallet's entry of a transaction differs from our ledger, or None when it does not. `item` is
+    None for a transaction that the wallet had accepted and does not show."""
     if item is None:
         return None if ours is None else "the wallet accepted it and does not show it"
     if item.call == OPENING:
@@ -227,7 +207,7 @@ def allowed_moves(call: WalletCall, ours: WalletRound) -> frozenset[int]:
         case WalletCall.ROLLBACK if ours.returned is not None:
             return frozenset({ours.returned})
         case WalletCall.ROLLBACK if ours.releasing or ours.state is RoundState.VOID:
-            # If the bet had been taken, the rollback gave it back; else it only left its mark.
+            # The rollback released a bet that the wallet had taken; without one it left only its mark.
             return frozenset({0, ours.stake})
         case _:
             return frozenset()

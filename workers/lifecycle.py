@@ -43,7 +43,7 @@ async def _supervised(program: Program, loaded: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    # What is imported by now lives as long as the process: the collector need not look at it again.
+    # All that is imported by now lives as long as the process, so the collector need not visit it again.
     gc.freeze()
     await program(loaded, stop)
 

@@ -1,19 +1,17 @@
-"""The third net: compares ledger, Temporal, events and operators' wallets, and mends what it can.
+"""The third net: compares ledger, Temporal, events and operators' wallets, and repairs what it can.
 
 A Temporal Schedule starts the runs, one at a time however many of these programs run. This program is their
-worker, and sees to it that the Schedule is there.
+worker, and makes sure that the Schedule exists.
 """
 
 import asyncio
 import functools
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
-import httpx
 from temporalio.client import (
     Client,
     Schedule,
@@ -29,8 +27,8 @@ from temporalio.client import (
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.reconciliation import PATIENCE, EventLooks, IncidentSteps, Patience, RoundLooks
-from activities.statements import StatementLooks
+from activities.reconciliation import PATIENCE, EventChecks, IncidentSteps, Patience, RoundChecks
+from activities.statements import StatementChecks
 from contracts.reconciliation import (
     RECONCILE_QUEUE,
     RECONCILE_SCHEDULE,
@@ -38,6 +36,7 @@ from contracts.reconciliation import (
     IncidentKind,
 )
 from events import broker, topology
+from outbound.client import tls_context
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
@@ -47,9 +46,9 @@ from wallet.directory import WalletVault
 from workers.lifecycle import run, serve_metrics
 from workflows.reconcile import ReconcileWorkflow
 
-# A Schedule that is deleted, or that a new Temporal does not know, is made again after this time.
+# How soon a Schedule that was deleted, or that a new Temporal does not know, is made again.
 SCHEDULE_CHECK_S: Final = 60.0
-# Runs that fell into an outage are not made up for: the next one sees what they would have seen.
+# Runs missed in an outage are not made up for: the next run finds what they would have found.
 CATCH_UP: Final = timedelta(seconds=10)
 # A run whose worker is gone for good must not keep the next ones from starting.
 RUN_LIMIT: Final = timedelta(minutes=30)
@@ -66,7 +65,7 @@ async def reconcile(settings: Settings, stop: asyncio.Event) -> None:
         async with running(client, resources):
             serve_metrics(settings)
             while not stop.is_set():
-                await _see_to_the_schedule(client, settings.reconcile_every_s)
+                await _ensure_schedule(client, settings.reconcile_every_s)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(SCHEDULE_CHECK_S):
                         await stop.wait()
@@ -76,16 +75,16 @@ async def reconcile(settings: Settings, stop: asyncio.Event) -> None:
 async def running(
     client: Client, resources: Resources, patience: Patience = PATIENCE
 ) -> AsyncIterator[Worker]:
-    """A worker that runs."""
+    """Runs reconciliation's worker."""
     pool, settings = resources.database.pool, resources.settings
     workflows = RoundWorkflows(client, task_queue=settings.task_queue)
-    rounds = RoundLooks(pool, workflows, patience)
+    rounds = RoundChecks(pool, workflows, patience)
     amqp_url = required_secret(settings.amqp_url, "amqp_url")
-    events = EventLooks(
+    events = EventChecks(
         pool, resources.publisher, functools.partial(_waiting_for_statistics, amqp_url), patience
     )
     vault = WalletVault(resources.keyring)
-    statements = StatementLooks(pool, vault, dialect.load(), functools.cache(_tls), patience)
+    statements = StatementChecks(pool, vault, dialect.load(), functools.cache(tls_context), patience)
     incidents = IncidentSteps(
         pool,
         resources.publisher,
@@ -138,17 +137,17 @@ async def ensure_schedule(client: Client, every_s: int) -> None:
 
 
 def _with_spec(spec: ScheduleSpec, found: ScheduleUpdateInput) -> ScheduleUpdate:
-    """Only how often: a Schedule that a person has paused stays so."""
+    """Changes only how often it runs: a Schedule that somebody has paused stays paused."""
     schedule = found.description.schedule
     schedule.spec = spec
     return ScheduleUpdate(schedule=schedule)
 
 
-async def _see_to_the_schedule(client: Client, every_s: int) -> None:
+async def _ensure_schedule(client: Client, every_s: int) -> None:
     try:
         await ensure_schedule(client, every_s)
     except RPCError as error:
-        log.warning("the schedule is looked after later: %s", error.status.name)
+        log.warning("the schedule is checked again later: %s", error.status.name)
 
 
 async def _waiting_for_statistics(amqp_url: str) -> int:
@@ -160,10 +159,6 @@ async def _waiting_for_statistics(amqp_url: str) -> int:
             return await topology.waiting(channel, topology.STATISTICS, timeout_seconds=BROKER_LIMIT_S)
     finally:
         await broker.close_quietly(connection)
-
-
-def _tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The relay: publishes recorded events that no workflow brings to the broker, and says how many wait, and how
-many rounds wait for their operator's wallet.
+"""The relay: publishes recorded events that no workflow publishes, and counts those that wait, and the rounds
+that wait for their operator's wallet.
 
-A round's workflow emits its own event without end, so for these the relay is the second net: for a round
-whose workflow is gone (terminated by hand, lost with an older copy of Temporal's data). Of everything else,
-such as deposits and sessions, the relay is the publisher.
+A round's workflow emits its own event without end. For these events the relay is the second net, for a round
+whose workflow is gone (terminated by hand, lost with an older copy of Temporal's data). Of all other events,
+such as those of deposits and sessions, the relay is the publisher.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from workers.lifecycle import run, serve_metrics
 OF_WORKFLOWS: Final = frozenset({ROUND_SETTLED, ROUND_VOID})
 OLDER_THAN_S: Final = 10.0
 PAUSE_S: Final = 0.5
-# After a sweep that could not publish all, and between two looks at what waits.
+# After a sweep that could not publish all, and between two checks of what waits.
 LONG_PAUSE_S: Final = 5.0
 BATCH: Final = 100
 BATCHES: Final = 50  # of one sweep, so that a flood of events does not keep the gauges from being set
@@ -63,45 +63,49 @@ async def relay(settings: Settings, stop: asyncio.Event) -> None:
     async with open_resources(settings, connections=2) as resources:
         serve_metrics(settings)
         clock = asyncio.get_running_loop().time
-        look_at = clock()
+        check_at = clock()
         while not stop.is_set():
             pause_s = LONG_PAUSE_S
             try:
-                swept = await sweep(resources.database.pool, resources.publisher)
-                if clock() >= look_at:
-                    await look(resources.database.pool)
-                    look_at = clock() + LONG_PAUSE_S
-                pause_s = PAUSE_S if swept.all_confirmed else LONG_PAUSE_S
+                result = await sweep(resources.database.pool, resources.publisher)
+                if clock() >= check_at:
+                    await check_backlog(resources.database.pool)
+                    check_at = clock() + LONG_PAUSE_S
+                pause_s = PAUSE_S if result.all_confirmed else LONG_PAUSE_S
             except AWAY as error:
                 log.warning("the sweep failed and is repeated: %s", reason(error))
             await _pause(stop, pause_s)
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    """How many events were done with, and whether those were all that were tried."""
+class SweepResult:
+    """The result of a sweep: how many events are done with, and whether those are all that were tried."""
 
     confirmed: int
     all_confirmed: bool
 
 
-async def sweep(pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float = OLDER_THAN_S) -> Swept:
+async def sweep(
+    pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float = OLDER_THAN_S
+) -> SweepResult:
     """Publishes what waits, oldest first, batch by batch; of the events of workflows those that are older."""
-    swept = 0
+    published = 0
     for _ in range(BATCHES):
         events = await outbox.waiting(pool, older_than_s=older_than_s, limit=BATCH)
         if not events:
             break
         confirmed = await _publish_all(publisher, events)
         await outbox.mark_published(pool, [event.event_id for event in confirmed])
-        swept += len(confirmed)
+        published += len(confirmed)
         _count(confirmed)
         if len(confirmed) < len(events):
-            return Swept(swept, all_confirmed=False)  # the broker is not well: the next sweep tries again
-    return Swept(swept, all_confirmed=True)
+            return SweepResult(
+                published, all_confirmed=False
+            )  # the broker is not well: the next sweep tries again
+    return SweepResult(published, all_confirmed=True)
 
 
-async def look(pool: asyncpg.Pool) -> None:
+async def check_backlog(pool: asyncpg.Pool) -> None:
     """Sets the gauges of what waits."""
     backlog = await outbox.backlog(pool)
     OUTBOX_WAITING.set(backlog.waiting)
@@ -131,7 +135,7 @@ async def _publish_all(publisher: Publisher, events: Sequence[RecordedEvent]) ->
 
 async def _problem(publisher: Publisher, event: RecordedEvent) -> str | None:
     """Publishes the event; why it is not done with, or None. The end of a round always has a taker, the
-    statistics. Of all else, what no queue wants is nobody's: it has been offered, and it is in the feed."""
+    statistics. Any other event that no queue wants has been offered, and is in the feed."""
     try:
         await publisher.publish(event, timeout_seconds=PUBLISH_LIMIT_S)
     except Unroutable as error:

@@ -8,11 +8,11 @@ from typing import Final
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.events import EventSteps
-from activities.games import GameSteps
-from activities.interventions import InterventionSteps
-from activities.play import PlayStep
-from activities.wallet import WalletSteps
+from activities.events import EventActivities
+from activities.games import GameActivities
+from activities.interventions import InterventionActivities
+from activities.money import MoneyActivities
+from activities.play import PlayActivities
 from contracts.views import RoundView
 from games.registry import Registry
 from runtime import metrics
@@ -20,15 +20,15 @@ from runtime.resources import Resources
 from runtime.temporal import certain_to_end
 from security.seeds import SeedVault
 from wallet.directory import WalletDirectory
-from wallet.ledger import LedgerWallet
-from wallet.router import WalletRouter
+from wallet.ledger import LedgerSteps
+from wallet.router import MoneyRouter
 from workflows.round import RoundWorkflow
 
-# Workflows kept in memory between tasks. A round on the fast path needs none; a patient one does.
+# Workflows kept in memory between tasks. The fast path needs none; the durable path does.
 CACHED_WORKFLOWS: Final = 200
 CONCURRENT_STEPS: Final = 200
-# A patient round's next task waits this long for the worker that has it in memory, before any other takes
-# it: how long a killed worker can hold one back.
+# The next task of a round on the durable path waits this long for the worker that has it in memory, before
+# any other takes it: how long a killed worker can hold one back.
 STICKY_LIMIT: Final = timedelta(seconds=2)
 # On a clean shutdown, steps under way may finish for this long; the rest runs again elsewhere.
 GRACE: Final = timedelta(seconds=5)
@@ -54,18 +54,19 @@ async def running(
     this workflow only awaits its steps, and the tests run it with that watch.
     """
     pool = resources.database.pool
-    wallet = WalletSteps(WalletRouter(LedgerWallet(pool), operators.wallets), deliver)
-    games = GameSteps(registry, SeedVault(resources.keyring))
-    events = EventSteps(pool, resources.publisher)
-    play = PlayStep(wallet, games, events, _observe)
-    interventions = InterventionSteps(pool)
+    money = MoneyActivities(MoneyRouter(LedgerSteps(pool), operators.wallets), deliver)
+    games = GameActivities(registry, SeedVault(resources.keyring))
+    events = EventActivities(pool, resources.publisher)
+    play = PlayActivities(money, games.resolve, events.emit_now, _observe)
+    interventions = InterventionActivities(pool)
     worker = Worker(
         client,
         task_queue=resources.settings.task_queue,
         workflows=[RoundWorkflow],
         activities=[
-            *(play.play, wallet.reserve, games.resolve, wallet.settle, wallet.release, events.emit),
-            *(wallet.open, play.act, interventions.intervene),
+            *play.activities,
+            *money.activities,
+            *(games.resolve, events.emit, interventions.intervene),
         ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         debug_mode=True,

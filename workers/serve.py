@@ -3,102 +3,86 @@
 import asyncio
 import contextlib
 import ipaddress
-import resource
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Final
+from collections.abc import AsyncIterator
 
-import uvicorn
 from temporalio.client import Client
 
-from api.actions import ActionDesk
-from api.admission import Admission
 from api.app import create_app
-from api.bets import BetDesk
-from api.connections import SWEEP_S, ConnectionLimits, Connections
-from api.door import BODY_LIMIT_BYTES
-from api.limits import Limits, Rate
-from api.open_routes import ReadinessChecks
-from api.queue_ingress import QueueIngress
+from api.bet.actions import ActionService
+from api.bet.result_waiter import ResultWaiter
+from api.bet.service import BetService
+from api.event.service import EventFeed, GameEvents
+from api.gateway.admission import Admission
+from api.gateway.health import ReadinessChecks
+from api.gateway.rate_limits import Rate, RateLimits
+from api.operator.service import OperatorKeys, Switches
+from api.result.interventions import Interventions
+from api.result.service import ResultService
 from api.services import Services
-from api.sockets import DRAIN_S, SocketLimits, Sockets
+from api.session.service import SessionService
+from api.transports.queue.ingress import QueueIngress
+from api.transports.websocket.pushes import Pushes
+from api.transports.websocket.server import SocketLimits, SocketServer
+from api.wallet.service import WalletService
+from api.webhook.service import WebhookService
 from contracts.views import RoundView
 from events.command_consumer import CommandConsumer
 from games.registry import Registry
 from runtime import metrics
-from runtime.answers import WaitingRoom
-from runtime.interventions import Interventions
-from runtime.pushes import Pushes
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
-from runtime.services import (
-    EventFeed,
-    GameEvents,
-    GameSwitches,
-    OperatorKeys,
-    Players,
-    Rounds,
-    Sessions,
-)
-from runtime.settings import Settings, SettingsError
-from runtime.webhooks import Webhooks
+from runtime.round_workflows import RoundWorkflows
+from runtime.settings import Settings
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
 from security.webhook_secrets import WebhookVault
 from storage.feed import Feed
 from wallet.directory import WalletDirectory
 from workers import round_worker, wallets
-from workers.lifecycle import run, serve_metrics
-from workers.socket_protocol import SocketProtocol
-
-# A player thinks for longer than the 5 s that uvicorn would keep an idle connection for.
-KEEP_ALIVE_S: Final = 75
-# Files that this process needs besides its clients' connections: to the services, logs, libraries.
-OTHER_FILES: Final = 256
-# How long what is under way may take after the signal to stop.
-GRACE_S: Final = 15
+from workers.http_server import GRACE_S, listen, serve_http
+from workers.lifecycle import run
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serves until `stop`: then takes no new requests, answers those it has, and lets the worker finish."""
     registry = Registry.load(settings.games)
-    waiting_room = WaitingRoom()
+    waiter = ResultWaiter()
 
     def deliver(view: RoundView) -> None:
         if view.state.final:
             metrics.ROUNDS_CLOSED.labels(view.game_id, view.state.value).inc()
-        waiting_room.deliver(view)
+        waiter.deliver(view)
         if view.demo or not view.state.final:  # all other ends have their event
             pushes.round_changed(view)
 
     async with open_resources(settings) as resources:
         client = await connect_temporal(settings, resources.keyring)
-        rounds = Rounds(resources.database)
-        pushes = Pushes(required_secret(settings.amqp_url, "amqp_url"), rounds)
-        listener = _listen(settings)
+        results = ResultService(resources.database)
+        pushes = Pushes(required_secret(settings.amqp_url, "amqp_url"), results)
+        listener = listen(settings)
         async with (
             wallets.opened(resources) as operators,
             round_worker.running(client, resources, registry, operators, deliver),
         ):
-            bets = _bet_desk(settings, client, rounds, waiting_room)
+            workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             services = _services(
-                settings, resources, client, registry, operators, bets, rounds, pushes, _address(listener)
+                resources, registry, operators, workflows, results, waiter, pushes, _address(listener)
             )
             admission = Admission(
                 max_open_requests=settings.max_open_requests,
                 max_open_bets=settings.max_open_bets,
                 max_running_bets=settings.max_running_bets,
             )
-            sockets = Sockets(services, admission, _socket_limits(settings))
+            sockets = SocketServer(services, admission, _socket_limits(settings))
             app = create_app(services, _readiness(resources, client), admission, services.limits, sockets)
-            connections = _connections(settings, services.limits)
-            async with _told(pushes), _commands(settings, QueueIngress(services, admission), stop):
-                await _serve_http(app, listener, settings, connections, stop, sockets.drain)
+            async with _followed(pushes), _commands(settings, QueueIngress(services, admission), stop):
+                await serve_http(app, listener, settings, services.limits, stop, sockets.drain)
 
 
 @contextlib.asynccontextmanager
-async def _told(pushes: Pushes) -> AsyncIterator[None]:
-    """Sockets are told of what happens elsewhere inside the block."""
+async def _followed(pushes: Pushes) -> AsyncIterator[None]:
+    """Sockets hear of what happens elsewhere inside the block."""
     pushes.start()
     try:
         yield
@@ -133,71 +117,8 @@ async def _commands(settings: Settings, handler: QueueIngress, stop: asyncio.Eve
         await ending
 
 
-async def _serve_http(
-    app: object,
-    listener: socket.socket,
-    settings: Settings,
-    connections: Connections,
-    stop: asyncio.Event,
-    drain: Callable[[], Awaitable[None]],
-) -> None:
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
-        loop="none",
-        http=connections.protocol,  # type: ignore[arg-type]  # it is called, whatever it is
-        # Whose request it is, api/limits.py says: uvicorn would take any local caller's word for it.
-        proxy_headers=False,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S - int(DRAIN_S),
-        ws=SocketProtocol,
-        ws_max_size=BODY_LIMIT_BYTES,
-        ws_ping_interval=settings.socket_heartbeat_s,
-        ws_ping_timeout=settings.socket_heartbeat_s,
-        # What is compressed may unfold to far more, and each socket would keep a window for it.
-        ws_per_message_deflate=False,
-    )
-    server = _Server(config, drain)
-    ending = asyncio.create_task(_end_with(server, stop))
-    watching = asyncio.create_task(connections.watch())
-    serve_metrics(settings)
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        ending.cancel()
-        watching.cancel()
-        listener.close()
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the program, which has more to end than its connections."""
-
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(config)
-        self._drain = drain
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn closes WebSockets before what they asked for is answered, so they are ended first."""
-        for server in self.servers:
-            server.close()
-        await self._drain()
-        await super().shutdown(sockets)
-
-
-async def _end_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
-    await stop.wait()
-    server.should_exit = True
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
+def _rate_limits(settings: Settings) -> RateLimits:
+    return RateLimits(
         sessions=Rate(per_s=settings.limit_session_per_s, burst=settings.limit_session_burst),
         keys=Rate(per_s=settings.limit_key_per_s, burst=settings.limit_key_burst),
         addresses=Rate(per_s=settings.limit_address_per_s, burst=settings.limit_address_burst),
@@ -206,53 +127,9 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _connections(settings: Settings, limits: Limits) -> Connections:
-    """As many as the settings say, if the system lets this process have so many files."""
-    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = settings.max_connections + OTHER_FILES
-    if files != resource.RLIM_INFINITY and files < wanted:
-        files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
-    room = wanted if files == resource.RLIM_INFINITY else files
-    return Connections(
-        ConnectionLimits(
-            total=min(settings.max_connections, max(room - OTHER_FILES, 1)),
-            per_address=settings.max_connections_per_address,
-            head_s=settings.request_head_timeout_s,
-            body_s=settings.request_body_timeout_s,
-            tick_s=min(SWEEP_S, settings.request_head_timeout_s / 4),
-        ),
-        limits,
-    )
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """Bound before the worker starts, so that a port in use is one clear line and not a round lost."""
-    try:
-        listener = socket.create_server(
-            (settings.http_host, settings.http_port or 0), backlog=1024, reuse_port=False
-        )
-    except OSError as error:
-        raise SettingsError(
-            f"http_port {settings.http_port} of {settings.http_host} cannot be used: {error.strerror}"
-        ) from None
-    listener.setblocking(False)
-    return listener
-
-
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://{host}:{port}"
-
-
-def _bet_desk(settings: Settings, client: Client, rounds: Rounds, waiting_room: WaitingRoom) -> BetDesk:
-    return BetDesk(
-        client,
-        rounds,
-        waiting_room,
-        task_queue=settings.task_queue,
-        patience_s=settings.client_patience_ms / 1000,
-    )
 
 
 def _socket_limits(settings: Settings) -> SocketLimits:
@@ -264,44 +141,36 @@ def _socket_limits(settings: Settings) -> SocketLimits:
 
 
 def _services(
-    settings: Settings,
     resources: Resources,
-    client: Client,
     registry: Registry,
     operators: WalletDirectory,
-    bets: BetDesk,
-    rounds: Rounds,
+    workflows: RoundWorkflows,
+    results: ResultService,
+    waiter: ResultWaiter,
     pushes: Pushes,
     base_url: str,
 ) -> Services:
-    pool = resources.database.pool
+    settings, pool, keyring = resources.settings, resources.database.pool, resources.keyring
+    patience_s = settings.client_patience_ms / 1000
+    issuer = TokenIssuer(keyring)
+    vault = WebhookVault(keyring)
     return Services(
         games=registry,
-        bets=bets,
-        actions=ActionDesk(
-            client,
-            rounds,
-            task_queue=settings.task_queue,
-            patience_s=settings.client_patience_ms / 1000,
-        ),
-        sessions=Sessions(
-            pool,
-            SeedVault(resources.keyring),
-            TokenIssuer(resources.keyring),
-            lifetime_s=settings.session_lifetime_s,
-        ),
-        players=Players(pool, operators),
-        switches=GameSwitches(pool),
-        rounds=rounds,
-        pushes=pushes,
-        interventions=Interventions(client, resources.database, task_queue=settings.task_queue),
+        bets=BetService(workflows, results, waiter, patience_s=patience_s),
+        actions=ActionService(workflows, results, patience_s=patience_s),
+        sessions=SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s),
+        wallet=WalletService(pool, operators),
+        results=results,
+        interventions=Interventions(workflows, resources.database),
         feed=EventFeed(pool),
         game_events=GameEvents(pool),
-        webhooks=Webhooks(pool, Feed(pool), WebhookVault(resources.keyring), local=settings.webhooks_local),
+        webhooks=WebhookService(pool, Feed(pool), vault, local=settings.webhooks_local),
+        switches=Switches(pool),
         operator_keys=OperatorKeys(pool),
-        tokens=TokenVerifier(resources.keyring, time.time),
+        pushes=pushes,
+        tokens=TokenVerifier(keyring, time.time),
         game_client_url=settings.game_client_url or f"{base_url}/play",
-        limits=_limits(settings),
+        limits=_rate_limits(settings),
     )
 
 

@@ -14,12 +14,12 @@ from wallet.operator_http import OperatorWallets
 
 @asynccontextmanager
 async def opened(resources: Resources) -> AsyncIterator[WalletDirectory]:
-    """The directory for everybody in this program who asks a wallet, so that each wallet has one client here,
+    """The directory of wallets for this whole program, so that each wallet has one client here,
     with one set of limits and one breaker."""
     dialects = dialect.load()
-    # What we tell others is signed with one key, whether it goes to a broker or to a wallet.
-    house_key = PrivateKey(resources.keyring.events.signing_key())
-    clients = OperatorWallets(dialects, house_keys=[house_key], watch=WalletMetrics())
+    # One key signs our messages to the broker and to wallets.
+    platform_key = PrivateKey(resources.keyring.events.signing_key())
+    clients = OperatorWallets(dialects, platform_keys=[platform_key], watch=WalletMetrics())
     directory = WalletDirectory(resources.database.pool, WalletVault(resources.keyring), dialects, clients)
     async with directory.kept_fresh():
         yield directory

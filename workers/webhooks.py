@@ -1,7 +1,7 @@
-"""Sends events to operators' webhooks: the worker of their workflows, and what starts those.
+"""Sends events to operators' webhooks: the worker of their workflows, and the loop that starts those.
 
-Any number of these programs may run: Temporal lets one workflow of an id run, and what they write comes from
-where they found it."""
+Any number of these programs may run: Temporal runs one workflow of an id, and every write names the cursor
+that it began from."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from events.broker import reason
 from runtime.resources import connect_database, connect_temporal
 from runtime.settings import Settings
 from runtime.temporal import certain_to_end
-from runtime.webhooks import WebhookWorkflows
+from runtime.webhook_workflows import WebhookWorkflows
 from security.keyring import Keyring
 from security.standard_webhooks import PrivateKey
 from security.webhook_secrets import WebhookVault
@@ -33,17 +33,16 @@ from storage.feed import Feed
 from workers.lifecycle import run, serve_metrics
 from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
 
-LOOK_S: Final = 1.0
-# A webhook that nobody has sent for in this time has lost its workflow: the longest pause of one is a minute.
+START_EVERY_S: Final = 1.0
+# A webhook whose last turn is this long ago has lost its workflow: the longest pause of one is a minute.
 IDLE: Final = timedelta(minutes=3)
 HANDED_OVER: Final = 100
 COUNT_EVERY_S: Final = 15.0
-# Beyond the patience with an event, until its workflow must have ended.
+# How long after an event's last attempt its workflow must have ended.
 GRACE: Final = timedelta(hours=1)
-# A webhook that is sent for takes one place nearly all the time, and each event that is retried one now and
-# then.
+# A webhook takes one slot nearly all the time, and each event that is retried one now and then.
 ACTIVITIES: Final = 500
-# The SDK would hold beats back for four fifths of the time after which an activity is taken for dead.
+# The SDK would hold heartbeats back for four fifths of the time after which an activity counts as dead.
 BEAT: Final = timedelta(seconds=2)
 STOP_LIMIT: Final = timedelta(seconds=8)
 
@@ -70,7 +69,7 @@ async def send(settings: Settings, stop: asyncio.Event) -> None:
 async def running(
     client: Client, database: Database, keyring: Keyring, settings: Settings, pace: Pace = PACE
 ) -> AsyncIterator[None]:
-    """Inside the block events are sent."""
+    """Sends events while the block runs."""
     endpoints = Endpoints(local=settings.webhooks_local)
     steps = WebhookSteps(
         database.pool,
@@ -84,7 +83,7 @@ async def running(
         client,
         task_queue=WEBHOOK_QUEUE,
         workflows=[WebhookWorkflow, DeliveryWorkflow],
-        activities=[steps.pump, steps.attempt, steps.bury],
+        activities=[steps.dispatch, steps.attempt, steps.dead_letter],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_activities=ACTIVITIES,
         max_heartbeat_throttle_interval=BEAT,
@@ -96,17 +95,19 @@ async def running(
         patience_s=settings.webhook_retry_for_s,
     )
     async with certain_to_end(worker):
-        looking = asyncio.create_task(_look(database.pool, WebhookWorkflows(client, retries), retries))
+        starting = asyncio.create_task(
+            _keep_starting(database.pool, WebhookWorkflows(client, retries), retries)
+        )
         try:
             yield
         finally:
-            looking.cancel()
+            starting.cancel()
             with suppress(asyncio.CancelledError):
-                await looking
+                await starting
     await endpoints.aclose()
 
 
-async def _look(pool: asyncpg.Pool, workflows: WebhookWorkflows, retries: Retries) -> None:
+async def _keep_starting(pool: asyncpg.Pool, workflows: WebhookWorkflows, retries: Retries) -> None:
     """Starts, once a second, the workflows that are missing."""
     loop = asyncio.get_running_loop()
     counted_at = loop.time() - COUNT_EVERY_S
@@ -117,12 +118,12 @@ async def _look(pool: asyncpg.Pool, workflows: WebhookWorkflows, retries: Retrie
                 counted_at = loop.time()
                 await _count(pool, retries)
         except (*AWAY, RPCError) as error:
-            log.warning("webhooks are looked after later: %s", reason(error))
-        await asyncio.sleep(LOOK_S)
+            log.warning("webhooks are checked again later: %s", reason(error))
+        await asyncio.sleep(START_EVERY_S)
 
 
 async def start_missing(pool: asyncpg.Pool, workflows: WebhookWorkflows) -> None:
-    """Of webhooks that nobody sends for, and of events that failed and that nobody retries."""
+    """Starts the workflows of webhooks that have none, and of failed events that have none."""
     for key in await stored.idle(pool, since=IDLE):
         await workflows.send(key)
     for delivery in await stored.to_hand_over(pool, limit=HANDED_OVER):
@@ -131,7 +132,7 @@ async def start_missing(pool: asyncpg.Pool, workflows: WebhookWorkflows) -> None
 
 
 async def _count(pool: asyncpg.Pool, retries: Retries) -> None:
-    lost = await stored.bury_lost(pool, after=timedelta(seconds=retries.patience_s) + GRACE)
+    lost = await stored.dead_letter_lost(pool, after=timedelta(seconds=retries.patience_s) + GRACE)
     if lost:
         log.warning("%d events whose workflows are gone are dead", lost)
     found = await stored.counts(pool)

@@ -8,30 +8,30 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from contracts import steps
-from contracts.actions import ACTION_BY_TIMER, Acted, ActionVerdict, ActRequest, PlayerAction
+from contracts.actions import ACTION_BY_TIMER, ActionVerdict, ActRequest, ActResult, PlayerAction
 from contracts.choices import Abandonment, OpenRound
 from contracts.failures import ACTION_REFUSED
 from contracts.rounds import Bet
 from workflows import policies
-from workflows.steps import take
+from workflows.steps import take, take_locally
 
 
 class Abandoned(Exception):
-    """The player did not decide in time, and the stakes go back."""
+    """The player did not decide in time, and the stakes are released."""
 
 
 class Ended(Exception):
-    """Whoever else decides about the round has ended the waiting."""
+    """A manual intervention or the round's end has ended the waiting."""
 
 
 class Decisions:
-    """What the round waits for, and who decides about it. The ledger has the last word: what is known here
-    only refuses early what the ledger would refuse."""
+    """The offer that the round waits on, and the actions that answer it. The ledger has the last word: this
+    class only refuses early what the ledger would refuse."""
 
     def __init__(self, bet: Bet) -> None:
         self._bet = bet
         self._open: OpenRound | None = None
-        self._closed: Acted | None = None
+        self._closed: ActResult | None = None
         self._failure: FailureError | None = None
         self._ended = False
         self._turn = asyncio.Lock()
@@ -39,23 +39,23 @@ class Decisions:
     def refuse_early(self, action: PlayerAction) -> None:
         """For the update's validator, so that a refusal leaves no trace in the history. Raises
         ApplicationError whose message is the verdict. Before the round has come to its first offer nothing
-        is known here: its workflow may have been begun anew, and the action waits."""
+        is known here: its workflow may have been restarted, and the action waits."""
         if self._over:
             raise _refusal(ActionVerdict.ROUND_CLOSED)
         if self._open is not None and self._open.offer.find(action.chosen) is None:
             raise _refusal(ActionVerdict.UNKNOWN_CHOICE)
 
-    async def act(self, action: PlayerAction) -> Acted:
-        """Takes the player's action. Raises FailureError when it is refused here, and when nobody can play
-        it."""
+    async def act(self, action: PlayerAction) -> ActResult:
+        """Takes the player's action. Raises FailureError when it is refused here, and when it cannot be
+        played."""
         await workflow.wait_condition(lambda: self._open is not None or self._over)
         return await self._take(action)
 
     def end(self) -> None:
-        """No action is taken any more: the round has ended, or somebody else ends it."""
+        """Ends the waiting. No action is taken any more."""
         self._ended = True
 
-    async def until_closed(self, opened: OpenRound) -> Acted:
+    async def until_closed(self, opened: OpenRound) -> ActResult:
         """Waits for actions until one ends the round, and decides for a player who stays away. Raises
         Abandoned, Ended, FailureError when an action cannot be played, and CancelledError."""
         self._open = opened
@@ -64,11 +64,11 @@ class Decisions:
             try:
                 await workflow.wait_condition(
                     lambda: self._over or self._open is not seen,  # noqa: B023
-                    timeout=_patience(seen),
+                    timeout=_time_left(seen),
                 )
             except TimeoutError:
-                await self._decide_for_the_player(seen)
-        async with self._turn:  # an action under way comes to its end first
+                await self._decide_for_player(seen)
+        async with self._turn:  # an action under way ends first
             if self._closed is not None:
                 return self._closed
             if self._failure is not None:
@@ -79,7 +79,7 @@ class Decisions:
     def _over(self) -> bool:
         return self._closed is not None or self._failure is not None or self._ended
 
-    async def _decide_for_the_player(self, seen: OpenRound) -> None:
+    async def _decide_for_player(self, seen: OpenRound) -> None:
         if seen.offer.abandonment is Abandonment.REFUND:
             async with self._turn:
                 if self._open is seen and not self._over:
@@ -100,7 +100,7 @@ class Decisions:
             if is_cancelled_exception(failure) or not self._over:
                 raise
 
-    async def _take(self, action: PlayerAction) -> Acted:
+    async def _take(self, action: PlayerAction) -> ActResult:
         async with self._turn:
             if self._over:
                 raise _refusal(ActionVerdict.ROUND_CLOSED)
@@ -116,27 +116,20 @@ class Decisions:
             return acted
 
 
-async def _act(request: ActRequest) -> Acted:
-    """In one go, and patiently when that does not come off: the action may be on record then, so it is never
-    given up."""
+async def _act(request: ActRequest) -> ActResult:
+    """Takes the fast path, and the durable path where that fails. The action may be on record then, so it is
+    never given up."""
     try:
-        acted: Acted = await workflow.execute_local_activity(
-            steps.ACT.name,
-            request,
-            result_type=steps.ACT.result_type,
-            schedule_to_close_timeout=policies.IN_ONE_GO_LIMIT,
-            retry_policy=policies.ONE_ATTEMPT,
-        )
+        return await take_locally(steps.ACT, request)
     except FailureError as failure:
         if is_cancelled_exception(failure):
             raise
         return await take(steps.ACT, request, policies.ACT)
-    return acted
 
 
 def _refusal(verdict: ActionVerdict) -> ApplicationError:
     return ApplicationError(verdict.value, type=ACTION_REFUSED, non_retryable=True)
 
 
-def _patience(opened: OpenRound) -> timedelta | None:
+def _time_left(opened: OpenRound) -> timedelta | None:
     return None if opened.left_s is None else timedelta(seconds=max(opened.left_s, 0))

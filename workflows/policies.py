@@ -1,8 +1,8 @@
-"""Timeouts and retries, by name: the one go that most rounds are, and each step of those that are not.
+"""Timeouts and retries, by name: those of the fast path, and of each step on the durable one.
 
-A round is first played in one go, as a local activity: it costs no history event beyond its marker, and it
-must end well before the workflow task does. What does not come off in time is taken step by step as regular
-activities, which Temporal retries while no workflow task is held open.
+The fast path is one local activity: it costs no history event beyond its marker, and it must end well before
+the workflow task does. What fails there is taken on the durable path, each step as a regular activity, which
+Temporal retries while no workflow task is held open.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from contracts.webhooks import Retries
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPolicy:
     """`attempt_limit` bounds one attempt, `patience` all of them together; None means without end, for
-    steps that may not be given up. A step that says that it lives is taken for dead after `heartbeat`."""
+    steps that may not be given up. A step that sends heartbeats counts as dead after `heartbeat` without
+    one."""
 
     attempt_limit: timedelta
     retry: RetryPolicy
@@ -35,20 +36,20 @@ def _growing(*, first_s: float, longest_s: float) -> RetryPolicy:
     )
 
 
-# How long a round may take in one go: it ends before four fifths of the workflow task's timeout (3 s, see
-# contracts/steps.py), after which Temporal would have to be told that the task still lives.
-IN_ONE_GO_LIMIT: Final = timedelta(seconds=2)
+# How long the fast path may take: it ends before four fifths of the workflow task's timeout (3 s, see
+# contracts/steps.py), after which the SDK would have to keep the task alive with a heartbeat.
+FAST_PATH_LIMIT: Final = timedelta(seconds=2)
 ONE_ATTEMPT: Final = RetryPolicy(maximum_attempts=1)
 
-# Nothing is decided before reserve is certain, so it is given up while the player still looks on;
-# release then makes sure that no stake stays held.
+# Nothing is decided before reserve is certain, so it is given up while the player still waits. Release then
+# makes sure that no stake stays held.
 RESERVE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),  # longer than any operator's wallet may take
     retry=_growing(first_s=0.1, longest_s=2),
     patience=timedelta(seconds=30),
 )
 
-# Pure computation: what fails a few times will fail for ever.
+# Pure computation: a few failures mean that every attempt fails.
 RESOLVE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=5),
     retry=_growing(first_s=0.1, longest_s=2),
@@ -77,14 +78,14 @@ ACT: Final = StepPolicy(
     patience=None,
 )
 
-# A held stake is always given back: without end.
+# A held stake is always released: without end.
 RELEASE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),
     retry=_growing(first_s=0.1, longest_s=30),
     patience=None,
 )
 
-# A person waits for the answer, who may ask again.
+# A person waits for the answer, and may ask again.
 INTERVENE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=5),
     retry=_growing(first_s=0.1, longest_s=2),
@@ -98,7 +99,7 @@ EMIT: Final = StepPolicy(
     patience=None,
 )
 
-# A look that fails is taken again by the next run, a minute later.
+# The next run, a minute later, repeats a check that failed.
 RECONCILE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=120),
     retry=_growing(first_s=1, longest_s=10),
@@ -106,16 +107,16 @@ RECONCILE: Final = StepPolicy(
 )
 
 # One turn of sending a webhook's events takes half a minute; a worker that dies is noticed sooner. While the
-# endpoint is down as a whole, the pauses grow: short enough that whoever mends it does not wait long.
-PUMP: Final = StepPolicy(
+# endpoint is down, the pauses grow, up to a length that a repaired endpoint hardly notices.
+DISPATCH: Final = StepPolicy(
     attempt_limit=timedelta(seconds=90),
     retry=_growing(first_s=2, longest_s=60),
     patience=None,
     heartbeat=timedelta(seconds=10),
 )
 
-# It only writes down that an event is dead: without end.
-BURY: Final = StepPolicy(
+# The step only records that an event is dead: without end.
+DEAD_LETTER: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),
     retry=_growing(first_s=1, longest_s=30),
     patience=None,
@@ -123,11 +124,11 @@ BURY: Final = StepPolicy(
 
 
 def webhook_attempts(retries: Retries) -> StepPolicy:
-    """An event that did not get to its webhook, as often and as long as the settings say. Temporal keeps the
-    pauses, so that days of them cost no history event."""
+    """The retries of an event's delivery, as the settings say. Temporal keeps the pauses, so that days of
+    them cost no history event."""
     return StepPolicy(
-        # An endpoint that answers nobody is asked eight at a time: the last of those that wait has its turn
-        # by then.
+        # An endpoint that never answers gets eight calls at a time: the last waiting call has its turn by
+        # then.
         attempt_limit=timedelta(seconds=60),
         retry=_growing(first_s=retries.first_s, longest_s=retries.longest_s),
         patience=timedelta(seconds=retries.patience_s),

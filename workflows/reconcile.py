@@ -1,4 +1,4 @@
-"""One run of reconciliation: every look, page by page; what one look cannot do, the next run does."""
+"""One run of reconciliation: every check, page by page. What a check cannot do, the next run does."""
 
 from typing import Final
 
@@ -6,37 +6,37 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from contracts.failures import bounded
-from contracts.reconciliation import RECONCILE_WORKFLOW, STEPS, Looked, Page, Reconciled
+from contracts.reconciliation import RECONCILE_WORKFLOW, STEPS, Page, PageResult, Reconciled
 from contracts.steps import Step
 from workflows import policies
 from workflows.steps import take
 
-# The rest waits for the next run, so that no history grows without end.
+# The remaining pages wait for the next run, so that no history grows without end.
 PAGES: Final = 500
 
 
 @workflow.defn(name=RECONCILE_WORKFLOW)
 class ReconcileWorkflow:
-    """Guarantees that every look is taken though another one fails: a wallet, a broker or a database that is
+    """Guarantees that every check runs though another one fails: a wallet, a broker or a database that is
     away is named in the result, and the run completes."""
 
     @workflow.run
     async def run(self) -> Reconciled:
         total = Reconciled()
         for step in STEPS:
-            total = await self._look(step, total)
+            total = await self._run_step(step, total)
         return total
 
-    async def _look(self, step: Step[Page, Looked], total: Reconciled) -> Reconciled:
+    async def _run_step(self, step: Step[Page, PageResult], total: Reconciled) -> Reconciled:
         cursor: str | None = None
         for _ in range(PAGES):
             try:
-                looked = await take(step, Page(cursor=cursor), policies.RECONCILE)
+                result = await take(step, Page(cursor=cursor), policies.RECONCILE)
             except ActivityError as failure:
                 if is_cancelled_exception(failure):
                     raise
-                return total.plus(Looked(problems=(bounded(f"{step.name}: {failure.cause or failure}"),)))
-            total, cursor = total.plus(looked), looked.cursor
+                return total.plus(PageResult(problems=(bounded(f"{step.name}: {failure.cause or failure}"),)))
+            total, cursor = total.plus(result), result.cursor
             if cursor is None:
                 break
         return total

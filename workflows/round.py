@@ -1,6 +1,5 @@
-"""One round: reserve, resolve, settle, emit, in one go; step by step when that does not come off; waiting for
-its player where the game offers choices; and release when a step before settle fails for good, or a person
-decides so.
+"""One round: reserve, resolve, settle, emit. The round waits for its player where the game offers choices,
+and releases the stake when a step before settle fails for good or a manual intervention voids it.
 """
 
 import asyncio
@@ -9,7 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from contracts import steps
-from contracts.actions import Acted, PlayerAction
+from contracts.actions import ActResult, PlayerAction
 from contracts.choices import OpenRound
 from contracts.failures import (
     ABANDONED,
@@ -21,12 +20,12 @@ from contracts.failures import (
     WALLET_RELEASING,
     bounded,
 )
-from contracts.interventions import Intervened, InterveneRequest, Intervention, InterventionVerdict
+from contracts.interventions import InterveneRequest, Intervention, InterventionResult, InterventionVerdict
 from contracts.rounds import (
     Bet,
     EmitRequest,
     OpenRequest,
-    Played,
+    PlayResult,
     ReleaseRequest,
     Reservation,
     Resolution,
@@ -39,7 +38,7 @@ from contracts.rounds import (
 from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_WORKFLOW
 from workflows import policies
 from workflows.choices import Abandoned, Decisions, Ended
-from workflows.steps import Nudges, take, take_or_nudge, uninterrupted
+from workflows.steps import Wakes, take, take_locally, take_without_end, uninterrupted
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
@@ -47,27 +46,27 @@ class RoundWorkflow:
     """Guarantees that a reserved stake reaches exactly one terminal, settled or void, and that the
     terminal's event reaches the broker, whatever process dies on the way.
 
-    Every step is repeatable: it answers from what it stored. So a round whose one go failed anywhere is
-    simply begun again step by step. A cancellation voids the round as long as nothing is settled; after
-    that the round goes on to its end, for a result is never taken back.
+    The fast path takes all steps at once. Where it fails, the durable path takes them one by one from the
+    first: every step is repeatable, and answers from what it stored. A cancellation voids the round as long
+    as nothing is settled; after that the round goes on to its end, for a result is never taken back.
 
-    A person may decide about an open round (docs/platform/settlement.md). The ledger decides whether that is
-    possible, and what the round does next follows from its steps: one that is never given up is asked again
-    at once, and answers from what the ledger has by then.
+    A manual intervention may come to an open round (docs/platform/settlement.md). The ledger decides whether
+    it is possible. A step that is never given up is then taken again at once, and answers from what the
+    ledger has by then.
 
-    A round that its game leaves open waits for its player's actions (workflows/choices.py), each of which is
-    taken once, and decides for a player who stays away as the offer says.
+    A round that its game leaves open waits for its player's actions (workflows/choices.py). Each action is
+    taken once. For a player who stays away the round decides as the offer says.
     """
 
     @workflow.init
     def __init__(self, bet: Bet) -> None:
         self._bet = bet
-        self._nudges = Nudges()
-        self._interventions = 0  # under way
+        self._wakes = Wakes()
+        self._interventions_under_way = 0
         self._decisions = Decisions(bet)
 
     @workflow.update(name=ACT_UPDATE)
-    async def act(self, action: PlayerAction) -> Acted:
+    async def act(self, action: PlayerAction) -> ActResult:
         """Fails with ACTION_REFUSED when the round is known to refuse it; a refusal of the ledger is a
         verdict."""
         return await self._decisions.act(action)
@@ -77,17 +76,17 @@ class RoundWorkflow:
         self._decisions.refuse_early(action)
 
     @workflow.update(name=INTERVENE_UPDATE)
-    async def intervene(self, intervention: Intervention) -> Intervened:
+    async def intervene(self, intervention: Intervention) -> InterventionResult:
         """Fails when the ledger did not answer in time (policies.INTERVENE); it may have decided all the
         same."""
         request = InterveneRequest(bet=self._bet, intervention=intervention)
-        self._interventions += 1
+        self._interventions_under_way += 1
         try:
             intervened = await take(steps.INTERVENE, request, policies.INTERVENE)
         finally:
-            self._interventions -= 1
+            self._interventions_under_way -= 1
         if intervened.verdict is InterventionVerdict.ACCEPTED:
-            self._nudges.count += 1
+            self._wakes.count += 1
             if intervened.releasing or (intervened.state is not None and intervened.state.final):
                 self._decisions.end()
         return intervened
@@ -99,78 +98,69 @@ class RoundWorkflow:
 
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
-        # A decision that begins a lost round anew comes first, or the round might end before it.
-        if self._interventions:
-            await self._persons_answered()
+        # An intervention that restarts a lost round comes first, or the round might end before it.
+        if self._interventions_under_way:
+            await self._interventions_answered()
         try:
-            closed = await self._played(bet)
-        except FailureError:
+            closed = await self._play(bet)
+        except (FailureError, asyncio.CancelledError):
             await self._everybody_answered()
             raise
         await self._everybody_answered()
         return closed
 
-    async def _played(self, bet: Bet) -> RoundClosed:
+    async def _play(self, bet: Bet) -> RoundClosed:
+        """The fast path, and what follows from it."""
         try:
-            played = await self._in_one_go(bet)
+            played = await take_locally(steps.PLAY, bet)
         except (FailureError, asyncio.CancelledError) as failure:
             if is_cancelled_exception(failure):
-                return await self._void(bet, ROUND_CANCELLED, failure)
-            return await self._step_by_step(bet)
+                # Any of its steps may have taken effect: the ledger knows, and answers the release.
+                return await self._compensate(bet, ROUND_CANCELLED, failure)
+            return await self._durable_path(bet)
         if played.open is not None:
-            return await self._decided(bet, played.open)
+            return await self._wait_for_player(bet, played.open)
         return await uninterrupted(self._emit_if_unconfirmed(played))
 
-    async def _in_one_go(self, bet: Bet) -> Played:
-        played: Played = await workflow.execute_local_activity(
-            steps.PLAY.name,
-            bet,
-            result_type=steps.PLAY.result_type,
-            schedule_to_close_timeout=policies.IN_ONE_GO_LIMIT,
-            retry_policy=policies.ONE_ATTEMPT,
-        )
-        return played
-
-    async def _emit_if_unconfirmed(self, played: Played) -> RoundClosed:
-        if played.unconfirmed_event_id is not None:
-            await self._emitted(played.unconfirmed_event_id)
-        return RoundClosed(state=played.state, failure_code=played.failure_code, request_id=played.request_id)
-
-    async def _step_by_step(self, bet: Bet) -> RoundClosed:
+    async def _durable_path(self, bet: Bet) -> RoundClosed:
+        """The durable path: each step as an activity of its own. A step that the fast path has taken answers
+        from what it stored."""
         try:
             reservation = await take(steps.RESERVE, bet, policies.RESERVE)
         except (FailureError, asyncio.CancelledError) as failure:
-            # It may have held the stake all the same: nobody knows, so it is released.
-            return await self._void(bet, RESERVE_UNCERTAIN, failure)
+            # The attempt may have held the stake, so the stake is released.
+            return await self._compensate(bet, RESERVE_UNCERTAIN, failure)
         if reservation.draw is None:
             return await uninterrupted(self._already_closed(reservation))
         if reservation.state is RoundState.SETTLING:
             return await uninterrupted(self._settle_and_emit(bet, None))
         if reservation.open is not None:
-            return await self._decided(bet, reservation.open)
+            return await self._wait_for_player(bet, reservation.open)
 
         request = ResolveRequest(bet=bet, draw=reservation.draw, actions=reservation.actions)
         try:
             resolution = await take(steps.RESOLVE, request, policies.RESOLVE)
         except (FailureError, asyncio.CancelledError) as failure:
-            return await self._void(bet, RESOLVE_FAILED, failure)
+            # Without an outcome there is nothing to pay, so the stake is released.
+            return await self._compensate(bet, RESOLVE_FAILED, failure)
         if resolution.offer is not None:
-            return await self._left_open(bet, resolution)
+            return await self._leave_open(bet, resolution)
 
         return await uninterrupted(self._settle_and_emit(bet, resolution))
 
-    async def _left_open(self, bet: Bet, resolution: Resolution) -> RoundClosed:
+    async def _leave_open(self, bet: Bet, resolution: Resolution) -> RoundClosed:
         try:
             opened = await take(steps.OPEN, OpenRequest(bet=bet, resolution=resolution), policies.OPEN)
         except (FailureError, asyncio.CancelledError) as failure:
-            return await self._void(bet, RESOLVE_FAILED, failure)
+            # The player cannot be asked, so the round has no final outcome.
+            return await self._compensate(bet, RESOLVE_FAILED, failure)
         if opened.open is None:
-            # A person has released it meanwhile; the release below answers how it stands.
+            # A manual intervention has released the round meanwhile; this release answers with its state.
             return await uninterrupted(self._release_and_emit(_voided(bet)))
-        return await self._decided(bet, opened.open)
+        return await self._wait_for_player(bet, opened.open)
 
-    async def _decided(self, bet: Bet, opened: OpenRound) -> RoundClosed:
-        """Waits for the player, to the round's end."""
+    async def _wait_for_player(self, bet: Bet, opened: OpenRound) -> RoundClosed:
+        """From the offer to the round's end, action by action."""
         try:
             acted = await self._decisions.until_closed(opened)
         except Ended:
@@ -179,24 +169,32 @@ class RoundWorkflow:
             released = ReleaseRequest(bet=bet, failure_code=ABANDONED, failure_detail="")
             return await uninterrupted(self._release_and_emit(released))
         except (FailureError, asyncio.CancelledError) as failure:
-            return await self._void(bet, RESOLVE_FAILED, failure)
+            # An action that cannot be played leaves no outcome to pay.
+            return await self._compensate(bet, RESOLVE_FAILED, failure)
         terminal = Terminal(
             state=acted.state, event_id=acted.unconfirmed_event_id, failure_code=acted.failure_code
         )
         return await uninterrupted(self._emit(bet, terminal))
 
+    async def _emit_if_unconfirmed(self, played: PlayResult) -> RoundClosed:
+        if played.unconfirmed_event_id is not None:
+            await self._emitted(played.unconfirmed_event_id)
+        return RoundClosed(state=played.state, failure_code=played.failure_code, request_id=played.request_id)
+
     async def _settle_and_emit(self, bet: Bet, resolution: Resolution | None) -> RoundClosed:
         """`resolution` is None when the result is on record already."""
         request = SettleRequest(bet=bet, resolution=resolution)
         try:
-            terminal = await take_or_nudge(steps.SETTLE, request, policies.SETTLE, self._nudges)
+            terminal = await take_without_end(steps.SETTLE, request, policies.SETTLE, self._wakes)
         except ActivityError as failure:
             if not _says(failure, WALLET_RELEASING):
                 raise
             return await self._release_and_emit(_voided(bet))
         return await self._emit(bet, terminal)
 
-    async def _void(self, bet: Bet, failure_code: str, failure: BaseException) -> RoundClosed:
+    async def _compensate(self, bet: Bet, failure_code: str, failure: BaseException) -> RoundClosed:
+        """Releases the stake, so that the round ends void unless the ledger had closed it, or recorded its
+        result, before."""
         cancelled = is_cancelled_exception(failure)
         request = ReleaseRequest(
             bet=bet,
@@ -205,14 +203,13 @@ class RoundWorkflow:
         )
         closed = await uninterrupted(self._release_and_emit(request))
         if cancelled and closed.state is RoundState.VOID:
-            await self._everybody_answered()
             raise failure  # the history then says that the round was cancelled, and that it was voided
         return closed
 
     async def _release_and_emit(self, request: ReleaseRequest) -> RoundClosed:
-        terminal = await take_or_nudge(steps.RELEASE, request, policies.RELEASE, self._nudges)
+        terminal = await take_without_end(steps.RELEASE, request, policies.RELEASE, self._wakes)
         if terminal.state is RoundState.SETTLING:
-            # The result was recorded first, and only a person may take it back.
+            # The result was recorded first, and only a manual intervention may take it back.
             return await self._settle_and_emit(request.bet, None)
         return await self._emit(request.bet, terminal)
 
@@ -233,21 +230,21 @@ class RoundWorkflow:
             request_id=reservation.request_id,
         )
 
-    async def _persons_answered(self) -> None:
-        await uninterrupted(workflow.wait_condition(lambda: self._interventions == 0))
+    async def _interventions_answered(self) -> None:
+        await uninterrupted(workflow.wait_condition(lambda: self._interventions_under_way == 0))
 
     async def _everybody_answered(self) -> None:
-        """Also whoever decided something at the last moment is answered before the history ends."""
+        """Waits until every update is answered, also one that came at the last moment."""
         self._decisions.end()
         if not workflow.all_handlers_finished():
             await uninterrupted(workflow.wait_condition(workflow.all_handlers_finished))
 
     async def _emitted(self, event_id: str) -> None:
-        await take_or_nudge(steps.EMIT, EmitRequest(event_id=event_id), policies.EMIT, self._nudges)
+        await take_without_end(steps.EMIT, EmitRequest(event_id=event_id), policies.EMIT, self._wakes)
 
 
 def _voided(bet: Bet) -> ReleaseRequest:
-    """A person decided so, and the ledger has the reason that was given."""
+    """The release of a manual intervention, whose reason the ledger has."""
     return ReleaseRequest(bet=bet, failure_code=VOIDED_BY_OPERATOR, failure_detail="")
 
 
@@ -256,7 +253,7 @@ def _says(failure: ActivityError, error_type: str) -> bool:
 
 
 def _reason(failure: BaseException) -> str:
-    """The innermost cause that says something, bounded; for the person who reads the history."""
+    """The innermost cause that says something, bounded, for readers of the history."""
     cause = failure.cause if isinstance(failure, ActivityError) and failure.cause else failure
     if isinstance(cause, ApplicationError):
         return bounded(f"{cause.type}: {cause.message}")

@@ -1,4 +1,4 @@
-"""How a round takes a step when it could not be played in one go: as an activity of its own."""
+"""How a workflow takes a step: locally on the fast path, as an activity of its own on the durable one."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,14 +9,28 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from contracts.steps import Request, Result, Step
+from workflows import policies
 from workflows.policies import StepPolicy
 
 T = TypeVar("T")
 
 
+def take_locally(step: Step[Request, Result], request: Request) -> Coroutine[Any, Any, Result]:
+    """Takes `step` on the fast path: once, in this process, within policies.FAST_PATH_LIMIT. Raises
+    FailureError when it failed or took too long, and when the workflow was cancelled; it may have taken
+    effect nevertheless."""
+    return workflow.execute_local_activity(
+        step.name,
+        request,
+        result_type=step.result_type,
+        schedule_to_close_timeout=policies.FAST_PATH_LIMIT,
+        retry_policy=policies.ONE_ATTEMPT,
+    )
+
+
 async def take(step: Step[Request, Result], request: Request, policy: StepPolicy) -> Result:
-    """Runs `step` until it answers: a step answers a repeat with what it stored. Raises FailureError when
-    it refused for good, when its patience ended, or when the workflow was cancelled."""
+    """Takes `step` on the durable path until it answers; a step answers a repeat with what it stored. Raises
+    FailureError when it refused for good, when its patience ended, or when the workflow was cancelled."""
     result: Result = await workflow.execute_activity(
         step.name,
         request,
@@ -30,38 +44,38 @@ async def take(step: Step[Request, Result], request: Request, policy: StepPolicy
 
 
 @dataclass(slots=True)
-class Nudges:
-    """How often a person has decided something about the round."""
+class Wakes:
+    """How often a manual intervention has woken the round."""
 
     count: int = 0
 
 
-async def take_or_nudge(
-    step: Step[Request, Result], request: Request, policy: StepPolicy, nudges: Nudges
+async def take_without_end(
+    step: Step[Request, Result], request: Request, policy: StepPolicy, wakes: Wakes
 ) -> Result:
-    """Takes a step that is never given up; each nudge ends its pause and takes it again at once. An attempt
-    that is under way then may still take effect: what follows finds it, as any repeat does."""
+    """Takes a step that is never given up. Each wake ends its pause and takes it again at once. An attempt
+    that is under way then may still take effect; the next attempt finds it, as any repeat does."""
     while True:
-        seen = nudges.count
+        seen = wakes.count
         taking = asyncio.ensure_future(take(step, request, policy))
-        await workflow.wait_condition(lambda: taking.done() or nudges.count > seen)  # noqa: B023
+        await workflow.wait_condition(lambda: taking.done() or wakes.count > seen)  # noqa: B023
         if not taking.done():
             taking.cancel()
         try:
             return await taking
         except (FailureError, asyncio.CancelledError):
-            if nudges.count == seen:
+            if wakes.count == seen:
                 raise
 
 
 async def uninterrupted(step: Coroutine[Any, Any, T]) -> T:
-    """Runs `step` to its end though the workflow be cancelled meanwhile."""
+    """Runs `step` to its end, also when the workflow is cancelled meanwhile."""
     task = asyncio.ensure_future(step)
     while not task.done():
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            # Ours was interrupted, the shielded task was not: wait on.
+            # The wait was interrupted, the shielded task was not.
             if task.cancelled():
                 raise
     return task.result()

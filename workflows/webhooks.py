@@ -1,5 +1,5 @@
-"""An operator's webhook: one workflow that sends what the feed has, and one for each event that did not get
-there."""
+"""An operator's webhook: one workflow that sends the feed's events, and one for each event that was not
+delivered."""
 
 from typing import Final
 
@@ -8,13 +8,13 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from contracts.webhooks import (
     ATTEMPT,
-    BURY,
+    DEAD_LETTER,
     DELIVERY_WORKFLOW,
-    PUMP,
+    DISPATCH,
     WEBHOOK_WORKFLOW,
-    Attempted,
+    AttemptResult,
     DeliveryOrder,
-    Pumped,
+    DispatchResult,
     WebhookKey,
 )
 from workflows import policies
@@ -26,30 +26,29 @@ TURNS: Final = 50
 
 @workflow.defn(name=WEBHOOK_WORKFLOW)
 class WebhookWorkflow:
-    """Guarantees that every event of the feed is sent, or written down as one that failed, before a later
-    turn begins behind it. Ends when the webhook is disabled or deleted."""
+    """Guarantees that every event of the feed is sent, or recorded as failed, before a later turn begins
+    behind it. Ends when the webhook is disabled or deleted."""
 
     @workflow.run
     async def run(self, key: WebhookKey) -> None:
         for _ in range(TURNS):
-            if await take(PUMP, key, policies.PUMP) is Pumped.OVER:
+            if await take(DISPATCH, key, policies.DISPATCH) is DispatchResult.OVER:
                 return
         workflow.continue_as_new(key)
 
 
 @workflow.defn(name=DELIVERY_WORKFLOW)
 class DeliveryWorkflow:
-    """Guarantees that an event which failed is delivered, or dead and on record, whatever the endpoint
-    does."""
+    """Guarantees that an event which failed is delivered, or recorded as dead, whatever the endpoint does."""
 
     @workflow.run
     async def run(self, order: DeliveryOrder) -> bool:
-        """Whether the endpoint has taken it, from this workflow or another."""
+        """Returns whether the endpoint has taken it, from this workflow or another."""
         try:
             attempted = await take(ATTEMPT, order.delivery, policies.webhook_attempts(order.retries))
         except ActivityError as failure:
             if is_cancelled_exception(failure):
                 raise
-            await take(BURY, order.delivery, policies.BURY)
+            await take(DEAD_LETTER, order.delivery, policies.DEAD_LETTER)
             return False
-        return attempted is Attempted.DELIVERED
+        return attempted is AttemptResult.DELIVERED

@@ -31,7 +31,7 @@ def with_token(body: dict[str, Any], token: str) -> Wrapped:
 
 
 def with_token_and_key(body: dict[str, Any], token: str) -> Wrapped:
-    """Restate's ingress tells a repeat from a new round by this header."""
+    """Restate's ingress distinguishes a repeat from a new round by this header."""
     return {"Authorization": f"Bearer {token}", "Idempotency-Key": body["round_id"]}, body
 
 

@@ -1,7 +1,7 @@
 """No orchestrator: the same two transactions and one confirmed publish, in the request.
 
-What durability costs is measured against this. If the process dies after reserve, nobody finishes the round;
-if it dies after settle, only the sweeper still publishes.
+What durability costs is measured against this. If the process dies after reserve, the round is never
+finished; if it dies after settle, only the sweeper still publishes.
 """
 
 import asyncio

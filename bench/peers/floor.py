@@ -17,13 +17,13 @@ from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from api.bets import START_TIMEOUT
 from bench.peers.front import Bets, Front, serve
 from bench.peers.steps import Closed
 from contracts.rounds import Bet, RoundState
 from contracts.steps import ROUND_TASK_TIMEOUT
 from games.registry import Registry
 from runtime.resources import connect_temporal, open_resources
+from runtime.round_workflows import START_TIMEOUT
 from runtime.settings import Settings
 from workers.lifecycle import run
 from workers.round_worker import CACHED_WORKFLOWS, CONCURRENT_STEPS, GRACE, STICKY_LIMIT

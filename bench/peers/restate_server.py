@@ -1,4 +1,4 @@
-"""The Restate server: fetched once by npm, run as a child on an empty folder, told where the service is."""
+"""The Restate server: fetched once by npm, run as a child on an empty folder, with the service's address."""
 
 import asyncio
 import base64
@@ -88,7 +88,7 @@ def _unpack(archive: Path, digest: str, place: Path) -> None:
     if found != digest:
         raise Unreachable(f"{archive.name} is not the package that is pinned here: its SHA-512 differs")
     with tarfile.open(archive) as packed:
-        # These very bytes were looked at before they were pinned, and Python 3.11.2, which Debian 12 has,
+        # These very bytes were reviewed before they were pinned, and Python 3.11.2, which Debian 12 has,
         # knows no filter.
         packed.extractall(place)  # noqa: S202
 
@@ -136,7 +136,7 @@ def _environment(host: str, ingress_port: int, admin_port: int) -> dict[str, str
         "RESTATE_INGRESS__BIND_ADDRESS": f"{host}:{ingress_port}",
         "RESTATE_ADMIN__BIND_ADDRESS": f"127.0.0.1:{admin_port}",
         "RESTATE_BIND_ADDRESS": f"127.0.0.1:{free_port()}",
-        # Its look for a newer version may fail: nobody here needs it.
+        # Its check for a newer version may fail: the benchmark needs none.
         "RESTATE_LOG_FILTER": "warn,octocrab=off",
         "RESTATE_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "1",
@@ -173,7 +173,7 @@ async def _end(server: asyncio.subprocess.Process) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port that is free at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port

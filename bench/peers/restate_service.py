@@ -1,8 +1,8 @@
 """Restate: a service with four `ctx.run` steps, called through the server's own HTTP ingress.
 
 As its documentation recommends:
-- A plain service, because the ledger already keeps a player's rounds apart; a repeat is told from a new round
-  by the Idempotency-Key header.
+- A plain service, because the ledger already keeps a player's rounds apart; a repeat is distinguished from a
+  new round by the Idempotency-Key header.
 - The Python service is served by Hypercorn over HTTP/2 in clear, so that one round is one bidirectional
   stream and its steps do not each need a request; with the limits on streams and on reuse lifted as the guide
   for production has it, on uvloop. One process, as every other variant has.
@@ -125,7 +125,7 @@ def application(bets: Bets, steps: Steps) -> Any:
 
 async def main(settings: Settings, stop: asyncio.Event) -> None:
     registry = Registry.load(settings.games)
-    # The SDK takes SIGTERM for itself at the first request; asked first, it tells us as well.
+    # The SDK takes SIGTERM for itself at the first request; asked first, it informs us as well.
     install_shutdown_hook(asyncio.get_running_loop(), stop.set)
     async with open_resources(settings) as resources:
         app = application(Bets.of(resources, registry), Steps.over(resources, registry))

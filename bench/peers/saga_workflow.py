@@ -1,4 +1,4 @@
-"""The textbook saga's workflow, in a module of its own: the sandbox loads it anew for every workflow."""
+"""The textbook saga's workflow, in a module of its own: the sandbox loads it again for every workflow."""
 
 from datetime import timedelta
 from typing import Final

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.failures import RESOLVE_FAILED, bounded
-from contracts.rounds import Bet, DrawReference, Resolution, RoundState
+from contracts.rounds import Bet, DrawReference, ReleaseRequest, Resolution, RoundState, SettleRequest
 from contracts.views import RoundView
 from events.publisher import Publisher
 from games.checks import play_round
@@ -15,7 +15,7 @@ from runtime.resources import Resources
 from security.seeds import SeedVault
 from storage import outbox
 from storage.database import Database
-from wallet.ledger import LedgerWallet
+from wallet.ledger import LedgerSteps
 
 PUBLISH_LIMIT_S: Final = 5.0
 
@@ -43,14 +43,14 @@ class Held:
 
 
 class Steps:
-    """Each may be repeated: it answers from what it stored. What another try may mend is raised as it comes;
-    a game's own fault is a ValueError or a RuntimeError."""
+    """Each may be repeated: it answers from what it stored. An error that a retry may cure is raised as it
+    comes; a game's own fault is a ValueError or a RuntimeError."""
 
     def __init__(
         self, database: Database, publisher: Publisher, registry: Registry, vault: SeedVault
     ) -> None:
         self._pool = database.pool
-        self._wallet = LedgerWallet(database.pool)
+        self._money = LedgerSteps(database.pool)
         self._publisher = publisher
         self._registry = registry
         self._vault = vault
@@ -60,20 +60,10 @@ class Steps:
         return cls(resources.database, resources.publisher, registry, SeedVault(resources.keyring))
 
     async def reserve(self, bet: Bet) -> Held:
-        view = await self._wallet.reserve(bet)
+        view = await self._money.reserve(bet)
         if view.state.final:
             return Held(draw=None, closed=_closed(view))
-        assert view.seed_id is not None
-        assert view.sealed_server_seed is not None
-        assert view.client_seed is not None
-        assert view.nonce is not None
-        draw = DrawReference(
-            seed_id=view.seed_id,
-            sealed_server_seed=view.sealed_server_seed,
-            client_seed=view.client_seed,
-            nonce=view.nonce,
-        )
-        return Held(draw=draw, closed=None)
+        return Held(draw=view.draw, closed=None)
 
     async def resolve(self, bet: Bet, draw: DrawReference) -> Resolution:
         game = self._registry.get(bet.game_id, bet.game_version)
@@ -83,12 +73,13 @@ class Steps:
         return Resolution(outcome=step.outcome, win=step.win)
 
     async def settle(self, bet: Bet, resolution: Resolution) -> Closed:
-        return _closed((await self._wallet.settle(bet, resolution)).view)
+        request = SettleRequest(bet=bet, resolution=resolution)
+        return _closed((await self._money.settle(request)).view)
 
     async def release(self, bet: Bet, reason: str) -> Closed:
         """The compensation, when resolve has failed for good."""
-        detail = bounded(reason)
-        return _closed(await self._wallet.release(bet, failure_code=RESOLVE_FAILED, failure_detail=detail))
+        request = ReleaseRequest(bet=bet, failure_code=RESOLVE_FAILED, failure_detail=bounded(reason))
+        return _closed(await self._money.release(request))
 
     async def emit(self, event_id: str) -> bool:
         """True when this call published the event, False when it had been before."""

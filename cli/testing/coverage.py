@@ -17,7 +17,7 @@ from runtime.settings import PROJECT_ROOT
 REPORT = PROJECT_ROOT / ".local" / "coverage.json"
 PYTEST_ARGUMENTS = ["--cov", "--cov-report=", f"--cov-report=json:{REPORT}"]
 # Here money moves, so each line that did not run is named.
-MONEY_PATH = ("wallet", "workflows", "activities", "storage")
+MONEY_PATH = ("wallet", "workflows", "activities", "storage", "outbound")
 
 
 def show(console: Console) -> None:

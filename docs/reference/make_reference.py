@@ -18,7 +18,8 @@ import typer
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 
-from api import problems, socket_messages
+from api.gateway import problems
+from api.transports.websocket import messages as socket_messages
 from cli import main as command_line
 from contracts import failures, steps
 from runtime.settings import PREFIX, Settings
@@ -250,7 +251,7 @@ Before 1013, 4400, 4401, 4408 and 4429, and before 1003 in place of a hello, the
 
 def limits_of_steps() -> str:
     """How long each step of a round may take, and how it is repeated."""
-    fast = _span(policies.IN_ONE_GO_LIMIT)
+    fast = _span(policies.FAST_PATH_LIMIT)
     head = f"""# Limits of a round's steps
 
 The fast path takes all steps in one local activity, `{steps.PLAY.name}`, within {fast} and in one attempt; an

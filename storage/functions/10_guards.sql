@@ -20,6 +20,7 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END $$;
 
+-- is_open is not called here: the condition is planned again for every update.
 CREATE TRIGGER final_is_final BEFORE UPDATE ON rounds
     FOR EACH ROW WHEN (OLD.state IN ('settled', 'declined', 'void'))
     EXECUTE FUNCTION refuse_change_of_final_round();

@@ -13,7 +13,7 @@ SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed,
 FROM rounds r LEFT JOIN seeds s ON s.id = r.seed_id;
 
 -- SHA-256 over the previous link and this transfer's fields, so that changing, removing or moving any
--- transfer breaks every later link of its player. wallet/chain.py computes the same independently.
+-- transfer breaks every later link of its player. verification/chain.py computes the same independently.
 CREATE FUNCTION transfer_digest(
     previous bytea, player_key bigint, chain_position bigint, kind text, reference text, step int,
     debit_account bigint, credit_account bigint, amount bigint, currency text, created_at timestamptz
@@ -54,13 +54,13 @@ CREATE FUNCTION money_json(amount bigint, currency text) RETURNS jsonb LANGUAGE 
     SELECT jsonb_build_object('amount', amount, 'currency', currency)
 $$;
 
--- What a round's event says. It is read from the closed round alone.
+-- The data of a round's event, read from the closed round alone.
 CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'round_id', r.round_id, 'player_id', r.player_id, 'session_id', r.session_id,
         'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
         'stake', money_json(r.stake + r.extra, r.currency), 'win', money_json(r.win, r.currency),
-        -- Unknown where the operator's wallet declined and did not tell it.
+        -- Unknown where the operator's wallet declined and did not send it.
         'balance', CASE WHEN r.balance IS NOT NULL THEN money_json(r.balance, r.currency) END,
         CASE r.state WHEN 'settled' THEN 'settled_at' ELSE 'closed_at' END,
         to_char(r.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))

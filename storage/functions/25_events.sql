@@ -1,18 +1,21 @@
 -- Events: recorded by the transaction that makes them true, each with its player's next sequence, so that a
 -- player's events have no gap and never go back. Every event of a player's is recorded by one of the two functions
--- here, under the player's lock. A player who gets no sequence has no events: what has no number is not recorded.
--- So it is with everybody who plays with play money.
-
-DROP FUNCTION IF EXISTS record_player_event CASCADE;
-DROP FUNCTION IF EXISTS record_round_opened CASCADE;
-DROP FUNCTION IF EXISTS event_time CASCADE;
-DROP FUNCTION IF EXISTS game_event_digest CASCADE;
-DROP FUNCTION IF EXISTS record_game_events CASCADE;
+-- here, under the player's lock. A player without a sequence, which is every player with demo money, has no events.
 
 -- A moment as the data of events has it: RFC 3339, UTC.
 CREATE FUNCTION event_time(at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
 $$;
+
+-- The next number of the player's events, for what is committed with it; null for a player with demo money.
+CREATE FUNCTION next_sequence(p_player_key bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_sequence bigint;
+BEGIN
+    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
+    RETURNING sequence INTO v_sequence;
+    RETURN v_sequence;
+END $$;
 
 -- Puts a closed round's event into the outbox, with the sequence that the round was given as it closed. Returns
 -- the event's data, null for a round without a sequence.
@@ -28,16 +31,15 @@ $$;
 -- null for what is about the player. The data always names the player.
 CREATE FUNCTION record_player_event(
     p_player_key bigint, p_type text, p_game_id text, p_subject text, p_data jsonb
-) RETURNS void LANGUAGE sql AS $$
-    WITH numbered AS (
-        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
-        RETURNING operator_id, player_id, sequence
-    )
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_sequence bigint := next_sequence(p_player_key);
+BEGIN
     INSERT INTO outbox (event_id, type, operator_id, player_key, game_id, subject, sequence, data, occurred_at)
-    SELECT gen_random_uuid(), p_type, operator_id, p_player_key, p_game_id, coalesce(p_subject, player_id),
-           sequence, jsonb_build_object('player_id', player_id) || p_data, clock_timestamp()
-    FROM numbered
-$$;
+    SELECT gen_random_uuid(), p_type, p.operator_id, p.id, p_game_id, coalesce(p_subject, p.player_id),
+           v_sequence, jsonb_build_object('player_id', p.player_id) || p_data, clock_timestamp()
+    FROM players p WHERE p.id = p_player_key AND v_sequence IS NOT NULL;
+END $$;
 
 -- A round that stays open until its player has chosen: its first offer. The relay publishes it.
 CREATE FUNCTION record_round_opened(r rounds, p_choices jsonb, p_decide_by timestamptz) RETURNS void
@@ -51,19 +53,19 @@ LANGUAGE sql AS $$
             'decide_by', event_time(p_decide_by)))
 $$;
 
--- Tells the contents of a game client's event from any other; jsonb prints one value in one way.
-CREATE FUNCTION game_event_digest(told jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT encode(sha256(convert_to(told::text, 'UTF8')), 'hex')
+-- Distinguishes the contents of a game client's event from any other; jsonb prints one value in one way.
+CREATE FUNCTION game_event_digest(p_event jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT encode(sha256(convert_to(p_event::text, 'UTF8')), 'hex')
 $$;
 
--- What a game client tells of itself, all of it or nothing: `recorded`; `reused` with the id of one that was told
--- before, or in the same call, with other contents; `too-many` when the session would have told more than p_limit
--- within a minute; `unknown` when the player has no such session. What was told before with the same contents is
--- passed over, and does not count. p_events is an array of {event_id, type, at, data}.
+-- Records the events that a game client reports, all or none: `recorded`; `reused` with the id of an event that was
+-- reported before, or in the same call, with other contents; `too-many` when the session would have reported more
+-- than p_limit within a minute; `unknown` when the player has no such session. An event that was reported before
+-- with the same contents is skipped, and does not count. p_events is an array of {event_id, type, at, data}.
 --
--- The interleaving that must not hurt: one event told twice at once. Both wait for the player's row, and the second
--- finds what the first has left.
-CREATE FUNCTION record_game_events(
+-- The interleaving that must not hurt: one event reported twice at once. Both wait for the player's row, and the
+-- second finds what the first has left.
+CREATE FUNCTION record_game_events_v1(
     p_operator_id text, p_player_key bigint, p_session_id text, p_events jsonb, p_limit int
 ) RETURNS TABLE (verdict text, event_id text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -82,12 +84,12 @@ BEGIN
     END IF;
 
     SELECT known.id INTO v_reused FROM (
-        SELECT told ->> 'event_id' AS id, game_event_digest(told) AS digest
-        FROM jsonb_array_elements(p_events) told
+        SELECT sent ->> 'event_id' AS id, game_event_digest(sent) AS digest
+        FROM jsonb_array_elements(p_events) sent
         UNION
         SELECT g.event_id, g.digest FROM game_events g
         WHERE g.player_key = p_player_key
-          AND g.event_id IN (SELECT told ->> 'event_id' FROM jsonb_array_elements(p_events) told)
+          AND g.event_id IN (SELECT sent ->> 'event_id' FROM jsonb_array_elements(p_events) sent)
     ) known
     GROUP BY known.id HAVING count(*) > 1 LIMIT 1;
     IF FOUND THEN
@@ -95,12 +97,12 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT array_agg(fresh.told ORDER BY fresh.place) INTO v_new FROM (
-        SELECT DISTINCT ON (told ->> 'event_id') told, place
-        FROM jsonb_array_elements(p_events) WITH ORDINALITY AS listed (told, place)
+    SELECT array_agg(fresh.sent ORDER BY fresh.place) INTO v_new FROM (
+        SELECT DISTINCT ON (sent ->> 'event_id') sent, place
+        FROM jsonb_array_elements(p_events) WITH ORDINALITY AS listed (sent, place)
         WHERE NOT EXISTS (SELECT FROM game_events g
-                          WHERE g.player_key = p_player_key AND g.event_id = told ->> 'event_id')
-        ORDER BY told ->> 'event_id', place
+                          WHERE g.player_key = p_player_key AND g.event_id = sent ->> 'event_id')
+        ORDER BY sent ->> 'event_id', place
     ) fresh;
     -- Reads no more than the limit, for no session has more within a minute.
     SELECT count(*) INTO v_recent FROM game_events g
@@ -119,15 +121,4 @@ BEGIN
             || e);
     END LOOP;
     RETURN QUERY SELECT 'recorded'::text, NULL::text;
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and record no event themselves.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION record_game_events SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION record_game_events FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION record_game_events TO croupier_app;
-    END IF;
 END $$;

@@ -1,7 +1,7 @@
--- limits: what a session allows, asked under the player's lock, by whoever is about to take a stake.
+-- limits: a session's limits, checked under the player's lock before a stake is taken.
 --
 -- The token is not trusted for any of it: the limits stand with the session, and a session without any costs no
--- more than a look at a null. The interleavings that must not hurt:
+-- more than the check of a null. The interleavings that must not hurt:
 -- * A round of the session settles while the next bet is on its way. Both wait for the player's row, and the bet
 --   reads the session after it: so it finds the loss that was just counted. A player has one open round of a
 --   game, and a session is of one game, so nothing else of it is staked meanwhile.
@@ -10,11 +10,6 @@
 --   at the game, not the session's.
 -- * An action of an open round costs something more. It is asked about like a stake, with all that the round has
 --   staked so far; what the round staked before is counted when it settles.
-DROP FUNCTION IF EXISTS limit_refusal CASCADE;
-DROP FUNCTION IF EXISTS more_refusal CASCADE;
-DROP FUNCTION IF EXISTS mark_round_start CASCADE;
-DROP FUNCTION IF EXISTS count_loss CASCADE;
-DROP FUNCTION IF EXISTS give_play_money CASCADE;
 
 -- `code` is null when the stake is within the limits; else the failure code, and `detail` says which limit and,
 -- after a space, in how many milliseconds the same stake would be taken, where that is known.
@@ -69,9 +64,9 @@ CREATE FUNCTION count_loss(p_session_id text, p_stake bigint, p_win bigint) RETU
     UPDATE sessions SET lost = lost + p_stake - p_win WHERE id = p_session_id AND limits ? 'loss_limit'
 $$;
 
--- Play money for a player who plays with it, up to an available balance of p_amount; nothing when there is as much.
+-- Fills the account of a player with demo money up to an available balance of p_amount; nothing when it has as much.
 -- Once per p_reference, and never for a player of real money.
-CREATE FUNCTION give_play_money(
+CREATE FUNCTION give_play_money_v1(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_reference text, p_amount bigint,
     p_currency text
 ) RETURNS void LANGUAGE plpgsql AS $$
@@ -81,7 +76,7 @@ DECLARE
 BEGIN
     PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id AND demo FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'player % of operator % does not play with play money', p_player_key, p_operator_id
+        RAISE EXCEPTION 'player % of operator % does not play with demo money', p_player_key, p_operator_id
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     SELECT balance - held INTO STRICT v_available FROM accounts
@@ -94,15 +89,4 @@ BEGIN
     UPDATE accounts SET balance = balance + p_amount - v_available WHERE id = p_account_id;
     PERFORM post_transfer(p_player_key, 'play', p_reference, v_play, p_account_id, p_amount - v_available,
                           p_currency, p_amount);
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and write no money themselves.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION give_play_money SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION give_play_money FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION give_play_money TO croupier_app;
-    END IF;
 END $$;

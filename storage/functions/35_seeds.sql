@@ -1,4 +1,4 @@
--- rotate_seed: one transaction that gives a session its next seed pair and lets the one before be revealed.
+-- rotate_seed_v1: one transaction that gives a session its next seed pair and lets the one before be revealed.
 --
 -- The interleavings that must not hurt:
 -- * A bet is reserved at the same moment. Both wait for the player's row. If the bet is first, the rotation finds
@@ -10,8 +10,6 @@
 --   request that names the seed revealed last, with the client seed it was given then, answers that reveal once
 --   more, whatever was played since. A request that names none is taken for a repeat as long as the new seed is
 --   unused and has the client seed that is asked for: so it never reveals the new seed by mistake.
-DROP FUNCTION IF EXISTS refuse_change_of_revealed_seed CASCADE;
-DROP FUNCTION IF EXISTS rotate_seed CASCADE;
 
 CREATE FUNCTION refuse_change_of_revealed_seed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -26,7 +24,7 @@ CREATE TRIGGER revealed_is_final BEFORE UPDATE ON seeds
 -- `verdict` is `rotated`; `replayed`; `round-open` with that round; `reused`: the seed that is named was revealed
 -- with another client seed; or `unknown`: it is neither the session's current seed nor the one revealed last.
 -- `revealed` is null unless it was rotated or replayed. No row when the operator's player has no such session.
-CREATE FUNCTION rotate_seed(
+CREATE FUNCTION rotate_seed_v1(
     p_operator_id text, p_player_key bigint, p_session_id text, p_client_seed text, p_expected_hash text,
     p_next_id text, p_next_sealed text, p_next_hash text
 ) RETURNS TABLE (verdict text, open_round text, revealed seeds, following seeds) LANGUAGE plpgsql AS $$
@@ -58,13 +56,7 @@ BEGIN
         RETURN;
     END IF;
 
-    SELECT round_id INTO v_open_round FROM rounds
-    WHERE player_key = p_player_key AND game_id = v_session.game_id
-      AND state IN ('pending', 'awaiting_choice', 'settling')
-    UNION ALL
-    SELECT round_id FROM wallet_bets
-    WHERE player_key = p_player_key AND game_id = v_session.game_id AND resolved_at IS NULL
-    LIMIT 1;
+    SELECT w.round_id INTO v_open_round FROM rounds_in_the_way(p_player_key, v_session.game_id, NULL) w LIMIT 1;
     IF v_open_round IS NOT NULL THEN
         RETURN QUERY SELECT 'round-open'::text, v_open_round, NULL::seeds, v_current;
         RETURN;
@@ -76,15 +68,4 @@ BEGIN
     RETURNING * INTO STRICT v_current;
     UPDATE sessions SET seed_id = p_next_id WHERE id = p_session_id;
     RETURN QUERY SELECT 'rotated'::text, NULL::text, v_previous, v_current;
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and change no seed themselves.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION rotate_seed SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION rotate_seed FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION rotate_seed TO croupier_app;
-    END IF;
 END $$;

@@ -8,9 +8,9 @@
 -- the wallet, and the balance is the wallet's. Without p_wallet_paid such a round is refused, and with it any
 -- other: a worker that knows the operator's wallet and one that does not could otherwise both close it.
 --
--- A round of play money is settled the same way against the account that play money comes from, and it takes no
--- sequence and has no event: whoever counts events never hears of it.
-CREATE FUNCTION settle_round(
+-- A round of demo money is settled the same way against the account that demo money comes from, and it takes no
+-- sequence and has no event: no consumer of events counts it.
+CREATE FUNCTION settle_round_v1(
     p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint,
     p_wallet_paid boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL, p_actions int DEFAULT NULL
 ) RETURNS TABLE (closed round_view, event_data text) LANGUAGE plpgsql AS $$
@@ -31,7 +31,7 @@ BEGIN
             USING ERRCODE = 'no_data_found';
     END IF;
 
-    IF r.state NOT IN ('settled', 'declined', 'void') THEN
+    IF is_open(r.state) THEN
         SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
         IF FOUND <> p_wallet_paid OR (p_wallet_paid AND r.state <> 'settling')
            OR (NOT p_wallet_paid AND (r.state <> 'pending' OR r.actions <> p_actions)) THEN
@@ -68,8 +68,7 @@ BEGIN
         END IF;
 
         PERFORM count_loss(r.session_id, v_staked, v_win);
-        UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key AND NOT demo
-        RETURNING sequence INTO r.sequence;
+        r.sequence := next_sequence(p_player_key);
         UPDATE rounds SET state = 'settled', outcome = p_outcome, win = v_win, balance = v_available,
             sequence = r.sequence, event_id = CASE WHEN NOT demo THEN gen_random_uuid() END,
             closed_at = clock_timestamp()

@@ -1,5 +1,5 @@
--- Rounds whose money an operator's own wallet keeps: what is decided here before the wallet is asked, and what is
--- recorded here when it has answered. No function waits for a wallet; each is one transaction.
+-- Rounds whose money an operator's own wallet keeps: the decision before the wallet is asked, and the record of its
+-- answer. No function waits for a wallet; each is one transaction.
 --
 -- wallet_bets has a row for a bet from before the wallet is first asked for it, so no money can have moved there
 -- that we do not know of. When the wallet has taken the stake, our ledger mirrors it: `collected` from the wallet
@@ -7,30 +7,18 @@
 -- by `paid` (the win) or by `returned` (the stake of a void round).
 --
 -- The interleavings that must not hurt:
--- * A win and a rollback of one round both on their way to the wallet. The decision between them is made here,
---   under the player's lock, before either is sent: record_wallet_result refuses a round that is being released,
---   begin_wallet_release answers one whose result is recorded as it stands. Only a person may release such a
---   round (46_interventions.sql); then its win, if it is under way, and the rollback meet at the wallet, which
+-- * A win and a rollback of one round both on their way to the wallet. The decision between them is made here, under
+--   the player's lock, before either is sent: record_wallet_result_v1 refuses a round that is being released,
+--   begin_wallet_release_v1 answers one whose result is recorded as it stands. Only a manual intervention may release
+--   such a round (46_interventions.sql); then its win, if it is under way, and the rollback meet at the wallet, which
 --   takes one of them.
--- * The wallet takes a bet while its round is released. The release has marked the bet, so accept_wallet_bet
---   makes no round of it, and the rollback that follows the mark gives the money back.
+-- * The wallet takes a bet while its round is released. The release has marked the bet, so accept_wallet_bet_v1
+--   makes no round of it, and the rollback that follows the mark releases the money.
 -- * Two attempts of one bet, of which the wallet takes one and refuses the other. A refusal is final only when
---   the bet was asked for once: decline_wallet_bet counts, and answers `uncertain` otherwise.
+--   the bet was asked for once: decline_wallet_bet_v1 counts, and answers `uncertain` otherwise.
 -- * A worker that does not know yet that the operator has a wallet meets one that does: the ledger's own
 --   reserve, settle and release refuse a round that has a wallet bet, and the functions here hand a round that
 --   has none to the ledger's.
-
-DROP FUNCTION IF EXISTS wallet_account CASCADE;
-DROP FUNCTION IF EXISTS refuse_change_of_result CASCADE;
-DROP FUNCTION IF EXISTS refuse_change_of_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS store_declined_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS begin_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS accept_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS decline_wallet_bet CASCADE;
-DROP FUNCTION IF EXISTS record_wallet_result CASCADE;
-DROP FUNCTION IF EXISTS begin_wallet_release CASCADE;
-DROP FUNCTION IF EXISTS record_wallet_attempt CASCADE;
-DROP FUNCTION IF EXISTS set_operator_wallet CASCADE;
 
 -- A result that is recorded never changes; only a round whose bet was rolled back all the same pays nothing for it.
 CREATE FUNCTION refuse_change_of_result() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -87,212 +75,159 @@ BEGIN
     RETURN v_account;
 END $$;
 
--- The row and the event of a round whose bet was refused, by us or by the wallet. The balance is null where nobody
--- told it.
-CREATE FUNCTION store_declined_wallet_bet(
-    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
-    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
-    p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text, p_balance bigint
-) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    r rounds;
-    v_sequence bigint;
-BEGIN
-    UPDATE players SET sequence = sequence + 1 WHERE id = p_player_key RETURNING sequence INTO v_sequence;
-    INSERT INTO rounds (
-        operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
-        mode, stake, choice, request_id, state, balance, failure_code, failure_detail, closed_at, sequence,
-        event_id, jurisdiction)
-    VALUES (
-        p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
-        p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, 'declined', p_balance,
-        p_failure_code, p_failure_detail, clock_timestamp(), v_sequence, gen_random_uuid(),
-        (SELECT s.jurisdiction FROM sessions s WHERE s.id = p_session_id))
-    RETURNING * INTO r;
-    PERFORM record_event(r);
-END $$;
+-- The bet as contracts.rounds has it: kept with what the wallet is asked for, until there is a round.
+CREATE FUNCTION bet_document(p_bet bet_v1, p_jurisdiction text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT to_jsonb(p_bet) - '{operator_id,player_key,round_id}'::text[] || jsonb_build_object(
+        'key', jsonb_build_object('operator_id', p_bet.operator_id, 'player_key', p_bet.player_key,
+                                  'round_id', p_bet.round_id),
+        'jurisdiction', p_jurisdiction)
+$$;
 
 -- Before the wallet is asked for a stake. `verdict` is `stands` (with the round: it exists, or was refused here),
 -- `ask` (the wallet may be asked), or `releasing` (the round is on its way to void: do not ask).
-CREATE FUNCTION begin_wallet_bet(
-    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
-    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
-    p_choice jsonb, p_request_id text, p_transaction_id text
-) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
+CREATE FUNCTION begin_wallet_bet_v1(p_bet bet_v1, p_transaction_id text)
+RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
-    b wallet_bets;
+    r rounds;
+    v_verdict text;
     v_blocked boolean;
     v_demo boolean;
-    v_asked record; -- as in reserve_round
     v_session sessions;
-    v_open_round text;
-    v_refusal text;
-    v_detail text;
+    v_refused record; -- refuse_bet's code and detail
 BEGIN
     SELECT blocked, demo INTO STRICT v_blocked, v_demo FROM players
-    WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    WHERE id = p_bet.player_key AND operator_id = p_bet.operator_id FOR NO KEY UPDATE;
     IF v_demo THEN
-        RAISE EXCEPTION 'player % plays with play money: no wallet is asked for it', p_player_key
+        RAISE EXCEPTION 'player % plays with demo money: no wallet is asked for it', p_bet.player_key
             USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    WHERE v.player_key = p_bet.player_key AND v.round_id = p_bet.round_id;
     IF FOUND THEN
         RETURN;
     END IF;
-
-    SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
-    IF FOUND THEN
-        IF (b.game_id, b.stake, b.currency) <> (p_game_id, p_stake, p_currency) THEN
-            RAISE EXCEPTION 'round % of player % was asked of the wallet as another bet', p_round_id, p_player_key
-                USING ERRCODE = 'object_not_in_prerequisite_state';
-        END IF;
-        IF NOT b.releasing THEN
-            UPDATE wallet_bets SET asks = asks + 1 WHERE player_key = p_player_key AND round_id = p_round_id;
-        END IF;
-        RETURN QUERY SELECT NULL::round_view, CASE WHEN b.releasing THEN 'releasing' ELSE 'ask' END;
+    v_verdict := ask_again(p_bet);
+    IF v_verdict IS NOT NULL THEN
+        RETURN QUERY SELECT NULL::round_view, v_verdict;
         RETURN;
     END IF;
 
-    PERFORM 1 FROM accounts WHERE id = p_account_id AND player_key = p_player_key AND currency = p_currency;
+    PERFORM 1 FROM accounts
+    WHERE id = p_bet.account_id AND player_key = p_bet.player_key AND currency = p_bet.currency;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'player % has no account % in %', p_player_key, p_account_id, p_currency
+        RAISE EXCEPTION 'player % has no account % in %', p_bet.player_key, p_bet.account_id, p_bet.currency
             USING ERRCODE = 'no_data_found';
     END IF;
-    SELECT s AS session, EXISTS (
-        SELECT FROM game_switches g
-        WHERE g.operator_id = p_operator_id AND g.game_id = p_game_id AND NOT g.enabled
-    ) AS switched_off INTO STRICT v_asked FROM sessions s
-    WHERE s.id = p_session_id AND s.player_key = p_player_key AND s.account_id = p_account_id;
-    v_session := v_asked.session;
-    SELECT round_id INTO v_open_round FROM rounds
-    WHERE player_key = p_player_key AND game_id = p_game_id
-      AND state IN ('pending', 'awaiting_choice', 'settling')
-    UNION ALL
-    SELECT round_id FROM wallet_bets
-    WHERE player_key = p_player_key AND game_id = p_game_id AND resolved_at IS NULL
-    LIMIT 1;
-
-    v_refusal := CASE
-        WHEN v_blocked THEN 'player-blocked'
-        WHEN v_session.ended_at IS NOT NULL THEN 'session-expired'
-        WHEN v_asked.switched_off THEN 'game-disabled'
-        WHEN v_open_round IS NOT NULL THEN 'round-open'
-    END;
-    v_detail := CASE WHEN v_refusal = 'round-open' THEN v_open_round END;
-    IF v_refusal IS NULL AND v_session.limits IS NOT NULL THEN
-        SELECT code, detail INTO v_refusal, v_detail FROM limit_refusal(v_session, p_stake);
-    END IF;
-    IF v_refusal IS NULL THEN
-        INSERT INTO wallet_bets (player_key, round_id, game_id, stake, currency, transaction_id, bet)
-        VALUES (p_player_key, p_round_id, p_game_id, p_stake, p_currency, p_transaction_id, jsonb_build_object(
-            'key', jsonb_build_object('operator_id', p_operator_id, 'player_key', p_player_key,
-                                      'round_id', p_round_id),
-            'player_id', p_player_id, 'account_id', p_account_id, 'session_id', p_session_id,
-            'game_id', p_game_id, 'game_version', p_game_version, 'currency', p_currency, 'stake', p_stake,
-            'mode', p_mode, 'choice', p_choice, 'request_id', p_request_id,
-            'jurisdiction', v_session.jurisdiction));
-        RETURN QUERY SELECT NULL::round_view, 'ask'::text;
+    SELECT * INTO STRICT v_session FROM sessions
+    WHERE id = p_bet.session_id AND player_key = p_bet.player_key AND account_id = p_bet.account_id;
+    v_refused := refuse_bet(p_bet, v_session, v_blocked, NULL);
+    IF v_refused.code IS NOT NULL THEN
+        r := insert_round(p_bet, v_session, false, 'declined', NULL, NULL, v_refused.code, v_refused.detail);
+        RETURN QUERY SELECT v, 'stands' FROM round_view v WHERE v.id = r.id;
         RETURN;
     END IF;
-    PERFORM store_declined_wallet_bet(
-        p_operator_id, p_player_key, p_round_id, p_player_id, p_account_id, p_session_id, p_game_id,
-        p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, v_refusal, v_detail, NULL);
-    RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    INSERT INTO wallet_bets (player_key, round_id, game_id, stake, currency, transaction_id, bet)
+    VALUES (p_bet.player_key, p_bet.round_id, p_bet.game_id, p_bet.stake, p_bet.currency, p_transaction_id,
+            bet_document(p_bet, v_session.jurisdiction));
+    RETURN QUERY SELECT NULL::round_view, 'ask'::text;
+END $$;
+
+-- The verdict on a bet that the wallet was asked for before, null when it was not; counts that it is asked again.
+CREATE FUNCTION ask_again(p_bet bet_v1) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    b wallet_bets;
+BEGIN
+    SELECT * INTO b FROM wallet_bets WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF (b.game_id, b.stake, b.currency) <> (p_bet.game_id, p_bet.stake, p_bet.currency) THEN
+        RAISE EXCEPTION 'round % of player % was asked of the wallet as another bet',
+            p_bet.round_id, p_bet.player_key USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF b.releasing THEN
+        RETURN 'releasing';
+    END IF;
+    UPDATE wallet_bets SET asks = asks + 1 WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
+    RETURN 'ask';
 END $$;
 
 -- The wallet has taken the stake: custody, hold, nonce and a pending round. `verdict` is `stands` with the round,
--- or `releasing`: then there is no round, and the rollback that is on its way gives the stake back.
-CREATE FUNCTION accept_wallet_bet(
-    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
-    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
-    p_choice jsonb, p_request_id text, p_balance bigint
-) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
+-- or `releasing`: then there is no round, and the rollback that is on its way releases the stake.
+CREATE FUNCTION accept_wallet_bet_v1(p_bet bet_v1, p_balance bigint)
+RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
     b wallet_bets;
+    r rounds;
     v_session sessions;
-    v_nonce bigint;
     v_available bigint;
 BEGIN
-    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM players WHERE id = p_bet.player_key AND operator_id = p_bet.operator_id FOR NO KEY UPDATE;
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    WHERE v.player_key = p_bet.player_key AND v.round_id = p_bet.round_id;
     IF FOUND THEN
         RETURN;
     END IF;
 
-    SELECT * INTO STRICT b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    SELECT * INTO STRICT b FROM wallet_bets WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
     IF b.releasing THEN
         RETURN QUERY SELECT NULL::round_view, 'releasing'::text;
         RETURN;
     END IF;
 
-    UPDATE accounts SET balance = balance + p_stake, held = held + p_stake
-    WHERE id = p_account_id AND player_key = p_player_key AND currency = p_currency
+    UPDATE accounts SET balance = balance + p_bet.stake, held = held + p_bet.stake
+    WHERE id = p_bet.account_id AND player_key = p_bet.player_key AND currency = p_bet.currency
     RETURNING balance - held INTO STRICT v_available;
-    PERFORM post_transfer(p_player_key, 'collected', p_round_id, wallet_account(p_operator_id, p_currency),
-                          p_account_id, p_stake, p_currency, v_available);
+    PERFORM post_transfer(p_bet.player_key, 'collected', p_bet.round_id,
+                          wallet_account(p_bet.operator_id, p_bet.currency), p_bet.account_id, p_bet.stake,
+                          p_bet.currency, v_available);
     SELECT * INTO STRICT v_session FROM sessions
-    WHERE id = p_session_id AND player_key = p_player_key AND account_id = p_account_id;
-    IF v_session.limits ? 'min_cycle_ms' THEN
-        PERFORM mark_round_start(v_session);
-    END IF;
-    UPDATE seeds SET next_nonce = next_nonce + 1 WHERE id = v_session.seed_id
-    RETURNING next_nonce - 1 INTO STRICT v_nonce;
-    UPDATE wallet_bets SET balance = p_balance WHERE player_key = p_player_key AND round_id = p_round_id;
-
-    INSERT INTO rounds (
-        operator_id, player_key, player_id, account_id, session_id, round_id, game_id, game_version, currency,
-        mode, stake, choice, request_id, seed_id, nonce, state, jurisdiction)
-    VALUES (
-        p_operator_id, p_player_key, p_player_id, p_account_id, p_session_id, p_round_id, p_game_id,
-        p_game_version, p_currency, p_mode, p_stake, p_choice, p_request_id, v_session.seed_id, v_nonce, 'pending',
-        v_session.jurisdiction);
-    RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    WHERE id = p_bet.session_id AND player_key = p_bet.player_key AND account_id = p_bet.account_id;
+    r := begin_round(p_bet, v_session, false);
+    UPDATE wallet_bets SET balance = p_balance
+    WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
+    RETURN QUERY SELECT v, 'stands' FROM round_view v WHERE v.id = r.id;
 END $$;
 
 -- The wallet has refused the stake, or was surely never reached. `verdict` is `stands` with the round, which is
 -- declined unless it was something else before; `releasing` as above; or `uncertain`: the bet was asked for more
--- than once, and the wallet may take an earlier asking yet, so only a rollback can close the round.
-CREATE FUNCTION decline_wallet_bet(
-    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
-    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
-    p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text, p_balance bigint
+-- than once, and the wallet may take an earlier attempt yet, so only a rollback can close the round. The balance is
+-- null where the wallet did not send it.
+CREATE FUNCTION decline_wallet_bet_v1(
+    p_bet bet_v1, p_failure_code text, p_failure_detail text, p_balance bigint
 ) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
     b wallet_bets;
+    r rounds;
+    v_session sessions;
 BEGIN
-    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM players WHERE id = p_bet.player_key AND operator_id = p_bet.operator_id FOR NO KEY UPDATE;
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    WHERE v.player_key = p_bet.player_key AND v.round_id = p_bet.round_id;
     IF FOUND THEN
         RETURN;
     END IF;
 
-    SELECT * INTO STRICT b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    SELECT * INTO STRICT b FROM wallet_bets WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
     IF b.releasing OR b.asks > 1 THEN
         RETURN QUERY SELECT NULL::round_view, CASE WHEN b.releasing THEN 'releasing' ELSE 'uncertain' END;
         RETURN;
     END IF;
-    PERFORM store_declined_wallet_bet(
-        p_operator_id, p_player_key, p_round_id, p_player_id, p_account_id, p_session_id, p_game_id,
-        p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, p_failure_code, p_failure_detail,
-        p_balance);
+    SELECT * INTO v_session FROM sessions WHERE id = p_bet.session_id;
+    r := insert_round(p_bet, v_session, false, 'declined', NULL, p_balance, p_failure_code, p_failure_detail);
     UPDATE wallet_bets SET balance = p_balance, resolved_at = clock_timestamp()
-    WHERE player_key = p_player_key AND round_id = p_round_id;
-    RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
+    RETURN QUERY SELECT v, 'stands' FROM round_view v WHERE v.id = r.id;
 END $$;
 
--- Before the wallet is told a win: outcome and win are committed, and the round is `settling`. From here on only
--- a person releases it. A round that has a result, or has ended, is answered as it stands; so is one that is being
--- released, and it is marked so: the wallet must not be told the win. A round of our own ledger is settled at once.
-CREATE FUNCTION record_wallet_result(
+-- Before a win is sent to the wallet: outcome and win are committed, and the round is `settling`. From here on only a
+-- manual intervention releases it. A round that has a result, or has ended, is answered as it stands; so is one that
+-- is being released, and it is marked so: the win must not be sent to the wallet. A round of our own ledger is
+-- settled at once.
+CREATE FUNCTION record_wallet_result_v1(
     p_player_key bigint, p_round_id text, p_outcome jsonb, p_win bigint, p_actions int
 ) RETURNS TABLE (closed round_view, event_data text, being_released boolean) LANGUAGE plpgsql AS $$
 DECLARE
@@ -302,7 +237,7 @@ BEGIN
     SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
     IF NOT FOUND THEN
         RETURN QUERY SELECT s.closed, s.event_data, false
-        FROM settle_round(p_player_key, p_round_id, p_outcome, p_win, p_actions => p_actions) s;
+        FROM settle_round_v1(p_player_key, p_round_id, p_outcome, p_win, p_actions => p_actions) s;
         RETURN;
     END IF;
     IF NOT b.releasing AND p_outcome IS NOT NULL THEN
@@ -318,42 +253,36 @@ BEGIN
     END IF;
 END $$;
 
--- Before the wallet is told a rollback: the point where a round's way to void is decided. `verdict` is `rollback`
--- (the wallet must be told, then release_round closes the round) or `stands` with the round: it has ended, or
--- its result is recorded and no person has decided to release it all the same, or the wallet was never asked for
--- its stake, so that the void is complete. The first decision's code and detail are those of the void round.
-CREATE FUNCTION begin_wallet_release(
-    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
-    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
-    p_choice jsonb, p_request_id text, p_failure_code text, p_failure_detail text
-) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
+-- Before a rollback is sent to the wallet: the point where a round's release is decided. `verdict` is `rollback` (it
+-- must be sent to the wallet, then release_round_v1 closes the round) or `stands` with the round: it has ended, or
+-- its result is recorded and no manual intervention has released it, or the wallet was never asked for its stake, so
+-- that the void is complete. The first decision's code and detail are those of the void round.
+CREATE FUNCTION begin_wallet_release_v1(p_bet bet_v1, p_failure_code text, p_failure_detail text)
+RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
     b wallet_bets;
 BEGIN
-    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
-    SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    PERFORM 1 FROM players WHERE id = p_bet.player_key AND operator_id = p_bet.operator_id FOR NO KEY UPDATE;
+    SELECT * INTO b FROM wallet_bets WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
     IF NOT FOUND THEN
-        RETURN QUERY SELECT v, 'stands' FROM release_round(
-            p_operator_id, p_player_key, p_round_id, p_player_id, p_account_id, p_session_id, p_game_id,
-            p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, p_failure_code,
-            p_failure_detail) v;
+        RETURN QUERY SELECT v, 'stands' FROM release_round_v1(p_bet, p_failure_code, p_failure_detail) v;
         RETURN;
     END IF;
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id AND v.state NOT IN ('pending', 'awaiting_choice')
-      AND NOT (v.state = 'settling' AND b.releasing);
+    WHERE v.player_key = p_bet.player_key AND v.round_id = p_bet.round_id
+      AND v.state NOT IN ('pending', 'awaiting_choice') AND NOT (v.state = 'settling' AND b.releasing);
     IF FOUND THEN
         RETURN;
     END IF;
     UPDATE wallet_bets SET releasing = true, release_code = p_failure_code, release_detail = p_failure_detail
-    WHERE player_key = p_player_key AND round_id = p_round_id AND NOT releasing;
+    WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id AND NOT releasing;
     RETURN QUERY SELECT NULL::round_view, 'rollback'::text;
 END $$;
 
--- What one HTTP attempt came to. Returns whether it is the first of its call with this verdict, so that whoever
+-- The result of one HTTP attempt. Returns whether it is the first of its call with this verdict, so that whoever
 -- reports a contradiction does so once.
-CREATE FUNCTION record_wallet_attempt(
+CREATE FUNCTION record_wallet_attempt_v1(
     p_player_key bigint, p_round_id text, p_call text, p_transaction_id text, p_amount bigint, p_verdict text,
     p_code text, p_balance bigint, p_wallet_transaction_id text, p_duplicate boolean, p_sent boolean,
     p_took_us bigint, p_detail text
@@ -371,7 +300,7 @@ BEGIN
 END $$;
 
 -- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here.
-CREATE FUNCTION set_operator_wallet(
+CREATE FUNCTION set_operator_wallet_v1(
     p_operator_id text, p_url text, p_dialect text, p_sealed_secrets text, p_local boolean, p_connect_ms int,
     p_read_ms int, p_total_ms int, p_calls int
 ) RETURNS void LANGUAGE sql AS $$
@@ -384,21 +313,3 @@ CREATE FUNCTION set_operator_wallet(
         local = EXCLUDED.local, connect_ms = EXCLUDED.connect_ms, read_ms = EXCLUDED.read_ms,
         total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls, updated_at = clock_timestamp()
 $$;
-
--- As in 90_access.sql: the programs call these, with the rights of their owner, and write no table of theirs.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY[
-        'begin_wallet_bet', 'accept_wallet_bet', 'decline_wallet_bet', 'record_wallet_result',
-        'begin_wallet_release', 'record_wallet_attempt', 'set_operator_wallet']
-    LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
-END $$;

@@ -1,16 +1,15 @@
--- What a person decides about a round that does not come to its end by itself: decided and recorded in one
--- transaction, under the player's lock, so that of two people, or of a person and a worker, one comes first.
+-- A manual intervention in a round that does not come to its end by itself: decided and recorded in one
+-- transaction, under the player's lock, so that of two interventions, or of one and a worker, one comes first.
 --
 -- The interleavings that must not hurt:
--- * A person voids a round whose win is on its way to the wallet. The round is marked as being released and keeps
---   its result, so that both ends are open: a wallet that takes the win closes it as settled, one that takes the
---   rollback as void. The wallet takes only one of the two, and release_round and settle_round close only once.
+-- * An intervention voids a round whose win is on its way to the wallet. The round is marked as being released and
+--   keeps its result, so that both ends are open: a wallet that takes the win closes it as settled, one that takes
+--   the rollback as void. The wallet takes only one of the two, and release_round_v1 and settle_round_v1 close only
+--   once.
 -- * The operator has paid, or refunded, by other means, while a worker's call is under way. The round closes here;
 --   whatever the call comes to finds it closed.
--- * The step that puts the decision to the ledger commits and its answer is lost. The repeat has the same id, and
+-- * The step that puts the intervention to the ledger commits and its answer is lost. The repeat has the same id, and
 --   answers what the first one did.
-
-DROP FUNCTION IF EXISTS intervene_round CASCADE;
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON interventions
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -20,11 +19,8 @@ CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON interventions
 -- `verdict` is `accepted` or `refused`, of this intervention or of the first one with its id. `standing` is the
 -- round as it is now, null while the wallet has not answered for the stake; `being_released` says that it is open
 -- and on its way to void.
-CREATE FUNCTION intervene_round(
-    p_operator_id text, p_player_key bigint, p_round_id text, p_player_id text, p_account_id bigint,
-    p_session_id text, p_game_id text, p_game_version text, p_currency text, p_stake bigint, p_mode text,
-    p_choice jsonb, p_request_id text, p_id uuid, p_action text, p_reason text, p_actor text
-) RETURNS TABLE (standing round_view, verdict text, being_released boolean) LANGUAGE plpgsql AS $$
+CREATE FUNCTION intervene_round_v1(p_bet bet_v1, p_id uuid, p_action text, p_reason text, p_actor text)
+RETURNS TABLE (standing round_view, verdict text, being_released boolean) LANGUAGE plpgsql AS $$
 DECLARE
     r rounds;
     b wallet_bets;
@@ -33,59 +29,46 @@ DECLARE
     v_open boolean;
     v_being_released boolean;
 BEGIN
-    PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM players WHERE id = p_bet.player_key AND operator_id = p_bet.operator_id FOR NO KEY UPDATE;
     SELECT i.verdict INTO v_verdict FROM interventions i
-    WHERE i.id = p_id AND (i.player_key, i.round_id, i.action) = (p_player_key, p_round_id, p_action);
+    WHERE i.id = p_id AND (i.player_key, i.round_id, i.action) = (p_bet.player_key, p_bet.round_id, p_action);
 
     IF NOT FOUND THEN
-        SELECT * INTO r FROM rounds WHERE player_key = p_player_key AND round_id = p_round_id;
-        v_open := FOUND AND r.state NOT IN ('settled', 'declined', 'void');
-        SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+        SELECT * INTO r FROM rounds WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
+        v_open := FOUND AND is_open(r.state);
+        SELECT * INTO b FROM wallet_bets WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
         v_at_wallet := FOUND;
         v_open := v_open OR (v_at_wallet AND b.resolved_at IS NULL);
 
         v_verdict := CASE WHEN v_open AND CASE p_action
             WHEN 'retry-now' THEN true
-            WHEN 'void' THEN coalesce(r.state, 'pending') IN ('pending', 'awaiting_choice', 'settling')
+            WHEN 'void' THEN coalesce(is_open(r.state), true)
             WHEN 'paid-outside' THEN v_at_wallet AND coalesce(r.state = 'settling', false) AND NOT b.releasing
             WHEN 'refunded-outside' THEN v_at_wallet AND (coalesce(r.state = 'settling', false) OR b.releasing)
             ELSE false
         END THEN 'accepted' ELSE 'refused' END;
         INSERT INTO interventions (id, operator_id, player_key, round_id, action, reason, actor, state_before,
                                    verdict)
-        VALUES (p_id, p_operator_id, p_player_key, p_round_id, p_action, p_reason, p_actor, r.state, v_verdict);
+        VALUES (p_id, p_bet.operator_id, p_bet.player_key, p_bet.round_id, p_action, p_reason, p_actor, r.state,
+                v_verdict);
 
         IF v_verdict = 'accepted' AND p_action = 'paid-outside' THEN
-            PERFORM settle_round(p_player_key, p_round_id, NULL, NULL, true, NULL);
+            PERFORM settle_round_v1(p_bet.player_key, p_bet.round_id, NULL, NULL, true, NULL);
         ELSIF v_verdict = 'accepted' AND p_action IN ('void', 'refunded-outside') THEN
             UPDATE wallet_bets SET releasing = true, release_code = 'voided-by-operator',
                 release_detail = p_reason
-            WHERE player_key = p_player_key AND round_id = p_round_id AND NOT releasing;
+            WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id AND NOT releasing;
             IF p_action = 'refunded-outside' OR NOT v_at_wallet THEN
-                PERFORM release_round(
-                    p_operator_id, p_player_key, p_round_id, p_player_id, p_account_id, p_session_id, p_game_id,
-                    p_game_version, p_currency, p_stake, p_mode, p_choice, p_request_id, 'voided-by-operator',
-                    p_reason, v_at_wallet, NULL);
+                PERFORM release_round_v1(p_bet, 'voided-by-operator', p_reason, v_at_wallet, NULL);
             END IF;
         END IF;
     END IF;
 
-    SELECT * INTO b FROM wallet_bets WHERE player_key = p_player_key AND round_id = p_round_id;
+    SELECT * INTO b FROM wallet_bets WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
     v_being_released := coalesce(b.releasing AND b.resolved_at IS NULL, false);
     RETURN QUERY SELECT v, v_verdict, v_being_released FROM round_view v
-    WHERE v.player_key = p_player_key AND v.round_id = p_round_id;
+    WHERE v.player_key = p_bet.player_key AND v.round_id = p_bet.round_id;
     IF NOT FOUND THEN
         RETURN QUERY SELECT NULL::round_view, v_verdict, v_being_released;
-    END IF;
-END $$;
-
--- As in 90_access.sql: the programs call it, with the rights of its owner, and write no table of its.
-DO $$
-BEGIN
-    EXECUTE format('ALTER FUNCTION intervene_round SECURITY DEFINER SET search_path = %I, pg_temp',
-                   current_schema());
-    REVOKE EXECUTE ON FUNCTION intervene_round FROM PUBLIC;
-    IF to_regrole('croupier_app') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION intervene_round TO croupier_app;
     END IF;
 END $$;

@@ -1,30 +1,27 @@
--- Rounds that wait for their player: an offer is put on record, one action is taken from it, and so on until the
+-- Rounds that wait for their player: an offer is recorded, one action is taken from it, and so on until the
 -- round is settled or released. Between an action and what follows from it the round is `pending`, as before
--- its first outcome: nothing else can be done with it but to compute on, or to release it.
+-- its first outcome: it can only be computed further, or be released.
 --
 -- The interleavings that must not hurt:
 -- * Two actions at once, or one of the player and one of the timer. Each is taken under the player's lock from the
 --   offer that stands; the second finds the round pending, or an offer that is not the one it answers.
 -- * The step that took an action commits and its answer is lost. The repeat has the same id and finds it taken;
 --   the outcome after it is computed again, and is the same.
--- * A worker that computed the outcome after n actions comes late, when n + 1 are taken: open_round and
---   settle_round refuse what was computed from another number of actions than the round has.
+-- * A worker that computed the outcome after n actions comes late, when n + 1 are taken: open_round_v1 and
+--   settle_round_v1 refuse what was computed from another number of actions than the round has.
 -- * The round is released while its player decides. The release closes it, or has marked its wallet bet; either
 --   way no action is taken and no offer is made any more.
 -- * An action that costs something while another game of the player spends the same money: what it costs is held
 --   under the player's lock from what is available, as a stake is.
-
-DROP FUNCTION IF EXISTS open_round CASCADE;
-DROP FUNCTION IF EXISTS take_action CASCADE;
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON round_actions
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON round_actions
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- Puts a step on record that leaves the round open, computed after p_actions of them. A round that is not waiting
+-- Records a step that leaves the round open, computed after p_actions of them. A round that is not waiting
 -- for this step is answered as it stands.
-CREATE FUNCTION open_round(
+CREATE FUNCTION open_round_v1(
     p_player_key bigint, p_round_id text, p_actions int, p_outcome jsonb, p_offer jsonb, p_decide_within_s int
 ) RETURNS SETOF round_view LANGUAGE plpgsql AS $$
 DECLARE
@@ -48,7 +45,7 @@ END $$;
 
 -- Takes an action from the round's offer, and holds what it costs. `verdict` is one of contracts.actions'
 -- ActionVerdict; the round is as it stands after it, null when there is none.
-CREATE FUNCTION take_action(
+CREATE FUNCTION take_action_v1(
     p_player_key bigint, p_round_id text, p_action_id text, p_action text, p_params jsonb, p_by text,
     p_request_id text, p_after int
 ) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
@@ -74,7 +71,7 @@ BEGIN
             WHEN a.request_id = p_request_id THEN 'taken'  -- this very request, by a step that is repeated
             ELSE 'replayed'
         END;
-    ELSIF r.state IN ('settled', 'declined', 'void') THEN
+    ELSIF NOT is_open(r.state) THEN
         v_verdict := 'round-closed';
     ELSIF r.state <> 'awaiting_choice' OR EXISTS (
         SELECT 1 FROM wallet_bets b
@@ -107,8 +104,8 @@ BEGIN
     RETURN QUERY SELECT v, v_verdict FROM round_view v WHERE v.id = r.id;
 END $$;
 
--- Whether exactly these values may be said: p_allowed has an array for each name.
-CREATE OR REPLACE FUNCTION admits(p_allowed jsonb, p_params jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+-- Whether exactly these values are allowed: p_allowed has an array for each name.
+CREATE FUNCTION admits(p_allowed jsonb, p_params jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT NOT EXISTS (
         SELECT 1 FROM jsonb_each(p_allowed) a FULL JOIN jsonb_each(p_params) p ON p.key = a.key
         WHERE NOT coalesce(a.value @> jsonb_build_array(p.value) AND jsonb_typeof(p.value)
@@ -117,7 +114,7 @@ $$;
 
 -- Why an action may not cost this much now; null when it may. It is a stake, so it is refused as one. Money that an
 -- operator's own wallet keeps cannot be held here.
-CREATE OR REPLACE FUNCTION refuse_debit(r rounds, p_debit bigint, p_blocked boolean) RETURNS text
+CREATE FUNCTION refuse_debit(r rounds, p_debit bigint, p_blocked boolean) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_available bigint;
@@ -135,20 +132,4 @@ BEGIN
         WHEN v_limit IS NOT NULL THEN v_limit
         WHEN v_available < p_debit THEN 'insufficient-funds'
     END;
-END $$;
-
--- As in 90_access.sql: the programs call these, with the rights of their owner, and write no table of theirs.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY['open_round', 'take_action']
-    LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
 END $$;

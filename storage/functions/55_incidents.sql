@@ -1,15 +1,9 @@
--- Incidents: what reconciliation found, once for each difference, and how far its looks have come.
+-- Incidents: what reconciliation found, once for each difference, and how far its checks have come.
 --
 -- The interleaving that must not hurt: two reconcilers at once. The unique index on open incidents makes one row
 -- of what both find, and the row's lock lets one of them act on it.
 
-DROP FUNCTION IF EXISTS refuse_change_of_incident CASCADE;
-DROP FUNCTION IF EXISTS note_incident CASCADE;
-DROP FUNCTION IF EXISTS resolve_incident CASCADE;
-DROP FUNCTION IF EXISTS mark_incidents_published CASCADE;
-DROP FUNCTION IF EXISTS move_reconciliation_mark CASCADE;
-
--- An incident stays as it was told. It may be acted on, be published once and be resolved once.
+-- An incident stays as it was opened. It may be acted on, be published once and be resolved once.
 CREATE FUNCTION refuse_change_of_incident() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'incident % cannot change so', OLD.id USING ERRCODE = 'restrict_violation';
@@ -29,7 +23,7 @@ CREATE TRIGGER never_truncated BEFORE TRUNCATE ON incidents
 
 -- Opens an incident, or finds the one that is open. `due` says that the caller is to act on it: it is new, or as
 -- long has passed since something was last done as had passed until then; a minute at least, an hour at most.
-CREATE FUNCTION note_incident(
+CREATE FUNCTION note_incident_v1(
     p_kind text, p_subject text, p_operator_id text, p_player_key bigint, p_round_id text, p_game_id text,
     p_detail jsonb
 ) RETURNS TABLE (opened boolean, due boolean) LANGUAGE plpgsql AS $$
@@ -52,20 +46,20 @@ BEGIN
 END $$;
 
 -- Whether it was open until now.
-CREATE FUNCTION resolve_incident(p_id uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION resolve_incident_v1(p_id uuid) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE incidents SET resolved_at = clock_timestamp() WHERE id = p_id AND resolved_at IS NULL;
     RETURN FOUND;
 END $$;
 
 -- After the broker's confirm. Marking twice does nothing.
-CREATE FUNCTION mark_incidents_published(p_ids uuid[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION mark_incidents_published_v1(p_ids uuid[]) RETURNS void LANGUAGE sql AS $$
     UPDATE incidents SET published_at = clock_timestamp() WHERE id = ANY (p_ids) AND published_at IS NULL
 $$;
 
--- Moves a mark from where the caller found it (null: there was none). False when somebody else moved it since: a
--- look that took longer must not set it back.
-CREATE FUNCTION move_reconciliation_mark(p_name text, p_from text, p_to text) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Moves a mark from where the caller found it (null: there was none). False when another run moved it since: a
+-- check that took longer must not set it back.
+CREATE FUNCTION move_reconciliation_mark_v1(p_name text, p_from text, p_to text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     IF p_from IS NULL THEN
         INSERT INTO reconciliation_marks (name, mark) VALUES (p_name, p_to) ON CONFLICT (name) DO NOTHING;
@@ -73,21 +67,4 @@ BEGIN
         UPDATE reconciliation_marks SET mark = p_to WHERE name = p_name AND mark = p_from;
     END IF;
     RETURN FOUND;
-END $$;
-
--- As in 90_access.sql: the programs call these, with the rights of their owner, and write no table of theirs.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY[
-        'note_incident', 'resolve_incident', 'mark_incidents_published', 'move_reconciliation_mark']
-    LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
 END $$;

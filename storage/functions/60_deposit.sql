@@ -1,13 +1,12 @@
--- deposit: money from the operator's cash desk to the player. The transaction id makes it happen once:
+-- deposit: money from the operator's cash account to the player. The transaction id makes it happen once:
 -- a repeat answers `replayed` with what the first one left, another amount or currency answers `reused`, and
 -- so does the id of a withdrawal. A balance beyond 2^53 - 1, which some JSON client would round, is refused:
--- `too-much`. A player of play money has no real money, and none comes in.
-CREATE FUNCTION deposit(
+-- `too-much`. A player of demo money has no real money, and none comes in.
+CREATE FUNCTION deposit_v1(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_transaction_id text, p_amount bigint,
     p_currency text
 ) RETURNS TABLE (result text, available bigint) LANGUAGE plpgsql AS $$
 DECLARE
-    t transfers;
     v_cash bigint;
     v_available bigint;
 BEGIN
@@ -17,13 +16,8 @@ BEGIN
         RAISE EXCEPTION 'operator % has no player % with real money', p_operator_id, p_player_key
             USING ERRCODE = 'no_data_found';
     END IF;
-    SELECT * INTO t FROM transfers
-    WHERE player_key = p_player_key AND reference = p_transaction_id AND kind IN ('deposit', 'withdrawal');
+    RETURN QUERY SELECT * FROM earlier_movement(p_player_key, 'deposit', p_transaction_id, p_amount, p_currency);
     IF FOUND THEN
-        RETURN QUERY SELECT
-            CASE WHEN (t.kind, t.amount, t.currency) = ('deposit', p_amount, p_currency)
-                 THEN 'replayed' ELSE 'reused' END,
-            t.available_after;
         RETURN;
     END IF;
     SELECT balance - held INTO STRICT v_available FROM accounts
@@ -46,3 +40,15 @@ BEGIN
                            'balance', money_json(v_available, p_currency)));
     RETURN QUERY SELECT 'deposited'::text, v_available;
 END $$;
+
+-- The result that a transaction id had before: `replayed` with what was available after it, or `reused` when it was
+-- another movement's. No row when it is new.
+CREATE FUNCTION earlier_movement(
+    p_player_key bigint, p_kind text, p_transaction_id text, p_amount bigint, p_currency text
+) RETURNS TABLE (result text, available bigint) LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN (t.kind, t.amount, t.currency) = (p_kind, p_amount, p_currency)
+                THEN 'replayed' ELSE 'reused' END,
+           t.available_after
+    FROM transfers t
+    WHERE t.player_key = p_player_key AND t.reference = p_transaction_id AND t.kind IN ('deposit', 'withdrawal')
+$$;

@@ -3,12 +3,9 @@
 -- The interleavings that must not hurt: a session that is ended twice at once, and an end beside a bet. All of them
 -- wait for the player's row, which is locked before the session's, as every operation here has it: so a second
 -- end finds the first and records nothing, and a bet comes before the end or is refused.
-DROP FUNCTION IF EXISTS open_session CASCADE;
-DROP FUNCTION IF EXISTS end_session CASCADE;
-DROP FUNCTION IF EXISTS prolong_session CASCADE;
 
 -- A new session with its first seed pair, and the limits that it keeps.
-CREATE FUNCTION open_session(
+CREATE FUNCTION open_session_v1(
     p_id text, p_operator_id text, p_player_key bigint, p_account_id bigint, p_game_id text, p_currency text,
     p_mode text, p_seed_id text, p_sealed_server_seed text, p_server_seed_hash text, p_client_seed text,
     p_expires_at timestamptz, p_jurisdiction text, p_limits jsonb
@@ -36,7 +33,7 @@ BEGIN
 END $$;
 
 -- When the session's tokens expire from now on: never before they did. Null when it has ended, or was never there.
-CREATE FUNCTION prolong_session(p_id text, p_operator_id text, p_until timestamptz) RETURNS timestamptz
+CREATE FUNCTION prolong_session_v1(p_id text, p_operator_id text, p_until timestamptz) RETURNS timestamptz
 LANGUAGE sql AS $$
     UPDATE sessions SET expires_at = greatest(expires_at, p_until)
     WHERE id = p_id AND operator_id = p_operator_id AND ended_at IS NULL
@@ -44,7 +41,7 @@ LANGUAGE sql AS $$
 $$;
 
 -- Whether the operator has such a session. Ending it twice changes nothing.
-CREATE FUNCTION end_session(p_id text, p_operator_id text) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION end_session_v1(p_id text, p_operator_id text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_session sessions;
 BEGIN
@@ -61,19 +58,4 @@ BEGIN
                                'currency', v_session.currency));
     END IF;
     RETURN true;
-END $$;
-
--- As in 90_access.sql: the programs call them, with the rights of their owner, and write no session themselves.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY['open_session', 'end_session', 'prolong_session'] LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
 END $$;

@@ -9,12 +9,8 @@
 --   ever comes nearer: no rotation lets a key live longer.
 -- * Many keys are added at once. The operator's row is locked, so the limit is counted by one at a time.
 
-DROP FUNCTION IF EXISTS add_api_key CASCADE;
-DROP FUNCTION IF EXISTS rotate_api_key CASCADE;
-DROP FUNCTION IF EXISTS revoke_api_key CASCADE;
-
 -- `added`; `too-many` when the operator has p_limit keys that open something; `no-operator`.
-CREATE FUNCTION add_api_key(
+CREATE FUNCTION add_api_key_v1(
     p_operator_id text, p_id text, p_secret_hash text, p_scope text, p_expires_at timestamptz, p_limit int
 ) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
@@ -34,7 +30,7 @@ END $$;
 
 -- Makes a key of the same scope and lets the old one end in p_overlap_s seconds, or when it would end anyway. No row
 -- when the operator has no such key, or one that opens nothing any more.
-CREATE FUNCTION rotate_api_key(
+CREATE FUNCTION rotate_api_key_v1(
     p_operator_id text, p_old_id text, p_new_id text, p_secret_hash text, p_overlap_s int
 ) RETURNS TABLE (scope text, old_expires_at timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
@@ -51,25 +47,9 @@ BEGIN
 END $$;
 
 -- Whether the operator has such a key; revoking it twice changes nothing.
-CREATE FUNCTION revoke_api_key(p_operator_id text, p_id text) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION revoke_api_key_v1(p_operator_id text, p_id text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp())
     WHERE id = p_id AND operator_id = p_operator_id;
     RETURN FOUND;
-END $$;
-
--- As in 90_access.sql: the programs call them, with the rights of their owner, and write no row of the table.
-DO $$
-DECLARE
-    v_function text;
-BEGIN
-    FOREACH v_function IN ARRAY ARRAY['add_api_key', 'rotate_api_key', 'revoke_api_key']
-    LOOP
-        EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
-                       v_function, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %I FROM PUBLIC', v_function);
-        IF to_regrole('croupier_app') IS NOT NULL THEN
-            EXECUTE format('GRANT EXECUTE ON FUNCTION %I TO croupier_app', v_function);
-        END IF;
-    END LOOP;
 END $$;

@@ -1,15 +1,14 @@
--- withdraw: money from the player to the operator's cash desk, never more than what no open round holds.
+-- withdraw: money from the player to the operator's cash account, never more than what no open round holds.
 --
 -- The interleavings that must not hurt: two withdrawals, or a withdrawal and a reserve, that both read the
 -- balance before either takes of it; and a deposit and a withdrawal that arrive at once with one id. All of
 -- them wait for the player's row, and the check follows the lock. A transaction id names one movement of the
 -- player's for ever: one that a deposit has is `reused` here, and the other way round. A refusal records
 -- nothing, so the same withdrawal may come again when there is more.
-CREATE FUNCTION withdraw(
+CREATE FUNCTION withdraw_v1(
     p_operator_id text, p_player_key bigint, p_transaction_id text, p_amount bigint, p_currency text
 ) RETURNS TABLE (result text, available bigint) LANGUAGE plpgsql AS $$
 DECLARE
-    t transfers;
     v_account bigint;
     v_available bigint;
     v_cash bigint;
@@ -20,13 +19,8 @@ BEGIN
         RAISE EXCEPTION 'operator % has no player % with real money', p_operator_id, p_player_key
             USING ERRCODE = 'no_data_found';
     END IF;
-    SELECT * INTO t FROM transfers
-    WHERE player_key = p_player_key AND reference = p_transaction_id AND kind IN ('deposit', 'withdrawal');
+    RETURN QUERY SELECT * FROM earlier_movement(p_player_key, 'withdrawal', p_transaction_id, p_amount, p_currency);
     IF FOUND THEN
-        RETURN QUERY SELECT
-            CASE WHEN (t.kind, t.amount, t.currency) = ('withdrawal', p_amount, p_currency)
-                 THEN 'replayed' ELSE 'reused' END,
-            t.available_after;
         RETURN;
     END IF;
 

@@ -1,4 +1,5 @@
--- Who may do what: the programs' role calls the ledger's functions, reads, and writes what no money hangs on.
+-- Rights of the programs' role: it calls the functions that are listed here, reads, and writes what no money hangs
+-- on.
 --
 -- The functions run with the rights of their owner, who also owns the tables and runs the migrations. Their
 -- search path is pinned, so that nobody can put a table or an operator of the same name before ours. The
@@ -9,7 +10,21 @@ DO $$
 DECLARE
     v_function text;
 BEGIN
-    FOREACH v_function IN ARRAY ARRAY['reserve_round', 'settle_round', 'release_round', 'deposit', 'withdraw']
+    FOREACH v_function IN ARRAY ARRAY[
+        -- rounds
+        'reserve_round_v1', 'open_round_v1', 'take_action_v1', 'settle_round_v1', 'release_round_v1',
+        'intervene_round_v1',
+        -- rounds at operators' wallets
+        'begin_wallet_bet_v1', 'accept_wallet_bet_v1', 'decline_wallet_bet_v1', 'record_wallet_result_v1',
+        'begin_wallet_release_v1', 'record_wallet_attempt_v1', 'set_operator_wallet_v1',
+        -- players' money
+        'deposit_v1', 'withdraw_v1', 'give_play_money_v1',
+        -- sessions and their seeds
+        'open_session_v1', 'prolong_session_v1', 'end_session_v1', 'rotate_seed_v1', 'record_game_events_v1',
+        -- operators' API keys
+        'add_api_key_v1', 'rotate_api_key_v1', 'revoke_api_key_v1',
+        -- reconciliation
+        'note_incident_v1', 'resolve_incident_v1', 'mark_incidents_published_v1', 'move_reconciliation_mark_v1']
     LOOP
         EXECUTE format('ALTER FUNCTION %I SECURITY DEFINER SET search_path = %I, pg_temp',
                        v_function, current_schema());
@@ -20,6 +35,8 @@ BEGIN
     END LOOP;
 
     IF to_regrole('croupier_app') IS NOT NULL THEN
+        GRANT USAGE ON TYPE bet_v1 TO croupier_app;
+        GRANT EXECUTE ON FUNCTION is_open TO croupier_app;
         EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, croupier_app', current_schema());
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_app', current_schema());
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_app', current_schema());

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 import storage.tables  # noqa: F401 - registers the tables on SQLModel's metadata
-from storage.database import sqlalchemy_url
+from storage.migrate import sqlalchemy_url
 
 
 def _run(connection: Connection) -> None:

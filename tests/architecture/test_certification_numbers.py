@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.certify.cases import CASES, Case
+from certification.case import Case
+from certification.cases.table import CASES
 
 FOLDER = Path(__file__).parents[1] / "e2e" / "certification"
 NUMBERS = range(1, 42)

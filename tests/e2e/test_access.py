@@ -17,14 +17,14 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from api.authentication import KeyOf, live_session
-from runtime.services import KEY_CACHE_S
+from api.gateway.authentication import KeyOf, live_session
+from api.operator.service import KEY_CACHE_S
 from security.api_keys import SCOPES
 from security.keyring import Keyring
 from security.tokens import TokenIssuer
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.conditions import until
-from tests.unit.api.test_scopes import OPEN, guards
+from tests.support.routes import OPEN, guards
 
 # How long what soon ends shall last. It is used while it does: at the first try, unless the machine is slow.
 LONGER_AND_LONGER_S = (1, 5, 25)
@@ -50,7 +50,7 @@ def claims_of(player: Player) -> dict[str, Any]:
 
 
 def signed(player: Player, changes: dict[str, Any], **header: Any) -> str:
-    tokens = player.operator.house.keyring.tokens
+    tokens = player.operator.gateway.keyring.tokens
     headers = {"kid": tokens.active, **header}
     return jwt.encode(
         {**claims_of(player), **changes}, tokens.signing_key(), algorithm="EdDSA", headers=headers
@@ -58,7 +58,7 @@ def signed(player: Player, changes: dict[str, Any], **header: Any) -> str:
 
 
 def with_public_key_as_secret(player: Player) -> str:
-    tokens = player.operator.house.keyring.tokens
+    tokens = player.operator.gateway.keyring.tokens
     public = tokens.public_keys()[tokens.active].public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -84,10 +84,11 @@ FORGERIES: dict[str, Callable[[Player], str]] = {
         claims_of(player),
         Keyring.generate().tokens.signing_key(),
         algorithm="EdDSA",
-        headers={"kid": player.operator.house.keyring.tokens.active},
+        headers={"kid": player.operator.gateway.keyring.tokens.active},
     ),
     "alg none": lambda player: (
-        unsigned({"alg": "none", "kid": player.operator.house.keyring.tokens.active}, claims_of(player)) + "."
+        unsigned({"alg": "none", "kid": player.operator.gateway.keyring.tokens.active}, claims_of(player))
+        + "."
     ),
     "HS256 with the public key": with_public_key_as_secret,
     "claims changed": tampered,
@@ -99,12 +100,12 @@ FORGERIES: dict[str, Callable[[Player], str]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def revoked_in_use(house: House, operator: Operator) -> tuple[Operator, float]:
+async def revoked_in_use(gateway: Gateway, operator: Operator) -> tuple[Operator, float]:
     """Revoked when the module begins, so that the time for which it may be remembered passes meanwhile; and
     the monotonic time of that."""
-    revoked = Operator(house, operator.operator_id, await house.new_key(operator.operator_id))
+    revoked = Operator(gateway, operator.operator_id, await gateway.new_key(operator.operator_id))
     assert (await revoked.call("GET", "/rounds?limit=1")).status_code == 200
-    await house.revoke(revoked.key)
+    await gateway.revoke(revoked.key)
     return revoked, time.monotonic()
 
 
@@ -135,7 +136,7 @@ class Victim:
 
     async def books(self) -> tuple[Any, Any]:
         """All that a stranger could have changed."""
-        pool = self.operator.house.database.pool
+        pool = self.operator.gateway.database.pool
         keys = await pool.fetch(
             "SELECT id, scope, expires_at, revoked_at FROM api_keys WHERE operator_id = $1 ORDER BY id",
             self.operator.operator_id,
@@ -158,10 +159,10 @@ class Things(dict[str, str]):
 
 
 @pytest.fixture(scope="module")
-async def victim(house: House) -> Victim:
-    operator = await house.new_operator()
+async def victim(gateway: Gateway) -> Victim:
+    operator = await gateway.new_operator()
     player = await operator.open_session(balance=1_000)
-    keys = {str(scope): await house.new_key(operator.operator_id, scope=scope) for scope in SCOPES}
+    keys = {str(scope): await gateway.new_key(operator.operator_id, scope=scope) for scope in SCOPES}
     return Victim(operator, player, (await player.played())["round_id"], keys)
 
 
@@ -181,11 +182,11 @@ def test_the_matrix_has_every_route_but_the_open_ones() -> None:
 
 @pytest.mark.parametrize("forge", [pytest.param(forge, id=name) for name, forge in FORGERIES.items()])
 async def test_a_forged_token_opens_nothing(
-    house: House, victim: Victim, unmoved: None, forge: Callable[[Player], str]
+    gateway: Gateway, victim: Victim, unmoved: None, forge: Callable[[Player], str]
 ) -> None:
     token = forge(victim.player)
     for name in OF_GAMES:
-        response = await victim.call(house.http, name, token)
+        response = await victim.call(gateway.http, name, token)
         checked_problem(response, 401, "unauthenticated")
         assert response.headers["www-authenticate"] == "Bearer", name
 
@@ -194,7 +195,7 @@ async def test_a_forged_bet_starts_nothing(victim: Victim, unmoved: None) -> Non
     stranger = victim.player.with_token(tampered(victim.player))
     bet = await stranger.call("POST", "/rounds", json=victim.player.wager("forged"))
     checked_problem(bet, 401, "unauthenticated")
-    assert not await victim.operator.house.has_workflow(victim.player.round_key("forged").workflow_id)
+    assert not await victim.operator.gateway.has_workflow(victim.player.round_key("forged").workflow_id)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ async def test_a_forged_bet_starts_nothing(victim: Victim, unmoved: None) -> Non
     [None, b"", b"Bearer", b"Basic dXNlcjpwYXNz", b"bearer: x", b"Bearer \xff\xfe", b"Token abc"],
 )
 async def test_a_call_without_a_token_or_key_is_refused(
-    house: House, victim: Victim, unmoved: None, header: bytes | None
+    gateway: Gateway, victim: Victim, unmoved: None, header: bytes | None
 ) -> None:
     headers: dict[bytes, bytes] = {} if header is None else {b"authorization": header}
     for name in (*OF_GAMES, *OF_OPERATORS):
@@ -210,14 +211,16 @@ async def test_a_call_without_a_token_or_key_is_refused(
         body = b"{}" if method in ("POST", "PUT", "PATCH") else None
         as_json = {**headers, b"content-type": b"application/json"}
         path = path.format_map(Things())
-        response = await house.http.request(method, path, headers=as_json, content=body)
+        response = await gateway.http.request(method, path, headers=as_json, content=body)
         checked_problem(response, 401, "unauthenticated")
 
 
-async def test_an_expired_token_reads_and_does_not_bet(house: House, victim: Victim, unmoved: None) -> None:
+async def test_an_expired_token_reads_and_does_not_bet(
+    gateway: Gateway, victim: Victim, unmoved: None
+) -> None:
     token = victim.player.expired().token
     for name, guard in OF_GAMES.items():
-        response = await victim.call(house.http, name, token)
+        response = await victim.call(gateway.http, name, token)
         if guard == [live_session]:
             checked_problem(response, 401, "session-expired")
         else:
@@ -225,24 +228,24 @@ async def test_an_expired_token_reads_and_does_not_bet(house: House, victim: Vic
 
 
 async def test_another_players_token_shows_and_moves_nothing(
-    house: House, victim: Victim, unmoved: None
+    gateway: Gateway, victim: Victim, unmoved: None
 ) -> None:
-    other = await (await house.new_operator()).open_session(balance=100)
+    other = await (await gateway.new_operator()).open_session(balance=100)
     for name in OF_GAMES:
-        response = await victim.call(house.http, name, other.token)
+        response = await victim.call(gateway.http, name, other.token)
         if "{" in name:
             assert response.status_code in (404, 422), (name, response.text)
         assert not [secret for secret in victim.private if secret in response.text], name
 
 
 async def test_another_operators_key_shows_and_moves_nothing(
-    house: House, victim: Victim, unmoved: None
+    gateway: Gateway, victim: Victim, unmoved: None
 ) -> None:
     """Not found, as if it did not exist; or the body, which is empty where an id of one's own is possible."""
-    stranger = await house.new_operator()
-    key = await house.new_key(stranger.operator_id, scope="admin")
+    stranger = await gateway.new_operator()
+    key = await gateway.new_key(stranger.operator_id, scope="admin")
     for name in OF_OPERATORS:
-        response = await victim.call(house.http, name, key)
+        response = await victim.call(gateway.http, name, key)
         method, path = name.split(" ")
         if "{" in path and (name in BODIES or method in ("GET", "DELETE")):
             checked_problem(response, 404, "not-found")
@@ -255,14 +258,14 @@ async def test_another_operators_key_shows_and_moves_nothing(
 
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_a_key_opens_what_its_scope_says_and_nothing_else(
-    house: House, victim: Victim, unmoved: None, scope: str
+    gateway: Gateway, victim: Victim, unmoved: None, scope: str
 ) -> None:
     """Of what it may do, only what an empty body cannot do is tried here."""
     for name, guard in OF_OPERATORS.items():
         if scope not in guard.scopes:
-            checked_problem(await victim.call(house.http, name, victim.keys[scope]), 403, "forbidden")
+            checked_problem(await victim.call(gateway.http, name, victim.keys[scope]), 403, "forbidden")
         elif name.startswith("GET") or (name not in BODIES and not name.startswith("DELETE")):
-            response = await victim.call(house.http, name, victim.keys[scope])
+            response = await victim.call(gateway.http, name, victim.keys[scope])
             assert response.status_code in (200, 404, 422), (name, response.text)
 
 
@@ -285,28 +288,28 @@ def wrong_keys(victim: Victim) -> dict[str, str]:
     ["one character", "too short", "too long", "no key", "unknown", "another case", "another key's id",
      "a session's token", "revoked", "expired"],
 )  # fmt: skip
-async def test_a_wrong_key_opens_nothing(house: House, victim: Victim, case: str) -> None:
+async def test_a_wrong_key_opens_nothing(gateway: Gateway, victim: Victim, case: str) -> None:
     operator_id = victim.operator.operator_id
     if case == "revoked":
-        wrong = await house.new_key(operator_id, scope="admin")
-        await house.revoke(wrong)
+        wrong = await gateway.new_key(operator_id, scope="admin")
+        await gateway.revoke(wrong)
     elif case == "expired":
-        wrong = await house.new_key(operator_id, scope="admin", expires_at=datetime.now(UTC))
+        wrong = await gateway.new_key(operator_id, scope="admin", expires_at=datetime.now(UTC))
     else:
         wrong = wrong_keys(victim)[case]
     before = await victim.books()
     for name in OF_OPERATORS:
-        checked_problem(await victim.call(house.http, name, wrong), 401, "unauthenticated")
+        checked_problem(await victim.call(gateway.http, name, wrong), 401, "unauthenticated")
     assert await victim.books() == before
 
 
-async def test_an_administrator_manages_the_keys_of_its_operator(house: House) -> None:
-    operator = await house.new_operator()
-    admin = dataclasses.replace(operator, key=await house.new_key(operator.operator_id, scope="admin"))
+async def test_an_administrator_manages_the_keys_of_its_operator(gateway: Gateway) -> None:
+    operator = await gateway.new_operator()
+    admin = dataclasses.replace(operator, key=await gateway.new_key(operator.operator_id, scope="admin"))
     made = await admin.call("POST", "/keys", json={"scope": "game"})
     assert made.status_code == 201, made.text
     assert made.headers["cache-control"] == "no-store"
-    house.secrets.append(made.json()["key"])
+    gateway.secrets.append(made.json()["key"])
     server = dataclasses.replace(operator, key=made.json()["key"])
     assert (await server.call("GET", "/rounds")).status_code == 200
     opened = await server.open_session()
@@ -318,7 +321,7 @@ async def test_an_administrator_manages_the_keys_of_its_operator(house: House) -
         rotated = await admin.call("POST", f"/keys/{key_id}/rotate", json={"overlap_s": overlap_s})
         assert rotated.status_code == 201, rotated.text
         told = rotated.json()
-        house.secrets.append(told["key"])
+        gateway.secrets.append(told["key"])
         assert (told["scope"], told["replaces"], told["expires_at"]) == ("game", key_id, None)
         successor = dataclasses.replace(operator, key=told["key"])
         opened_by = [(await key.call("GET", "/rounds")).status_code for key in (server, successor)]
@@ -350,19 +353,19 @@ async def test_an_administrator_manages_the_keys_of_its_operator(house: House) -
      {"scope": "game", "expires_at": "2099-01-01T00:00:00"}, {"scope": "game", "secret": "mine"}],
 )  # fmt: skip
 async def test_a_key_that_cannot_be_is_refused(
-    house: House, victim: Victim, unmoved: None, body: dict[str, Any]
+    gateway: Gateway, victim: Victim, unmoved: None, body: dict[str, Any]
 ) -> None:
     admin = dataclasses.replace(victim.operator, key=victim.keys["admin"])
     checked_problem(await admin.call("POST", "/keys", json=body), 422, "invalid")
 
 
-async def test_a_key_that_ends_later_opens_until_then(house: House, victim: Victim) -> None:
+async def test_a_key_that_ends_later_opens_until_then(gateway: Gateway, victim: Victim) -> None:
     admin = dataclasses.replace(victim.operator, key=victim.keys["admin"])
     for lasts_s in LONGER_AND_LONGER_S:
         ends = (datetime.now(UTC) + timedelta(seconds=lasts_s)).isoformat()
         made = await admin.call("POST", "/keys", json={"scope": "operator", "expires_at": ends})
         assert made.status_code == 201, made.text
-        house.secrets.append(made.json()["key"])
+        gateway.secrets.append(made.json()["key"])
         short = dataclasses.replace(victim.operator, key=made.json()["key"])
         first = await short.call("GET", "/rounds")
         if first.status_code == 200:
@@ -375,13 +378,13 @@ async def test_a_key_that_ends_later_opens_until_then(house: House, victim: Vict
     await until(ended)
 
 
-async def test_a_token_in_the_address_is_no_token(house: House, player: Player) -> None:
-    response = await house.http.get("/v1/game/balance", params={"token": player.token})
+async def test_a_token_in_the_address_is_no_token(gateway: Gateway, player: Player) -> None:
+    response = await gateway.http.get("/v1/game/balance", params={"token": player.token})
     assert response.status_code in (401, 422)
 
 
-async def test_two_keys_of_an_operator_work_side_by_side(house: House, operator: Operator) -> None:
-    second = Operator(house, operator.operator_id, await house.new_key(operator.operator_id))
+async def test_two_keys_of_an_operator_work_side_by_side(gateway: Gateway, operator: Operator) -> None:
+    second = Operator(gateway, operator.operator_id, await gateway.new_key(operator.operator_id))
     assert (await second.call("GET", "/rounds?limit=1")).json() == (
         await operator.call("GET", "/rounds?limit=1")
     ).json()

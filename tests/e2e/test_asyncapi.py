@@ -7,8 +7,8 @@ import jsonschema_rs
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.e2e.house import OVER_HALF, House
-from tests.support.asker import asking
+from tests.e2e.parties import OVER_HALF, Gateway
+from tests.support.queue_caller import calling
 
 
 class Judge:
@@ -43,14 +43,14 @@ class Judge:
 
 
 @pytest.fixture(scope="module")
-async def judge(house: House) -> Judge:
-    response = await house.http.get("/asyncapi.json")
+async def judge(gateway: Gateway) -> Judge:
+    response = await gateway.http.get("/asyncapi.json")
     assert response.status_code == 200
     return Judge(response.json())
 
 
-async def test_events_are_as_described(house: House, judge: Judge) -> None:
-    operator = await house.new_operator()
+async def test_events_are_as_described(gateway: Gateway, judge: Judge) -> None:
+    operator = await gateway.new_operator()
     player = await operator.open_session(balance=1_000)
     await player.played()
     money = {"transaction_id": "w-1", "amount": {"amount": 1, "currency": "EUR"}}
@@ -68,9 +68,9 @@ async def test_events_are_as_described(house: House, judge: Judge) -> None:
     }  # fmt: skip
 
 
-async def test_messages_of_a_socket_are_as_described(house: House, told: None, judge: Judge) -> None:
-    player = await (await house.new_operator()).open_session(balance=150)
-    url = house.http.base_url.copy_with(scheme="ws", path="/v1/game/ws")
+async def test_messages_of_a_socket_are_as_described(gateway: Gateway, told: None, judge: Judge) -> None:
+    player = await (await gateway.new_operator()).open_session(balance=150)
+    url = gateway.http.base_url.copy_with(scheme="ws", path="/v1/game/ws")
     async with connect(str(url)) as socket:
 
         async def ask(name: str, message: dict[str, Any]) -> str:
@@ -96,12 +96,14 @@ async def test_messages_of_a_socket_are_as_described(house: House, told: None, j
         assert judge.check_told(json.loads(await socket.recv())) == "SessionEndedPush"
 
 
-async def test_commands_and_their_answers_are_as_described(house: House, amqp_url: str, judge: Judge) -> None:
-    player = await (await house.new_operator()).open_session(balance=150)
+async def test_commands_and_their_answers_are_as_described(
+    gateway: Gateway, amqp_url: str, judge: Judge
+) -> None:
+    player = await (await gateway.new_operator()).open_session(balance=150)
     command = {"session_token": player.token, "round_id": "q-1", "stake": 100, "choice": OVER_HALF}
     judge.check("SubmitRound", command)
-    async with asking(amqp_url) as asker:
+    async with calling(amqp_url) as caller:
         for round_id, name in (("q-1", "CommandRound"), ("q-1", "CommandRound"), ("q-2", "CommandProblem")):
             stake = 100 if name == "CommandRound" else 1_000
-            answer = await asker.ask({**command, "round_id": round_id, "stake": stake})
+            answer = await caller.ask({**command, "round_id": round_id, "stake": stake})
             judge.check(name, json.loads(answer.body), dict(answer.headers))

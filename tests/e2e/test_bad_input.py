@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.e2e.house import JSON, House, Operator, Player, checked_problem
+from tests.e2e.parties import JSON, Gateway, Operator, Player, checked_problem
 from tests.support.conditions import until
 
 INVALID = (422, "invalid")
@@ -162,17 +162,17 @@ BAD_SESSIONS: dict[str, tuple[dict[str, Any], tuple[int, str]]] = {
 
 
 @pytest.fixture(scope="module")
-async def victim(house: House) -> AsyncIterator[Operator]:
+async def victim(gateway: Gateway) -> AsyncIterator[Operator]:
     """An operator that only this module uses, so its books must stay as they are. In the end Temporal's own
     list shows that nobody started a round: of its players, only the last bet, a good one, is there."""
-    operator = await house.new_operator()
+    operator = await gateway.new_operator()
     yield operator
     last = await operator.open_session(balance=100)
     assert (await last.bet("good-at-last")).status_code == 201
     query = f'WorkflowId STARTS_WITH "{operator.operator_id}:"'
 
     async def listed() -> list[str]:
-        return [found.id async for found in house.temporal.list_workflows(query)]
+        return [found.id async for found in gateway.temporal.list_workflows(query)]
 
     assert await until(listed) == [last.round_key("good-at-last").workflow_id]
 
@@ -212,7 +212,7 @@ async def refused(player: Player, body: dict[str, Any], status: int, code: str) 
     problem = checked_problem(response, status, code)
     round_id = body["round_id"]
     if isinstance(round_id, str) and round_id:
-        assert not await player.operator.house.has_workflow(player.round_key(round_id).workflow_id)
+        assert not await player.operator.gateway.has_workflow(player.round_key(round_id).workflow_id)
     return problem
 
 
@@ -350,7 +350,7 @@ async def test_a_body_that_does_not_say_it_is_json_is_refused(seat: Player, cont
     body = seat.wager()
     response = await seat.call("POST", "/rounds", content=encoded(body), headers=headers)
     checked_problem(response, *INVALID)
-    assert not await seat.operator.house.has_workflow(seat.round_key(body["round_id"]).workflow_id)
+    assert not await seat.operator.gateway.has_workflow(seat.round_key(body["round_id"]).workflow_id)
 
 
 @pytest.mark.parametrize("path", ["/v1/game/rounds", "/v1/operator/sessions"])
@@ -360,7 +360,7 @@ async def test_a_compressed_body_is_refused_and_not_unpacked(seat: Player, path:
     assert len(bomb) < 64 * 1024
     secret = seat.operator.key if "operator" in path else seat.token
     headers = {**JSON, "authorization": f"Bearer {secret}", "content-encoding": "gzip"}
-    response = await seat.operator.house.http.post(path, content=bomb, headers=headers)
+    response = await seat.operator.gateway.http.post(path, content=bomb, headers=headers)
     checked_problem(response, 415, "unsupported-media-type")
 
 
@@ -368,7 +368,7 @@ async def test_a_compressed_body_is_refused_and_not_unpacked(seat: Player, path:
 @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])
 async def test_a_body_over_64_kib_is_refused(seat: Player, path: str, chunked: bool) -> None:
     secret = seat.operator.key if "operator" in path else seat.token
-    response = await seat.operator.house.http.post(
+    response = await seat.operator.gateway.http.post(
         path,
         content=chunks(65) if chunked else b" " * (64 * 1024 + 1),
         headers={**JSON, "authorization": f"Bearer {secret}"},
@@ -383,9 +383,9 @@ async def test_a_body_of_64_kib_is_still_read(seat: Player, chunked: bool) -> No
     checked_problem(response, *INVALID)
 
 
-async def test_a_connection_serves_on_after_a_refused_body(house: House, seat: Player) -> None:
+async def test_a_connection_serves_on_after_a_refused_body(gateway: Gateway, seat: Player) -> None:
     limits = httpx.Limits(max_connections=1)
-    async with httpx.AsyncClient(base_url=house.http.base_url, limits=limits) as one_connection:
+    async with httpx.AsyncClient(base_url=gateway.http.base_url, limits=limits) as one_connection:
         for content in (b" " * 70_000, chunks(80)):
             refusal = await one_connection.post(
                 "/v1/operator/sessions",
@@ -400,7 +400,7 @@ async def test_a_connection_serves_on_after_a_refused_body(house: House, seat: P
     "path", ["/", "/v1", "/v1/", "/v2/games", "/v1/game/rounds/", "/V1/GAMES", "/%00", "//healthz"]
 )
 async def test_an_unknown_address_is_not_found(seat: Player, path: str) -> None:
-    checked_problem(await seat.operator.house.http.get(path), 404, "not-found")
+    checked_problem(await seat.operator.gateway.http.get(path), 404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -418,7 +418,7 @@ async def test_an_unknown_address_is_not_found(seat: Player, path: str) -> None:
 async def test_a_method_an_address_does_not_take_is_named_with_those_it_takes(
     seat: Player, method: str, path: str, allowed: set[str]
 ) -> None:
-    response = await seat.operator.house.http.request(method, path)
+    response = await seat.operator.gateway.http.request(method, path)
     checked_problem(response, 405, "method-not-allowed")
     assert set(response.headers["allow"].split(", ")) >= allowed
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from storage import rounds
-from tests.e2e.house import House, Operator, Player, checked_problem, checked_round
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem, checked_round
 
 REPLAYED = "idempotent-replayed"
 
@@ -91,13 +91,13 @@ async def test_a_repeat_long_after_and_from_another_session_gets_the_first_answe
 
 
 async def test_a_repeat_that_temporal_has_forgotten_is_answered_from_the_ledger(
-    house: House, player: Player
+    gateway: Gateway, player: Player
 ) -> None:
     """Unique keys hold for ever, workflow ids only as long as Temporal retains them."""
     wager = player.wager()
     bet = player.stored_bet(wager["round_id"])
-    await rounds.reserve(house.database.pool, bet)
-    await rounds.settle(house.database.pool, bet.key, {"roll": 1}, 250)
+    await rounds.reserve(gateway.database.pool, bet)
+    await rounds.settle(gateway.database.pool, bet.key, {"roll": 1}, 250)
 
     response = await player.call("POST", "/rounds", json=wager)
 
@@ -199,9 +199,9 @@ async def test_many_players_at_once_get_rounds_of_their_own(operator: Operator) 
     assert [r.json()["balance"]["amount"] for r in responses] == [await p.balance() for p in players]
 
 
-async def test_a_bet_while_a_round_is_open_is_refused_and_names_it(house: House, player: Player) -> None:
+async def test_a_bet_while_a_round_is_open_is_refused_and_names_it(gateway: Gateway, player: Player) -> None:
     bet = player.stored_bet("held-open")
-    await rounds.reserve(house.database.pool, bet)
+    await rounds.reserve(gateway.database.pool, bet)
     try:
         refused = await player.bet("one-too-many")
         assert checked_problem(refused, 409, "round-open")["open_round"] == "held-open"
@@ -211,7 +211,7 @@ async def test_a_bet_while_a_round_is_open_is_refused_and_names_it(house: House,
         slot = await player.operator.open_session(player.player_id, game_id="fruit-lines")
         assert (await slot.bet()).status_code == 201
     finally:
-        await rounds.release(house.database.pool, bet, "round-cancelled", "")
+        await rounds.release(gateway.database.pool, bet, "round-cancelled", "")
 
     again = await player.bet("one-too-many")
     assert checked_problem(again, 409, "round-open")["open_round"] == "held-open", "the first answer stands"
@@ -249,24 +249,24 @@ async def test_the_whole_balance_can_be_staked_and_not_a_unit_more(operator: Ope
     assert (await player.bet()).status_code == 201
 
 
-async def test_a_blocked_player_is_refused(house: House, player: Player) -> None:
-    await house.database.pool.execute(
+async def test_a_blocked_player_is_refused(gateway: Gateway, player: Player) -> None:
+    await gateway.database.pool.execute(
         "UPDATE players SET blocked = true WHERE id = $1", player.claims.player_key
     )
     checked_problem(await player.bet(), 403, "player-blocked")
     assert await player.balance() == 10_000
 
 
-async def test_a_held_stake_is_no_part_of_what_can_be_bet(house: House, operator: Operator) -> None:
+async def test_a_held_stake_is_no_part_of_what_can_be_bet(gateway: Gateway, operator: Operator) -> None:
     player = await operator.open_session(balance=150)
     slot = await operator.open_session(player.player_id, game_id="fruit-lines")
     bet = player.stored_bet(uuid4().hex)
-    await rounds.reserve(house.database.pool, bet)
+    await rounds.reserve(gateway.database.pool, bet)
     try:
         problem = checked_problem(await slot.bet(stake=100), 402, "insufficient-funds")
         assert problem["balance"]["amount"] == 50
     finally:
-        await rounds.release(house.database.pool, bet, "round-cancelled", "")
+        await rounds.release(gateway.database.pool, bet, "round-cancelled", "")
 
 
 def _same(one: httpx.Response, other: httpx.Response) -> bool:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from cli.check import run
-from cli.check.playing import CHOICES
-from storage.invariants import INVARIANTS
+from verification.check import run
+from verification.check.playing import CHOICES
+from verification.invariants.table import INVARIANTS
 
 ROUNDS = 48
 
@@ -18,7 +18,7 @@ async def test_a_check_of_a_sound_stack_finds_every_game_sound(platform: dict[st
 
     report = await run.check(platform, ROUNDS, advance)
 
-    # Other tests leave the database as no house leaves it; what is of this check's rounds alone must hold.
+    # Other tests leave the database as no operator leaves it; what is of this check's rounds alone must hold.
     of_all = {invariant.name for invariant in INVARIANTS}
     broken = [finding for finding in report.findings if not finding.holds]
     assert [finding for finding in broken if finding.name not in of_all] == []

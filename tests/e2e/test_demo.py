@@ -3,19 +3,23 @@
 from typing import Any
 from uuid import uuid4
 
-from runtime.services import PLAY_MONEY
-from storage import invariants
-from tests.e2e.house import House, Operator, broken, checked_problem, checked_round
+from api.session.service import DEMO_BALANCE
+from tests.e2e.parties import Gateway, Operator, broken, checked_problem, checked_round
+from verification import books
+from verification.invariants.events import ONE_EVENT, SEQUENCES_GAPLESS
+from verification.invariants.money import BALANCES_ARE_POSTINGS, TRANSFERS_BALANCE
+from verification.invariants.owners import PLAY_MONEY_APART
+from verification.invariants.rounds import ONE_TERMINAL
 
 PLAYERS = 20  # of whom one has the luck that a test needs
 
 
 async def test_a_round_of_play_money_is_a_durable_round_that_nobody_counts(
-    house: House, operator: Operator
+    gateway: Gateway, operator: Operator
 ) -> None:
     player = await operator.open_session(mode="demo")
     shown = (await player.call("GET", "/session")).json()
-    assert (shown["mode"], shown["balance"]["amount"]) == ("demo", PLAY_MONEY)
+    assert (shown["mode"], shown["balance"]["amount"]) == ("demo", DEMO_BALANCE)
     wager = player.wager()
     response = await player.call("POST", "/rounds", json=wager)
     played = checked_round(response)
@@ -27,19 +31,19 @@ async def test_a_round_of_play_money_is_a_durable_round_that_nobody_counts(
     )
     again = await player.call("POST", "/rounds", json=wager)
     assert (again.status_code, again.json()) == (200, played)
-    assert await house.has_workflow(player.round_key(played["round_id"]).workflow_id)
-    left = PLAY_MONEY - 100 + played["win"]["amount"]
+    assert await gateway.has_workflow(player.round_key(played["round_id"]).workflow_id)
+    left = DEMO_BALANCE - 100 + played["win"]["amount"]
     assert await player.balance() == played["balance"]["amount"] == left
     assert await player.history() == [played]
-    events = await house.database.pool.fetchval(
+    events = await gateway.database.pool.fetchval(
         "SELECT count(*) FROM outbox WHERE player_key = $1", player.claims.player_key
     )
     assert events == 0
 
 
-async def test_a_player_of_both_kinds_of_money_mixes_nothing(house: House) -> None:
+async def test_a_player_of_both_kinds_of_money_mixes_nothing(gateway: Gateway) -> None:
     """The same round id with both, one of them under way while the other is played."""
-    operator = await house.new_operator()
+    operator = await gateway.new_operator()
     real = await operator.open_session("anna", balance=1_000)
     play = await operator.open_session("anna", mode="demo")
     round_id = uuid4().hex
@@ -61,11 +65,11 @@ async def test_a_player_of_both_kinds_of_money_mixes_nothing(house: House) -> No
     assert balance["total"]["amount"] == await real.balance()
 
 
-async def test_a_deposit_for_a_player_of_play_money_is_real_money(house: House) -> None:
-    operator = await house.new_operator()
+async def test_a_deposit_for_a_player_of_play_money_is_real_money(gateway: Gateway) -> None:
+    operator = await gateway.new_operator()
     play = await operator.open_session("anna", mode="demo")
     assert (await play.deposit(500)).status_code == 201
-    assert await play.balance() == PLAY_MONEY
+    assert await play.balance() == DEMO_BALANCE
     real = await operator.open_session("anna")
     assert await real.balance() == 500
     assert (await operator.call("GET", "/players/anna/balance", params={"currency": "EUR"})).json()["total"][
@@ -78,16 +82,16 @@ async def test_play_money_knows_no_more_than_there_is(operator: Operator) -> Non
     for _ in range(PLAYERS):
         player = await operator.open_session(mode="demo", limits={"max_stake": 50_000})
         checked_problem(await player.bet(stake=100_000), 403, "limit-exceeded")
-        for _ in range(PLAY_MONEY // 50_000):
+        for _ in range(DEMO_BALANCE // 50_000):
             await player.played(**never)
         if await player.balance() < 50_000:
             break  # whoever wins, one in fifty, would have to lose it all again
     checked_problem(await player.bet(**never), 402, "insufficient-funds")
-    assert await (await operator.open_session(player.player_id, mode="demo")).balance() == PLAY_MONEY
+    assert await (await operator.open_session(player.player_id, mode="demo")).balance() == DEMO_BALANCE
 
 
-async def test_an_open_round_of_play_money_is_voided_as_such(house: House) -> None:
-    operator = await house.new_operator()
+async def test_an_open_round_of_play_money_is_voided_as_such(gateway: Gateway) -> None:
+    operator = await gateway.new_operator()
     real = await operator.open_session("anna", balance=1_000)
     play = await operator.open_session("anna", mode="demo")
     settled = await real.played()
@@ -99,19 +103,19 @@ async def test_an_open_round_of_play_money_is_voided_as_such(house: House) -> No
     assert checked_problem(closed, 409, "wrong-state")["state"] == played["state"] == "settled"
 
 
-async def test_the_books_hold_with_play_money_in_them(house: House, operator: Operator) -> None:
+async def test_the_books_hold_with_play_money_in_them(gateway: Gateway, operator: Operator) -> None:
     rules = (
-        invariants.TRANSFERS_BALANCE,
-        invariants.BALANCES_ARE_POSTINGS,
-        invariants.ONE_TERMINAL,
-        invariants.ONE_EVENT,
-        invariants.SEQUENCES_GAPLESS,
-        invariants.PLAY_MONEY_APART,
+        TRANSFERS_BALANCE,
+        BALANCES_ARE_POSTINGS,
+        ONE_TERMINAL,
+        ONE_EVENT,
+        SEQUENCES_GAPLESS,
+        PLAY_MONEY_APART,
     )
-    before = await broken(house.database, *rules)
+    before = await broken(gateway.database, *rules)
     play = await operator.open_session(mode="demo")
     for _ in range(3):
         await play.played()
-    assert await broken(house.database, *rules) <= before
-    async with house.database.pool.acquire() as connection:
-        assert set((await invariants.ledger_sums(connection)).values()) == {0}
+    assert await broken(gateway.database, *rules) <= before
+    async with gateway.database.pool.acquire() as connection:
+        assert set((await books.ledger_sums(connection)).values()) == {0}

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.house import House
+from tests.e2e.parties import Gateway
 
 # The example's round is over, so a decision about it is understood and refused.
 REFUSED = {"gameTakeAction": "round-closed", "operatorVoid": "wrong-state", "operatorResolve": "wrong-state"}
@@ -31,8 +31,8 @@ def in_order(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, An
 class Sender:
     """Sends an operation's example. What an answer calls `..._id` stands for the example's from then on."""
 
-    def __init__(self, house: House, described: dict[str, Any], key: str) -> None:
-        self._house, self._described = house, described
+    def __init__(self, gateway: Gateway, described: dict[str, Any], key: str) -> None:
+        self._house, self._described = gateway, described
         self._credentials = {"operatorKey": key}
         self._ids: dict[str, str] = {}
 
@@ -67,11 +67,11 @@ class Sender:
             self._house.secrets.append(answer["token"])
 
 
-async def test_every_example_is_answered_as_the_description_says(house: House) -> None:
-    described = (await house.http.get("/openapi.json")).json()
-    operator = await house.new_operator()
-    admin = await house.new_key(operator.operator_id, scope="admin")
-    sender = Sender(house, described, admin)
+async def test_every_example_is_answered_as_the_description_says(gateway: Gateway) -> None:
+    described = (await gateway.http.get("/openapi.json")).json()
+    operator = await gateway.new_operator()
+    admin = await gateway.new_key(operator.operator_id, scope="admin")
+    sender = Sender(gateway, described, admin)
     sent = 0
     for path, verb, operation in in_order(described):
         response = await sender.send(path, verb, operation)

@@ -7,7 +7,7 @@ from typing import Any
 import aio_pika
 
 from events.topology import EVENTS_EXCHANGE
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.integration.events_on_broker import channel_to
 from tests.support.conditions import HANG_S
 
@@ -55,7 +55,7 @@ async def test_a_poller_goes_on_from_the_end(rival: Operator) -> None:
 
 
 async def test_the_feed_shows_what_the_broker_carries(operator: Operator, amqp_url: str) -> None:
-    own = await operator.house.new_operator()
+    own = await operator.gateway.new_operator()
     player = await own.open_session(balance=10_000)
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -73,8 +73,8 @@ async def test_the_feed_shows_what_the_broker_carries(operator: Operator, amqp_u
     assert [item for item in await _all(own) if item["id"] == event_id] == [json.loads(body)]
 
 
-async def test_another_operators_events_never_show(house: House) -> None:
-    operator, rival = await house.new_operator(), await house.new_operator()
+async def test_another_operators_events_never_show(gateway: Gateway) -> None:
+    operator, rival = await gateway.new_operator(), await gateway.new_operator()
     mine, theirs = await operator.open_session(balance=1_000), await rival.open_session(balance=1_000)
     await mine.played()
     await theirs.played()
@@ -95,7 +95,7 @@ async def test_a_place_in_anothers_feed_is_no_way_into_it(operator: Operator, ri
 
 
 async def test_a_new_operator_has_an_empty_feed(operator: Operator) -> None:
-    fresh = await operator.house.new_operator()
+    fresh = await operator.gateway.new_operator()
     page = await _page(fresh)
     assert page["items"] == []
     assert await _page(fresh, page["next_cursor"]) == page
@@ -104,5 +104,5 @@ async def test_a_new_operator_has_an_empty_feed(operator: Operator) -> None:
 async def test_what_is_no_cursor_or_limit_is_refused(operator: Operator, player: Player) -> None:
     for params in ({"after": "x"}, {"limit": 0}, {"limit": 501}, {"after": ""}, {"cursor": "cjA"}):
         checked_problem(await operator.call("GET", "/events", params=params), 422, "invalid")
-    with_token = Operator(operator.house, operator.operator_id, player.token)
+    with_token = Operator(operator.gateway, operator.operator_id, player.token)
     checked_problem(await with_token.call("GET", "/events"), 401, "unauthenticated")

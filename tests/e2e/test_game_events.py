@@ -9,7 +9,7 @@ import aio_pika
 import pytest
 
 from events.topology import EVENTS_EXCHANGE
-from tests.e2e.house import Operator, Player, checked_problem
+from tests.e2e.parties import Operator, Player, checked_problem
 from tests.integration.events_on_broker import channel_to
 from tests.support.conditions import HANG_S
 
@@ -24,7 +24,7 @@ async def tell(player: Player, *events: Any) -> Any:
 
 
 async def told_of(operator: Operator, player: Player) -> list[dict[str, Any]]:
-    rows = await operator.house.database.pool.fetch(
+    rows = await operator.gateway.database.pool.fetch(
         "SELECT data FROM outbox WHERE player_key = $1 AND type = 'game.event' ORDER BY id",
         player.claims.player_key,
     )
@@ -137,7 +137,7 @@ async def test_an_expired_token_may_still_tell_and_no_stranger(operator: Operato
 
 async def test_what_the_operator_does_is_in_its_feed_and_heard(operator: Operator, amqp_url: str) -> None:
     """Deposit, withdrawal, session and decline of one player, in the feed and on the broker alike."""
-    fresh = await operator.house.new_operator()
+    fresh = await operator.gateway.new_operator()
     heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def hear(message: aio_pika.abc.AbstractIncomingMessage) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.house import Operator, Player, checked_problem, checked_round
+from tests.e2e.parties import Operator, Player, checked_problem, checked_round
 
 BAD_CURSORS = [
     "", "x", "r1", "cjE==", "cg", "MTI", "ci0x", "\0", "-1", "cjE\n", "Ω",

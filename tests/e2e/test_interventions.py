@@ -10,20 +10,27 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from temporalio.client import WorkflowExecutionStatus
 
-from api.models import OperatorRoundRecord
-from cli import operators as command
+from api.result.schemas import OperatorRoundRecord
 from contracts.steps import ROUND_WORKFLOW
 from contracts.wallet import WalletCall
 from operator_wallet.faults import Kind
-from storage import invariants, rounds
+from storage import rounds
 from tests.conftest import Services
-from tests.e2e.house import House, Operator, Player, broken, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, broken, checked_problem
 from tests.support.commands import run
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
+from tests.support.wallet_settings import program_settings, set_wallet
+from verification.invariants.events import ONE_EVENT
+from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_STAKES
+from verification.invariants.rounds import (
+    ONE_TERMINAL,
+    ROUNDS_ARE_COMPLETE,
+    WALLET_BETS_ARE_RESOLVED,
+    WALLETS_ARE_SQUARE,
+)
 from wallet.operator import transaction_id
 
 OPENING: Final = 10_000
@@ -33,18 +40,18 @@ REASON: Final = "ticket 4711"
 NO_WIN: Final = {"rates": {Kind.ERROR_BEFORE: 1.0}, "only": ["win"]}
 WON_UNHEARD: Final = {"rates": {Kind.ERROR_AFTER: 1.0}, "only": ["win"]}
 MONEY: Final = (
-    invariants.BALANCES_ARE_POSTINGS,
-    invariants.HOLDS_ARE_OPEN_STAKES,
-    invariants.ONE_TERMINAL,
-    invariants.WALLETS_ARE_SQUARE,
-    invariants.WALLET_BETS_ARE_RESOLVED,
-    invariants.ROUNDS_ARE_COMPLETE,
-    invariants.ONE_EVENT,
+    BALANCES_ARE_POSTINGS,
+    HOLDS_ARE_OPEN_STAKES,
+    ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
+    ROUNDS_ARE_COMPLETE,
+    ONE_EVENT,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class HangingRound:
     """An operator with a wallet of its own, and one of its rounds that the wallet lets hang. What broke the
     rules of money before it was begun is another test's."""
 
@@ -56,7 +63,7 @@ class Desk:
 
     @property
     def workflow(self) -> Any:
-        return self.operator.house.temporal.get_workflow_handle(
+        return self.operator.gateway.temporal.get_workflow_handle(
             self.player.round_key(self.round_id).workflow_id
         )
 
@@ -87,7 +94,7 @@ class Desk:
 
         found = await until(final)
         assert found is not None
-        assert await _broken(self.operator.house) <= self.broken_before
+        assert await _broken(self.operator.gateway) <= self.broken_before
         return found
 
     async def until_waiting(self, attempt: int) -> datetime:
@@ -112,23 +119,11 @@ async def wallet() -> AsyncIterator[RunningWallet]:
 
 
 @pytest.fixture(scope="module")
-async def host(house: House, services: Services, wallet: RunningWallet) -> Operator:
+async def host(gateway: Gateway, services: Services, wallet: RunningWallet) -> Operator:
     """The operator, once the ingress knows its wallet: until then its players have no money to bet."""
-    operator = await house.new_operator()
-    settings = services.settings.model_copy(
-        update={"database_url": SecretStr(services.stack.addresses.application_database_url)}
-    )
-    wanted = command.Wanted(
-        operator_id=operator.operator_id,
-        url=wallet.url,
-        dialect="croupier",
-        local=True,
-        connect_ms=None,
-        read_ms=None,
-        total_ms=None,
-        calls=None,
-    )
-    await command.store(settings, wanted, (wallet.secret,))
+    operator = await gateway.new_operator()
+    settings = program_settings(services.stack)
+    await set_wallet(settings, operator.operator_id, wallet.url, wallet.secret)
     player = await operator.open_session()
     wallet.book.open_player(operator.operator_id, player.player_id, "EUR", OPENING)
 
@@ -140,7 +135,7 @@ async def host(house: House, services: Services, wallet: RunningWallet) -> Opera
 
 
 @pytest.fixture
-async def desk(host: Operator, wallet: RunningWallet) -> AsyncIterator[Desk]:
+async def hanging(host: Operator, wallet: RunningWallet) -> AsyncIterator[HangingRound]:
     """Leaves no round that would ask for its win for ever, once the wallet is gone."""
     yield await stuck(host, wallet, NO_WIN)
     await wallet.clear_faults()
@@ -152,48 +147,48 @@ async def desk(host: Operator, wallet: RunningWallet) -> AsyncIterator[Desk]:
     await until(all_ended)
 
 
-async def _broken(house: House) -> set[str]:
-    return await broken(house.database, *MONEY, overdue_after_s=3_600)
+async def _broken(gateway: Gateway) -> set[str]:
+    return await broken(gateway.database, *MONEY, overdue_after_s=3_600)
 
 
-async def stuck(host: Operator, wallet: RunningWallet, faults: dict[str, Any]) -> Desk:
+async def stuck(host: Operator, wallet: RunningWallet, faults: dict[str, Any]) -> HangingRound:
     """A round whose result is on record, and whose win the wallet does not answer for."""
     await wallet.clear_faults()
     player = await host.open_session()
     wallet.book.open_player(host.operator_id, player.player_id, "EUR", OPENING)
     await wallet.set_faults(**faults)
-    desk = Desk(host, wallet, player, uuid4().hex, await _broken(host.house))
-    await player.bet(desk.round_id)
+    hanging = HangingRound(host, wallet, player, uuid4().hex, await _broken(host.gateway))
+    await player.bet(hanging.round_id)
 
     async def settling() -> bool:
-        return bool((await desk.round())["state"] == "settling")
+        return bool((await hanging.round())["state"] == "settling")
 
     await until(settling)
     assert await wallet.fired(next(iter(faults["rates"]))) > 0
-    return desk
+    return hanging
 
 
-async def test_a_retry_asks_the_wallet_at_once_and_not_after_the_pause(desk: Desk) -> None:
-    planned = await desk.until_waiting(7)
-    await desk.wallet.clear_faults()
-    response = await desk.resolve("retry-now")
+async def test_a_retry_asks_the_wallet_at_once_and_not_after_the_pause(hanging: HangingRound) -> None:
+    planned = await hanging.until_waiting(7)
+    await hanging.wallet.clear_faults()
+    response = await hanging.resolve("retry-now")
     assert response.status_code == 200, response.text
-    settled = await desk.until_final()
+    settled = await hanging.until_final()
     assert settled["state"] == "settled"
     assert datetime.fromisoformat(settled["settled_at"]) < planned
-    assert desk.at_wallet == OPENING - STAKE + settled["win"]["amount"]
+    assert hanging.at_wallet == OPENING - STAKE + settled["win"]["amount"]
 
 
-async def test_a_win_that_was_paid_outside_settles_the_round_at_once(desk: Desk) -> None:
-    before = await desk.round()
-    response = await desk.resolve("paid-outside")
+async def test_a_win_that_was_paid_outside_settles_the_round_at_once(hanging: HangingRound) -> None:
+    before = await hanging.round()
+    response = await hanging.resolve("paid-outside")
     assert response.status_code == 200, response.text
     assert response.json()["state"] == "settled"
-    settled = await desk.until_final()
+    settled = await hanging.until_final()
     assert (settled["win"], settled["outcome"]) == (before["win"], before["outcome"])
-    assert desk.at_wallet == OPENING - STAKE, "the wallet never took the win"
+    assert hanging.at_wallet == OPENING - STAKE, "the wallet never took the win"
 
-    key_id = desk.operator.key.split("_")[1]
+    key_id = hanging.operator.key.split("_")[1]
     assert [(i["action"], i["reason"], i["actor"], i["verdict"]) for i in settled["interventions"]] == [
         ("paid-outside", REASON, f"key:{key_id}", "accepted")
     ]
@@ -201,65 +196,65 @@ async def test_a_win_that_was_paid_outside_settles_the_round_at_once(desk: Desk)
     assert calls[0] == ("bet", "accepted", None)
     assert set(calls[1:]) >= {("win", "unknown", "status-503")}
     assert settled["wallet_attempts"][0]["transaction_id"] == transaction_id(
-        desk.player.round_key(desk.round_id), WalletCall.BET
+        hanging.player.round_key(hanging.round_id), WalletCall.BET
     )
     assert settled["event"]["type"] == "round.settled"
-    history = await desk.workflow.fetch_history()
+    history = await hanging.workflow.fetch_history()
     assert any(e.HasField("workflow_execution_update_completed_event_attributes") for e in history.events)
 
-    late = checked_problem(await desk.resolve("void"), 409, "wrong-state")
+    late = checked_problem(await hanging.resolve("void"), 409, "wrong-state")
     assert late["state"] == "settled"
-    assert [i["verdict"] for i in (await desk.round())["interventions"]] == ["accepted", "refused"]
+    assert [i["verdict"] for i in (await hanging.round())["interventions"]] == ["accepted", "refused"]
 
 
-async def test_a_voided_round_gives_the_stake_back_at_the_wallet(desk: Desk) -> None:
-    path = f"/rounds/{desk.round_id}/void?player_id={desk.player.player_id}"
-    response = await desk.operator.call("POST", path, json={"reason": REASON})
+async def test_a_voided_round_gives_the_stake_back_at_the_wallet(hanging: HangingRound) -> None:
+    path = f"/rounds/{hanging.round_id}/void?player_id={hanging.player.player_id}"
+    response = await hanging.operator.call("POST", path, json={"reason": REASON})
     assert response.status_code == 200, response.text
-    refused = await desk.resolve("paid-outside")
+    refused = await hanging.resolve("paid-outside")
     assert refused.status_code == 409, refused.text
-    void = await desk.until_final()
+    void = await hanging.until_final()
     assert (void["state"], void["failure"]) == ("void", {"code": "voided-by-operator"})
     assert void["win"]["amount"] == 0
-    assert desk.at_wallet == OPENING
-    assert (await desk.player.bet()).status_code in (201, 202), "the player can bet again"
+    assert hanging.at_wallet == OPENING
+    assert (await hanging.player.bet()).status_code in (201, 202), "the player can bet again"
 
 
-async def test_a_stake_that_was_refunded_outside_is_void_without_the_wallet(desk: Desk) -> None:
-    response = await desk.resolve("refunded-outside")
+async def test_a_stake_that_was_refunded_outside_is_void_without_the_wallet(hanging: HangingRound) -> None:
+    response = await hanging.resolve("refunded-outside")
     assert response.status_code == 200, response.text
-    void = await desk.until_final()
+    void = await hanging.until_final()
     assert (void["state"], void["failure"]) == ("void", {"code": "voided-by-operator"})
     assert "rollback" not in [a["call"] for a in void["wallet_attempts"]]
-    assert desk.at_wallet == OPENING - STAKE
+    assert hanging.at_wallet == OPENING - STAKE
 
 
 async def test_a_void_of_a_win_that_the_wallet_has_taken_settles_the_round(
     host: Operator, wallet: RunningWallet
 ) -> None:
     """The first terminal stands: the wallet took the win, and only its answer was lost."""
-    desk = await stuck(host, wallet, WON_UNHEARD)
-    assert (await desk.resolve("void")).status_code == 200
-    settled = await desk.until_final()
+    hanging = await stuck(host, wallet, WON_UNHEARD)
+    assert (await hanging.resolve("void")).status_code == 200
+    settled = await hanging.until_final()
     await wallet.clear_faults()
     assert settled["state"] == "settled"
     assert ("rollback", "already-won") in [(a["call"], a["code"]) for a in settled["wallet_attempts"]]
-    assert desk.at_wallet == OPENING - STAKE + settled["win"]["amount"]
+    assert hanging.at_wallet == OPENING - STAKE + settled["win"]["amount"]
 
 
-async def test_a_decision_drives_on_a_round_whose_workflow_was_terminated(desk: Desk) -> None:
-    await desk.workflow.terminate("by mistake")
-    assert (await desk.resolve("void")).status_code == 200
-    assert (await desk.until_final())["state"] == "void"
-    assert desk.at_wallet == OPENING
+async def test_a_decision_drives_on_a_round_whose_workflow_was_terminated(hanging: HangingRound) -> None:
+    await hanging.workflow.terminate("by mistake")
+    assert (await hanging.resolve("void")).status_code == 200
+    assert (await hanging.until_final())["state"] == "void"
+    assert hanging.at_wallet == OPENING
 
 
 async def test_a_decision_that_nobody_answers_is_503_and_may_be_made_again(operator: Operator) -> None:
     """A round of our own ledger whose workflow no worker takes; then that workflow is terminated."""
-    house, player = operator.house, await operator.open_session(balance=OPENING)
+    gateway, player = operator.gateway, await operator.open_session(balance=OPENING)
     bet = player.stored_bet(uuid4().hex)
-    await rounds.reserve(house.database.pool, bet)
-    handle = await house.temporal.start_workflow(
+    await rounds.reserve(gateway.database.pool, bet)
+    handle = await gateway.temporal.start_workflow(
         ROUND_WORKFLOW, bet, id=bet.key.workflow_id, task_queue=f"nobody-{uuid4().hex}"
     )
     path, body = f"/rounds/{bet.key.round_id}/void", {"reason": REASON}
@@ -274,33 +269,33 @@ async def test_a_decision_that_nobody_answers_is_503_and_may_be_made_again(opera
     checked_problem(await operator.call("POST", path, json=body), 409, "wrong-state")
 
 
-async def test_what_is_no_decision_is_refused(desk: Desk, rival: Operator) -> None:
-    checked_problem(await desk.resolve("burn"), 422, "invalid")
+async def test_what_is_no_decision_is_refused(hanging: HangingRound, rival: Operator) -> None:
+    checked_problem(await hanging.resolve("burn"), 422, "invalid")
     for reason in ("", "  ", "x" * 301, "a\x1b[2Jb"):
-        checked_problem(await desk.resolve("void", reason), 422, "invalid")
-    no_reason = await desk.operator.call("POST", f"/rounds/{desk.round_id}/void", json={})
+        checked_problem(await hanging.resolve("void", reason), 422, "invalid")
+    no_reason = await hanging.operator.call("POST", f"/rounds/{hanging.round_id}/void", json={})
     checked_problem(no_reason, 422, "invalid")
     body = {"reason": REASON}
-    elsewhere = await desk.operator.call("POST", f"/rounds/{uuid4().hex}/void", json=body)
+    elsewhere = await hanging.operator.call("POST", f"/rounds/{uuid4().hex}/void", json=body)
     checked_problem(elsewhere, 404, "not-found")
-    checked_problem(await rival.call("POST", f"/rounds/{desk.round_id}/void", json=body), 404, "not-found")
-    assert (await desk.round())["interventions"] == []
-    assert (await desk.resolve("refunded-outside")).status_code == 200
-    await desk.until_final()
+    checked_problem(await rival.call("POST", f"/rounds/{hanging.round_id}/void", json=body), 404, "not-found")
+    assert (await hanging.round())["interventions"] == []
+    assert (await hanging.resolve("refunded-outside")).status_code == 200
+    await hanging.until_final()
 
 
 async def test_the_command_decides_and_the_time_line_tells(
-    desk: Desk, services: Services, platform: dict[str, Any]
+    hanging: HangingRound, services: Services, platform: dict[str, Any]
 ) -> None:
-    arguments = (desk.round_id, "--action", "paid-outside", "--reason", REASON, "--by", "ann")
+    arguments = (hanging.round_id, "--action", "paid-outside", "--reason", REASON, "--by", "ann")
     code, output, errors = await run(services, platform, "round", "resolve", *arguments)
     assert (code, errors) == (0, "")
-    assert f"paid-outside is accepted: round {desk.round_id} is settled" in output
-    await desk.until_final()
+    assert f"paid-outside is accepted: round {hanging.round_id} is settled" in output
+    await hanging.until_final()
     code, _, errors = await run(services, platform, "round", "resolve", *arguments)
     assert code == 1
-    assert f"paid-outside is refused: round {desk.round_id} is settled" in errors
-    code, output, _ = await run(services, platform, "round", "show", desk.round_id)
+    assert f"paid-outside is refused: round {hanging.round_id} is settled" in errors
+    code, output, _ = await run(services, platform, "round", "show", hanging.round_id)
     assert code == 0
     assert f"person      paid-outside, accepted, by cli:ann: {REASON}" in output
     assert "wallet      bet of 100 EUR: accepted, in" in output
@@ -308,6 +303,6 @@ async def test_the_command_decides_and_the_time_line_tells(
     code, _, errors = await run(services, platform, "round", "resolve", uuid4().hex, *arguments[1:])
     assert code == 1
     assert "there is no round" in errors
-    code, _, errors = await run(services, platform, "round", "resolve", desk.round_id, *arguments[1:4], "")
+    code, _, errors = await run(services, platform, "round", "resolve", hanging.round_id, *arguments[1:4], "")
     assert code == 1
     assert "reason" in errors

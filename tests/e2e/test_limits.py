@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from security.api_keys import new_api_key
 from tests.conftest import Services
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import one_more_ingress
 
@@ -67,7 +67,7 @@ async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator
 
 
 def checked_wait(response: httpx.Response) -> int:
-    """The seconds that a refused asker is told to wait."""
+    """The seconds that a refused caller is told to wait."""
     problem = checked_problem(response, 429, "too-many-requests")
     assert response.headers["retry-after"] == str(problem["retry_after"])
     assert problem["retry_after"] >= 1
@@ -76,8 +76,8 @@ def checked_wait(response: httpx.Response) -> int:
 
 def through(ingress: Ingress, player: Player) -> Player:
     """The same player, calling the limited ingress."""
-    house = replace(player.operator.house, http=ingress.http)
-    return replace(player, operator=replace(player.operator, house=house))
+    gateway = replace(player.operator.gateway, http=ingress.http)
+    return replace(player, operator=replace(player.operator, gateway=gateway))
 
 
 async def test_a_session_that_bets_too_often_is_told_to_wait_and_nothing_moves(
@@ -91,7 +91,7 @@ async def test_a_session_that_bets_too_often_is_told_to_wait_and_nothing_moves(
     assert SESSION_BURST <= served <= SESSION_BURST + (time.monotonic() - began) * SESSION_PER_S
     assert checked_wait(refused) <= 1 / SESSION_PER_S
     books = await player.operator.books()
-    assert not await player.operator.house.has_workflow(player.round_key(round_id).workflow_id)
+    assert not await player.operator.gateway.has_workflow(player.round_key(round_id).workflow_id)
     looks = await _look_until_refused(player)
     assert await player.operator.books() == books
     assert await ingress.limited("session") == limited + 2, "a bet and a look"
@@ -128,14 +128,14 @@ async def _look_until_refused(player: Player) -> httpx.Response:
 
 
 async def test_a_key_that_asks_too_often_is_told_to_wait_and_another_is_not(
-    ingress: Ingress, house: House
+    ingress: Ingress, gateway: Gateway
 ) -> None:
-    operator = await house.new_operator()
-    limited = replace(operator, house=replace(house, http=ingress.http))
+    operator = await gateway.new_operator()
+    limited = replace(operator, gateway=replace(gateway, http=ingress.http))
     answers = [await limited.call("GET", "/rounds") for _ in range(KEY_BURST)]
     assert [answer.status_code for answer in answers] == [200] * KEY_BURST
     checked_wait(await limited.call("GET", "/rounds"))
-    second = replace(limited, key=await house.new_key(operator.operator_id))
+    second = replace(limited, key=await gateway.new_key(operator.operator_id))
     assert (await second.call("GET", "/rounds")).status_code == 200
 
 
@@ -190,7 +190,7 @@ STRANGERS: Final[dict[str, tuple[str, str, Make]]] = {
 
 @pytest.mark.parametrize("stranger", STRANGERS)
 async def test_refusing_a_stranger_costs_less_than_a_millisecond(
-    services: Services, house: House, player: Player, stranger: str, full: bool
+    services: Services, gateway: Gateway, player: Player, stranger: str, full: bool
 ) -> None:
     """The processor time of the ingress; the limit is looser where others share the machine."""
     method, path, make = STRANGERS[stranger]
@@ -202,7 +202,7 @@ async def test_refusing_a_stranger_costs_less_than_a_millisecond(
         for number in numbers:
             text = make(player, number)
             headers = {} if text is None else {"authorization": f"Bearer {text}"}
-            response = await house.http.request(method, path, headers=headers)
+            response = await gateway.http.request(method, path, headers=headers)
             assert response.status_code == 401
             if number == 20:
                 begun.append(ingress.cpu_times())

@@ -8,10 +8,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from api.models import StatementPage
+from api.wallet.schemas import StatementPage
 from contracts.currencies import exponent
 from storage import rounds
-from tests.e2e.house import House, Operator, Player, checked_problem, every_page
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem, every_page
 
 
 async def withdraw(
@@ -61,16 +61,16 @@ async def test_an_id_is_a_deposits_or_a_withdrawals(player: Player) -> None:
 
 
 async def test_a_hold_cannot_be_withdrawn_and_the_answer_has_the_true_balance(
-    house: House, player: Player
+    gateway: Gateway, player: Player
 ) -> None:
     bet = player.stored_bet(uuid4().hex)
-    await rounds.reserve(house.database.pool, bet)
+    await rounds.reserve(gateway.database.pool, bet)
     try:
         refused = checked_problem(await withdraw(player, 9_901), 402, "insufficient-funds")
         assert refused["balance"] == {"amount": 9_900, "currency": "EUR"}
         assert (await withdraw(player, 9_900)).status_code == 201
     finally:
-        await rounds.release(house.database.pool, bet, "round-cancelled", "")
+        await rounds.release(gateway.database.pool, bet, "round-cancelled", "")
     assert await player.balance() == 100
 
 

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from api.models import OperatorRound
+from api.result.schemas import OperatorRound
 from storage import rounds
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 
 
 async def test_a_deposit_is_credited_and_makes_the_player(operator: Operator) -> None:
@@ -69,14 +69,14 @@ async def test_different_deposits_at_once_are_all_credited(operator: Operator) -
     assert await player.balance() == sum(range(1, 31))
 
 
-async def test_a_balance_shows_what_an_open_round_holds(house: House, player: Player) -> None:
+async def test_a_balance_shows_what_an_open_round_holds(gateway: Gateway, player: Player) -> None:
     bet = player.stored_bet(uuid4().hex)
-    await rounds.reserve(house.database.pool, bet)
+    await rounds.reserve(gateway.database.pool, bet)
     try:
         found = await balance_of(player)
         assert found == {"balance": 9_900, "held": 100, "total": 10_000}
     finally:
-        await rounds.release(house.database.pool, bet, "round-cancelled", "")
+        await rounds.release(gateway.database.pool, bet, "round-cancelled", "")
     assert await balance_of(player) == {"balance": 10_000, "held": 0, "total": 10_000}
 
 
@@ -102,8 +102,8 @@ async def test_the_operator_sees_a_round_as_the_player_does_and_more(player: Pla
     assert {**seen, **played} == seen
     assert (seen["player_id"], seen["session_id"]) == (player.player_id, player.session_id)
     assert seen["workflow_id"] == player.round_key(played["round_id"]).workflow_id
-    assert await player.operator.house.has_workflow(seen["workflow_id"])
-    event = await player.operator.house.database.pool.fetchrow(
+    assert await player.operator.gateway.has_workflow(seen["workflow_id"])
+    event = await player.operator.gateway.database.pool.fetchrow(
         "SELECT type, subject FROM outbox WHERE event_id = $1", seen["event_id"]
     )
     assert tuple(event) == ("round.settled", played["round_id"])
@@ -122,8 +122,8 @@ async def test_a_round_id_of_several_players_needs_the_player(operator: Operator
         assert found.json()["player_id"] == player.player_id
 
 
-async def test_rounds_are_filtered_by_player_game_and_state(house: House) -> None:
-    operator = await house.new_operator()
+async def test_rounds_are_filtered_by_player_game_and_state(gateway: Gateway) -> None:
+    operator = await gateway.new_operator()
     ann = await operator.open_session("ann", balance=300)
     ann_slot = await operator.open_session("ann", game_id="fruit-lines")
     bob = await operator.open_session("bob", balance=100)

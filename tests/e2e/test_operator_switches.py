@@ -5,11 +5,11 @@ from uuid import uuid4
 import pytest
 
 from storage import rounds
-from tests.e2e.house import House, Operator, checked_problem
+from tests.e2e.parties import Gateway, Operator, checked_problem
 
 
-async def test_a_game_that_is_off_takes_no_bet_and_says_so(house: House) -> None:
-    operator, neighbour = await house.new_operator(), await house.new_operator()
+async def test_a_game_that_is_off_takes_no_bet_and_says_so(gateway: Gateway) -> None:
+    operator, neighbour = await gateway.new_operator(), await gateway.new_operator()
     player, theirs = [await one.open_session(balance=1_000) for one in (operator, neighbour)]
     slot = await operator.open_session(player.player_id, game_id="fruit-lines")
     switched = await operator.call("PUT", "/games/dice", json={"enabled": False})
@@ -30,21 +30,21 @@ async def test_a_game_that_is_off_takes_no_bet_and_says_so(house: House) -> None
     await player.played()
 
 
-async def test_a_repeat_is_answered_and_an_open_round_ends_though_the_game_is_off(house: House) -> None:
-    operator = await house.new_operator()
+async def test_a_repeat_is_answered_and_an_open_round_ends_though_the_game_is_off(gateway: Gateway) -> None:
+    operator = await gateway.new_operator()
     player = await operator.open_session(balance=1_000)
     wager = player.wager()
     played = (await player.call("POST", "/rounds", json=wager)).json()
     held = player.stored_bet(uuid4().hex)
-    await rounds.reserve(house.database.pool, held)
+    await rounds.reserve(gateway.database.pool, held)
     await operator.call("PUT", "/games/dice", json={"enabled": False})
     assert (await player.call("POST", "/rounds", json=wager)).json() == played
-    settled = await rounds.settle(house.database.pool, held.key, {"roll": 1}, 0)
+    settled = await rounds.settle(gateway.database.pool, held.key, {"roll": 1}, 0)
     assert settled.view.state == "settled"
 
 
-async def test_a_blocked_player_bets_with_no_money_until_let_in_again(house: House) -> None:
-    operator, neighbour = await house.new_operator(), await house.new_operator()
+async def test_a_blocked_player_bets_with_no_money_until_let_in_again(gateway: Gateway) -> None:
+    operator, neighbour = await gateway.new_operator(), await gateway.new_operator()
     real = await operator.open_session("anna", balance=1_000)
     play = await operator.open_session("anna", mode="demo")
     namesake = await neighbour.open_session("anna", balance=1_000)

@@ -10,14 +10,13 @@ from typing import Any, Final
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import SecretStr
 
-from api.models import SessionOut
-from cli import operators as command
+from api.session.schemas import SessionOut
 from tests.conftest import Services
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
+from tests.support.wallet_settings import program_settings, set_wallet
 
 OPENING: Final = 50_000
 LEFT_OVER: Final = 700
@@ -47,25 +46,19 @@ class Casino:
 
 
 @pytest.fixture(scope="module")
-async def casino(house: House, platform: dict[str, Any], services: Services) -> AsyncIterator[Casino]:
-    settings = services.settings.model_copy(
-        update={"database_url": SecretStr(services.stack.addresses.application_database_url)}
-    )
-    operator = await house.new_operator()
+async def casino(gateway: Gateway, platform: dict[str, Any], services: Services) -> AsyncIterator[Casino]:
+    operator = await gateway.new_operator()
     player = await operator.open_session(balance=LEFT_OVER)
     assert await player.balance() == LEFT_OVER
     async with running_wallet("--new-players", str(OPENING)) as wallet:
-        wanted = command.Wanted(
-            operator_id=operator.operator_id,
-            url=wallet.url,
-            dialect="croupier",
-            local=True,
-            connect_ms=None,
+        await set_wallet(
+            program_settings(services.stack),
+            operator.operator_id,
+            wallet.url,
+            wallet.secret,
             read_ms=TOTAL_S * 1_000,
             total_ms=TOTAL_S * 1_000,
-            calls=None,
         )
-        await command.store(settings, wanted, (wallet.secret,))
 
         async def seen() -> bool:
             return await player.balance() == OPENING

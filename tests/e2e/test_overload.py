@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.house import checked_problem, checked_round
+from tests.e2e.parties import checked_problem, checked_round
 from tests.support.clients import CHOICE, STAKE, Player, assert_nothing_lost_or_doubled, seat_players
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import one_more_ingress
@@ -38,7 +38,7 @@ class Ingress:
         return await seat_players({"base_url": self.base_url, "operator_key": self.operator_key}, count)
 
     async def refused(self, client: httpx.AsyncClient) -> int:
-        """How many bets it says it refused at the door."""
+        """How many bets it says it refused at its edge."""
         for family in text_string_to_metric_families((await client.get(self.metrics_url)).text):
             for sample in family.samples:
                 if sample.name == "croupier_bets_refused_total" and sample.labels["code"] == "overloaded":
@@ -92,7 +92,7 @@ async def test_a_flood_is_played_or_refused_and_nothing_is_lost_or_doubled(
 async def test_a_full_house_refuses_bets_at_once_answers_reads_and_has_room_again(
     ingress: Ingress, client: httpx.AsyncClient, database: Database, temporal: Client
 ) -> None:
-    """A lock holds every admitted round back, so the house is full for as long as the test wants."""
+    """A lock holds every admitted round back, so the ingress is full for as long as the test wants."""
     *inside, outside = await ingress.seat(ADMITTED + 1)
     async with database.pool.acquire() as connection, connection.transaction():
         await connection.execute(HOLD_ROUNDS)
@@ -110,7 +110,7 @@ async def test_a_full_house_refuses_bets_at_once_answers_reads_and_has_room_agai
 async def _flood(
     client: httpx.AsyncClient, database: Database, bets: list[tuple[Player, str]]
 ) -> list[httpx.Response]:
-    """All bets at once. The first ones are held back until the house is full, however slowly they come."""
+    """All bets at once. The first ones are held back until the ingress is full, however slowly they come."""
     async with database.pool.acquire() as connection, connection.transaction():
         await connection.execute(HOLD_ROUNDS)
         betting = [asyncio.create_task(_bet(client, player, round_id)) for player, round_id in bets]

@@ -18,21 +18,21 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq import spec
 from temporalio.client import Client
 
-from api.models import RoundOut
+from api.result.schemas import RoundOut
 from compose.process import Process
 from events.commands import ACT_ON_ROUND, COMMANDS, COMMANDS_EXCHANGE, SUBMIT_ROUND
-from events.consumer import ROUTING_KEY_HEADER
+from events.dead_letters import ROUTING_KEY_HEADER
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.house import LEAKS, Operator, Player
-from tests.e2e.test_choices import act, open_round
+from tests.e2e.choices import act, open_round
+from tests.e2e.parties import LEAKS, Operator, Player
 from tests.integration.events_on_broker import cable_to
 from tests.support import clients, sockets
-from tests.support.asker import Asker, asking, is_replayed, reason, status
 from tests.support.clients import assert_nothing_lost_or_doubled, frozen, seat_players
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import one_more_ingress
 from tests.support.ledger import waiting_for_a_lock
+from tests.support.queue_caller import QueueCaller, calling, is_replayed, reason, status
 
 # While it is held, rounds begin and reserve nothing: whoever plays one has it in hand.
 HOLD_ROUNDS: Final = "LOCK TABLE seeds IN EXCLUSIVE MODE"
@@ -42,9 +42,9 @@ ROUNDS: Final = 12
 
 
 @pytest.fixture
-async def asker(platform: dict[str, Any], amqp_url: str) -> AsyncIterator[Asker]:
-    async with asking(amqp_url) as asker:
-        yield asker
+async def caller(platform: dict[str, Any], amqp_url: str) -> AsyncIterator[QueueCaller]:
+    async with calling(amqp_url) as caller:
+        yield caller
 
 
 def submission(player: Player, round_id: str | None = None, **changes: Any) -> dict[str, Any]:
@@ -71,16 +71,16 @@ def checked_problem(answer: AbstractIncomingMessage, code: str) -> dict[str, Any
 
 
 class TestAnAnswer:
-    async def test_is_the_settled_round_that_rest_shows(self, asker: Asker, player: Player) -> None:
+    async def test_is_the_settled_round_that_rest_shows(self, caller: QueueCaller, player: Player) -> None:
         round_id = uuid4().hex
-        answer = await asker.ask(submission(player, round_id))
+        answer = await caller.ask(submission(player, round_id))
         assert (status(answer), is_replayed(answer)) == (201, False)
         assert checked_round(answer)["state"] == "settled"
         assert (await player.call("GET", f"/rounds/{round_id}")).json() == json.loads(answer.body)
 
-    async def test_is_the_same_for_a_repeat(self, asker: Asker, player: Player) -> None:
+    async def test_is_the_same_for_a_repeat(self, caller: QueueCaller, player: Player) -> None:
         body = submission(player)
-        first, second = await asker.ask(body), await asker.ask(body)
+        first, second = await caller.ask(body), await caller.ask(body)
         assert (status(second), is_replayed(second)) == (200, True)
         assert second.body == first.body
         over_http = await player.call(
@@ -88,9 +88,9 @@ class TestAnAnswer:
         )
         assert (over_http.status_code, over_http.json()) == (200, json.loads(first.body))
 
-    async def test_goes_to_a_queue_of_the_askers_own_too(self, asker: Asker, player: Player) -> None:
-        queue = await asker.channel.declare_queue(exclusive=True)
-        await asker.send(submission(player), reply_to=queue.name, correlation_id="mine")
+    async def test_goes_to_a_queue_of_the_askers_own_too(self, caller: QueueCaller, player: Player) -> None:
+        queue = await caller.channel.declare_queue(exclusive=True)
+        await caller.send(submission(player), reply_to=queue.name, correlation_id="mine")
         answer = await until(lambda: queue.get(no_ack=True, fail=False))
         assert answer is not None
         assert answer.correlation_id == "mine"
@@ -104,34 +104,38 @@ class TestAnAnswer:
         ],
     )
     async def test_is_a_problem_for_what_is_refused(
-        self, asker: Asker, player: Player, changes: dict[str, Any], code: str
+        self, caller: QueueCaller, player: Player, changes: dict[str, Any], code: str
     ) -> None:
         before = await player.operator.books()
-        checked_problem(await asker.ask(submission(player, **changes)), code)
+        checked_problem(await caller.ask(submission(player, **changes)), code)
         assert await player.operator.books() == before
 
-    async def test_says_that_an_id_was_another_bet(self, asker: Asker, player: Player) -> None:
+    async def test_says_that_an_id_was_another_bet(self, caller: QueueCaller, player: Player) -> None:
         round_id = uuid4().hex
-        assert status(await asker.ask(submission(player, round_id))) == 201
-        checked_problem(await asker.ask(submission(player, round_id, stake=200)), "id-reused")
+        assert status(await caller.ask(submission(player, round_id))) == 201
+        checked_problem(await caller.ask(submission(player, round_id, stake=200)), "id-reused")
 
-    async def test_says_that_the_balance_does_not_cover_the_stake(self, asker: Asker, player: Player) -> None:
+    async def test_says_that_the_balance_does_not_cover_the_stake(
+        self, caller: QueueCaller, player: Player
+    ) -> None:
         poor = await player.operator.open_session()
-        problem = checked_problem(await asker.ask(submission(poor)), "insufficient-funds")
+        problem = checked_problem(await caller.ask(submission(poor)), "insufficient-funds")
         assert problem["balance"] == {"amount": 0, "currency": "EUR"}
 
-    async def test_says_that_the_session_is_over(self, asker: Asker, player: Player) -> None:
+    async def test_says_that_the_session_is_over(self, caller: QueueCaller, player: Player) -> None:
         before = await player.operator.books()
-        checked_problem(await asker.ask(submission(player.expired())), "session-expired")
+        checked_problem(await caller.ask(submission(player.expired())), "session-expired")
         checked_problem(
-            await asker.ask({**submission(player), "session_token": "nonsense"}), "unauthenticated"
+            await caller.ask({**submission(player), "session_token": "nonsense"}), "unauthenticated"
         )
         assert await player.operator.books() == before
 
     @pytest.mark.parametrize("properties", [{}, {"reply_to": "nobody-listens-here"}])
-    async def test_is_not_needed(self, asker: Asker, player: Player, properties: dict[str, str]) -> None:
+    async def test_is_not_needed(
+        self, caller: QueueCaller, player: Player, properties: dict[str, str]
+    ) -> None:
         round_id = uuid4().hex
-        await asker.send(submission(player, round_id), **properties)
+        await caller.send(submission(player, round_id), **properties)
 
         async def settled() -> bool:
             return bool((await player.call("GET", f"/rounds/{round_id}")).json().get("state") == "settled")
@@ -161,13 +165,13 @@ POISON: Final[dict[str, tuple[dict[str, Any], str]]] = {
 PROPERTIES: Final = ("content_type", "content_encoding", "key", "reply_to")
 
 
-async def _send_poison(asker: Asker, player: Player, changes: dict[str, Any]) -> str:
+async def _send_poison(caller: QueueCaller, player: Player, changes: dict[str, Any]) -> str:
     body = submission(player)
     body.pop(changes.get("without", ""), None)
     body |= {name: value for name, value in changes.items() if name not in (*PROPERTIES, "without", "body")}
     properties = {name: changes[name] for name in PROPERTIES if name in changes}
     message_id = uuid4().hex
-    await asker.send(changes.get("body", body), message_id=message_id, **properties)
+    await caller.send(changes.get("body", body), message_id=message_id, **properties)
     return message_id
 
 
@@ -181,10 +185,10 @@ class TestAnAction:
         body = {"round_id": round_id, "action_id": action_id, "action": action, "params": params}
         return {"session_token": player.token, **body}
 
-    async def test_is_taken_once_whatever_way_it_comes_in(self, asker: Asker, player: Player) -> None:
+    async def test_is_taken_once_whatever_way_it_comes_in(self, caller: QueueCaller, player: Player) -> None:
         round_id = (await open_round(player))["round_id"]
         collect = self.decision(player, round_id, "c1", "collect")
-        first, second = [await asker.ask(collect, key=ACT_ON_ROUND) for _ in range(2)]
+        first, second = [await caller.ask(collect, key=ACT_ON_ROUND) for _ in range(2)]
         assert (status(first), is_replayed(first)) == (200, False)
         assert (status(second), is_replayed(second)) == (200, True)
         assert checked_round(first) == checked_round(second)
@@ -192,16 +196,16 @@ class TestAnAction:
         over_http = await act(player, round_id, "collect", action_id="c1")
         assert over_http.json() == checked_round(first)
 
-    async def test_is_refused_as_over_http(self, asker: Asker, player: Player) -> None:
+    async def test_is_refused_as_over_http(self, caller: QueueCaller, player: Player) -> None:
         round_ = await open_round(player)
         unknown = self.decision(player, round_["round_id"], "s1", "steal")
-        problem = checked_problem(await asker.ask(unknown, key=ACT_ON_ROUND), "unknown-choice")
+        problem = checked_problem(await caller.ask(unknown, key=ACT_ON_ROUND), "unknown-choice")
         assert problem["choices"] == round_["choices"]
         nowhere = self.decision(player, "no-such-round", "s2", "collect")
-        checked_problem(await asker.ask(nowhere, key=ACT_ON_ROUND), "not-found")
+        checked_problem(await caller.ask(nowhere, key=ACT_ON_ROUND), "not-found")
         # A session that has ended may finish its round.
         collect = self.decision(player.expired(), round_["round_id"], "c1", "collect")
-        assert checked_round(await asker.ask(collect, key=ACT_ON_ROUND))["state"] == "settled"
+        assert checked_round(await caller.ask(collect, key=ACT_ON_ROUND))["state"] == "settled"
 
 
 class _Bytes(spec.Basic.Properties):
@@ -234,10 +238,10 @@ ODD_PROPERTIES: Final = {
 
 @pytest.mark.parametrize(("flag", "value"), ODD_PROPERTIES.values(), ids=ODD_PROPERTIES)
 async def test_a_message_with_odd_properties_is_answered_as_any_other(
-    asker: Asker, player: Player, amqp_url: str, flag: int, value: bytes
+    caller: QueueCaller, player: Player, amqp_url: str, flag: int, value: bytes
 ) -> None:
-    async with asking(amqp_url) as odd:
-        queue = await asker.channel.declare_queue(exclusive=True)
+    async with calling(amqp_url) as odd:
+        queue = await caller.channel.declare_queue(exclusive=True)
         channel = await odd.channel.get_underlay_channel()
         await channel.basic_publish(
             json.dumps(submission(player)).encode(),
@@ -251,12 +255,14 @@ async def test_a_message_with_odd_properties_is_answered_as_any_other(
 
 
 class TestPoison:
-    async def test_is_parked_with_its_reason_and_delays_nobody(self, asker: Asker, player: Player) -> None:
+    async def test_is_parked_with_its_reason_and_delays_nobody(
+        self, caller: QueueCaller, player: Player
+    ) -> None:
         before = await player.operator.books()
-        ids = [await _send_poison(asker, player, changes) for changes, _ in POISON.values()]
-        assert status(await asker.ask(submission(player))) == 201
+        ids = [await _send_poison(caller, player, changes) for changes, _ in POISON.values()]
+        assert status(await caller.ask(submission(player))) == 201
         for message_id, (name, (changes, why)) in zip(ids, POISON.items(), strict=True):
-            letter = await asker.dead_letter(message_id)
+            letter = await caller.dead_letter(message_id)
             assert reason(letter).startswith(why), name
             assert letter.headers[ROUTING_KEY_HEADER] == changes.get("key", SUBMIT_ROUND)
             assert player.token.encode() not in letter.body, name
@@ -264,39 +270,39 @@ class TestPoison:
             if "body" in changes:
                 assert letter.body == changes["body"]
         assert (await player.operator.books())["rounds"] == before["rounds"] + 1
-        assert await asker.waiting() == 0
+        assert await caller.waiting() == 0
 
-    async def test_keeps_nothing_of_a_token_but_its_hash(self, asker: Asker, player: Player) -> None:
-        letter = await asker.dead_letter(await _send_poison(asker, player, {"more": 1}))
+    async def test_keeps_nothing_of_a_token_but_its_hash(self, caller: QueueCaller, player: Player) -> None:
+        letter = await caller.dead_letter(await _send_poison(caller, player, {"more": 1}))
         digest = hashlib.sha256(player.token.encode()).hexdigest()[:12]
         assert json.loads(letter.body)["session_token"] == f"removed-{digest}"
 
     async def test_brings_no_token_into_the_log(
-        self, asker: Asker, player: Player, services: Services
+        self, caller: QueueCaller, player: Player, services: Services
     ) -> None:
-        letter = await asker.dead_letter(await _send_poison(asker, player, {player.token: 1}))
+        letter = await caller.dead_letter(await _send_poison(caller, player, {player.token: 1}))
         logged = services.stack.layout.log_of("ingress").read_text(errors="replace")
         # Of this letter: the name of its field, which is the token, is the whole of a reason that is bounded.
         assert letter.message_id
         assert f"parked '{letter.message_id}': 'invalid: removed-" in logged
         assert player.token not in logged
 
-    async def test_is_answered_too_where_somebody_asks(self, asker: Asker, player: Player) -> None:
-        checked_problem(await asker.ask(submission(player, more=1)), "invalid")
-        checked_problem(await asker.ask(b"{"), "invalid")
-        checked_problem(await asker.ask(b" " * 65_537), "too-large")
+    async def test_is_answered_too_where_somebody_asks(self, caller: QueueCaller, player: Player) -> None:
+        checked_problem(await caller.ask(submission(player, more=1)), "invalid")
+        checked_problem(await caller.ask(b"{"), "invalid")
+        checked_problem(await caller.ask(b" " * 65_537), "too-large")
         checked_problem(
-            await asker.ask(submission(player), content_type="text/plain"), "unsupported-media-type"
+            await caller.ask(submission(player), content_type="text/plain"), "unsupported-media-type"
         )
 
 
 async def test_a_hundred_identical_bets_by_every_way_in_at_once_are_one_round(
-    platform: dict[str, Any], asker: Asker, player: Player, database: Database
+    platform: dict[str, Any], caller: QueueCaller, player: Player, database: Database
 ) -> None:
     round_id = uuid4().hex
 
     async def over_the_queue() -> tuple[dict[str, Any], bool]:
-        answer = await asker.ask(submission(player, round_id))
+        answer = await caller.ask(submission(player, round_id))
         return checked_round(answer), is_replayed(answer)
 
     async def over_http() -> tuple[dict[str, Any], bool]:
@@ -320,10 +326,10 @@ async def test_a_hundred_identical_bets_by_every_way_in_at_once_are_one_round(
 
 
 async def test_a_command_waits_for_a_service_that_is_away_where_http_says_overloaded(
-    asker: Asker, player: Player, services: Services
+    caller: QueueCaller, player: Player, services: Services
 ) -> None:
     with frozen(services.stack.pid("temporal")):
-        answer = asyncio.create_task(asker.ask(submission(player)))
+        answer = asyncio.create_task(caller.ask(submission(player)))
         assert (await player.bet()).status_code == 503
         assert not answer.done()
     assert checked_round(await answer)["state"] == "settled"
@@ -333,10 +339,10 @@ async def test_a_command_waits_for_a_service_that_is_away_where_http_says_overlo
 async def test_a_queue_that_somebody_deletes_is_made_again(
     platform: dict[str, Any], amqp_url: str, player: Player, deleted: str
 ) -> None:
-    async with asking(amqp_url) as asker:
-        await asker.channel.queue_delete(deleted)
+    async with calling(amqp_url) as caller:
+        await caller.channel.queue_delete(deleted)
         if deleted == COMMANDS.dead_name:
-            await _send_poison(asker, player, {"more": 1})  # it finds no grave
+            await _send_poison(caller, player, {"more": 1})  # it finds no grave
 
     async def made_again() -> bool:
         async with await aio_pika.connect(amqp_url) as connection:
@@ -347,9 +353,9 @@ async def test_a_queue_that_somebody_deletes_is_made_again(
             return True
 
     await until(made_again)
-    async with asking(amqp_url) as asker:
-        assert status(await asker.ask(submission(player))) == 201
-        await asker.dead_letter(await _send_poison(asker, player, {"more": 1}))
+    async with calling(amqp_url) as caller:
+        assert status(await caller.ask(submission(player))) == 201
+        await caller.dead_letter(await _send_poison(caller, player, {"more": 1}))
 
 
 @asynccontextmanager
@@ -367,8 +373,8 @@ async def only_ingress(services: Services, **settings: str) -> AsyncIterator[tup
 class Rounds:
     """Rounds that players submit over the queue and hold the answers of."""
 
-    def __init__(self, asker: Asker, players: list[clients.Player]) -> None:
-        self._asker, self.players = asker, players
+    def __init__(self, caller: QueueCaller, players: list[clients.Player]) -> None:
+        self._caller, self.players = caller, players
         self.answers: list[asyncio.Task[AbstractIncomingMessage]] = []
 
     def submit(self, count: int) -> None:
@@ -376,7 +382,7 @@ class Rounds:
         for _ in range(count):
             player = self.players[len(self.answers)]
             body = {"session_token": player.token, "stake": clients.STAKE, "choice": clients.CHOICE}
-            asked = self._asker.ask({**body, "round_id": uuid4().hex})
+            asked = self._caller.ask({**body, "round_id": uuid4().hex})
             self.answers.append(asyncio.create_task(self._keep(player, asked)))
 
     async def _keep(self, player: clients.Player, asked: Any) -> AbstractIncomingMessage:
@@ -394,9 +400,9 @@ class Rounds:
 
 
 async def test_a_killed_ingress_loses_and_doubles_no_command(
-    platform: dict[str, Any], services: Services, asker: Asker, database: Database, temporal: Client
+    platform: dict[str, Any], services: Services, caller: QueueCaller, database: Database, temporal: Client
 ) -> None:
-    rounds = Rounds(asker, await seat_players(platform, ROUNDS))
+    rounds = Rounds(caller, await seat_players(platform, ROUNDS))
     async with database.pool.acquire() as connection, connection.transaction():
         await connection.execute(HOLD_ROUNDS)
         rounds.submit(ROUNDS)
@@ -413,13 +419,13 @@ async def test_a_killed_ingress_loses_and_doubles_no_command(
 async def test_a_cut_connection_to_the_broker_loses_and_doubles_no_command(
     platform: dict[str, Any],
     services: Services,
-    asker: Asker,
+    caller: QueueCaller,
     amqp_url: str,
     database: Database,
     temporal: Client,
 ) -> None:
     players = await seat_players(platform, ROUNDS)
-    rounds = Rounds(asker, players)
+    rounds = Rounds(caller, players)
     async with (
         cable_to(amqp_url) as (cable, through_cable),
         only_ingress(services, amqp_url=through_cable) as (base_url, _),
@@ -435,38 +441,38 @@ async def test_a_cut_connection_to_the_broker_loses_and_doubles_no_command(
             (idle,) = await seat_players({**platform, "base_url": base_url}, 1)
             assert (await idle.bet(client, uuid4().hex))["state"] == "settled"
             assert rounds.answered == 0
-            await cable.mend()
+            await cable.repair()
             assert any(is_replayed(answer) for answer in await rounds.all_answered())
             await assert_nothing_lost_or_doubled(players, database, temporal, client)
 
 
 async def test_a_stopping_ingress_finishes_what_it_holds_and_takes_no_more_than_its_prefetch(
-    platform: dict[str, Any], services: Services, asker: Asker, database: Database, temporal: Client
+    platform: dict[str, Any], services: Services, caller: QueueCaller, database: Database, temporal: Client
 ) -> None:
     players = await seat_players(platform, ROUNDS)
-    rounds = Rounds(asker, players)
+    rounds = Rounds(caller, players)
     late = {"session_token": players[-1].token, "stake": clients.STAKE, "choice": clients.CHOICE}
     late_id, message_id = uuid4().hex, uuid4().hex
     async with only_ingress(services, commands_prefetch=str(PREFETCH)) as (_, running):
         async with database.pool.acquire() as connection, connection.transaction():
             await connection.execute(HOLD_ROUNDS)
             rounds.submit(PREFETCH)
-            await until(lambda: _is(asker.waiting, 0))
+            await until(lambda: _is(caller.waiting, 0))
             # Nobody takes it before its time is over, for the prefetch is used up.
-            await asker.send({**late, "round_id": late_id}, message_id=message_id, expiration=0.3)
-            letter = await asker.dead_letter(message_id)
+            await caller.send({**late, "round_id": late_id}, message_id=message_id, expiration=0.3)
+            letter = await caller.dead_letter(message_id)
             rounds.submit(LATER)
-            await until(lambda: _is(asker.waiting, LATER))
+            await until(lambda: _is(caller.waiting, LATER))
             # These pauses look for what must not come: on a slow machine they miss it, and make nothing up.
             await asyncio.sleep(0.3)
-            assert (await asker.waiting(), rounds.answered) == (LATER, 0)
+            assert (await caller.waiting(), rounds.answered) == (LATER, 0)
             stopping = asyncio.create_task(running.stop())
             await asyncio.sleep(0.3)
             assert not stopping.done()
         await stopping
         assert running.handle.returncode == 0
         await asyncio.wait_for(asyncio.gather(*rounds.answers[:PREFETCH]), HANG_S)
-        assert (rounds.answered, await asker.waiting()) == (PREFETCH, LATER)
+        assert (rounds.answered, await caller.waiting()) == (PREFETCH, LATER)
     assert reason(letter) == "its time was over before anybody took it"
     assert players[-1].token.encode() not in letter.body
     assert json.loads(letter.body)["round_id"] == late_id

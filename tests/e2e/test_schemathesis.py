@@ -11,7 +11,7 @@ from asyncio.subprocess import PIPE, STDOUT
 from pathlib import Path
 
 from runtime.settings import PROJECT_ROOT
-from tests.e2e.house import House
+from tests.e2e.parties import Gateway
 from tests.support.conditions import HANG_S
 
 # Credentials come from the environment: neither a command line nor a file shows them.
@@ -34,23 +34,23 @@ expected-statuses = ["2xx", 401, 402, 403, 404, 409, 422]
 
 
 async def test_requests_made_from_the_description_are_answered_as_it_says(
-    house: House, tmp_path: Path, full: bool
+    gateway: Gateway, tmp_path: Path, full: bool
 ) -> None:
-    operator = await house.new_operator()
+    operator = await gateway.new_operator()
     alice = await operator.open_session("alice", balance=10_000_000)
     await alice.played(round_id="r-1001")
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(config),
-        "run", str(house.http.base_url.join("/openapi.json")),
+        "run", str(gateway.http.base_url.join("/openapi.json")),
         "--checks", "all", "--mode", "all", "--seed", "1", "--no-color", "--generation-database", "none",
         "--max-examples", "100" if full else "3",
         "--suppress-health-check", "too_slow", "--request-timeout", str(HANG_S),
     ]  # fmt: skip
     environment = os.environ | {
         "SESSION_TOKEN": alice.token,
-        "OPERATOR_KEY": await house.new_key(operator.operator_id, scope="admin"),
+        "OPERATOR_KEY": await gateway.new_key(operator.operator_id, scope="admin"),
         "PYTHONPATH": str(PROJECT_ROOT),
     }
     process = await asyncio.create_subprocess_exec(

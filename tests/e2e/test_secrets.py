@@ -1,11 +1,7 @@
 """What must never be written down: keys, tokens, seeds; and whose ids must not be in metrics."""
 
-import asyncio
 import base64
-import dataclasses
-import os
-import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +10,22 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
-from compose.programs import OwnProgram
-from runtime.settings import PROJECT_ROOT
 from security.seeds import SeedVault
 from tests.conftest import Services
-from tests.e2e.house import OVER_HALF, House, Player
-from tests.support.conditions import HANG_S, until
+from tests.e2e.parties import OVER_HALF, Gateway, Player
+from tests.support.conditions import until
 
 HEAD_BYTES = 16
-# As long as any program of the stack may take to start.
-START_S = OwnProgram.start_seconds
 
 
 @pytest.fixture(scope="module")
-async def noisy(house: House) -> Player:
-    return await make_noise(house)
+async def noisy(gateway: Gateway) -> Player:
+    return await make_noise(gateway)
 
 
-async def make_noise(house: House) -> Player:
+async def make_noise(gateway: Gateway) -> Player:
     """A player who did everything right once, and everything wrong that may be logged."""
-    operator = await house.new_operator()
+    operator = await gateway.new_operator()
     player = await operator.open_session("a-player-with-a-name", balance=1_000, client_seed="a-clients-seed")
     await player.played(round_id="spoken")
     await player.bet(stake=50_000)
@@ -42,55 +34,55 @@ async def make_noise(house: House) -> Player:
     await player.call("GET", f"/rounds/{player.token}")
     await player.call("GET", "/rounds", params={"cursor": player.token, "token": player.token})
     await player.with_token(operator.key).call("POST", "/rounds", json=player.wager())
-    await house.http.get(f"/{player.token}", headers={"x-token": player.token})
+    await gateway.http.get(f"/{player.token}", headers={"x-token": player.token})
     await operator.call("GET", f"/rounds/{operator.key}")
     await operator.call("POST", "/sessions", json={operator.key: player.token})
     webhook = await operator.call("POST", "/webhooks", json={"url": "http://127.0.0.1:9/never-there"})
-    house.secrets.append(webhook.json()["secret"])
+    gateway.secrets.append(webhook.json()["secret"])
     await player.played()
     return player
 
 
 @pytest.fixture(scope="module")
-async def seeds(house: House, noisy: Player) -> dict[str, bytes]:
+async def seeds(gateway: Gateway, noisy: Player) -> dict[str, bytes]:
     """Every server seed of the run in the clear, by its id."""
-    vault = SeedVault(house.keyring)
-    rows = await house.database.pool.fetch(
+    vault = SeedVault(gateway.keyring)
+    rows = await gateway.database.pool.fetch(
         "SELECT d.id, d.sealed_server_seed FROM seeds d JOIN sessions s ON s.seed_id = d.id"
     )
     found = {}
     for row in rows:
         # Tests straight on the ledger seal with keys of their own.
-        if row["sealed_server_seed"].split(".")[1] in house.keyring.seeds.keys:
+        if row["sealed_server_seed"].split(".")[1] in gateway.keyring.seeds.keys:
             found[row["id"]] = vault.open(row["id"], row["sealed_server_seed"])
     assert found
     return found
 
 
 async def test_no_log_holds_a_key_a_token_or_a_seed(
-    house: House, services: Services, noisy: Player, seeds: dict[str, bytes]
+    gateway: Gateway, services: Services, noisy: Player, seeds: dict[str, bytes]
 ) -> None:
     logs = [path for path in services.stack.layout.logs.rglob("*") if path.is_file()]
     assert {"ingress.log", "postgres.log"} <= {path.name for path in logs}, logs
-    hidden = [secret.encode() for secret in house.secrets]
+    hidden = [secret.encode() for secret in gateway.secrets]
     # A key is given away by its second half too, and a token by its signature.
-    hidden += [_secret_half(secret).encode() for secret in house.secrets]
+    hidden += [_secret_half(secret).encode() for secret in gateway.secrets]
     hidden += _every_form(seeds.values())
     for path in logs:
         _assert_absent(hidden, path.read_bytes(), path)
 
 
 async def test_not_even_a_debug_log_holds_them(
-    talkative: tuple[House, Path], noisy: Player, seeds: dict[str, bytes]
+    talkative: tuple[Gateway, Path], noisy: Player, seeds: dict[str, bytes]
 ) -> None:
     """The stack of the tests logs warnings only; this ingress tells all it can."""
-    house, log = talkative
-    player = await make_noise(house)
-    seed = await house.database.pool.fetchrow(
+    gateway, log = talkative
+    player = await make_noise(gateway)
+    seed = await gateway.database.pool.fetchrow(
         "SELECT d.id, d.sealed_server_seed FROM seeds d JOIN sessions s ON s.seed_id = d.id WHERE s.id = $1",
         player.session_id,
     )
-    opened = SeedVault(house.keyring).open(seed["id"], seed["sealed_server_seed"])
+    opened = SeedVault(gateway.keyring).open(seed["id"], seed["sealed_server_seed"])
     said = log.read_bytes()
     assert b"DEBUG" in said, "it is talkative indeed"
     hidden = [player.token.encode(), player.operator.key.encode(), *_every_form([opened])]
@@ -99,9 +91,9 @@ async def test_not_even_a_debug_log_holds_them(
 
 
 async def test_no_history_holds_a_secret_or_a_name_in_the_clear(
-    house: House, noisy: Player, seeds: dict[str, bytes]
+    gateway: Gateway, noisy: Player, seeds: dict[str, bytes]
 ) -> None:
-    raw = await until(lambda: _history_of(house, noisy.round_key("spoken").workflow_id))
+    raw = await until(lambda: _history_of(gateway, noisy.round_key("spoken").workflow_id))
     assert raw is not None
     assert noisy.round_key("spoken").workflow_id.encode() in raw, "ids are to be read; the rest is not"
     hidden = [noisy.token.encode(), noisy.operator.key.encode(), *_every_form(seeds.values())]
@@ -112,7 +104,7 @@ async def test_no_history_holds_a_secret_or_a_name_in_the_clear(
 
 
 async def test_metrics_are_there_and_name_nobody(
-    platform: dict[str, Any], house: House, noisy: Player
+    platform: dict[str, Any], gateway: Gateway, noisy: Player
 ) -> None:
     rounds = await noisy.operator.rounds()
     nobody = [noisy.player_id, noisy.session_id, noisy.operator.operator_id, noisy.token, noisy.operator.key]
@@ -126,45 +118,13 @@ async def test_metrics_are_there_and_name_nobody(
 
 
 async def test_the_database_keeps_only_hashes_of_keys_and_sealed_seeds(
-    house: House, noisy: Player, seeds: dict[str, bytes]
+    gateway: Gateway, noisy: Player, seeds: dict[str, bytes]
 ) -> None:
     for table in ("api_keys", "seeds", "sessions", "rounds", "outbox"):
-        rows = await house.database.pool.fetch(f"SELECT to_jsonb(t)::text AS text FROM {table} t")  # noqa: S608
+        rows = await gateway.database.pool.fetch(f"SELECT to_jsonb(t)::text AS text FROM {table} t")  # noqa: S608
         assert rows
         hidden = [noisy.operator.key.encode(), noisy.token.encode(), *_every_form(seeds.values())]
         _assert_absent(hidden, "\n".join(row["text"] for row in rows).encode(), table)
-
-
-@pytest.fixture(scope="module")
-async def talkative(
-    house: House, services: Services, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[House, Path]]:
-    """A second ingress beside the first, with its log at the finest level."""
-    port = services.stack.port("talkative")
-    settings = {"CROUPIER_HTTP_PORT": str(port), "CROUPIER_LOG_LEVEL": "debug"}
-    log = tmp_path_factory.mktemp("talkative") / "ingress.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "workers.serve"),
-            env={**os.environ, **services.stack.environment(), **settings},
-            cwd=PROJECT_ROOT,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http:
-            await until(lambda: _is_ready(http), within_s=START_S)
-            yield dataclasses.replace(house, http=http), log
-    finally:
-        process.terminate()
-        assert await process.wait() == 0
-
-
-async def _is_ready(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/readyz")).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def _secret_half(text: str) -> str:
@@ -192,12 +152,12 @@ def _assert_absent(hidden: list[bytes], content: bytes, where: Path | str) -> No
     assert found == 0, f"{found} secrets are in {where}"
 
 
-async def _history_of(house: House, workflow_id: str) -> bytes | None:
+async def _history_of(gateway: Gateway, workflow_id: str) -> bytes | None:
     """The raw bytes of a closed round's history, as Temporal stores and shows them."""
     request = GetWorkflowExecutionHistoryRequest(
-        namespace=house.temporal.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
+        namespace=gateway.temporal.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
     )
-    response = await house.temporal.workflow_service.get_workflow_execution_history(request)
+    response = await gateway.temporal.workflow_service.get_workflow_execution_history(request)
     is_closed = any(
         event.HasField("workflow_execution_completed_event_attributes") for event in response.history.events
     )

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from api.models import SeedRotated
+from api.session.schemas import SeedRotated
 from storage import rounds
 from tests.conftest import Services
-from tests.e2e.house import House, Operator, Player, checked_problem
-from tests.e2e.test_secrets import talkative  # noqa: F401 - a fixture: an ingress that logs all it can
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 
 ROUNDS = 20
 GUIDE = Path(__file__).parents[2] / "docs" / "game" / "fairness.md"
@@ -40,7 +39,7 @@ async def commitment(player: Player) -> dict[str, Any]:
     return body
 
 
-async def verify(house: House, round_: dict[str, Any], server_seed: str) -> dict[str, Any]:
+async def verify(gateway: Gateway, round_: dict[str, Any], server_seed: str) -> dict[str, Any]:
     """What the open endpoint computes, from nothing but the round's own answer and the revealed seed."""
     body = {
         "game": round_["game"]["id"],
@@ -53,7 +52,7 @@ async def verify(house: House, round_: dict[str, Any], server_seed: str) -> dict
     }
     if round_["game"]["id"] == "dice":
         body["choices"] = {name: round_["outcome"][name] for name in ("direction", "target")}
-    response = await house.http.post("/v1/fairness/verify", json=body)
+    response = await gateway.http.post("/v1/fairness/verify", json=body)
     assert response.status_code == 200, response.text
     verified: dict[str, Any] = response.json()
     return verified
@@ -61,7 +60,7 @@ async def verify(house: House, round_: dict[str, Any], server_seed: str) -> dict
 
 @pytest.mark.parametrize("game_id", ["dice", "fruit-lines"])
 async def test_a_player_can_verify_every_round_after_the_reveal(
-    house: House, operator: Operator, game_id: str
+    gateway: Gateway, operator: Operator, game_id: str
 ) -> None:
     player = await operator.open_session(game_id=game_id, balance=100_000, client_seed="first")
     promised = await commitment(player)
@@ -79,7 +78,7 @@ async def test_a_player_can_verify_every_round_after_the_reveal(
         len(played) - 1,
     )
     for round_ in played:
-        assert await verify(house, round_, revealed["server_seed"]) == {
+        assert await verify(gateway, round_, revealed["server_seed"]) == {
             "server_seed_hash": promised["server_seed_hash"],
             "outcome": round_["outcome"],
             "win": round_["win"]["amount"],
@@ -99,26 +98,26 @@ async def test_the_next_rounds_draw_from_the_seed_that_was_promised_next(player:
     }
 
 
-async def test_another_seed_gives_another_outcome(house: House, player: Player) -> None:
+async def test_another_seed_gives_another_outcome(gateway: Gateway, player: Player) -> None:
     """Else the verification would agree with anything."""
     played = [await player.played() for _ in range(3)]
     other = (await rotate(await player.operator.open_session()))["revealed"]["server_seed"]
-    verified = [await verify(house, round_, other) for round_ in played]
+    verified = [await verify(gateway, round_, other) for round_ in played]
     assert [v["outcome"] for v in verified] != [round_["outcome"] for round_ in played]
     assert not {v["server_seed_hash"] for v in verified} & {r["fairness"]["server_seed_hash"] for r in played}
 
 
-async def test_no_seed_is_revealed_while_a_round_is_open(house: House, player: Player) -> None:
+async def test_no_seed_is_revealed_while_a_round_is_open(gateway: Gateway, player: Player) -> None:
     promised = await commitment(player)
     bet = player.stored_bet("open-now")
-    await rounds.reserve(house.database.pool, bet)
+    await rounds.reserve(gateway.database.pool, bet)
 
     refused = await player.call("POST", "/seed", json={"client_seed": "my-next"})
 
     assert checked_problem(refused, 409, "round-open")["open_round"] == "open-now"
     shown = await commitment(player)
     assert shown == promised | {"next_nonce": 1}
-    await rounds.release(house.database.pool, bet, "resolve-failed", "for a test")
+    await rounds.release(gateway.database.pool, bet, "resolve-failed", "for a test")
     assert (await rotate(player))["revealed"]["server_seed_hash"] == promised["server_seed_hash"]
 
 
@@ -179,9 +178,11 @@ async def test_a_rotation_that_is_not_understood_reveals_nothing(
     assert await commitment(player) == promised
 
 
-async def test_a_choice_may_stand_in_a_list(house: House) -> None:
-    plain = await house.http.post("/v1/fairness/verify", json=VERIFIED)
-    listed = await house.http.post("/v1/fairness/verify", json={**VERIFIED, "choices": [VERIFIED["choices"]]})
+async def test_a_choice_may_stand_in_a_list(gateway: Gateway) -> None:
+    plain = await gateway.http.post("/v1/fairness/verify", json=VERIFIED)
+    listed = await gateway.http.post(
+        "/v1/fairness/verify", json={**VERIFIED, "choices": [VERIFIED["choices"]]}
+    )
     assert plain.status_code == 200
     assert plain.json() == listed.json()
     # The first integer below 10000 of this seed pair, as docs/game/fairness.md prints it.
@@ -213,9 +214,9 @@ async def test_a_choice_may_stand_in_a_list(house: House) -> None:
     ],
 )
 async def test_what_cannot_be_verified_is_a_problem(
-    house: House, change: dict[str, Any], status: int, code: str
+    gateway: Gateway, change: dict[str, Any], status: int, code: str
 ) -> None:
-    checked_problem(await house.http.post("/v1/fairness/verify", json=VERIFIED | change), status, code)
+    checked_problem(await gateway.http.post("/v1/fairness/verify", json=VERIFIED | change), status, code)
 
 
 @pytest.mark.parametrize(
@@ -229,8 +230,10 @@ async def test_what_cannot_be_verified_is_a_problem(
     ],
     ids=["half", "nan", "digits", "nesting", "size"],
 )
-async def test_a_verification_is_read_strictly(house: House, content: bytes, status: int, code: str) -> None:
-    response = await house.http.post(
+async def test_a_verification_is_read_strictly(
+    gateway: Gateway, content: bytes, status: int, code: str
+) -> None:
+    response = await gateway.http.post(
         "/v1/fairness/verify", content=content, headers={"content-type": "application/json"}
     )
     checked_problem(response, status, code)
@@ -249,13 +252,13 @@ async def test_the_guides_own_program_verifies_rounds(player: Player) -> None:
 
 async def test_a_revealed_seed_is_in_no_log(
     services: Services,
-    talkative: tuple[House, Path],  # noqa: F811
+    talkative: tuple[Gateway, Path],
 ) -> None:
-    house, debug_log = talkative
-    player = await (await house.new_operator()).open_session(balance=1_000)
+    gateway, debug_log = talkative
+    player = await (await gateway.new_operator()).open_session(balance=1_000)
     await player.played()
     seed = (await rotate(player))["revealed"]["server_seed"]
-    await verify(house, (await player.history())[0], seed)
+    await verify(gateway, (await player.history())[0], seed)
     logs = [path for path in services.stack.layout.logs.rglob("*") if path.is_file()]
     assert {"ingress.log", "postgres.log"} <= {path.name for path in logs}
     assert b"DEBUG" in debug_log.read_bytes(), "it is talkative indeed"

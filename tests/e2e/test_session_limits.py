@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.e2e.house import Operator, Player, checked_problem, checked_round
+from tests.e2e.parties import Operator, Player, checked_problem, checked_round
 
 PLAYERS = 20  # of whom one has the luck that a test needs
 
@@ -26,7 +26,7 @@ async def test_the_stricter_of_the_operators_and_the_jurisdictions_limits_holds(
     played = await player.played()
     too_soon = checked_problem(await player.bet(), 403, "limit-exceeded")
     assert (too_soon["limit"], 500 <= too_soon["retry_after"] <= 600) == ("min_cycle_ms", True)
-    stored = await operator.house.database.pool.fetchval(
+    stored = await operator.gateway.database.pool.fetchval(
         "SELECT jurisdiction FROM rounds WHERE player_key = $1 AND round_id = $2",
         player.claims.player_key,
         played["round_id"],
@@ -148,11 +148,11 @@ async def _refreshed(player: Player) -> Player:
     response = await player.call("POST", "/session/refresh")
     assert response.status_code == 200, response.text
     assert set(response.json()) == {"token", "expires_at"}
-    player.operator.house.secrets.append(response.json()["token"])
+    player.operator.gateway.secrets.append(response.json()["token"])
     return player.with_token(response.json()["token"])
 
 
 async def _ten_minutes_pass(player: Player) -> None:
-    await player.operator.house.database.pool.execute(
+    await player.operator.gateway.database.pool.execute(
         "UPDATE sessions SET created_at = created_at - interval '10 minutes' WHERE id = $1", player.session_id
     )

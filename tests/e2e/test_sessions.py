@@ -9,7 +9,7 @@ import pytest
 
 from security.seeds import SeedVault
 from storage import rounds
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 
 
 async def test_an_opened_session_has_a_token_a_launch_url_and_an_end(operator: Operator) -> None:
@@ -36,17 +36,17 @@ async def test_a_session_shows_player_game_balance_and_commitment(operator: Oper
     assert body["player"] == {"id": player.player_id}
     assert body["balance"] == {"amount": 1_234, "currency": "EUR"}
     assert (body["currency"], body["mode"], body["open_round"]) == ("EUR", "real", None)
-    assert body["game"] == (await operator.house.http.get(f"/v1/games/{game_id}")).json()
+    assert body["game"] == (await operator.gateway.http.get(f"/v1/games/{game_id}")).json()
     assert body["fairness"]["client_seed"] == "my-own_seed"
     assert body["fairness"]["next_nonce"] == 0
 
 
-async def test_a_session_commits_to_the_seed_it_plays_with(house: House, player: Player) -> None:
+async def test_a_session_commits_to_the_seed_it_plays_with(gateway: Gateway, player: Player) -> None:
     fairness = (await player.call("GET", "/session")).json()["fairness"]
-    row = await house.database.pool.fetchrow(
+    row = await gateway.database.pool.fetchrow(
         "SELECT d.* FROM seeds d JOIN sessions s ON s.seed_id = d.id WHERE s.id = $1", player.session_id
     )
-    seed = SeedVault(house.keyring).open(row["id"], row["sealed_server_seed"])
+    seed = SeedVault(gateway.keyring).open(row["id"], row["sealed_server_seed"])
     assert fairness["server_seed_hash"] == hashlib.sha256(seed).hexdigest()
 
     played = [await player.played(), await player.played()]
@@ -58,15 +58,15 @@ async def test_a_session_commits_to_the_seed_it_plays_with(house: House, player:
     assert (await player.call("GET", "/session")).json()["fairness"]["next_nonce"] == 2
 
 
-async def test_a_session_names_the_open_round_to_resume(house: House, player: Player) -> None:
+async def test_a_session_names_the_open_round_to_resume(gateway: Gateway, player: Player) -> None:
     bet = player.stored_bet(uuid4().hex)
-    await rounds.reserve(house.database.pool, bet)
+    await rounds.reserve(gateway.database.pool, bet)
     try:
         body = (await player.call("GET", "/session")).json()
         assert body["open_round"] == bet.key.round_id
         assert body["balance"]["amount"] == 9_900
     finally:
-        await rounds.release(house.database.pool, bet, "round-cancelled", "")
+        await rounds.release(gateway.database.pool, bet, "round-cancelled", "")
     assert (await player.call("GET", "/session")).json()["open_round"] is None
 
 
@@ -85,7 +85,7 @@ async def test_an_expired_token_refuses_bets_and_still_reads(player: Player) -> 
     problem = checked_problem(await late.bet(round_id := uuid4().hex), 401, "session-expired")
 
     assert "session" in problem["detail"]
-    assert not await player.operator.house.has_workflow(player.round_key(round_id).workflow_id)
+    assert not await player.operator.gateway.has_workflow(player.round_key(round_id).workflow_id)
     await _reads_on(late, played)
     assert (await late.call("GET", "/session")).status_code == 200
 

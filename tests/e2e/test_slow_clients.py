@@ -18,12 +18,12 @@ import websockets
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.admission import Admission
-from api.connections import HEAD_LIMIT_BYTES, HEADERS_LIMIT, Connection, ConnectionLimits, Connections
-from api.door import Door
-from api.limits import Limits
+from api.gateway.admission import Admission
+from api.gateway.connections import HEAD_LIMIT_BYTES, HEADERS_LIMIT, Connection, ConnectionLimits, Connections
+from api.gateway.middleware import EdgeMiddleware
+from api.gateway.rate_limits import RateLimits
 from tests.conftest import Services
-from tests.e2e.house import Player
+from tests.e2e.parties import Player
 from tests.support.conditions import HANG_S, until
 
 HEAD_S: Final = 10.0
@@ -56,8 +56,8 @@ class Clock:
 
 @dataclass(slots=True)
 class Ingress:
-    """Our connections and our door before a small app, in this process, where limits are reached by the clock
-    of the test. `slow_answers` holds back what is asked of /slow."""
+    """Our connections and middleware before a small app, in this process, where limits are reached by the
+    clock of the test. `slow_answers` holds back what is asked of /slow."""
 
     connections: Connections
     clock: Clock
@@ -157,7 +157,7 @@ async def small_app(scope: Scope, receive: Receive, send: Send) -> None:
 @contextlib.asynccontextmanager
 async def opened(*, total: int = 1_000, per_address: int = 1_000) -> AsyncIterator[Ingress]:
     limits = ConnectionLimits(total=total, per_address=per_address, head_s=HEAD_S, body_s=BODY_S)
-    ingress = Ingress(Connections(limits, Limits()), Clock(), asyncio.Event())
+    ingress = Ingress(Connections(limits, RateLimits()), Clock(), asyncio.Event())
     async with _serving(ingress.app, ingress.protocol) as port:
         ingress.port = port
         yield ingress
@@ -165,9 +165,9 @@ async def opened(*, total: int = 1_000, per_address: int = 1_000) -> AsyncIterat
 
 @contextlib.asynccontextmanager
 async def _serving(app: ASGIApp, protocol: Callable[..., Connection]) -> AsyncIterator[int]:
-    door = Door(app, Admission(max_open_requests=500, max_open_bets=100, max_running_bets=24))
+    middleware = EdgeMiddleware(app, Admission(max_open_requests=500, max_open_bets=100, max_running_bets=24))
     config = uvicorn.Config(
-        door, loop="none", http=protocol, lifespan="off",  # type: ignore[arg-type]
+        middleware, loop="none", http=protocol, lifespan="off",  # type: ignore[arg-type]
         log_config=None, access_log=False, host="127.0.0.1", port=0, proxy_headers=False,
         timeout_graceful_shutdown=1, timeout_keep_alive=600,
     )  # fmt: skip
@@ -197,7 +197,7 @@ async def test_the_watch_ends_what_is_late() -> None:
     """By the clock of the machine. All other tests here look themselves, by a clock of their own."""
     head_s = 0.2
     limits = ConnectionLimits(total=9, per_address=9, head_s=head_s, body_s=BODY_S, tick_s=0.05)
-    connections = Connections(limits, Limits())
+    connections = Connections(limits, RateLimits())
     watching = asyncio.create_task(connections.watch())
     async with _serving(small_app, connections.protocol) as port:
         began = time.monotonic()

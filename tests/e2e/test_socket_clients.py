@@ -1,4 +1,4 @@
-"""The clients' sockets at the running house: what is lost on the way is asked again, played once and told."""
+"""The clients' sockets at the running gateway: what is lost on the way is asked again, and played once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,8 +18,8 @@ from croupier_client import (
 )
 
 from storage.database import Database
-from tests.e2e.house import OVER_HALF, House, Operator
-from tests.e2e.test_clients import run_node
+from tests.e2e.node import run_node
+from tests.e2e.parties import OVER_HALF, Gateway, Operator
 from tests.integration.cable import Cable
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import waiting_for_a_lock
@@ -30,18 +30,13 @@ QUICK = Patience(total_s=HANG_S, first_pause_s=0.05)
 
 
 @pytest.fixture(scope="module")
-def base_url(house: House) -> str:
-    return str(house.http.base_url).rstrip("/")
-
-
-@pytest.fixture(scope="module")
-async def own(house: House) -> Operator:
-    return await house.new_operator()
+async def own(gateway: Gateway) -> Operator:
+    return await gateway.new_operator()
 
 
 @pytest.fixture
-async def cable(house: House) -> AsyncIterator[Cable]:
-    url = house.http.base_url
+async def cable(gateway: Gateway) -> AsyncIterator[Cable]:
+    url = gateway.http.base_url
     async with Cable(url.host, url.port or 80) as cable:
         yield cable
 
@@ -115,7 +110,7 @@ async def test_a_cut_socket_comes_back_is_told_what_it_missed_and_asks_again(
         bet = asyncio.create_task(socket.bet(100, OVER_HALF, round_id=round_id))
         await asyncio.sleep(0.2)  # a machine that is slow now misses a fault, and makes none up
         assert not bet.done(), "the cable was not cut"
-        await cable.mend()
+        await cable.repair()
         assert (await bet).round_id == round_id
         assert socket.connections == 2
         await until(lambda: told.heard(missed[-1]))
@@ -146,7 +141,7 @@ async def test_a_bet_whose_answer_was_lost_is_played_once(
         await until(played)
         await cable.cut()
         assert not bet.done(), "the answer was not lost"
-        await cable.mend()
+        await cable.repair()
         round_ = await bet
     assert [found["round_id"] for found in await player.history()] == [round_id]
     assert await player.balance() == 10_000 - 100 + round_.win.amount

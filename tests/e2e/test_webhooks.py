@@ -9,12 +9,12 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from cli import webhooks as cli_webhooks
+from cli.webhooks import run as cli_webhooks
 from contracts.webhooks import Delivery, Retries, WebhookKey
 from runtime.settings import Settings
-from runtime.webhooks import WebhookWorkflows
+from runtime.webhook_workflows import WebhookWorkflows
 from tests.conftest import Services
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.conditions import until
 from tests.support.receiver import Receiver, receiving
 
@@ -28,7 +28,7 @@ async def new_webhook(operator: Operator, receiver: Receiver, **more: Any) -> di
     assert response.status_code == 201, response.text
     made: dict[str, Any] = response.json()
     receiver.secrets.append(made["secret"])
-    operator.house.secrets.append(made["secret"])
+    operator.gateway.secrets.append(made["secret"])
     return made
 
 
@@ -50,16 +50,16 @@ async def until_settled(operator: Operator, webhook: dict[str, Any]) -> dict[str
     return await seen(operator, webhook)
 
 
-async def event_of(house: House, round_: dict[str, Any]) -> str:
+async def event_of(gateway: Gateway, round_: dict[str, Any]) -> str:
     return str(
-        await house.database.pool.fetchval(
+        await gateway.database.pool.fetchval(
             "SELECT event_id FROM outbox WHERE subject = $1 AND type = $2", round_["round_id"], SETTLED
         )
     )
 
 
-async def events_of(house: House, rounds: list[dict[str, Any]]) -> list[str]:
-    return [await event_of(house, round_) for round_ in rounds]
+async def events_of(gateway: Gateway, rounds: list[dict[str, Any]]) -> list[str]:
+    return [await event_of(gateway, round_) for round_ in rounds]
 
 
 async def played(player: Player, count: int) -> list[dict[str, Any]]:
@@ -67,9 +67,9 @@ async def played(player: Player, count: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def own(house: House) -> Operator:
+async def own(gateway: Gateway) -> Operator:
     """An operator of the test alone: a webhook gets all of its operator's events."""
-    return await house.new_operator()
+    return await gateway.new_operator()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,13 @@ async def test_a_command_for_a_webhook_that_is_not_there_says_so(command: Comman
     assert "there is no webhook nowhere" in command.capsys.readouterr().err
 
 
-async def test_an_event_arrives_signed_and_as_the_broker_has_it(house: House, own: Operator) -> None:
+async def test_an_event_arrives_signed_and_as_the_broker_has_it(gateway: Gateway, own: Operator) -> None:
     player = await own.open_session(balance=1_000)
     earlier = await player.played()
     async with receiving() as receiver:
         await new_webhook(own, receiver)
         round_ = await player.played()
-        event_id = await event_of(house, round_)
+        event_id = await event_of(gateway, round_)
         await receiver.until_taken([event_id])
     (got,) = receiver.received
     assert got.path == "/croupier/events"
@@ -129,11 +129,13 @@ async def test_an_event_arrives_signed_and_as_the_broker_has_it(house: House, ow
     assert earlier["round_id"] not in {sent.event["subject"] for sent in receiver.received}
 
 
-async def test_an_endpoint_that_fails_twice_gets_the_event_a_third_time(house: House, own: Operator) -> None:
+async def test_an_endpoint_that_fails_twice_gets_the_event_a_third_time(
+    gateway: Gateway, own: Operator
+) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving(answers=[500, 0], says=b"not\x1b today") as receiver:
         webhook = await new_webhook(own, receiver)
-        event_id = await event_of(house, await player.played())
+        event_id = await event_of(gateway, await player.played())
         await receiver.until_taken([event_id])
         fares = await until_settled(own, webhook)
     assert [got.headers["webhook-id"] for got in receiver.received] == [event_id] * 3
@@ -144,13 +146,13 @@ async def test_an_endpoint_that_fails_twice_gets_the_event_a_third_time(house: H
 
 
 async def test_an_event_that_an_endpoint_never_takes_is_dead_and_can_be_replayed(
-    house: House, own: Operator, command: Command
+    gateway: Gateway, own: Operator, command: Command
 ) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving(otherwise=503, says=b"down for a while") as receiver:
         webhook = await new_webhook(own, receiver)
         path = f"/webhooks/{webhook['webhook_id']}"
-        ids = await events_of(house, await played(player, 3))
+        ids = await events_of(gateway, await played(player, 3))
 
         async def all_dead() -> bool:
             return bool((await seen(own, webhook))["dead"] == 3)
@@ -184,19 +186,19 @@ async def test_an_event_that_an_endpoint_never_takes_is_dead_and_can_be_replayed
 
 
 async def test_an_endpoint_that_is_gone_is_left_alone_and_its_events_wait_for_the_next_one(
-    house: House, own: Operator
+    gateway: Gateway, own: Operator
 ) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving(otherwise=410) as gone, receiving() as next_one:
         webhook = await new_webhook(own, gone)
-        first = await event_of(house, await player.played())
+        first = await event_of(gateway, await player.played())
 
         async def disabled() -> bool:
             return not (await seen(own, webhook))["enabled"]
 
         await until(disabled)
         assert (await seen(own, webhook))["disabled"] == "gone"
-        second = await event_of(house, await player.played())
+        second = await event_of(gateway, await player.played())
         next_one.secrets = gone.secrets
         changed = await own.call(
             "PATCH",
@@ -210,7 +212,7 @@ async def test_an_endpoint_that_is_gone_is_left_alone_and_its_events_wait_for_th
     assert {got.headers["webhook-id"] for got in gone.received} == {first}
 
 
-async def test_a_disabled_webhook_sends_nothing_until_it_is_enabled(house: House, own: Operator) -> None:
+async def test_a_disabled_webhook_sends_nothing_until_it_is_enabled(gateway: Gateway, own: Operator) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving() as receiver:
         webhook = await new_webhook(own, receiver)
@@ -219,33 +221,33 @@ async def test_a_disabled_webhook_sends_nothing_until_it_is_enabled(house: House
         workflow = WebhookKey(operator_id=own.operator_id, webhook_id=webhook["webhook_id"]).workflow_id
 
         async def ended() -> bool:
-            found = await house.temporal.get_workflow_handle(workflow).describe()
+            found = await gateway.temporal.get_workflow_handle(workflow).describe()
             return found.close_time is not None
 
-        if await house.has_workflow(workflow):
+        if await gateway.has_workflow(workflow):
             await until(ended)
-        ids = await events_of(house, await played(player, 2))
+        ids = await events_of(gateway, await played(player, 2))
         assert receiver.received == []
         await own.call("PATCH", path, json={"enabled": True})
         await receiver.until_taken(ids)
 
 
-async def test_both_secrets_sign_after_a_rotation(house: House, own: Operator) -> None:
+async def test_both_secrets_sign_after_a_rotation(gateway: Gateway, own: Operator) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving() as receiver:
         webhook = await new_webhook(own, receiver)
         rotated = await own.call("POST", f"/webhooks/{webhook['webhook_id']}/rotate-secret")
         assert rotated.status_code == 200, rotated.text
         receiver.secrets.append(rotated.json()["secret"])
-        house.secrets.append(rotated.json()["secret"])
-        await receiver.until_taken([await event_of(house, await player.played())])
+        gateway.secrets.append(rotated.json()["secret"])
+        await receiver.until_taken([await event_of(gateway, await player.played())])
     assert receiver.received[0].signed_by == tuple(receiver.secrets)
     assert len(set(receiver.secrets)) == 2
     signatures = receiver.received[0].headers["webhook-signature"].split()
     assert [signature.split(",")[0] for signature in signatures] == ["v1", "v1", "v1a"]
 
 
-async def test_a_killed_sender_loses_nothing(house: House, own: Operator, services: Services) -> None:
+async def test_a_killed_sender_loses_nothing(gateway: Gateway, own: Operator, services: Services) -> None:
     """The interleaving: an endpoint has taken an event, and the process dies before the cursor is moved."""
     player = await own.open_session(balance=10_000)
     async with receiving() as receiver:
@@ -256,38 +258,38 @@ async def test_a_killed_sender_loses_nothing(house: House, own: Operator, servic
         await services.stack.kill("webhooks")
         await services.stack.start("webhooks")
         rounds += await playing
-        await receiver.until_taken(await events_of(house, rounds))
+        await receiver.until_taken(await events_of(gateway, rounds))
     assert all(got.signed_by for got in receiver.received)
 
 
-async def test_a_webhook_whose_workflow_was_terminated_goes_on(house: House, own: Operator) -> None:
+async def test_a_webhook_whose_workflow_was_terminated_goes_on(gateway: Gateway, own: Operator) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving() as receiver:
         webhook = await new_webhook(own, receiver)
-        await receiver.until_taken([await event_of(house, await player.played())])
+        await receiver.until_taken([await event_of(gateway, await player.played())])
         key = WebhookKey(operator_id=own.operator_id, webhook_id=webhook["webhook_id"])
-        await house.temporal.get_workflow_handle(key.workflow_id).terminate("by a test")
+        await gateway.temporal.get_workflow_handle(key.workflow_id).terminate("by a test")
         # As if the three minutes had passed after which a webhook counts as left alone.
-        await house.database.pool.execute(
+        await gateway.database.pool.execute(
             "UPDATE webhooks SET pumped_at = pumped_at - interval '1 hour' WHERE id = $1", key.webhook_id
         )
-        await receiver.until_taken([await event_of(house, await player.played())])
+        await receiver.until_taken([await event_of(gateway, await player.played())])
 
 
-async def test_a_retry_that_was_begun_before_its_starter_died_is_not_begun_again(house: House) -> None:
+async def test_a_retry_that_was_begun_before_its_starter_died_is_not_begun_again(gateway: Gateway) -> None:
     """The interleaving: the workflow was started, and the mark of it was not made."""
     key = WebhookKey(operator_id="nobody", webhook_id=uuid4().hex)
     delivery = Delivery(key=key, event_id=str(uuid4()), replay=0)
-    workflows = WebhookWorkflows(house.temporal, Retries(first_s=1, longest_s=1, patience_s=3))
+    workflows = WebhookWorkflows(gateway.temporal, Retries(first_s=1, longest_s=1, patience_s=3))
     await workflows.deliver(delivery)
-    handle = house.temporal.get_workflow_handle(delivery.workflow_id)
+    handle = gateway.temporal.get_workflow_handle(delivery.workflow_id)
     assert await handle.result() is False
     first = await handle.describe()
     await workflows.deliver(delivery)
     assert (await handle.describe()).run_id == first.run_id
 
 
-async def test_no_operator_reaches_anothers_webhook(house: House, own: Operator, rival: Operator) -> None:
+async def test_no_operator_reaches_anothers_webhook(gateway: Gateway, own: Operator, rival: Operator) -> None:
     player = await own.open_session(balance=1_000)
     async with receiving() as receiver, receiving() as theirs:
         webhook = await new_webhook(own, receiver)
@@ -305,7 +307,7 @@ async def test_no_operator_reaches_anothers_webhook(house: House, own: Operator,
             checked_problem(await rival.call(method, path + below, **request), 404, "not-found")
         listed = (await rival.call("GET", "/webhooks")).json()["items"]
         assert webhook["webhook_id"] not in {item["webhook_id"] for item in listed}
-        await receiver.until_taken([await event_of(house, await player.played())])
+        await receiver.until_taken([await event_of(gateway, await player.played())])
         assert theirs.received == []
         assert (await own.call("DELETE", path)).status_code == 204
         checked_problem(await own.call("GET", path), 404, "not-found")

@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from temporalio.client import WorkflowExecutionStatus
 
-from cli.check.histories import FAST_EVENTS
-from cli.check.invariants import audit
 from contracts.rounds import RoundKey, RoundState
 from contracts.wallet import WalletCall
-from storage import invariants
 from tests.faults.casino import LEDGER_OPERATOR, OPENING, Casino, WalletPlayer
 from tests.support.clients import Player
 from tests.support.conditions import until
 from tests.support.operator_wallet import OPERATOR
+from verification import books
+from verification.check.histories import FAST_EVENTS
+from verification.ledger import audit
 from wallet.operator import transaction_id
 
 OPERATORS: Final = (OPERATOR, LEDGER_OPERATOR)
@@ -85,7 +85,7 @@ async def until_at_rest(casino: Casino) -> None:
     keys = [row["id"] for row in await pool.fetch("SELECT id FROM players")]
 
     async def at_rest() -> bool:
-        if await invariants.under_way(pool, player_keys=keys, began_before=datetime.now(UTC)):
+        if await books.under_way(pool, player_keys=keys, began_before=datetime.now(UTC)):
             return False
         if (await casino.wallet.faults())["under_way"]:
             return False

@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from pydantic import SecretStr
 
-from cli import operators as operator_command
 from compose import control
 from compose.stack import Stack
 from contracts.views import ApiKeyView
@@ -22,6 +20,7 @@ from storage import operators
 from storage.database import Database, open_database
 from tests.faults.casino import CALL_LIMIT_MS, LEDGER_OPERATOR, OPENING, Casino
 from tests.support.operator_wallet import OPERATOR, RunningWallet, running_wallet
+from tests.support.wallet_settings import program_settings, set_wallet
 
 
 @pytest.fixture(scope="package")
@@ -74,17 +73,12 @@ async def _new_operator(database: Database) -> str:
 
 
 async def _set_wallet(stack: Stack, wallet: RunningWallet) -> None:
-    """As `croupier operator wallet set` does."""
-    url = SecretStr(stack.addresses.application_database_url)
-    wanted = operator_command.Wanted(
-        operator_id=OPERATOR,
-        url=wallet.url,
-        dialect="croupier",
-        local=True,
+    await set_wallet(
+        program_settings(stack),
+        OPERATOR,
+        wallet.url,
+        wallet.secret,
         connect_ms=CALL_LIMIT_MS,
         read_ms=CALL_LIMIT_MS,
         total_ms=CALL_LIMIT_MS,
-        calls=None,
     )
-    settings = stack.settings.model_copy(update={"database_url": url})
-    await operator_command.store(settings, wanted, (wallet.secret,))

@@ -8,7 +8,7 @@ from typing import Self
 
 class Cable:
     """Forwards to host:port. `cut` drops what is open and refuses what is new; `freeze` keeps connections
-    open and moves nothing, as a hung machine does; `mend` ends both."""
+    open and moves nothing, as a hung machine does; `repair` ends both."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -41,7 +41,7 @@ class Cable:
     def freeze(self) -> None:
         self._flowing.clear()
 
-    async def mend(self) -> None:
+    async def repair(self) -> None:
         self._flowing.set()
         if self._server is None:
             await self._listen()

@@ -10,9 +10,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from api.operator import service as services_module
+from api.operator.service import KEY_CACHE_S, LookUpRefused, OperatorKeys, TooManyKeys
 from contracts.views import ApiKeyView
-from runtime import services as services_module
-from runtime.services import KEY_CACHE_S, LookUpRefused, OperatorKeys, TooManyKeys
 from security.api_keys import SCOPES, new_api_key, parse_api_key
 from storage import operators
 from storage.database import Database, open_database
@@ -50,7 +50,7 @@ async def test_a_key_that_is_revoked_while_it_is_rotated_leaves_no_successor(
     async with database.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.execute("SELECT revoke_api_key($1, $2)", operator_id, key.key_id)
+        await connection.execute("SELECT revoke_api_key_v1($1, $2)", operator_id, key.key_id)
         rotating = asyncio.create_task(
             OperatorKeys(database.pool).rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=60)
         )
@@ -64,7 +64,7 @@ async def test_a_key_that_is_revoked_while_it_is_rotated_leaves_no_successor(
 async def waits_for_a_lock(database: Database) -> None:
     waiting = (
         "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        " AND query LIKE '%rotate_api_key%' AND pid <> pg_backend_pid())"
+        " AND query LIKE '%rotate_api_key_v1%' AND pid <> pg_backend_pid())"
     )
     await until(lambda: database.pool.fetchval(waiting))
 

@@ -11,17 +11,16 @@ from typing import Any, Final
 import asyncpg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import make_url
 from typer.testing import CliRunner
 
-from cli import audit, main
-from cli.audit import Audited, Wanted
+from api.session.service import SessionService
+from cli import main
+from cli.audit import run as audit
 from contracts.views import RoundView
 from games.checks import play_round
 from games.dice import GAME
 from games.draws import HmacDraws
 from games.protocol import Wager
-from runtime.services import Sessions
 from runtime.settings import Settings, to_environment
 from security.keyring import Keyring
 from security.seeds import SeedVault
@@ -29,8 +28,9 @@ from security.tokens import TokenIssuer
 from storage import operators, rounds
 from storage.database import Database
 from tests.conftest import Services
-from tests.support.databases import own_database
+from tests.support.databases import own_database, owner_url
 from tests.support.ledger import Seat
+from verification.audit import AuditReport, Wanted
 
 OPERATOR: Final = "casino"
 CHOICE: Final = {"direction": "over", "target": 4_999}
@@ -57,7 +57,7 @@ async def books(services: Services, keyring: Keyring) -> AsyncIterator[Database]
 async def _play_all(database: Database, keyring: Keyring) -> None:
     await operators.ensure_operator(database.pool, operator_id=OPERATOR, name="Casino")
     vault = SeedVault(keyring)
-    sessions = Sessions(database.pool, vault, TokenIssuer(keyring), lifetime_s=3600)
+    sessions = SessionService(database.pool, vault, TokenIssuer(keyring), lifetime_s=3600)
     for player_id in ("alice", "bob"):
         session, _ = await sessions.open(
             operator_id=OPERATOR, player_id=player_id, game_id="dice", currency="EUR", client_seed="client"
@@ -82,22 +82,16 @@ async def _play(seat: Seat, vault: SeedVault, round_id: str) -> RoundView:
 
 
 @pytest.fixture
-def given(services: Services, books: Database, keyring: Keyring, tmp_path: Path) -> Settings:
+async def given(services: Services, books: Database, keyring: Keyring, tmp_path: Path) -> Settings:
     """The settings of somebody who audits a database without a stack."""
     keyring.save(tmp_path / "keyring.json")
-    return Settings(home=tmp_path, database_url=SecretStr(_url(services, books)))
-
-
-def _url(services: Services, books: Database) -> str:
-    name = books.engine.url.database
-    url = make_url(services.stack.addresses.database_url).set(database=name)
-    return url.render_as_string(hide_password=False)
+    return Settings(home=tmp_path, database_url=SecretStr(await owner_url(services, books)))
 
 
 @pytest.fixture
 async def tampered(services: Services, books: Database) -> AsyncIterator[Any]:
     """Makes changes as a superuser; they are undone by the copies that were kept."""
-    connection = await asyncpg.connect(_url(services, books))
+    connection = await asyncpg.connect(await owner_url(services, books))
     tables = ("players", "transfers", "postings", "rounds", "accounts")
     await connection.execute("SET session_replication_role = replica")
     for table in tables:
@@ -112,7 +106,7 @@ async def tampered(services: Services, books: Database) -> AsyncIterator[Any]:
 
 
 async def test_sound_books_hold(given: Settings, books: Database) -> None:
-    found = await audit.look(given, ALL)
+    found = await audit.examine(given, ALL)
     assert [finding.name for finding in found.findings if not finding.holds] == []
     assert found.holds
     assert (found.players, found.sums) == (2, {"EUR": 0})
@@ -167,7 +161,7 @@ async def test_the_first_broken_link_is_named(
     given: Settings, tampered: Any, change: str, link: int | None, says: str
 ) -> None:
     await tampered.execute(change)
-    broken = _broken(await audit.look(given, Wanted(chain=True)))
+    broken = _broken(await audit.examine(given, Wanted(chain=True)))
     (example,) = broken["chains-hold"]
     assert example.startswith("player alice of operator casino: link ")
     assert says in example
@@ -197,7 +191,7 @@ async def test_a_whole_chain_that_was_written_anew_is_noticed_by_the_rounds(
         END $$
         """
     )
-    broken = _broken(await audit.look(given, Wanted(chain=True)))
+    broken = _broken(await audit.examine(given, Wanted(chain=True)))
     assert "link 2: round alice-0 says something else" in broken["chains-hold"][0]
 
 
@@ -205,21 +199,21 @@ async def test_an_outcome_that_was_changed_does_not_replay(given: Settings, tamp
     await tampered.execute(
         f"UPDATE rounds SET outcome = jsonb_set(outcome, '{{roll}}', '1') WHERE id = {LOST}"
     )
-    broken = _broken(await audit.look(given, Wanted(chain=True)))
+    broken = _broken(await audit.examine(given, Wanted(chain=True)))
     assert list(broken) == ["outcomes-replay"]
     assert "round alice-" in broken["outcomes-replay"][0]
 
 
 async def test_the_invariants_are_named_too(given: Settings, tampered: Any) -> None:
     await tampered.execute(f"UPDATE accounts SET balance = balance + 1 WHERE player_key = {ALICE}")
-    assert list(_broken(await audit.look(given, ALL))) == ["balances-are-postings"]
-    assert _broken(await audit.look(given, Wanted(chain=True))) == {}
+    assert list(_broken(await audit.examine(given, ALL))) == ["balances-are-postings"]
+    assert _broken(await audit.examine(given, Wanted(chain=True))) == {}
 
 
 async def test_one_players_chain_can_be_asked_for(given: Settings, tampered: Any) -> None:
     await tampered.execute(f"UPDATE transfers SET amount = amount + 1 WHERE {LINK % 3}")
-    assert _broken(await audit.look(given, Wanted(chain=True, player_id="bob"))) == {}
-    assert _broken(await audit.look(given, Wanted(chain=True, player_id="alice")))
+    assert _broken(await audit.examine(given, Wanted(chain=True, player_id="bob"))) == {}
+    assert _broken(await audit.examine(given, Wanted(chain=True, player_id="alice")))
 
 
 async def test_the_command_exits_1_and_says_what_is_broken(
@@ -267,7 +261,7 @@ async def _command(
     return result.exit_code, result.stdout, result.stderr
 
 
-def _broken(found: Audited) -> dict[str, tuple[str, ...]]:
+def _broken(found: AuditReport) -> dict[str, tuple[str, ...]]:
     return {finding.name: finding.examples for finding in found.findings if not finding.holds}
 
 

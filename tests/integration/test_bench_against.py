@@ -21,7 +21,7 @@ import pytest
 
 from bench.commits import Checkout, NoCommit, Repository, prepare
 from bench.stacks import remove_data, remove_leftovers, running_stack
-from cli import bench_against
+from cli.bench import against as bench_against
 from compose.layout import Layout
 from compose.problems import Died, StackProblem
 from compose.stack import take_lock
@@ -78,7 +78,7 @@ COMMAND = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from pathlib import Path
-from cli import bench_against
+from cli.bench import against as bench_against
 from runtime.settings import Settings
 bench_against.PROJECT_ROOT = Path(sys.argv[1])
 choices = bench_against.Choices("HEAD", 1, True, None)

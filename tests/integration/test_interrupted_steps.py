@@ -16,13 +16,13 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import Client
 
+from api.session.service import SessionService
 from contracts.rounds import Bet, RoundClosed, RoundState
 from contracts.steps import ROUND_WORKFLOW
 from contracts.views import RoundView
 from contracts.wallet import WalletCall
 from games.registry import Registry
 from runtime.resources import open_resources
-from runtime.services import Sessions
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
@@ -121,7 +121,7 @@ class Bench:
         """A player with BALANCE at its wallet."""
         operator_id = self.operator_id if at_operator else f"op-{uuid4().hex[:12]}"
         await operators.ensure_operator(self.database.pool, operator_id=operator_id, name="a test's")
-        sessions = Sessions(
+        sessions = SessionService(
             self.database.pool, SeedVault(self.keyring), TokenIssuer(self.keyring), lifetime_s=3600
         )
         session, _ = await sessions.open(

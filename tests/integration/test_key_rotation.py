@@ -13,14 +13,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import uuid4
 
-import httpx
 import jwt
 import pytest
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle
 
-from cli import keys, rounds
-from cli.rounds import Wanted
+from cli.keys import run as keys
+from cli.round import show as rounds
+from cli.round.lines import lines
+from cli.round.show import Wanted
 from compose import control
 from compose.stack import Stack
 from runtime.settings import PROJECT_ROOT, Settings
@@ -28,8 +29,8 @@ from runtime.temporal import connect
 from security.keyring import SECTIONS, Keyring
 from security.seeds import SeedVault, commitment
 from storage.database import Database, open_database
-from tests.support.clients import CHOICE, STAKE, Player, seat_players
-from tests.support.conditions import HANG_S, until
+from tests.support.clients import STAKE, Player, seat_players
+from tests.support.conditions import until
 
 PROGRAMS: Final = ("statistics", "relay", "reconciler", "webhooks", "ingress")
 
@@ -108,7 +109,7 @@ class Casino:
     async def shown(self, round_id: str) -> str:
         """What `round show` tells."""
         wanted = Wanted(round_id=round_id, operator_id=None, player_id=None)
-        return "\n".join((await rounds.look(self.settings, wanted)).lines())
+        return "\n".join(lines(await rounds.read(self.settings, wanted)))
 
     async def shown_with(self, round_id: str, *parts: str) -> str:
         async def complete() -> str:
@@ -146,7 +147,7 @@ async def held_round(casino: Casino, round_id: str) -> AsyncIterator[None]:
     player = await casino.seat()
     async with casino.database.pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE transfers IN EXCLUSIVE MODE")
-        betting = asyncio.create_task(bet_once(player, round_id))
+        betting = asyncio.create_task(player.bet_once(round_id))
         handle = await casino.handle(round_id)
 
         async def settle_is_under_way() -> bool:
@@ -159,18 +160,11 @@ async def held_round(casino: Casino, round_id: str) -> AsyncIterator[None]:
         yield
 
 
-async def bet_once(player: Player, round_id: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=HANG_S) as client:
-        body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
-        url = f"{player.base_url}/v1/game/rounds"
-        return await client.post(url, json=body, headers=player.headers, timeout=HANG_S)
-
-
 async def test_what_was_made_before_a_rotation_of_every_section_stays_readable(casino: Casino) -> None:
     player, old_round, new_round = await casino.seat(), uuid4().hex, uuid4().hex
     # Its event, signed with the old key, waits in the queue for the statistics with the new keyring.
     await casino.stack.stop_one("statistics")
-    assert (await bet_once(player, old_round)).status_code == 201
+    assert (await player.bet_once(old_round)).status_code == 201
     await casino.shown_with(old_round, "completed: settled")
     await casino.stop_programs()
     before, after = casino.rotate_all()
@@ -178,7 +172,7 @@ async def test_what_was_made_before_a_rotation_of_every_section_stays_readable(c
 
     told = await casino.shown_with(old_round, "settle in", "completed: settled", "statistics  applied")
     assert "cannot be read" not in told
-    assert (await bet_once(player, new_round)).status_code == 201, "the old token places bets"
+    assert (await player.bet_once(new_round)).status_code == 201, "the old token places bets"
     told = await casino.shown_with(new_round, "completed: settled", "statistics  applied")
     assert "cannot be read" not in told
 

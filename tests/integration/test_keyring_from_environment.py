@@ -12,8 +12,9 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from cli import rounds
-from cli.rounds import Wanted
+from cli.round import show as rounds
+from cli.round.lines import lines
+from cli.round.show import Wanted
 from compose.programs import OwnProgram
 from runtime import provision
 from security.keyring import SECTIONS
@@ -58,7 +59,7 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
 
     async def complete() -> str:
         wanted = Wanted(round_id=round_id, operator_id=None, player_id=None)
-        text = "\n".join((await rounds.look(reached, wanted)).lines())
+        text = "\n".join(lines(await rounds.read(reached, wanted)))
         return text if "completed: settled" in text else ""
 
     assert "cannot be read" not in await until(complete)

@@ -9,14 +9,14 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from contracts.rounds import Resolution, RoundState
+from contracts.rounds import ReleaseRequest, Resolution, RoundState, SettleRequest
 from storage import sessions
 from storage.database import Database
 from tests.support.conditions import HANG_S, until
-from tests.support.ledger import OUTCOME, take_seat, waiting_for_a_lock
-from wallet.chain import Link, first_broken
-from wallet.interface import WalletConflict
-from wallet.ledger import LedgerWallet
+from tests.support.ledger import OUTCOME, first_broken, take_seat, waiting_for_a_lock
+from verification.chain import Link
+from wallet.ledger import LedgerSteps
+from wallet.steps import WalletConflict
 
 
 async def test_a_settled_round_moves_stake_and_win(database: Database) -> None:
@@ -291,7 +291,7 @@ async def test_a_cancelled_call_leaves_no_transaction_open_in_the_pool(database:
         """
         SELECT count(*) FROM pg_stat_activity
         WHERE state LIKE 'idle in transaction%' AND datname = current_database()
-          AND query LIKE '%reserve_round%'
+          AND query LIKE '%reserve_round_v1%'
         """
     )
     assert held_open == 0
@@ -388,12 +388,12 @@ async def test_the_event_holds_what_the_round_holds(database: Database) -> None:
 async def test_a_bet_of_nobody_is_a_conflict_and_not_retried_for_ever(
     database: Database, missing: dict[str, Any]
 ) -> None:
-    seat, wallet = await take_seat(database, balance=1_000), LedgerWallet(database.pool)
+    seat, money = await take_seat(database, balance=1_000), LedgerSteps(database.pool)
     bet = seat.bet(**missing)
     with pytest.raises(WalletConflict):
-        await wallet.reserve(bet)
+        await money.reserve(bet)
     with pytest.raises(WalletConflict):
-        await wallet.release(bet, failure_code="reserve-uncertain", failure_detail="")
+        await money.release(ReleaseRequest(bet=bet, failure_code="reserve-uncertain", failure_detail=""))
     with pytest.raises(WalletConflict):
-        await wallet.settle(bet, Resolution(outcome=OUTCOME, win=0))
+        await money.settle(SettleRequest(bet=bet, resolution=Resolution(outcome=OUTCOME, win=0)))
     assert await seat.money() == (1_000, 0)

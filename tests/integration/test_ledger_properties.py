@@ -16,12 +16,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from cli import audit_chain
-from storage import invariants
 from storage.database import Database, open_database
 from tests.conftest import Services
 from tests.support.databases import migrated_database
 from tests.support.ledger import Seat, take_seat
+from verification.chains import examine as examine_chains
+from verification.invariants.invariant import violations
+from verification.invariants.table import INVARIANTS
 
 PLAYERS: Final = ("ann", "bob", "cat")
 CURRENCIES: Final = ("EUR", "JPY", "BTC")
@@ -219,10 +220,10 @@ async def _broken(database: Database) -> dict[str, tuple[str, ...]]:
     """The invariants that do not hold, of those that the ledger alone keeps."""
     async with database.pool.acquire() as connection, connection.transaction():
         found = {
-            each.name: await invariants.violations(connection, each, overdue_after_s=3_600)
-            for each in invariants.INVARIANTS
+            each.name: await violations(connection, each, overdue_after_s=3_600)
+            for each in INVARIANTS
             if each.name not in NOT_OF_THE_LEDGER
         }
-        chains = await audit_chain.examine(connection, None, lambda: None)
+        chains = await examine_chains(connection, None, lambda: None)
     broken = {name: violations.examples for name, violations in found.items() if violations.count}
     return broken if chains.holds else broken | {chains.name: chains.examples}

@@ -11,7 +11,7 @@ from uuid import uuid4
 import jsonschema_rs
 import pytest
 
-from contracts.events import RecordedEvent, TellVerdict, Told
+from contracts.events import RecordedEvent, ReportResult, ReportVerdict
 from contracts.rounds import RoundState
 from events.catalogue import DATA_SCHEMA, envelope, routing_key
 from events.publisher import Publisher, Unroutable
@@ -249,9 +249,9 @@ def _event(event_id: str | None = None, **changes: Any) -> dict[str, Any]:
     return {**event, **changes}
 
 
-async def _tell(seat: Seat, *events: dict[str, Any], limit: int = 100) -> Told:
+async def _tell(seat: Seat, *events: dict[str, Any], limit: int = 100) -> ReportResult:
     session = seat.session
-    return await game_events.tell(
+    return await game_events.record(
         seat.database.pool,
         operator_id=session.operator_id,
         player_key=session.player_key,
@@ -265,8 +265,8 @@ class TestGameEvents:
     async def test_each_is_told_once_in_the_order_of_the_call(self, database: Database) -> None:
         seat = await take_seat(database)
         first, second = _event("b"), _event("a", data={})
-        assert await _tell(seat, first, second) == Told(TellVerdict.RECORDED)
-        assert await _tell(seat, second, first, first, _event("c")) == Told(TellVerdict.RECORDED)
+        assert await _tell(seat, first, second) == ReportResult(ReportVerdict.RECORDED)
+        assert await _tell(seat, second, first, first, _event("c")) == ReportResult(ReportVerdict.RECORDED)
         assert [type_ for type_, _ in await _told(seat)][1:] == ["game.event"] * 3
         data = [event["data"] for event in (await seat.every_event())[1:]]
         assert [told["event_id"] for told in data] == ["b", "a", "c"]
@@ -280,7 +280,7 @@ class TestGameEvents:
     async def test_twenty_tellings_at_once_record_one(self, database: Database) -> None:
         seat, event = await take_seat(database), _event()
         told = await asyncio.gather(*(_tell(seat, event, limit=1) for _ in range(20)))
-        assert set(told) == {Told(TellVerdict.RECORDED)}, "a repeat is no further event"
+        assert set(told) == {ReportResult(ReportVerdict.RECORDED)}, "a repeat is no further event"
         assert len(await _told(seat)) == 2
 
     async def test_of_two_with_one_id_at_once_one_is_refused(self, database: Database) -> None:
@@ -288,7 +288,10 @@ class TestGameEvents:
         for number in range(10):
             event_id = f"e-{number}"
             told = await asyncio.gather(*(_tell(seat, _event(event_id, data={"n": n})) for n in range(2)))
-            assert set(told) == {Told(TellVerdict.RECORDED), Told(TellVerdict.REUSED, event_id)}
+            assert set(told) == {
+                ReportResult(ReportVerdict.RECORDED),
+                ReportResult(ReportVerdict.REUSED, event_id),
+            }
         assert len(await _told(seat)) == 11
 
     @pytest.mark.parametrize(
@@ -299,46 +302,50 @@ class TestGameEvents:
     ) -> None:
         seat, event = await take_seat(database), _event()
         other = {**event, **change}
-        assert await _tell(seat, _event(), event, other) == Told(TellVerdict.REUSED, event["event_id"])
+        assert await _tell(seat, _event(), event, other) == ReportResult(
+            ReportVerdict.REUSED, event["event_id"]
+        )
         assert len(await _told(seat)) == 1
-        assert await _tell(seat, event) == Told(TellVerdict.RECORDED)
-        assert await _tell(seat, _event(), other) == Told(TellVerdict.REUSED, event["event_id"])
+        assert await _tell(seat, event) == ReportResult(ReportVerdict.RECORDED)
+        assert await _tell(seat, _event(), other) == ReportResult(ReportVerdict.REUSED, event["event_id"])
         assert len(await _told(seat)) == 2
 
     async def test_an_id_is_its_players_own(self, database: Database) -> None:
         one, other = await take_seat(database), await take_seat(database)
-        assert await _tell(one, _event("same")) == Told(TellVerdict.RECORDED)
-        assert await _tell(other, _event("same", type="else")) == Told(TellVerdict.RECORDED)
+        assert await _tell(one, _event("same")) == ReportResult(ReportVerdict.RECORDED)
+        assert await _tell(other, _event("same", type="else")) == ReportResult(ReportVerdict.RECORDED)
 
     async def test_a_session_tells_so_much_in_a_minute_and_no_more(self, database: Database) -> None:
         seat = await take_seat(database)
         events = [_event() for _ in range(4)]
-        assert await _tell(seat, *events, limit=5) == Told(TellVerdict.RECORDED)
-        assert await _tell(seat, _event(), _event(), limit=5) == Told(TellVerdict.TOO_MANY)
-        assert await _tell(seat, *events, _event(), limit=5) == Told(TellVerdict.RECORDED)
-        assert await _tell(seat, _event(), limit=5) == Told(TellVerdict.TOO_MANY)
+        assert await _tell(seat, *events, limit=5) == ReportResult(ReportVerdict.RECORDED)
+        assert await _tell(seat, _event(), _event(), limit=5) == ReportResult(ReportVerdict.TOO_MANY)
+        assert await _tell(seat, *events, _event(), limit=5) == ReportResult(ReportVerdict.RECORDED)
+        assert await _tell(seat, _event(), limit=5) == ReportResult(ReportVerdict.TOO_MANY)
         assert len(await _told(seat)) == 6
         await database.pool.execute(
             "UPDATE game_events SET created_at = created_at - interval '61 s' WHERE session_id = $1",
             seat.session.session_id,
         )
-        assert await _tell(seat, *(_event() for _ in range(5)), limit=5) == Told(TellVerdict.RECORDED)
+        assert await _tell(seat, *(_event() for _ in range(5)), limit=5) == ReportResult(
+            ReportVerdict.RECORDED
+        )
 
     async def test_two_calls_at_once_share_the_limit(self, database: Database) -> None:
         seat = await take_seat(database)
         told = await asyncio.gather(*(_tell(seat, _event(), _event(), limit=5) for _ in range(6)))
-        assert Counter(one.verdict for one in told) == {TellVerdict.RECORDED: 2, TellVerdict.TOO_MANY: 4}
+        assert Counter(one.verdict for one in told) == {ReportVerdict.RECORDED: 2, ReportVerdict.TOO_MANY: 4}
 
     async def test_nobody_tells_for_another_player(self, database: Database) -> None:
         one, other = await take_seat(database), await take_seat(database)
-        told = await game_events.tell(
+        told = await game_events.record(
             database.pool,
             operator_id=one.session.operator_id,
             player_key=one.session.player_key,
             session_id=other.session.session_id,
             events=[_event()],
         )
-        assert told == Told(TellVerdict.UNKNOWN)
+        assert told == ReportResult(ReportVerdict.UNKNOWN)
 
 
 class _Returning(Publisher):

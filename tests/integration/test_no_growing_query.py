@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url
 
 from bench.earlier import load_earlier_rounds, player_ids
 from contracts.interventions import Action, InterveneRequest, Intervention, InterventionVerdict
@@ -71,7 +71,7 @@ class Work:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class House:
+class Books:
     """A database with earlier rounds, and a player in it who has many of them."""
 
     seat: Seat
@@ -95,9 +95,7 @@ class House:
         return Work(rows_after - rows, frozenset(scans_after - scans))
 
     async def _counters(self) -> tuple[Counter[str], Counter[str]]:
-        """Both connections that the operations use report first what they have counted."""
-        async with self.database.session() as session:
-            await (await session.connection()).execute(text(FLUSH))
+        """The connection that the operations use reports first what it has counted."""
         pool = self.database.pool
         await pool.execute(FLUSH)
         rows, scans = await pool.fetch(ROWS_READ), await pool.fetch(SCANS)
@@ -111,27 +109,27 @@ MIDDLE_EVENT: Final = """
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM outbox WHERE operator_id = $1
 """
 
-Operation = Callable[[House], Awaitable[object]]
+Operation = Callable[[Books], Awaitable[object]]
 
 
 @pytest.fixture(scope="module")
-async def few(services: Services) -> AsyncIterator[House]:
+async def few(services: Services) -> AsyncIterator[Books]:
     """With the plans of a large database, so that what is read can be compared row by row: where a table has
     but a few rows, to scan it would be the cheapest way."""
-    async with _house(services, FEW, settings="enable_seqscan = off") as house:
-        yield house
+    async with _opened(services, FEW, settings="enable_seqscan = off") as books:
+        yield books
 
 
 @pytest.fixture(scope="module")
-async def many(services: Services) -> AsyncIterator[House]:
-    async with _house(services, MANY, settings="enable_seqscan = on") as house:
-        yield house
+async def many(services: Services) -> AsyncIterator[Books]:
+    async with _opened(services, MANY, settings="enable_seqscan = on") as books:
+        yield books
 
 
 @asynccontextmanager
-async def _house(
+async def _opened(
     services: Services, sizes: tuple[tuple[int, int], tuple[int, int]], *, settings: str
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Books]:
     """Each on a database of its own."""
     async with migrated_database(services) as url:
         name = make_url(url).database
@@ -148,7 +146,7 @@ async def _house(
         await own.close()
 
 
-async def _with_a_player(database: Database) -> House:
+async def _with_a_player(database: Database) -> Books:
     seat = await take_seat(database, operator_id=OPERATOR, player_id=player_ids(1)[0])
     void = seat.bet()
     await seat.reserve(void)
@@ -160,7 +158,7 @@ async def _with_a_player(database: Database) -> House:
     won = next(row for row in own if row["win"] > 0)
     moved = await seat.transfers()
     entry = moved[len(moved) // 2]
-    return House(
+    return Books(
         seat=seat,
         earlier=seat.bet(won["round_id"]),
         middle=own[len(own) // 2]["id"],
@@ -171,37 +169,37 @@ async def _with_a_player(database: Database) -> House:
     )
 
 
-async def settled_round(house: House) -> None:
-    bet = house.seat.bet()
-    await house.seat.reserve(bet)
-    await house.seat.settle(bet, 198)
+async def settled_round(books: Books) -> None:
+    bet = books.seat.bet()
+    await books.seat.reserve(bet)
+    await books.seat.settle(bet, 198)
 
 
-async def void_round(house: House) -> None:
-    bet = house.seat.bet()
-    await house.seat.reserve(bet)
-    await house.seat.release(bet)
+async def void_round(books: Books) -> None:
+    bet = books.seat.bet()
+    await books.seat.reserve(bet)
+    await books.seat.release(bet)
 
 
-async def declined_round(house: House) -> None:
-    declined = await house.seat.reserve(house.seat.bet(stake=1_000_000_000))
+async def declined_round(books: Books) -> None:
+    declined = await books.seat.reserve(books.seat.bet(stake=1_000_000_000))
     assert declined.state is RoundState.DECLINED
 
 
-async def repeated_reserve(house: House) -> None:
-    assert (await house.seat.reserve(house.earlier)).state is RoundState.SETTLED
+async def repeated_reserve(books: Books) -> None:
+    assert (await books.seat.reserve(books.earlier)).state is RoundState.SETTLED
 
 
-async def repeated_settle(house: House) -> None:
-    await house.seat.settle(house.earlier, 0)
+async def repeated_settle(books: Books) -> None:
+    await books.seat.settle(books.earlier, 0)
 
 
-async def a_round(house: House) -> None:
-    assert await rounds.find(house.database.pool, house.earlier.key) is not None
+async def a_round(books: Books) -> None:
+    assert await rounds.find(books.database.pool, books.earlier.key) is not None
 
 
-async def rounds_since_a_lost_connection(house: House) -> None:
-    pool, player_key = house.database.pool, house.seat.session.player_key
+async def rounds_since_a_lost_connection(books: Books) -> None:
+    pool, player_key = books.database.pool, books.seat.session.player_key
     newest = await rounds.sequence(pool, player_key)
     assert newest is not None
     # Rounds share the sequence with deposits and sessions.
@@ -212,48 +210,48 @@ async def rounds_since_a_lost_connection(house: House) -> None:
     assert len(middle) == PAGE
 
 
-async def first_page(house: House) -> None:
-    await _page(house, house.seat.session.player_key, before=None)
+async def first_page(books: Books) -> None:
+    await _page(books, books.seat.session.player_key, before=None)
 
 
-async def page_in_the_middle(house: House) -> None:
-    await _page(house, house.seat.session.player_key, before=house.middle)
+async def page_in_the_middle(books: Books) -> None:
+    await _page(books, books.seat.session.player_key, before=books.middle)
 
 
-async def operators_first_page(house: House) -> None:
-    await _page(house, None, before=None)
+async def operators_first_page(books: Books) -> None:
+    await _page(books, None, before=None)
 
 
-async def operators_page_in_the_middle(house: House) -> None:
-    await _page(house, None, before=house.middle)
+async def operators_page_in_the_middle(books: Books) -> None:
+    await _page(books, None, before=books.middle)
 
 
-async def _page(house: House, player_key: int | None, *, before: int | None) -> None:
+async def _page(books: Books, player_key: int | None, *, before: int | None) -> None:
     wanted = RoundFilter(operator_id=OPERATOR, player_key=player_key)
-    found, following = await history.page(house.database, wanted, before=before, limit=PAGE)
+    found, following = await history.page(books.database.pool, wanted, before=before, limit=PAGE)
     assert (len(found), following is None) == (PAGE, False)
 
 
-async def operators_search_by_round(house: House) -> None:
-    wanted = RoundFilter(operator_id=OPERATOR, round_id=house.earlier.key.round_id)
-    found, _ = await history.page(house.database, wanted, before=None, limit=2)
+async def operators_search_by_round(books: Books) -> None:
+    wanted = RoundFilter(operator_id=OPERATOR, round_id=books.earlier.key.round_id)
+    found, _ = await history.page(books.database.pool, wanted, before=None, limit=2)
     assert len(found) == 1
 
 
-async def operators_search_by_state(house: House) -> None:
+async def operators_search_by_state(books: Books) -> None:
     wanted = RoundFilter(operator_id=OPERATOR, state=RoundState.VOID)
-    found, _ = await history.page(house.database, wanted, before=None, limit=PAGE)
+    found, _ = await history.page(books.database.pool, wanted, before=None, limit=PAGE)
     assert found
 
 
-async def timeline_of_a_round(house: House) -> None:
-    pool, round_id = house.database.pool, house.earlier.key.round_id
+async def timeline_of_a_round(books: Books) -> None:
+    pool, round_id = books.database.pool, books.earlier.key.round_id
     (found,) = await timeline.find(pool, round_id, operator_id=OPERATOR, player_id=None, limit=2)
     await timeline.record(pool, found.key)
 
 
-async def decision_about_a_round(house: House) -> None:
-    pool, key = house.database.pool, house.earlier.key
+async def decision_about_a_round(books: Books) -> None:
+    pool, key = books.database.pool, books.earlier.key
     (found,) = await interventions.find(pool, key.round_id, operator_id=OPERATOR, player_id=None, limit=2)
     decision = Intervention(
         intervention_id=str(uuid4()), action=Action.VOID, reason="too late", actor="key:tests"
@@ -262,93 +260,93 @@ async def decision_about_a_round(house: House) -> None:
     assert decided.verdict is InterventionVerdict.REFUSED
 
 
-async def balance(house: House) -> None:
-    await house.seat.money()
+async def balance(books: Books) -> None:
+    await books.seat.money()
 
 
-async def deposit(house: House) -> None:
-    await house.seat.deposit(100)
+async def deposit(books: Books) -> None:
+    await books.seat.deposit(100)
 
 
-async def withdrawal(house: House) -> None:
-    assert (await house.seat.withdraw(1))[0] == "withdrawn"
+async def withdrawal(books: Books) -> None:
+    assert (await books.seat.withdraw(1))[0] == "withdrawn"
 
 
-async def statement_first_page(house: House) -> None:
-    await _statement(house, before=None)
+async def statement_first_page(books: Books) -> None:
+    await _statement(books, before=None)
 
 
-async def statement_page_in_the_middle(house: House) -> None:
-    await _statement(house, before=house.position)
+async def statement_page_in_the_middle(books: Books) -> None:
+    await _statement(books, before=books.position)
 
 
-async def statement_of_a_moment(house: House) -> None:
+async def statement_of_a_moment(books: Books) -> None:
     """In the middle of everything the player has: what is before and after it is not read."""
-    await _statement(house, before=None, since=house.moment - timedelta(minutes=5), until=house.moment)
+    await _statement(books, before=None, since=books.moment - timedelta(minutes=5), until=books.moment)
 
 
-async def statement_of_a_quiet_wallet(house: House) -> None:
-    wanted = StatementFilter(player_key=house.seat.session.player_key, currency="USD")
-    assert await statement.page(house.database.pool, wanted, before=None, limit=PAGE) == ([], None)
+async def statement_of_a_quiet_wallet(books: Books) -> None:
+    wanted = StatementFilter(player_key=books.seat.session.player_key, currency="USD")
+    assert await statement.page(books.database.pool, wanted, before=None, limit=PAGE) == ([], None)
 
 
 async def _statement(
-    house: House, *, before: int | None, since: datetime | None = None, until: datetime | None = None
+    books: Books, *, before: int | None, since: datetime | None = None, until: datetime | None = None
 ) -> None:
-    wanted = StatementFilter(player_key=house.seat.session.player_key, since=since, until=until)
-    found, following = await statement.page(house.database.pool, wanted, before=before, limit=PAGE)
+    wanted = StatementFilter(player_key=books.seat.session.player_key, since=since, until=until)
+    found, following = await statement.page(books.database.pool, wanted, before=before, limit=PAGE)
     assert (len(found), following is None) == (PAGE, False)
 
 
-async def session(house: House) -> None:
+async def session(books: Books) -> None:
     """What GET /v1/game/session reads."""
-    pool, own = house.database.pool, house.seat.session
+    pool, own = books.database.pool, books.seat.session
     await sessions.find_session(pool, session_id=own.session_id, operator_id=OPERATOR)
-    await house.seat.money()
+    await books.seat.money()
     await sessions.open_round(pool, player_key=own.player_key, game_id=own.game_id)
 
 
-async def new_session(house: House) -> None:
-    await take_seat(house.database, operator_id=OPERATOR, player_id=house.seat.session.player_id)
+async def new_session(books: Books) -> None:
+    await take_seat(books.database, operator_id=OPERATOR, player_id=books.seat.session.player_id)
 
 
-async def find_event(house: House) -> None:
-    assert await outbox.find(house.database.pool, house.event_id) is not None
+async def find_event(books: Books) -> None:
+    assert await outbox.find(books.database.pool, books.event_id) is not None
 
 
-async def event_feed_from_the_first(house: House) -> None:
-    await _feed(house, after=None)
+async def event_feed_from_the_first(books: Books) -> None:
+    await _feed(books, after=None)
 
 
-async def event_feed_in_the_middle(house: House) -> None:
-    await _feed(house, after=house.place)
+async def event_feed_in_the_middle(books: Books) -> None:
+    await _feed(books, after=books.place)
 
 
-async def event_feed_at_its_end(house: House) -> None:
-    reader = feed.Feed(house.database.pool)
+async def event_feed_at_its_end(books: Books) -> None:
+    reader = feed.Feed(books.database.pool)
     end = await reader.end()
     assert await reader.page(operator_id=OPERATOR, after=end, limit=PAGE) == ([], end)
 
 
-async def _feed(house: House, *, after: int | None) -> None:
-    events, _ = await feed.Feed(house.database.pool).page(operator_id=OPERATOR, after=after, limit=PAGE)
+async def _feed(books: Books, *, after: int | None) -> None:
+    events, _ = await feed.Feed(books.database.pool).page(operator_id=OPERATOR, after=after, limit=PAGE)
     assert len(events) == PAGE
 
 
-async def sweep(house: House) -> None:
+async def sweep(books: Books) -> None:
     """What the relay reads when one event waits, and marks."""
-    await settled_round(house)
-    waiting = await outbox.waiting(house.database.pool, older_than_s=0, limit=100)
-    await outbox.mark_published(house.database.pool, [event.event_id for event in waiting])
-    assert (await outbox.backlog(house.database.pool)).waiting == 0
+    await settled_round(books)
+    waiting = await outbox.waiting(books.database.pool, older_than_s=0, limit=100)
+    await outbox.mark_published(books.database.pool, [event.event_id for event in waiting])
+    assert (await outbox.backlog(books.database.pool)).waiting == 0
 
 
-async def rounds_that_are_settling(house: House) -> None:
-    await settling.settling(house.database.pool)
+async def rounds_that_are_settling(books: Books) -> None:
+    await settling.settling(books.database.pool)
 
 
-async def statistics_write(house: House) -> None:
-    fresh = await statistics.apply(house.database.pool, [_fact(str(uuid4())), _fact(house.event_id)])
+async def statistics_write(books: Books) -> None:
+    fresh = await statistics.apply(books.database.pool, [_fact(str(uuid4())), _fact(books.event_id)])
     assert fresh == 1
 
 
@@ -364,35 +362,35 @@ def _fact(event_id: str) -> RoundFact:
     )
 
 
-async def reconciliation_of_open_rounds(house: House) -> None:
+async def reconciliation_of_open_rounds(books: Books) -> None:
     now = datetime.now(UTC)
-    bet = house.seat.bet()
-    await house.seat.reserve(bet)
-    found = await reconciliation.open_rounds(house.database.pool, after=(0, ""), before=now + LATER)
+    bet = books.seat.bet()
+    await books.seat.reserve(bet)
+    found = await reconciliation.open_rounds(books.database.pool, after=(0, ""), before=now + LATER)
     assert [standing.key for standing in found] == [bet.key]
-    assert await reconciliation.unanswered_bets(house.database.pool, after=(0, ""), before=now) == []
-    await house.seat.release(bet)
+    assert await reconciliation.unanswered_bets(books.database.pool, after=(0, ""), before=now) == []
+    await books.seat.release(bet)
 
 
-async def reconciliation_of_events(house: House) -> None:
+async def reconciliation_of_events(books: Books) -> None:
     """A page of the newest events, and one event."""
-    pool = house.database.pool
+    pool = books.database.pool
     newest = await pool.fetchval("SELECT max(id) FROM outbox")
     await reconciliation.first_event(pool)
     found = await reconciliation.events(pool, after=newest - PAGE, before=datetime.now(UTC) + LATER)
     assert 0 < len(found) <= PAGE
-    event = await reconciliation.event(pool, house.event_id)
+    event = await reconciliation.event(pool, books.event_id)
     assert event is not None
     assert event.applied
 
 
-async def reconciliation_with_wallets(house: House) -> None:
-    pool, key = house.database.pool, house.earlier.key
+async def reconciliation_with_wallets(books: Books) -> None:
+    pool, key = books.database.pool, books.earlier.key
     await reconciliation.first_attempt(pool)
     assert await reconciliation.attempts(pool, after=0, before=datetime.now(UTC)) == []
     assert await reconciliation.standing(pool, key) is not None
     found = await reconciliation.wallet_round(
-        pool, operator_id=OPERATOR, player_id=house.seat.session.player_id, round_id=key.round_id
+        pool, operator_id=OPERATOR, player_id=books.seat.session.player_id, round_id=key.round_id
     )
     assert found is None
 
@@ -411,10 +409,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 
 
-# SQLModel would rather have its own way to execute a statement.
-@pytest.mark.filterwarnings(r"ignore:[\s\S]*You probably want to use:DeprecationWarning")
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
-async def test_reads_no_more_after_many_rounds(operation: Operation, few: House, many: House) -> None:
+async def test_reads_no_more_after_many_rounds(operation: Operation, few: Books, many: Books) -> None:
     before, after = await few.work_of(operation), await many.work_of(operation)
     assert after.rows.total() <= before.rows.total() + ALLOWANCE, {"few": before.rows, "many": after.rows}
     assert not after.scanned & GROWING
@@ -446,7 +442,7 @@ STATEMENTS: Final = {
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
-async def test_no_statement_is_planned_as_a_scan_of_what_grows(name: str, many: House) -> None:
+async def test_no_statement_is_planned_as_a_scan_of_what_grows(name: str, many: Books) -> None:
     """The generic plan, whatever the arguments."""
     statement = STATEMENTS[name]
     parameters = len(set(re.findall(r"\$\d+", statement)))

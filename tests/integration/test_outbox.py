@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
-from activities.events import EventSteps
+from activities.events import EventActivities
 from contracts.rounds import Bet, Resolution
 from events.publisher import Publisher
 from security.keyring import Keyring
@@ -20,7 +21,7 @@ from tests.conftest import Services
 from tests.support.conditions import until
 from tests.support.databases import own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat, waiting_for_a_lock
-from workers.relay import ROUNDS_SETTLING, SETTLING_AGE_SECONDS, look, sweep
+from workers.relay import ROUNDS_SETTLING, SETTLING_AGE_SECONDS, check_backlog, sweep
 
 
 @pytest.fixture(scope="module")
@@ -65,33 +66,44 @@ async def test_the_sweeper_publishes_what_no_workflow_did(database: Database, pu
     assert (await sweep(database.pool, publisher, older_than_s=0)).confirmed == 0
 
 
-async def _emitted(steps: EventSteps, database: Database, event_id: str) -> None:
+async def _emitted(steps: EventActivities, database: Database, event_id: str) -> None:
     found = await outbox.find(database.pool, event_id)
     assert found is not None
     await steps.emit_now(found[0])
 
 
 async def test_confirmed_events_are_marked_together_and_none_is_left_when_the_steps_close(
-    database: Database, publisher: Publisher
+    database: Database, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = EventSteps(database.pool, publisher)
+    statements: list[list[str]] = []
+    mark = outbox.mark_published
+
+    async def counted(pool: asyncpg.Pool, event_ids: list[str]) -> None:
+        statements.append(event_ids)
+        await mark(pool, event_ids)
+
+    monkeypatch.setattr(outbox, "mark_published", counted)
+    steps = EventActivities(database.pool, publisher)
     seat = await take_seat(database, balance=1_000)
     event_ids = [await _settled(seat) for _ in range(5)]
     await until(lambda: _connected(publisher))
-    await asyncio.gather(*(_emitted(steps, database, event_id) for event_id in event_ids))
-    assert not any([await _published(database, event_id) for event_id in event_ids])
+    async with locked_rows(database, event_ids):
+        await asyncio.gather(*(_emitted(steps, database, event_id) for event_id in event_ids))
+        await until(lambda: waiting_for_a_lock(database))
+        assert not any([await _published(database, event_id) for event_id in event_ids])
     await steps.close()
     assert all([await _published(database, event_id) for event_id in event_ids])
+    assert len(statements) <= 2, "the first ones, and those that came while they waited"
 
 
 async def test_events_confirmed_while_others_are_being_marked_are_marked_too(
     database: Database, publisher: Publisher
 ) -> None:
-    steps = EventSteps(database.pool, publisher)
+    steps = EventActivities(database.pool, publisher)
     seat = await take_seat(database, balance=1_000)
     first, second = await _settled(seat), await _settled(seat)
     await until(lambda: _connected(publisher))
-    async with locked_row(database, first):
+    async with locked_rows(database, [first]):
         await _emitted(steps, database, first)
         await until(lambda: waiting_for_a_lock(database))
         await _emitted(steps, database, second)
@@ -105,10 +117,11 @@ async def _connected(publisher: Publisher) -> bool:
 
 
 @asynccontextmanager
-async def locked_row(database: Database, event_id: str) -> AsyncIterator[None]:
-    """Nobody else can mark the event while the block runs."""
+async def locked_rows(database: Database, event_ids: list[str]) -> AsyncIterator[None]:
+    """Nobody else can mark the events while the block runs."""
+    ids = [UUID(event_id) for event_id in event_ids]
     async with database.pool.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT 1 FROM outbox WHERE event_id = $1 FOR UPDATE", UUID(event_id))
+        await connection.execute("SELECT 1 FROM outbox WHERE event_id = ANY($1) FOR UPDATE", ids)
         yield
 
 
@@ -125,7 +138,7 @@ async def test_the_relay_counts_the_rounds_that_wait_for_their_wallet(database: 
     """A win and a rollback that are not taken; not a bet that is only being asked for, nor what has ended."""
 
     async def counted() -> dict[str, float]:
-        await look(database.pool)
+        await check_backlog(database.pool)
         return {call: ROUNDS_SETTLING.labels(call)._value.get() for call in ("win", "rollback")}
 
     def age_s(call: str) -> float:

@@ -6,7 +6,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from runtime.services import PLAY_MONEY
+from api.session.service import DEMO_BALANCE
 from storage import operator_wallets, rounds, sessions
 from storage.database import Database
 from tests.support.conditions import HANG_S
@@ -29,7 +29,7 @@ async def test_a_player_with_play_money_is_another_player_and_begins_with_some(d
     real = await take_seat(database, balance=700)
     play = await seated(database, real)
     assert play.session.player_key != real.session.player_key
-    assert await play.money() == (PLAY_MONEY, 0)
+    assert await play.money() == (DEMO_BALANCE, 0)
     assert await real.money() == (700, 0)
 
 
@@ -41,7 +41,7 @@ async def test_a_round_moves_play_money_and_leaves_no_event(database: Database) 
     settled = await rounds.settle(database.pool, bet.key, OUTCOME, 250)
     assert settled.event is None
     assert (settled.view.event_id, settled.view.sequence, settled.view.demo) == (None, None, True)
-    assert await play.money() == (PLAY_MONEY + 150, 0)
+    assert await play.money() == (DEMO_BALANCE + 150, 0)
     assert await play.events() == []
     kinds = await database.pool.fetch(
         """
@@ -66,7 +66,7 @@ async def test_a_void_round_leaves_no_event_either(database: Database) -> None:
         void = await play.release(bet)
         assert (void.state, void.event_id, void.sequence, void.demo) == ("void", None, None, True)
     assert (await play.reserve(never_reserved)).state == "void", "the tombstone refuses the late bet"
-    assert await play.money() == (PLAY_MONEY, 0)
+    assert await play.money() == (DEMO_BALANCE, 0)
     assert await play.events() == []
 
 
@@ -84,7 +84,7 @@ async def test_both_kinds_of_money_at_once_mix_nowhere(database: Database) -> No
 
     await asyncio.gather(plays(real, 0), plays(play, 300))
     assert await real.money() == (9_000, 0)
-    assert await play.money() == (PLAY_MONEY + 2_000, 0)
+    assert await play.money() == (DEMO_BALANCE + 2_000, 0)
     assert len(await real.events()) == len(ids)
     assert await play.events() == []
     assert real.bet(ids[0]).key.workflow_id != play.bet(ids[0]).key.workflow_id
@@ -104,16 +104,16 @@ async def test_each_new_session_fills_the_account_up_once(database: Database) ->
     lost = play.bet(stake=60_000)
     await play.reserve(lost)
     await play.settle(lost, 0)
-    await sessions.give_play_money(database.pool, play.session, amount=40_000)
+    await sessions.grant_demo_money(database.pool, play.session, amount=40_000)
     assert await play.money() == (40_000, 0), "there is as much already"
     first, second = await asyncio.gather(seated(database, play), seated(database, play))
     assert first.session.player_key == second.session.player_key == play.session.player_key
-    assert await play.money() == (PLAY_MONEY, 0)
+    assert await play.money() == (DEMO_BALANCE, 0)
     won = first.bet()
     await first.reserve(won)
     await first.settle(won, 900)
     await seated(database, play)
-    assert await play.money() == (PLAY_MONEY + 800, 0), "what was won stays"
+    assert await play.money() == (DEMO_BALANCE + 800, 0), "what was won stays"
 
 
 async def test_no_real_money_comes_in_or_goes_out(database: Database) -> None:
@@ -122,13 +122,13 @@ async def test_no_real_money_comes_in_or_goes_out(database: Database) -> None:
         await play.deposit(100)
     with pytest.raises(asyncpg.NoDataFoundError):
         await play.withdraw(100)
-    assert await play.money() == (PLAY_MONEY, 0)
+    assert await play.money() == (DEMO_BALANCE, 0)
 
 
 async def test_a_player_of_real_money_is_given_none(database: Database) -> None:
     real = await take_seat(database, balance=100)
     with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
-        await sessions.give_play_money(database.pool, real.session, amount=PLAY_MONEY)
+        await sessions.grant_demo_money(database.pool, real.session, amount=DEMO_BALANCE)
     assert await real.money() == (100, 0)
 
 

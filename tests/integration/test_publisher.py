@@ -38,9 +38,12 @@ PATIENT_S: Final = 600.0
 
 @asynccontextmanager
 async def publishing(amqp_url: str) -> AsyncIterator[Publisher]:
+    """Once it is connected, if there is a broker: after a try that failed, all are refused at once."""
     publisher = Publisher(amqp_url, SIGNER)
     publisher.start()
     try:
+        if amqp_url != UNUSED_URL:
+            await until(lambda: publisher.connected)
         yield publisher
     finally:
         await publisher.close()
@@ -133,7 +136,7 @@ async def test_it_recovers_by_itself_from_a_cut(amqp_url: str) -> None:
             with pytest.raises((BrokerUnavailable, PublishUncertain)):
                 await publisher.publish(game_event(operator, 2), timeout_seconds=PATIENT_S)
         await until(lambda: not publisher.connected)
-        await cable.mend()
+        await cable.repair()
         await until(lambda: publisher.connected)
         await publisher.publish(game_event(operator, 3), timeout_seconds=HANG_S)
         await until(lambda: heard.qsize() == 2)
@@ -163,7 +166,7 @@ async def test_a_cut_in_the_middle_leaves_every_publish_answered(amqp_url: str) 
         await until(lambda: len(confirmed) > 20)
         await cable.cut()
         await until(lambda: not publisher.connected)
-        await cable.mend()
+        await cable.repair()
         async with asyncio.timeout(HANG_S):
             await asyncio.gather(*sends)
         assert len(confirmed) + len(unsure) == 400
@@ -187,7 +190,7 @@ async def test_a_broker_that_hangs_costs_the_callers_time_and_no_more(amqp_url: 
             async with asyncio.timeout(HANG_S):  # nothing else would end it: the broker never answers
                 with pytest.raises((PublishUncertain, BrokerUnavailable)):
                     await publisher.publish(game_event(operator, number), timeout_seconds=0.5)
-        await cable.mend()
+        await cable.repair()
         await until(lambda: publisher.connected)
         await publisher.publish(game_event(operator, 4), timeout_seconds=HANG_S)
         await until(lambda: heard.qsize() >= 2)
@@ -207,7 +210,7 @@ async def test_a_callers_cancellation_stays_one_and_hurts_nobody(amqp_url: str) 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await cable.mend()
+        await cable.repair()
         await publisher.publish(game_event(operator, 2), timeout_seconds=HANG_S)
 
 

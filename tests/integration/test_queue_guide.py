@@ -7,10 +7,10 @@ from uuid import uuid4
 import aio_pika
 import pytest
 
-from api.queue_ingress import KINDS
+from api.transports.queue.ingress import KINDS
 from events import commands
-from events.commands import COMMANDS, DROPPED, REASON_HEADER, STATUS_HEADER
-from events.consumer import ROUTING_KEY_HEADER
+from events.commands import COMMANDS, DROPPED, STATUS_HEADER
+from events.dead_letters import REASON_HEADER, ROUTING_KEY_HEADER
 from runtime.settings import PROJECT_ROOT
 from tests.integration.test_guides import blocks
 from tests.support.clients import CHOICE, STAKE, seat_players

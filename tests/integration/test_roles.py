@@ -1,6 +1,5 @@
 """The role that our programs connect as: it plays every round, and can alter nothing that is written."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 from uuid import uuid4
@@ -14,7 +13,7 @@ from runtime.settings import to_environment
 from security.keyring import Keyring
 from security.seeds import SeedVault, new_server_seed
 from storage import outbox, players, rounds, sessions, statistics
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.statistics import RoundFact
 from tests.conftest import Services
 from tests.support.ledger import OUTCOME, Seat, take_seat
@@ -23,14 +22,6 @@ RECORDS: Final = (
     *("transfers", "postings", "rounds", "outbox", "game_events"),
     *("accounts", "players", "seeds", "sessions", "operators", "api_keys"),
 )
-
-
-@pytest.fixture
-async def application(services: Services, database: Database) -> AsyncIterator[Database]:
-    """The database as our programs have it."""
-    opened = await open_database(services.stack.addresses.application_database_url, connections=2)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
@@ -197,7 +188,7 @@ async def test_the_role_can_alter_nothing_that_money_hangs_on(
         "CREATE TABLE another (id int)",
         "CREATE FUNCTION another() RETURNS int LANGUAGE sql AS 'SELECT 1'",
         "CREATE OR REPLACE FUNCTION money_json(bigint, text) RETURNS jsonb LANGUAGE sql AS 'SELECT NULL'",
-        "ALTER FUNCTION settle_round SECURITY INVOKER",
+        "ALTER FUNCTION settle_round_v1 SECURITY INVOKER",
         "DROP FUNCTION refuse_change CASCADE",
         "COPY transfers TO '/tmp/transfers'",
         "COPY (SELECT 1) TO PROGRAM 'true'",

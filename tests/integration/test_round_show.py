@@ -14,17 +14,19 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
-from cli import rounds
-from cli.rounds import CannotShow, Wanted
-from cli.timeline import Timeline
+from cli.round import show as rounds
+from cli.round.lines import lines as lines_of
+from cli.round.show import Wanted
+from cli.services import CannotShow
 from runtime.resources import Unreachable
 from runtime.settings import Settings
 from storage.database import Database
 from tests.conftest import Services
-from tests.support.clients import CHOICE, STAKE, Player, frozen, seat_players
+from tests.support.clients import Player, frozen, seat_players
 from tests.support.commands import run, run_process
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import take_seat, waiting_for_a_lock
+from timeline.timeline import Timeline
 
 
 @pytest.fixture
@@ -43,14 +45,14 @@ FORGOTTEN = "no history: Temporal no longer has the workflow"
 
 
 async def shown(settings: Settings, round_id: str, player_id: str | None = None) -> Timeline:
-    return await rounds.look(settings, Wanted(round_id=round_id, operator_id=None, player_id=player_id))
+    return await rounds.read(settings, Wanted(round_id=round_id, operator_id=None, player_id=player_id))
 
 
 async def shown_with(settings: Settings, round_id: str, what: str, *, within_s: float = HANG_S) -> list[str]:
     """The whole output, once it has `what`: events and statistics arrive after the answer."""
 
     async def complete() -> list[str]:
-        lines = list((await shown(settings, round_id)).lines())
+        lines = list(lines_of(await shown(settings, round_id)))
         return lines if any(what in line for line in lines) else []
 
     return await until(complete, within_s=within_s)
@@ -61,13 +63,6 @@ async def new_round(platform: dict[str, Any], round_id: str) -> Player:
     async with httpx.AsyncClient(timeout=HANG_S) as client:
         await player.bet(client, round_id)
     return player
-
-
-async def bet_once(player: Player, round_id: str) -> None:
-    async with httpx.AsyncClient(timeout=HANG_S) as client:
-        body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
-        url = f"{player.base_url}/v1/game/rounds"
-        await client.post(url, json=body, headers=player.headers, timeout=HANG_S)
 
 
 async def workflow_of(database: Database, temporal: Client, round_id: str) -> WorkflowHandle[Any, Any]:
@@ -177,7 +172,7 @@ async def test_a_round_that_is_cancelled_before_settle_shows_the_hold_given_back
     (player,) = await seat_players(platform, 1)
     round_id = uuid4().hex
     async with locked(database, "seeds"):
-        betting = asyncio.create_task(bet_once(player, round_id))
+        betting = asyncio.create_task(player.bet_once(round_id))
         await until(lambda: waiting_for_a_lock(database))
         key = await database.pool.fetchval("SELECT max(id) FROM players")
         handle: WorkflowHandle[Any, Any] = temporal.get_workflow_handle(f"demo:{key}:{round_id}")
@@ -202,7 +197,7 @@ async def test_a_terminated_round_keeps_its_hold_until_it_is_started_anew_and_th
     (player,) = await seat_players(platform, 1)
     round_id = uuid4().hex
     async with locked(database, "transfers"):
-        betting = asyncio.create_task(bet_once(player, round_id))
+        betting = asyncio.create_task(player.bet_once(round_id))
         handle = await workflow_of(database, temporal, round_id)
         await until(lambda: _under_way(handle, "settle"))
         # With its process gone, no attempt of settle is left that could still commit.
@@ -222,7 +217,7 @@ async def test_a_terminated_round_keeps_its_hold_until_it_is_started_anew_and_th
         await _forget(temporal, handle)
         # Temporal deletes when it finds the time.
         await shown_with(outside, round_id, FORGOTTEN, within_s=150)
-        await bet_once(player, round_id)
+        await player.bet_once(round_id)
     lines = await shown_with(outside, round_id, "completed: settled")
     in_order(lines, "created: stake", "reserve in", "settle in", "settled: win", "completed: settled")
 

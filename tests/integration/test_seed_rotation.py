@@ -1,7 +1,6 @@
 """Rotating a session's seed: what a bet, another rotation or a lost answer at the same moment can do."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import asyncpg
@@ -13,9 +12,8 @@ from contracts.seeds import RotationVerdict
 from contracts.views import RoundView
 from security.seeds import commitment
 from storage import operator_wallets, rounds, seeds
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.seeds import NewSeed, Rotation
-from tests.conftest import Services
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import OUTCOME, Seat, take_seat, waiting_for_a_lock
 
@@ -303,14 +301,6 @@ async def test_another_player_and_another_operator_rotate_nothing(seat: Seat, da
         is None
     )
     assert (await rotated(seat)).revealed is not None
-
-
-@pytest.fixture
-async def application(services: Services) -> AsyncIterator[Database]:
-    """The database as our programs have it."""
-    opened = await open_database(services.stack.addresses.application_database_url, connections=2)
-    yield opened
-    await opened.close()
 
 
 async def test_the_programs_rotate_by_the_function_and_change_no_seed_themselves(

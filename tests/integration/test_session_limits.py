@@ -14,6 +14,7 @@ from contracts.limits import SessionLimits
 from contracts.rounds import Bet, Resolution
 from contracts.views import RoundView
 from storage import game_switches, operator_wallets, players, rounds, sessions
+from storage.bets import bet_arguments
 from storage.database import Database
 from storage.operator_wallets import Verdict
 from tests.conftest import Services
@@ -256,7 +257,7 @@ async def test_who_hears_that_a_player_is_blocked_sees_no_bet_after(database: Da
     async with database.pool.acquire() as blocker:
         transaction = blocker.transaction()
         await transaction.start()
-        await blocker.fetchrow(rounds.RESERVE, *rounds.bet_arguments(bet))
+        await blocker.fetchrow(rounds.RESERVE, *bet_arguments(bet))
         blocking = asyncio.create_task(
             players.block(
                 database.pool,

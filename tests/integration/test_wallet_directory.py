@@ -9,9 +9,8 @@ from typing import Final
 from uuid import uuid4
 
 import pytest
-from pydantic import SecretStr
 
-from cli import operators as command
+from cli.operator import wallet as command
 from contracts.rounds import RoundState
 from contracts.wallet import WalletVerdict
 from runtime.settings import Settings
@@ -25,6 +24,7 @@ from tests.conftest import Services
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import take_seat
 from tests.support.operator_wallet import PLAYER, running_wallet
+from tests.support.wallet_settings import program_settings
 from wallet import dialect
 from wallet import directory as wallet_directory
 from wallet.directory import WalletDirectory, WalletVault, client_config
@@ -58,9 +58,7 @@ async def operator_id(database: Database) -> str:
 
 @pytest.fixture
 def settings(services: Services) -> Settings:
-    """As our programs have them: with the role that plays, not the owner."""
-    url = SecretStr(services.stack.addresses.application_database_url)
-    return services.settings.model_copy(update={"database_url": url})
+    return program_settings(services.stack)
 
 
 async def stored(database: Database, operator_id: str) -> StoredWallet | None:
@@ -185,7 +183,7 @@ async def test_a_crowd_that_looks_at_balances_leaves_the_wallet_room_for_bets(
         async with directory.kept_fresh():
             assert (await directory.balance(**look(operator_id))).balance == 500
             await wallet.set_faults(rates={"slow": 1}, only=["balance"], slow_s=600)
-            monkeypatch.setattr(wallet_directory, "LOOK_LIMIT_S", 600)
+            monkeypatch.setattr(wallet_directory, "BALANCE_LIMIT_S", 600)
             looks = [asyncio.create_task(directory.balance(**look(operator_id))) for _ in range(12)]
 
             async def hanging() -> bool:

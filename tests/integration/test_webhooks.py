@@ -1,4 +1,4 @@
-"""Webhooks between the database and the endpoint: what two processes at once, or one that dies, may not
+"""WebhookService between the database and the endpoint: what two processes at once, or one that dies, may not
 do."""
 
 import asyncio
@@ -14,19 +14,19 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.webhook_endpoints import Endpoints
 from activities.webhooks import Pace, WebhookSteps
+from api.webhook.service import WebhookService
 from contracts.webhooks import (
     HELD_BACK,
     NOT_DELIVERED,
     RETRYING_LIMIT,
-    Attempted,
+    AttemptResult,
     Delivery,
     Disabled,
-    Pumped,
+    DispatchResult,
     Webhook,
     WebhookChanges,
     WebhookKey,
 )
-from runtime.webhooks import Webhooks
 from security.keyring import Keyring
 from security.sealing import SealBroken
 from security.standard_webhooks import PrivateKey
@@ -78,26 +78,26 @@ def steps(own: Database, endpoints: Endpoints) -> WebhookSteps:
     )
 
 
-async def pump(steps: WebhookSteps, webhook: Webhook) -> Pumped:
-    return await ActivityEnvironment().run(steps.pump, webhook.key)
+async def dispatch(steps: WebhookSteps, webhook: Webhook) -> DispatchResult:
+    return await ActivityEnvironment().run(steps.dispatch, webhook.key)
 
 
-async def pump_on(steps: WebhookSteps, webhook: Webhook) -> Pumped:
+async def dispatch_on(steps: WebhookSteps, webhook: Webhook) -> DispatchResult:
     """Turn after turn, until one raises or is the last. How much a turn comes to is up to the machine."""
     async with asyncio.timeout(HANG_S):
-        while await pump(steps, webhook) is Pumped.GO_ON:
+        while await dispatch(steps, webhook) is DispatchResult.GO_ON:
             pass
-    return Pumped.OVER
+    return DispatchResult.OVER
 
 
-async def pump_until_taken(
+async def dispatch_until_taken(
     steps: WebhookSteps, webhook: Webhook, receiver: Receiver, ids: Iterable[str]
 ) -> None:
     """Turn after turn, until the endpoint has the events."""
     wanted = set(ids)
     async with asyncio.timeout(HANG_S):
         while not wanted <= set(receiver.taken):
-            assert await pump(steps, webhook) is Pumped.GO_ON
+            assert await dispatch(steps, webhook) is DispatchResult.GO_ON
 
 
 def patient(pool: asyncpg.Pool) -> Feed:
@@ -105,7 +105,7 @@ def patient(pool: asyncpg.Pool) -> Feed:
     return Feed(pool, patience_s=HANG_S)
 
 
-async def attempt(steps: WebhookSteps, delivery: Delivery) -> Attempted:
+async def attempt(steps: WebhookSteps, delivery: Delivery) -> AttemptResult:
     return await ActivityEnvironment().run(steps.attempt, delivery)
 
 
@@ -113,7 +113,7 @@ async def new_webhook(
     seat: Seat, url: str = "http://127.0.0.1:9/", *, types: list[str] | None = None
 ) -> Webhook:
     pool = seat.database.pool
-    service = Webhooks(pool, patient(pool), WebhookVault(KEYRING), local=True)
+    service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
     made = await service.create(
         operator_id=seat.session.operator_id, url=url, types=types or ["round.settled"]
     )
@@ -158,8 +158,8 @@ async def test_a_turn_sends_what_is_behind_the_cursor_and_nothing_twice(
     async with receiving() as receiver:
         webhook = await new_webhook(seat, receiver.url)
         ids = await settled(seat, 45)
-        await pump_until_taken(steps, webhook, receiver, ids)
-        assert await pump(steps, webhook) is Pumped.GO_ON
+        await dispatch_until_taken(steps, webhook, receiver, ids)
+        assert await dispatch(steps, webhook) is DispatchResult.GO_ON
     assert sorted(receiver.taken) == sorted(ids)
 
 
@@ -175,7 +175,7 @@ async def test_events_of_other_types_and_other_operators_are_passed_over(
         await seat.reserve(bet)
         await seat.release(bet)
         void = [str(row["event_id"]) for row in await seat.events() if row["type"] == "round.void"]
-        await pump_until_taken(steps, webhook, receiver, void)
+        await dispatch_until_taken(steps, webhook, receiver, void)
     assert [got.event["type"] for got in receiver.received] == ["round.void"]
     assert receiver.received[0].event["subject"] == bet.key.round_id
 
@@ -197,10 +197,10 @@ async def test_a_process_that_dies_before_the_cursor_is_moved_sends_again_and_lo
         with monkeypatch.context() as patched:
             patched.setattr(stored, "move", dies)
             with pytest.raises(ConnectionError):
-                await pump_on(steps, webhook)
+                await dispatch_on(steps, webhook)
         assert sorted(receiver.taken) == sorted(ids)
         receiver.taken.clear()
-        await pump_until_taken(steps, webhook, receiver, ids)
+        await dispatch_until_taken(steps, webhook, receiver, ids)
     assert died == 1
     assert sorted(receiver.taken) == sorted(ids), "with the same ids, by which a receiver knows them"
 
@@ -221,8 +221,8 @@ async def test_two_senders_at_once_send_all_and_one_of_them_moves_the_cursor(
     async with receiving() as receiver:
         webhook = await new_webhook(seat, receiver.url)
         ids = await settled(seat, 10)
-        await asyncio.gather(pump(steps, webhook), pump(steps, webhook))
-        await pump_until_taken(steps, webhook, receiver, ids)
+        await asyncio.gather(dispatch(steps, webhook), dispatch(steps, webhook))
+        await dispatch_until_taken(steps, webhook, receiver, ids)
     assert set(receiver.taken) == set(ids)
 
 
@@ -233,7 +233,7 @@ async def test_an_endpoint_that_is_down_holds_its_events_back_in_the_feed(
         webhook = await new_webhook(seat, receiver.url)
         await settled(seat, RETRYING_LIMIT + 5)
         with pytest.raises(ApplicationError) as held_back:
-            await pump_on(steps, webhook)
+            await dispatch_on(steps, webhook)
         assert held_back.value.type == HELD_BACK
         assert await status(seat, webhook) == (RETRYING_LIMIT, 0)
         assert len(receiver.received) == RETRYING_LIMIT
@@ -243,9 +243,9 @@ async def test_sending_ends_when_the_webhook_is_disabled_or_deleted(seat: Seat, 
     webhook = await new_webhook(seat)
     pool = seat.database.pool
     await stored.change(pool, webhook.key, WebhookChanges(enabled=False))
-    assert await pump_on(steps, webhook) is Pumped.OVER
+    assert await dispatch_on(steps, webhook) is DispatchResult.OVER
     await stored.delete(pool, webhook.key)
-    assert await pump_on(steps, webhook) is Pumped.OVER
+    assert await dispatch_on(steps, webhook) is DispatchResult.OVER
 
 
 async def test_nothing_is_sent_and_nothing_passed_over_while_the_secrets_do_not_open(
@@ -258,14 +258,14 @@ async def test_nothing_is_sent_and_nothing_passed_over_while_the_secrets_do_not_
         pool = seat.database.pool
         await pool.execute(copied, webhook.key.webhook_id, other.sealed_secrets)
         with pytest.raises(SealBroken):
-            await pump_on(steps, webhook)
+            await dispatch_on(steps, webhook)
         assert receiver.received == []
         assert (await stored.find(pool, webhook.key) or other).cursor == webhook.cursor
-        service = Webhooks(pool, patient(pool), WebhookVault(KEYRING), local=True)
+        service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
         rotated = await service.rotate_secret(webhook.key)
         assert rotated is not None
         receiver.secrets = [rotated.secret]
-        await pump_until_taken(steps, webhook, receiver, ids)
+        await dispatch_until_taken(steps, webhook, receiver, ids)
         assert [got.signed_by for got in receiver.received] == [(rotated.secret,)]
 
 
@@ -273,13 +273,13 @@ async def test_a_webhook_begins_with_what_is_new_or_not_at_all(own: Database, se
     """The interleaving: a transaction under way keeps the feed's end back, which is 0 for a reader that has
     just begun. The webhook would get the events of all time."""
     await settled(seat)
-    service = Webhooks(own.pool, Feed(own.pool, patience_s=0.05), WebhookVault(KEYRING), local=True)
+    service = WebhookService(own.pool, Feed(own.pool, patience_s=0.05), WebhookVault(KEYRING), local=True)
     wanted = {"operator_id": seat.session.operator_id, "url": "http://127.0.0.1:9/", "types": None}
     async with own.pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT pg_current_xact_id()")
         with pytest.raises(TimeoutError):
             await service.create(**wanted)  # type: ignore[arg-type]
-    later = Webhooks(own.pool, patient(own.pool), WebhookVault(KEYRING), local=True)
+    later = WebhookService(own.pool, patient(own.pool), WebhookVault(KEYRING), local=True)
     made = await later.create(**wanted)  # type: ignore[arg-type]
     assert made.status.webhook.cursor == await own.pool.fetchval("SELECT max(id) FROM outbox")
 
@@ -294,8 +294,8 @@ async def test_an_attempt_that_comes_through_leaves_nothing_behind(seat: Seat, s
         with pytest.raises(ApplicationError) as failed:
             await attempt(steps, delivery)
         assert (failed.value.type, failed.value.message) == (NOT_DELIVERED, "status-500")
-        assert await attempt(steps, delivery) is Attempted.DELIVERED
-        assert await attempt(steps, delivery) is Attempted.OVER
+        assert await attempt(steps, delivery) is AttemptResult.DELIVERED
+        assert await attempt(steps, delivery) is AttemptResult.OVER
     assert receiver.taken == [delivery.event_id]
     assert await status(seat, webhook) == (0, 0)
 
@@ -340,9 +340,9 @@ async def test_a_delivery_that_is_replayed_is_not_touched_by_what_its_earlier_wo
     webhook = await new_webhook(seat)
     (first,) = await failing(seat, webhook)
     pool = seat.database.pool
-    assert await stored.bury(pool, first)
+    assert await stored.dead_letter(pool, first)
     assert await stored.replay(pool, webhook.key, [first.event_id]) == 1
-    assert not await stored.bury(pool, first)
+    assert not await stored.dead_letter(pool, first)
     await stored.delivered(pool, first)
     await stored.failed(pool, first, error="late")
     await stored.handed_over(pool, first)
@@ -351,14 +351,14 @@ async def test_a_delivery_that_is_replayed_is_not_touched_by_what_its_earlier_wo
     second = replace(first, replay=1)
     assert await stored.to_hand_over(pool, limit=1_000) == [second]
     assert second.workflow_id != first.workflow_id
-    assert await stored.bury(pool, second)
+    assert await stored.dead_letter(pool, second)
 
 
 async def test_two_replays_at_once_begin_an_event_once(seat: Seat) -> None:
     webhook = await new_webhook(seat)
     pool = seat.database.pool
     for delivery in await failing(seat, webhook, 5):
-        await stored.bury(pool, delivery)
+        await stored.dead_letter(pool, delivery)
     counts = await asyncio.gather(*(stored.replay(pool, webhook.key, None) for _ in range(4)))
     assert sum(counts) == 5
     assert {delivery.replay for delivery in await stored.to_hand_over(pool, limit=1_000)} == {1}
@@ -402,9 +402,9 @@ async def test_an_event_whose_workflow_is_gone_is_dead_and_can_be_replayed(seat:
     lost, waiting = await failing(seat, webhook, 2)
     pool = seat.database.pool
     await stored.handed_over(pool, lost)
-    assert await stored.bury_lost(pool, after=timedelta(hours=1)) == 0
-    assert await stored.bury_lost(pool, after=timedelta(0)) == 1
-    assert not await stored.bury(pool, lost)
+    assert await stored.dead_letter_lost(pool, after=timedelta(hours=1)) == 0
+    assert await stored.dead_letter_lost(pool, after=timedelta(0)) == 1
+    assert not await stored.dead_letter(pool, lost)
     assert await status(seat, webhook) == (1, 1)
     assert await stored.pending(pool, waiting) is not None
 
@@ -414,15 +414,15 @@ async def test_a_deleted_webhook_takes_its_deliveries_with_it(seat: Seat, steps:
     (delivery,) = await failing(seat, webhook)
     pool = seat.database.pool
     assert await stored.delete(pool, webhook.key)
-    assert await attempt(steps, delivery) is Attempted.OVER
-    assert not await stored.bury(pool, delivery)
+    assert await attempt(steps, delivery) is AttemptResult.OVER
+    assert not await stored.dead_letter(pool, delivery)
     assert not await stored.move(pool, webhook, to=webhook.cursor + 1, delivered=True, failures=[])
 
 
 async def test_another_operators_key_finds_nothing(own: Database, seat: Seat) -> None:
     webhook = await new_webhook(seat)
     (delivery,) = await failing(seat, webhook)
-    await stored.bury(own.pool, delivery)
+    await stored.dead_letter(own.pool, delivery)
     stranger = WebhookKey(operator_id="stranger", webhook_id=webhook.key.webhook_id)
     assert await stored.find(own.pool, stranger) is None
     assert await stored.dead_page(own.pool, stranger, after=0, limit=10) == ([], None)
@@ -437,7 +437,7 @@ async def test_two_rotations_at_once_leave_both_secrets_valid(seat: Seat) -> Non
     """The interleaving: both read the same secrets, and one would overwrite the other's."""
     webhook = await new_webhook(seat)
     pool = seat.database.pool
-    service = Webhooks(pool, patient(pool), WebhookVault(KEYRING), local=True)
+    service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
     made = await asyncio.gather(*(service.rotate_secret(webhook.key) for _ in range(2)))
     found = await stored.find(pool, webhook.key)
     assert found is not None

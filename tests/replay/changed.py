@@ -4,28 +4,28 @@ from temporalio import workflow
 
 from contracts import steps
 from contracts.failures import ROUND_CANCELLED
-from contracts.rounds import Bet, Played, ReleaseRequest, Resolution, RoundClosed, RoundState, Terminal
+from contracts.rounds import Bet, PlayResult, ReleaseRequest, Resolution, RoundClosed, RoundState, Terminal
 from contracts.steps import ROUND_WORKFLOW
 from workflows import policies
 from workflows.round import RoundWorkflow
-from workflows.steps import take
+from workflows.steps import take, take_locally
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
-class SkipsTheOneGo(RoundWorkflow):
+class SkipsTheFastPath(RoundWorkflow):
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
-        return await self._step_by_step(bet)
+        return await self._durable_path(bet)
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
-class TriesTheOneGoTwice(RoundWorkflow):
+class TriesTheFastPathTwice(RoundWorkflow):
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
         return await super().run(bet)
 
-    async def _step_by_step(self, bet: Bet) -> RoundClosed:
-        return await self._emit_if_unconfirmed(await self._in_one_go(bet))
+    async def _durable_path(self, bet: Bet) -> RoundClosed:
+        return await self._emit_if_unconfirmed(await take_locally(steps.PLAY, bet))
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
@@ -45,7 +45,7 @@ class NeverEmits(RoundWorkflow):
     async def run(self, bet: Bet) -> RoundClosed:
         return await super().run(bet)
 
-    async def _emit_if_unconfirmed(self, played: Played) -> RoundClosed:
+    async def _emit_if_unconfirmed(self, played: PlayResult) -> RoundClosed:
         return RoundClosed(state=played.state, request_id=played.request_id)
 
     async def _emit(self, bet: Bet, terminal: Terminal) -> RoundClosed:
@@ -58,5 +58,5 @@ class NeverReleases(RoundWorkflow):
     async def run(self, bet: Bet) -> RoundClosed:
         return await super().run(bet)
 
-    async def _void(self, bet: Bet, failure_code: str, failure: BaseException) -> RoundClosed:
+    async def _compensate(self, bet: Bet, failure_code: str, failure: BaseException) -> RoundClosed:
         return RoundClosed(state=RoundState.VOID, failure_code=failure_code, request_id=bet.request_id)

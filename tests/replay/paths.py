@@ -10,7 +10,7 @@ from contracts.choices import Abandonment, Chosen
 from contracts.interventions import Action
 from contracts.rounds import OpenRequest, Resolution, SettleRequest
 from tests.workflow.choices import COLLECT, DOUBLE, act, action, offer, waits
-from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Meddles, Refuses
+from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Meddles, Refuses
 from tests.workflow.stage import Ended, Stage, heard, intervene, within
 from tests.workflow.world import WIN
 
@@ -33,52 +33,52 @@ async def settled_before(stage: Stage) -> Ended:
 
 
 async def unconfirmed(stage: Stage) -> Ended:
-    stage.set(Breaks(step="emit", way=SHORT))
+    stage.set(Breaks(step="emit", way=FAST))
     return await stage.play()
 
 
 async def step_by_step(stage: Stage) -> Ended:
-    _leave_the_one_go(stage)
+    _leave_the_fast_path(stage)
     return await stage.play()
 
 
 async def step_by_step_with_repeats(stage: Stage) -> Ended:
-    _leave_the_one_go(stage)
+    _leave_the_fast_path(stage)
     for step in ("reserve", "resolve", "settle", "emit"):
-        stage.set(Breaks(step=step, way=PATIENT, times=2))
+        stage.set(Breaks(step=step, way=DURABLE, times=2))
     return await stage.play()
 
 
 async def declined_step_by_step(stage: Stage) -> Ended:
-    _leave_the_one_go(stage)
+    _leave_the_fast_path(stage)
     return await declined(stage)
 
 
 async def settled_unheard(stage: Stage) -> Ended:
-    stage.set(Breaks(step="settle", way=SHORT, late=True))
+    stage.set(Breaks(step="settle", way=FAST, late=True))
     return await stage.play()
 
 
 async def slow_settle(stage: Stage) -> Ended:
-    stage.set(Hangs(step="settle", way=SHORT))
+    stage.set(Hangs(step="settle", way=FAST))
     return await stage.play()
 
 
 async def slow_emit(stage: Stage) -> Ended:
-    stage.set(Hangs(step="emit", way=SHORT))
+    stage.set(Hangs(step="emit", way=FAST))
     return await stage.play()
 
 
 async def settled_from_the_record(stage: Stage) -> Ended:
     """At an operator's wallet: the result is on record, and only the wallet has not taken the win."""
-    _leave_the_one_go(stage)
-    stage.set(Meddles(step="reserve", way=PATIENT, act=lambda: _on_record(stage)))
+    _leave_the_fast_path(stage)
+    stage.set(Meddles(step="reserve", way=DURABLE, act=lambda: _on_record(stage)))
     return await stage.play()
 
 
 async def released_when_on_record(stage: Stage) -> Ended:
-    _leave_the_one_go(stage)
-    stage.set(Refuses(step="resolve", way=PATIENT))
+    _leave_the_fast_path(stage)
+    stage.set(Refuses(step="resolve", way=DURABLE))
     stage.set(Meddles(step="release", act=lambda: stage.world.record(stage.bet, WIN)))
     return await stage.play()
 
@@ -127,22 +127,22 @@ async def cancelled_during_emit(stage: Stage) -> Ended:
 
 
 async def cancelled_during_release(stage: Stage) -> Ended:
-    stage.set(Refuses(step="resolve", way=PATIENT))
+    stage.set(Refuses(step="resolve", way=DURABLE))
     return await _cancelled_during(stage, "release")
 
 
 async def cancelled_when_settled_unheard(stage: Stage) -> Ended:
-    stage.set(Breaks(step="settle", way=SHORT, late=True))
+    stage.set(Breaks(step="settle", way=FAST, late=True))
     return await _cancelled_at(stage, "emit")
 
 
 async def cancelled_when_unconfirmed(stage: Stage) -> Ended:
-    stage.set(Breaks(step="emit", way=SHORT))
+    stage.set(Breaks(step="emit", way=FAST))
     return await _cancelled_at(stage, "emit")
 
 
 async def cancelled_too_late(stage: Stage) -> Ended:
-    hangs = stage.set(Hangs(step="emit", way=SHORT))
+    hangs = stage.set(Hangs(step="emit", way=FAST))
     async with stage.playing() as handle:
         await within(hangs.reached)
         await handle.cancel()
@@ -180,12 +180,12 @@ async def doubled_and_collected(stage: Stage) -> Ended:
 
 
 async def acted_step_by_step(stage: Stage) -> Ended:
-    stage.set(Breaks(step="act", way=SHORT, late=True))
+    stage.set(Breaks(step="act", way=FAST, late=True))
     return await _acted(stage, COLLECT)
 
 
 async def opened_step_by_step(stage: Stage) -> Ended:
-    _leave_the_one_go(stage)
+    _leave_the_fast_path(stage)
     return await _acted(stage, COLLECT)
 
 
@@ -280,12 +280,12 @@ PATHS: Final[dict[str, Path]] = {
     )
 }
 
-# Their one go hangs until its limit.
+# Their fast path hangs until its limit.
 AT_THE_LIMIT: Final = frozenset({slow_settle.__name__, slow_emit.__name__})
 
 
-def _leave_the_one_go(stage: Stage) -> None:
-    stage.set(Breaks(step="reserve", way=SHORT))
+def _leave_the_fast_path(stage: Stage) -> None:
+    stage.set(Breaks(step="reserve", way=FAST))
 
 
 def _on_record(stage: Stage) -> None:
@@ -294,13 +294,13 @@ def _on_record(stage: Stage) -> None:
 
 
 async def _cancelled_during(stage: Stage, step: str) -> Ended:
-    _leave_the_one_go(stage)
+    _leave_the_fast_path(stage)
     return await _cancelled_at(stage, step)
 
 
 async def _cancelled_at(stage: Stage, step: str) -> Ended:
     """While `step` is under way as an activity, so that the workflow hears of it there and then."""
-    hangs = stage.set(Hangs(step=step, way=PATIENT))
+    hangs = stage.set(Hangs(step=step, way=DURABLE))
     async with stage.playing() as handle:
         await within(hangs.reached)
         await handle.cancel()
@@ -311,9 +311,9 @@ async def _cancelled_at(stage: Stage, step: str) -> Ended:
 
 async def _decided(stage: Stage, action: Action) -> Ended:
     """By a person, while the wallet says nothing to the win that is on record."""
-    _leave_the_one_go(stage)
-    stage.set(Meddles(step="reserve", way=PATIENT, act=lambda: _on_record(stage)))
-    hangs = stage.set(Hangs(step="settle", way=PATIENT))
+    _leave_the_fast_path(stage)
+    stage.set(Meddles(step="reserve", way=DURABLE, act=lambda: _on_record(stage)))
+    hangs = stage.set(Hangs(step="settle", way=DURABLE))
     async with stage.playing() as handle:
         try:
             await within(hangs.reached)

@@ -4,7 +4,6 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -18,9 +17,10 @@ from tests.replay.changed import (
     NeverEmits,
     NeverReleases,
     ReleasesWhatItShouldSettle,
-    SkipsTheOneGo,
-    TriesTheOneGoTwice,
+    SkipsTheFastPath,
+    TriesTheFastPathTwice,
 )
+from tests.replay.explained import explained
 from tests.replay.fingerprints import HISTORIES, WHAT_TO_DO, commands, read, recorded
 from tests.replay.paths import AT_THE_LIMIT, PATHS
 from tests.support.temporal import IDENTITY, PLAIN
@@ -38,7 +38,7 @@ RECORDED = sorted(file.stem for file in HISTORIES.glob("*.json"))
 )
 @pytest.mark.parametrize("name", RECORDED)
 async def test_a_recorded_history_replays(name: str, runner: WorkflowRunner) -> None:
-    with _explained(name):
+    with explained(WHAT_TO_DO, name):
         replayer = Replayer(workflows=[RoundWorkflow], workflow_runner=runner, data_converter=PLAIN)
         await replayer.replay_workflow(recorded(name))
 
@@ -48,7 +48,7 @@ async def test_a_recorded_history_replays(name: str, runner: WorkflowRunner) -> 
 )
 async def test_a_path_still_asks_for_the_commands_it_was_recorded_with(name: str, skipping: Client) -> None:
     """Sees also what a replay does not: a path that leaves the recorded one or goes on beyond it."""
-    with _explained(name):
+    with explained(WHAT_TO_DO, name):
         ended = await PATHS[name](Stage(skipping, uuid4().hex[:8]))
         assert commands(ended.history) == read()[name]
 
@@ -66,10 +66,10 @@ def test_every_path_is_recorded_and_every_recording_belongs_to_a_path() -> None:
 @pytest.mark.parametrize(
     ("changed", "name"),
     [
-        (SkipsTheOneGo, "settled"),
-        (SkipsTheOneGo, "step_by_step"),
-        (TriesTheOneGoTwice, "step_by_step"),
-        (TriesTheOneGoTwice, "slow_settle"),
+        (SkipsTheFastPath, "settled"),
+        (SkipsTheFastPath, "step_by_step"),
+        (TriesTheFastPathTwice, "step_by_step"),
+        (TriesTheFastPathTwice, "slow_settle"),
         (ReleasesWhatItShouldSettle, "step_by_step"),
         (ReleasesWhatItShouldSettle, "slow_settle"),
         (NeverEmits, "unconfirmed"),
@@ -92,15 +92,6 @@ def test_a_recording_tells_nothing_of_the_machine_that_made_it(name: str) -> Non
     assert "stackTrace" not in text
     assert socket.gethostname() not in text
     assert not re.search(r'"[^"]*/(home|root|tmp|usr|work)/', text)
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        error.add_note(WHAT_TO_DO.format(path=name.split(".")[0]))
-        raise
 
 
 def _values_of(key: str, part: Any) -> Iterator[Any]:

@@ -1,7 +1,5 @@
 """Webhooks that an earlier version served go on with this one: every recorded history replays."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -13,13 +11,14 @@ from temporalio.workflow import NondeterminismError
 
 from contracts.webhooks import (
     ATTEMPT,
-    BURY,
+    DEAD_LETTER,
     DELIVERY_WORKFLOW,
-    PUMP,
+    DISPATCH,
     WEBHOOK_WORKFLOW,
     DeliveryOrder,
     WebhookKey,
 )
+from tests.replay.explained import explained
 from tests.replay.webhook_paths import HISTORIES, PATHS, WHAT_TO_DO, commands, recorded
 from tests.support.temporal import PLAIN
 from tests.workflow.webhook_stage import WebhookStage
@@ -34,14 +33,14 @@ RECORDED = sorted(file.stem for file in HISTORIES.glob("*.json"))
 @pytest.mark.parametrize("name", RECORDED)
 async def test_a_recorded_history_replays(name: str) -> None:
     """As in production. What is played for the next test is replayed in the sandbox."""
-    with _explained(name):
+    with explained(WHAT_TO_DO, name):
         await _replayer(*WORKFLOWS).replay_workflow(recorded(name))
 
 
 @pytest.mark.parametrize("name", PATHS)
 async def test_a_path_still_asks_for_the_commands_it_was_recorded_with(name: str, skipping: Client) -> None:
     """Sees also what a replay does not: a path that leaves the recorded one or goes on beyond it."""
-    with _explained(name):
+    with explained(WHAT_TO_DO, name):
         ended = await PATHS[name](WebhookStage(skipping, uuid4().hex[:8]))
         assert commands(ended.history) == commands(recorded(name))
 
@@ -54,14 +53,14 @@ def test_every_path_is_recorded_and_every_recording_belongs_to_a_path() -> None:
 class NeverGoesOn(WebhookWorkflow):
     @workflow.run
     async def run(self, key: WebhookKey) -> None:
-        await take(PUMP, key, policies.PUMP)
+        await take(DISPATCH, key, policies.DISPATCH)
 
 
 @workflow.defn(name=DELIVERY_WORKFLOW)
 class BuriesFirst(DeliveryWorkflow):
     @workflow.run
     async def run(self, order: DeliveryOrder) -> bool:
-        await take(BURY, order.delivery, policies.BURY)
+        await take(DEAD_LETTER, order.delivery, policies.DEAD_LETTER)
         return await super().run(order)
 
 
@@ -93,12 +92,3 @@ async def test_a_history_does_not_replay_on_a_workflow_that_was_changed(
 
 def _replayer(*workflows: type[Any]) -> Replayer:
     return Replayer(workflows=workflows, workflow_runner=UnsandboxedWorkflowRunner(), data_converter=PLAIN)
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        error.add_note(WHAT_TO_DO.format(path=name.split(".")[0]))
-        raise

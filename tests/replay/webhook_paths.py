@@ -13,7 +13,7 @@ from typing import Final
 
 from temporalio.client import Client, WorkflowHistory
 
-from contracts.webhooks import Attempted, Pumped, Retries
+from contracts.webhooks import AttemptResult, DispatchResult, Retries
 from tests.replay import fingerprints
 from tests.replay.record import without_private
 from tests.support.temporal import steady_client, temporal_server
@@ -36,13 +36,13 @@ and record the path anew:  .venv/bin/python -m tests.replay.webhook_paths {path}
 
 
 async def sent_until_it_was_over(stage: WebhookStage) -> Ended:
-    stage.steps.turns = [Pumped.GO_ON, None, Pumped.GO_ON]
+    stage.steps.turns = [DispatchResult.GO_ON, None, DispatchResult.GO_ON]
     return await stage.send()
 
 
 async def sent_and_gone_on_as_a_new_run(stage: WebhookStage) -> Ended:
     """The first of the two runs is what is kept: its last command is to go on."""
-    stage.steps.turns = [Pumped.GO_ON] * TURNS
+    stage.steps.turns = [DispatchResult.GO_ON] * TURNS
     ended = await stage.send()
     return Ended(status=ended.status, result=None, histories=ended.histories[:1])
 
@@ -62,7 +62,7 @@ async def dead(stage: WebhookStage) -> Ended:
 
 
 async def over(stage: WebhookStage) -> Ended:
-    stage.steps.attempted = Attempted.OVER
+    stage.steps.attempted = AttemptResult.OVER
     return await stage.deliver(QUICK)
 
 

@@ -54,6 +54,13 @@ class Player:
             assert answer.status_code in (202, 503), answer.text
             await asyncio.sleep(0.05)
 
+    async def bet_once(self, round_id: str) -> httpx.Response:
+        """Whatever the first answer is."""
+        async with httpx.AsyncClient(timeout=HANG_S) as client:
+            body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
+            url = f"{self.base_url}/v1/game/rounds"
+            return await client.post(url, json=body, headers=self.headers)
+
     async def play(self, client: httpx.AsyncClient, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.bet(client, uuid4().hex)

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import uuid4
 
 import asyncpg
-from sqlalchemy import URL, make_url
+from sqlalchemy import make_url
 
 from storage.database import Database, open_database
 from storage.migrate import upgrade
@@ -48,7 +48,13 @@ async def empty_database(services: Services) -> AsyncIterator[str]:
         yield url
 
 
-def as_application(services: Services, url: str | URL) -> str:
+async def owner_url(services: Services, database: Database) -> str:
+    """The owner's URL of a database that is open."""
+    name = await database.pool.fetchval("SELECT current_database()")
+    return _url(services.stack.addresses.database_url, name)
+
+
+def as_application(services: Services, url: str) -> str:
     """The same database for the role that our programs have."""
     return _url(services.stack.addresses.application_database_url, make_url(url).database or "")
 

@@ -1,21 +1,24 @@
 """Players with money, and bets of theirs, straight in the ledger."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 
+from api.session.service import NO_LIMITS, SessionService
 from contracts.limits import SessionLimits
 from contracts.rounds import Bet, RoundKey
 from contracts.sessions import REAL
 from contracts.views import RoundView, SessionView
-from runtime.services import NO_LIMITS, Sessions
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
 from storage import operators, players, rounds
 from storage.database import Database
+from verification.chain import Link, Walk
+from verification.invariants.invariant import Invariant, violations
 
 OUTCOME: dict[str, Any] = {"roll": 42}
 _KEYRING = Keyring.generate()
@@ -127,7 +130,7 @@ async def take_seat(
     """A player of an operator of its own, unless named, with `balance` minor units."""
     operator_id = operator_id or f"op-{uuid4().hex[:12]}"
     await operators.ensure_operator(database.pool, operator_id=operator_id, name="a test's")
-    sessions = Sessions(database.pool, SeedVault(_KEYRING), TokenIssuer(_KEYRING), lifetime_s=3600)
+    sessions = SessionService(database.pool, SeedVault(_KEYRING), TokenIssuer(_KEYRING), lifetime_s=3600)
     session, _ = await sessions.open(
         operator_id=operator_id,
         player_id=player_id or uuid4().hex,
@@ -143,6 +146,14 @@ async def take_seat(
     return seat
 
 
+async def assert_hold(
+    connection: asyncpg.Connection, rules: Iterable[Invariant], *, overdue_after_s: float = 3600
+) -> None:
+    for rule in rules:
+        found = await violations(connection, rule, overdue_after_s=overdue_after_s)
+        assert found.count == 0, f"{rule.name}: {found.examples}"
+
+
 async def waiting_for_a_lock(database: Database) -> int:
     """How many statements wait for a lock in this database; those of other databases are other tests'."""
     count: int = await database.pool.fetchval(
@@ -150,3 +161,13 @@ async def waiting_for_a_lock(database: Database) -> int:
         " WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     return count
+
+
+def first_broken(links: Iterable[Link], *, length: int, head: bytes) -> int | None:
+    """The position of the first link that does not hold, or None. `length` and `head` are what the player's
+    row says."""
+    walk = Walk()
+    for link in links:
+        walk.follow(link)
+    walk.end(length=length, head=head)
+    return None if walk.broken is None else walk.broken.position

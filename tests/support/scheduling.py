@@ -13,8 +13,16 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 NEED_THE_STACK: Final = ("tests/e2e/", "tests/integration/")
-# Their tests share a stack of the folder's own.
-TOGETHER: Final = ("tests/faults/",)
+# Their tests share what is dear to start and is started once for the folder: a stack, an ingress, a wallet, a
+# database. tests/e2e/certification/ does too, but is so long that a wallet for each worker costs less.
+TOGETHER: Final = (
+    "tests/faults/",
+    "tests/e2e/websocket/",
+    "tests/integration/interventions/",
+    "tests/integration/operator_wallet/",
+    "tests/integration/reconciliation/",
+    "tests/integration/wallet/ledger/",
+)
 
 
 class ByNeed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types

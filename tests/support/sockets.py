@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from api.socket_messages import ANSWERS, PUSHES
+from api.transports.websocket.messages import ANSWERS, PUSHES
 from tests.support.conditions import HANG_S
 
 Message = dict[str, Any]

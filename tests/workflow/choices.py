@@ -2,7 +2,7 @@
 
 import asyncio
 
-from contracts.actions import Acted, PlayerAction
+from contracts.actions import ActResult, PlayerAction
 from contracts.choices import Abandonment, Choice, Chosen, Offer
 from contracts.steps import ACT_UPDATE
 from tests.support.conditions import HANG_S, until
@@ -25,9 +25,9 @@ def action(chosen: Chosen, action_id: str = "a1", request_id: str = "request-2")
     return PlayerAction(action_id=action_id, chosen=chosen, request_id=request_id)
 
 
-async def act(handle: Handle, taken: PlayerAction) -> Acted:
+async def act(handle: Handle, taken: PlayerAction) -> ActResult:
     async with asyncio.timeout(HANG_S):
-        acted: Acted = await handle.execute_update(ACT_UPDATE, taken, result_type=Acted)
+        acted: ActResult = await handle.execute_update(ACT_UPDATE, taken, result_type=ActResult)
     return acted
 
 

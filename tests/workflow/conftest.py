@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client
 
-from tests.workflow.limits import one_go_limit as one_go_limit
+from tests.workflow.limits import fast_path_limit as fast_path_limit
 from tests.workflow.stage import Stage
 
 

@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.failures import LEDGER_CONFLICT
 
-SHORT = "short"  # the step within the one go, which is a local activity
-PATIENT = "patient"  # the step as an activity of its own
+FAST = "fast"  # the step on the fast path, which is a local activity
+DURABLE = "durable"  # the step as an activity of its own
 
 
 @dataclass(kw_only=True)
@@ -50,7 +50,7 @@ class Breaks(Fault):
 
 @dataclass(kw_only=True)
 class Refuses(Fault):
-    """The step says that no repeat can mend it."""
+    """The step says that no repeat can repair it."""
 
     type: str = LEDGER_CONFLICT
     message: str = "it contradicts what is stored"

@@ -7,17 +7,17 @@ from typing import Final
 
 from contracts.failures import RESOLVE_FAILED
 from contracts.rounds import RoundClosed, RoundState
-from tests.workflow.faults import PATIENT, SHORT, Breaks, Refuses
+from tests.workflow.faults import DURABLE, FAST, Breaks, Refuses
 from tests.workflow.stage import REQUEST_ID, Stage
 
 SETTLED: Final = RoundClosed(state=RoundState.SETTLED, request_id=REQUEST_ID)
 VOID: Final = RoundClosed(state=RoundState.VOID, failure_code=RESOLVE_FAILED, request_id=REQUEST_ID)
 
 STEPS: Final = ("reserve", "resolve", "settle", "release", "emit")
-ONE_GO: Final = ("reserve", "resolve", "settle", "emit")
-STEP_BY_STEP: Final = ("patient reserve", "patient resolve", "patient settle", "patient emit")
-# When the one go had settled the round, reserve answers that it is closed, and only its event is left.
-FOUND_CLOSED: Final = ("patient reserve", "patient emit")
+FAST_PATH: Final = ("reserve", "resolve", "settle", "emit")
+DURABLE_PATH: Final = ("durable reserve", "durable resolve", "durable settle", "durable emit")
+# When the fast path had settled the round, reserve answers that it is closed, and only its event is left.
+FOUND_CLOSED: Final = ("durable reserve", "durable emit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,38 +30,38 @@ class Journey:
 
     def troubled(self, step: str, times: int) -> list[str]:
         """The attempts when the activity `step` has to be tried `times` times more."""
-        before = self.attempts[: self.attempts.index(f"patient {step}")]
-        return [*before, *[f"patient {step}"] * (times + 1), *self.after(step)]
+        before = self.attempts[: self.attempts.index(f"durable {step}")]
+        return [*before, *[f"durable {step}"] * (times + 1), *self.after(step)]
 
     def after(self, step: str) -> tuple[str, ...]:
-        return self.attempts[self.attempts.index(f"patient {step}") + 1 :]
+        return self.attempts[self.attempts.index(f"durable {step}") + 1 :]
 
 
-PAID: Final = Journey(attempts=ONE_GO)
+PAID: Final = Journey(attempts=FAST_PATH)
 
 
-def one_go_failing_at(step: str, *, late: bool) -> Journey:
-    """The one go ends at `step`, whether it had taken effect or not (`late`)."""
+def fast_path_failing_at(step: str, *, late: bool) -> Journey:
+    """The fast path ends at `step`, whether it had taken effect or not (`late`)."""
     settled = step == "emit" or (step == "settle" and late)
-    return Journey(attempts=(*_one_go_up_to(step), *(FOUND_CLOSED if settled else STEP_BY_STEP)))
+    return Journey(attempts=(*_fast_path_up_to(step), *(FOUND_CLOSED if settled else DURABLE_PATH)))
 
 
-def one_go_breaking_at(step: str, *, late: bool) -> Journey:
-    """As when it fails there, but that an emit which breaks lets the one go end well: only it is repeated."""
+def fast_path_breaking_at(step: str, *, late: bool) -> Journey:
+    """As when it fails there, but an emit that breaks lets the fast path end well: only it is repeated."""
     if step == "emit":
-        return Journey(attempts=(*ONE_GO, "patient emit"))
-    return one_go_failing_at(step, late=late)
+        return Journey(attempts=(*FAST_PATH, "durable emit"))
+    return fast_path_failing_at(step, late=late)
 
 
-def step_by_step_through(step: str, stage: Stage) -> Journey:
-    """The plainest round that takes `step` as an activity of its own: its one go breaks at once; and to take
-    release, a game must refuse to compute."""
-    stage.set(Breaks(step="reserve", way=SHORT))
+def durable_path_through(step: str, stage: Stage) -> Journey:
+    """The plainest round that takes `step` as an activity of its own: its fast path breaks at once; and to
+    take release, a game must refuse to compute."""
+    stage.set(Breaks(step="reserve", way=FAST))
     if step != "release":
-        return Journey(attempts=("reserve", *STEP_BY_STEP))
-    stage.set(Refuses(step="resolve", way=PATIENT))
+        return Journey(attempts=("reserve", *DURABLE_PATH))
+    stage.set(Refuses(step="resolve", way=DURABLE))
     return Journey(
-        attempts=("reserve", "patient reserve", "patient resolve", "patient release", "patient emit"),
+        attempts=("reserve", "durable reserve", "durable resolve", "durable release", "durable emit"),
         effects=("reserve", "release", "emit"),
         closed=VOID,
     )
@@ -82,5 +82,5 @@ async def for_each_step(play: Callable[[str], Awaitable[None]], steps: Sequence[
             group.create_task(named(step))
 
 
-def _one_go_up_to(step: str) -> tuple[str, ...]:
-    return ONE_GO[: ONE_GO.index(step) + 1]
+def _fast_path_up_to(step: str) -> tuple[str, ...]:
+    return FAST_PATH[: FAST_PATH.index(step) + 1]

@@ -1,4 +1,4 @@
-"""The limit of a one go, which is real time however a workflow's own time is skipped: the two seconds of
+"""The limit of the fast path, which is real time however a workflow's own time is skipped: the two seconds of
 production pass on a busy machine before a round has been played that nothing was to happen to.
 """
 
@@ -16,6 +16,6 @@ at_the_limit = pytest.mark.at_the_limit
 
 
 @pytest.fixture(autouse=True)
-def one_go_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def fast_path_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.node.get_closest_marker(at_the_limit.name) is None:
-        monkeypatch.setattr(policies, "IN_ONE_GO_LIMIT", GENEROUS)
+        monkeypatch.setattr(policies, "FAST_PATH_LIMIT", GENEROUS)

@@ -22,8 +22,8 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from contracts.interventions import Action, Intervened, Intervention
-from contracts.rounds import Bet, Played, RoundClosed, RoundKey
+from contracts.interventions import Action, Intervention, InterventionResult
+from contracts.rounds import Bet, PlayResult, RoundClosed, RoundKey
 from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
 from runtime.temporal import certain_to_end
 from tests.support.conditions import HANG_S
@@ -73,12 +73,12 @@ class Ended:
         return last.event_time.ToDatetime() - first.event_time.ToDatetime()
 
     @property
-    def one_goes(self) -> list[Played | None]:
-        """What each one go that the history knows of answered; None for one that failed."""
+    def fast_paths(self) -> list[PlayResult | None]:
+        """What each fast path that the history knows of answered; None for one that failed."""
         markers = [e.marker_recorded_event_attributes for e in self.history.events if _is_marker(e)]
         convert = PLAIN.payload_converter.from_payloads
         return [
-            convert(list(marker.details["result"].payloads), [Played])[0]
+            convert(list(marker.details["result"].payloads), [PlayResult])[0]
             if not marker.HasField("failure")
             else None
             for marker in markers
@@ -197,11 +197,11 @@ class Stage:
                 raise
 
 
-async def intervene(handle: Handle, decision: Intervention) -> Intervened:
+async def intervene(handle: Handle, decision: Intervention) -> InterventionResult:
     """As the ingress puts a person's decision to a round that runs."""
     async with asyncio.timeout(HANG_S):
-        intervened: Intervened = await handle.execute_update(
-            INTERVENE_UPDATE, decision, id=decision.intervention_id, result_type=Intervened
+        intervened: InterventionResult = await handle.execute_update(
+            INTERVENE_UPDATE, decision, id=decision.intervention_id, result_type=InterventionResult
         )
     return intervened
 

@@ -1,6 +1,6 @@
 """RoundWorkflow when nothing breaks: a round is settled, refused, void, or was closed before.
 
-Each of these may also be found out step by step, when the one go did not come off: `way` says by which.
+Each of these may also be found out on the durable path, when the fast path failed: `way` says which.
 """
 
 import pytest
@@ -8,17 +8,17 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from contracts.failures import INSUFFICIENT_FUNDS, RESOLVE_FAILED, ROUND_CANCELLED
 from contracts.rounds import EmitRequest, ReleaseRequest, Resolution, RoundClosed, RoundState, SettleRequest
-from tests.workflow.faults import PATIENT, SHORT, Breaks, Meddles, Refuses
-from tests.workflow.journeys import SETTLED, STEP_BY_STEP
+from tests.workflow.faults import DURABLE, FAST, Breaks, Meddles, Refuses
+from tests.workflow.journeys import DURABLE_PATH, SETTLED
 from tests.workflow.stage import REQUEST_ID, STAKE, Stage
 from tests.workflow.world import OPENING_BALANCE, WIN
 
 VOIDED_BY_HAND = RoundClosed(state=RoundState.VOID, failure_code=ROUND_CANCELLED, request_id=REQUEST_ID)
 
-either_way = pytest.mark.parametrize("way", [SHORT, PATIENT])
+either_way = pytest.mark.parametrize("way", [FAST, DURABLE])
 
 
-async def test_a_round_reserves_resolves_settles_and_emits_in_one_go(stage: Stage) -> None:
+async def test_a_round_reserves_resolves_settles_and_emits_on_the_fast_path(stage: Stage) -> None:
     ended = await stage.play()
     assert ended.closed == SETTLED
     assert stage.attempts == ["reserve", "resolve", "settle", "emit"]
@@ -41,11 +41,11 @@ async def test_a_settled_round_costs_six_history_events_and_two_state_transition
     assert description.raw_description.workflow_execution_info.state_transition_count == 2
 
 
-async def test_a_round_reserves_resolves_settles_and_emits_step_by_step(stage: Stage) -> None:
-    attempts = _by(PATIENT, stage)
+async def test_a_round_reserves_resolves_settles_and_emits_on_the_durable_path(stage: Stage) -> None:
+    attempts = _by(DURABLE, stage)
     ended = await stage.play()
     assert ended.closed == SETTLED
-    assert stage.attempts == [*attempts, *STEP_BY_STEP]
+    assert stage.attempts == [*attempts, *DURABLE_PATH]
     assert stage.world.effects == ["reserve", "settle", "emit"]
     assert stage.world.balance == OPENING_BALANCE - STAKE + WIN
 
@@ -79,7 +79,7 @@ async def test_a_round_that_was_settled_before_is_answered_and_not_played_again(
     attempts = _by(way, stage)
     ended = await stage.play()
     assert ended.closed == SETTLED
-    assert stage.attempts == [*attempts, _named("reserve", way), "patient emit"]
+    assert stage.attempts == [*attempts, _named("reserve", way), "durable emit"]
     assert stage.world.effects == ["reserve", "settle", "emit"]
 
 
@@ -93,7 +93,7 @@ async def test_a_round_that_was_voided_before_is_answered_void_and_not_played_ag
     ended = await stage.play()
     assert ended.closed == VOIDED_BY_HAND
     assert ended.status is WorkflowExecutionStatus.COMPLETED
-    assert stage.attempts == [*attempts, _named("reserve", way), "patient emit"]
+    assert stage.attempts == [*attempts, _named("reserve", way), "durable emit"]
 
 
 @either_way
@@ -114,7 +114,7 @@ async def test_a_settle_that_finds_the_round_void_answers_void_and_pays_nothing(
     ended = await stage.play()
     assert ended.closed == VOIDED_BY_HAND
     steps = [_named(step, way) for step in ("reserve", "resolve", "settle")]
-    assert stage.attempts == [*attempts, *steps, "patient emit"]
+    assert stage.attempts == [*attempts, *steps, "durable emit"]
     assert stage.world.effects == ["reserve", "release", "emit"]
 
 
@@ -122,14 +122,14 @@ async def test_a_settle_that_finds_the_round_void_answers_void_and_pays_nothing(
 async def test_a_settle_that_finds_the_round_settled_takes_nothing_twice_and_has_its_event_emitted(
     stage: Stage, way: str
 ) -> None:
-    """Whether the event of a round that somebody else closed is out, the one go cannot know: it hands none
+    """Whether the event of a round that somebody else closed is out, the fast path cannot know: it hands none
     to its own emit."""
     attempts = _by(way, stage)
     stage.set(Meddles(step="settle", way=way, act=lambda: _settle(stage, win=WIN)))
     ended = await stage.play()
     assert ended.closed == SETTLED
     steps = [_named(step, way) for step in ("reserve", "resolve", "settle")]
-    assert stage.attempts == [*attempts, *steps, "patient emit"]
+    assert stage.attempts == [*attempts, *steps, "durable emit"]
     assert stage.world.effects == ["reserve", "settle", "emit"]
     assert stage.world.balance == OPENING_BALANCE - STAKE + WIN
 
@@ -139,7 +139,7 @@ async def test_a_release_that_finds_the_round_settled_answers_settled(stage: Sta
     stage.set(Meddles(step="release", act=lambda: _settle(stage, win=WIN)))
     ended = await stage.play()
     assert ended.closed == SETTLED
-    assert stage.attempts[-2:] == ["patient release", "patient emit"]
+    assert stage.attempts[-2:] == ["durable release", "durable emit"]
     assert stage.world.effects == ["reserve", "settle", "emit"]
 
 
@@ -154,22 +154,22 @@ async def test_a_round_whose_outcome_cannot_be_computed_is_void_and_its_stake_gi
     assert ended.status is WorkflowExecutionStatus.COMPLETED
     assert stage.attempts == [
         *("reserve", "resolve"),
-        *("patient reserve", "patient resolve", "patient release", "patient emit"),
+        *("durable reserve", "durable resolve", "durable release", "durable emit"),
     ]
     assert stage.world.effects == ["reserve", "release", "emit"]
     assert stage.world.balance == OPENING_BALANCE
 
 
 def _by(way: str, stage: Stage) -> list[str]:
-    """Makes the one go fail before it did anything, if the round is to go step by step; its attempts."""
-    if way == SHORT:
+    """Makes the fast path fail at once, if the round is to take the durable one. Returns its attempts."""
+    if way == FAST:
         return []
-    stage.set(Breaks(step="reserve", way=SHORT))
+    stage.set(Breaks(step="reserve", way=FAST))
     return ["reserve"]
 
 
 def _named(step: str, way: str) -> str:
-    return step if way == SHORT else f"patient {step}"
+    return step if way == FAST else f"durable {step}"
 
 
 def _settle(stage: Stage, *, win: int) -> None:

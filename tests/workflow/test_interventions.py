@@ -12,11 +12,11 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 
 from contracts.failures import INVALID_INTERVENTION, RESOLVE_FAILED, VOIDED_BY_OPERATOR
-from contracts.interventions import Action, Intervened, InterventionVerdict
+from contracts.interventions import Action, InterventionResult, InterventionVerdict
 from contracts.rounds import RoundClosed, RoundState
 from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
 from tests.support.conditions import HANG_S, until
-from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Meddles, Refuses
+from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Meddles, Refuses
 from tests.workflow.journeys import SETTLED
 from tests.workflow.stage import REQUEST_ID, Ended, Handle, Stage, intervene, within
 from tests.workflow.world import OPENING_BALANCE, WIN
@@ -26,9 +26,9 @@ VOIDED = RoundClosed(state=RoundState.VOID, failure_code=VOIDED_BY_OPERATOR, req
 
 async def stuck_in_settle(stage: Stage) -> Hangs:
     """The result is on record, and the wallet says nothing: only a decision brings the round on."""
-    stage.set(Breaks(step="reserve", way=SHORT))
-    stage.set(Meddles(step="reserve", way=PATIENT, act=lambda: on_record(stage)))
-    return stage.set(Hangs(step="settle", way=PATIENT))
+    stage.set(Breaks(step="reserve", way=FAST))
+    stage.set(Meddles(step="reserve", way=DURABLE, act=lambda: on_record(stage)))
+    return stage.set(Hangs(step="settle", way=DURABLE))
 
 
 def on_record(stage: Stage) -> None:
@@ -38,7 +38,7 @@ def on_record(stage: Stage) -> None:
 
 async def decided_when_stuck(
     stage: Stage, action: Action, *, then: Callable[[Handle], Awaitable[None]] | None = None
-) -> tuple[Intervened, Ended]:
+) -> tuple[InterventionResult, Ended]:
     hangs = await stuck_in_settle(stage)
     async with stage.playing() as handle:
         await within(hangs.reached)
@@ -53,7 +53,7 @@ async def decided_when_stuck(
 async def test_a_retry_ends_the_wait_for_a_step_that_is_stuck(stage: Stage) -> None:
     intervened, ended = await decided_when_stuck(stage, Action.RETRY_NOW)
     assert intervened.verdict is InterventionVerdict.ACCEPTED
-    assert stage.attempts[-4:] == ["patient settle", "patient intervene", "patient settle", "patient emit"]
+    assert stage.attempts[-4:] == ["durable settle", "durable intervene", "durable settle", "durable emit"]
     assert ended.closed == SETTLED
     assert "activity_task_cancel_requested" in ended.event_types
     assert "workflow_execution_update_accepted" in ended.event_types
@@ -71,7 +71,7 @@ async def test_a_win_that_was_paid_outside_settles_without_the_wallet(stage: Sta
 async def test_a_void_turns_a_stuck_settle_into_a_release(stage: Stage) -> None:
     intervened, ended = await decided_when_stuck(stage, Action.VOID)
     assert (intervened.state, intervened.releasing) == (RoundState.SETTLING, True)
-    assert stage.attempts[-3:] == ["patient settle", "patient release", "patient emit"]
+    assert stage.attempts[-3:] == ["durable settle", "durable release", "durable emit"]
     assert ended.closed == VOIDED
     assert ended.status is WorkflowExecutionStatus.COMPLETED
     assert stage.world.balance == OPENING_BALANCE
@@ -80,29 +80,29 @@ async def test_a_void_turns_a_stuck_settle_into_a_release(stage: Stage) -> None:
 async def test_a_stake_that_was_refunded_outside_is_void_without_the_wallet(stage: Stage) -> None:
     intervened, ended = await decided_when_stuck(stage, Action.REFUNDED_OUTSIDE)
     assert intervened.state is RoundState.VOID
-    assert "patient release" not in stage.attempts
+    assert "durable release" not in stage.attempts
     assert ended.closed == VOIDED
 
 
 async def test_a_release_that_is_stuck_is_taken_again_at_once(stage: Stage) -> None:
-    stage.set(Breaks(step="reserve", way=SHORT))
-    stage.set(Refuses(step="resolve", way=PATIENT))
+    stage.set(Breaks(step="reserve", way=FAST))
+    stage.set(Refuses(step="resolve", way=DURABLE))
     hangs = stage.set(Hangs(step="release"))
     async with stage.playing() as handle:
         await within(hangs.reached)
         await intervene(handle, stage.decision(Action.RETRY_NOW))
         ended = await stage.end(handle)
         hangs.go.set()
-    assert stage.attempts.count("patient release") == 2
+    assert stage.attempts.count("durable release") == 2
     assert ended.closed is not None
     assert ended.closed.failure_code == RESOLVE_FAILED
 
 
 async def test_a_step_that_a_person_overtook_may_still_take_effect(stage: Stage) -> None:
     """The interleaving: the first settle goes on, deaf to its cancellation, while the second one settles."""
-    stage.set(Breaks(step="reserve", way=SHORT))
-    stage.set(Meddles(step="reserve", way=PATIENT, act=lambda: on_record(stage)))
-    hangs = stage.set(Hangs(step="settle", way=PATIENT, deaf=True))
+    stage.set(Breaks(step="reserve", way=FAST))
+    stage.set(Meddles(step="reserve", way=DURABLE, act=lambda: on_record(stage)))
+    hangs = stage.set(Hangs(step="settle", way=DURABLE, deaf=True))
     async with stage.playing() as handle:
         await within(hangs.reached)
         await intervene(handle, stage.decision(Action.RETRY_NOW))
@@ -118,7 +118,7 @@ async def test_a_win_that_the_wallet_took_before_the_rollback_settles_a_round_be
 ) -> None:
     stage.set(Meddles(step="release", act=lambda: stage.world.take_win(stage.bet)))
     _, ended = await decided_when_stuck(stage, Action.VOID)
-    assert stage.attempts[-3:] == ["patient settle", "patient release", "patient emit"]
+    assert stage.attempts[-3:] == ["durable settle", "durable release", "durable emit"]
     assert ended.closed == SETTLED
 
 
@@ -148,21 +148,21 @@ async def test_the_same_decision_twice_is_one(stage: Stage) -> None:
         assert await intervene(handle, decision) == first
         await stage.end(handle)
         hangs.go.set()
-    assert stage.attempts.count("patient intervene") == 1
+    assert stage.attempts.count("durable intervene") == 1
 
 
 async def test_a_decision_whose_answer_is_lost_is_put_again_and_decides_once(stage: Stage) -> None:
     stage.set(Breaks(step="intervene", late=True, times=2))
     intervened, ended = await decided_when_stuck(stage, Action.PAID_OUTSIDE)
     assert intervened.verdict is InterventionVerdict.ACCEPTED
-    assert stage.attempts.count("patient intervene") == 3
+    assert stage.attempts.count("durable intervene") == 3
     assert stage.world.effects == ["reserve", "record", "settle", "emit"]
     assert ended.closed == SETTLED
 
 
 async def test_a_refused_decision_leaves_the_round_as_it_is(stage: Stage) -> None:
-    stage.set(Breaks(step="reserve", way=SHORT))
-    hangs = stage.set(Hangs(step="resolve", way=PATIENT))
+    stage.set(Breaks(step="reserve", way=FAST))
+    hangs = stage.set(Hangs(step="resolve", way=DURABLE))
     async with stage.playing() as handle:
         await within(hangs.reached)
         intervened = await intervene(handle, stage.decision(Action.PAID_OUTSIDE))
@@ -175,8 +175,8 @@ async def test_a_refused_decision_leaves_the_round_as_it_is(stage: Stage) -> Non
 
 async def test_a_void_while_the_game_computes_is_found_by_settle(stage: Stage) -> None:
     """Our own ledger: the round is void at once, and the first terminal stands."""
-    stage.set(Breaks(step="reserve", way=SHORT))
-    hangs = stage.set(Hangs(step="resolve", way=PATIENT))
+    stage.set(Breaks(step="reserve", way=FAST))
+    hangs = stage.set(Hangs(step="resolve", way=DURABLE))
     async with stage.playing() as handle:
         await within(hangs.reached)
         await intervene(handle, stage.decision(Action.VOID))
@@ -243,7 +243,7 @@ async def test_a_decision_also_drives_on_a_round_that_temporal_has_lost(stage: S
     on_record(stage)
     intervened, ended = await begun_by(stage, Action.VOID)
     assert intervened.verdict is InterventionVerdict.ACCEPTED
-    assert stage.attempts[0] == "patient intervene"
+    assert stage.attempts[0] == "durable intervene"
     assert stage.world.effects == ["reserve", "record", "release", "emit"]
     assert ended.closed == VOIDED
 
@@ -251,7 +251,7 @@ async def test_a_decision_also_drives_on_a_round_that_temporal_has_lost(stage: S
 async def test_a_lost_round_of_our_own_ledger_is_void_and_not_played_to_its_end(stage: Stage) -> None:
     stage.world.reserve(stage.bet)
     _, ended = await begun_by(stage, Action.VOID)
-    assert stage.attempts == ["patient intervene", "reserve", "patient emit"]
+    assert stage.attempts == ["durable intervene", "reserve", "durable emit"]
     assert ended.closed == VOIDED
 
 
@@ -268,7 +268,7 @@ async def test_a_lost_round_that_was_being_released_is_released_and_not_settled(
     round_ = stage.world.rounds[stage.bet.key]
     round_.releasing, round_.failure_code = True, VOIDED_BY_OPERATOR
     ended = await stage.play()
-    assert stage.attempts[-2:] == ["patient release", "patient emit"]
+    assert stage.attempts[-2:] == ["durable release", "durable emit"]
     assert ended.closed == VOIDED
 
 
@@ -279,11 +279,11 @@ async def _until_emitted(stage: Stage) -> None:
     await until(emitted)
 
 
-async def begun_by(stage: Stage, action: Action) -> tuple[Intervened, Ended]:
+async def begun_by(stage: Stage, action: Action) -> tuple[InterventionResult, Ended]:
     """As the ingress decides about a round whether Temporal has its workflow or not."""
     decision = stage.decision(action)
     async with stage.worker(), asyncio.timeout(HANG_S):
-        intervened: Intervened = await stage.client.execute_update_with_start_workflow(
+        intervened: InterventionResult = await stage.client.execute_update_with_start_workflow(
             INTERVENE_UPDATE,
             decision,
             start_workflow_operation=WithStartWorkflowOperation(
@@ -296,7 +296,7 @@ async def begun_by(stage: Stage, action: Action) -> tuple[Intervened, Ended]:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             ),
             id=decision.intervention_id,
-            result_type=Intervened,
+            result_type=InterventionResult,
         )
         handle = stage.client.get_workflow_handle(stage.bet.key.workflow_id, result_type=RoundClosed)
         return intervened, await stage.end(handle)

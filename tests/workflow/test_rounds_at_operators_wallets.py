@@ -6,8 +6,8 @@ from temporalio.client import WorkflowExecutionStatus
 
 from contracts.failures import GAME_ERROR, RESERVE_UNCERTAIN, WALLET_PENDING, WALLET_UNCERTAIN
 from contracts.rounds import RoundClosed, RoundState
-from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Meddles, Refuses
-from tests.workflow.journeys import ONE_GO, SETTLED
+from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Meddles, Refuses
+from tests.workflow.journeys import FAST_PATH, SETTLED
 from tests.workflow.stage import REQUEST_ID, Stage, heard, within
 from tests.workflow.world import OPENING_BALANCE
 
@@ -15,14 +15,14 @@ ON_RECORD = 70
 
 
 async def test_an_uncertain_stake_is_asked_once_more_and_goes_on(stage: Stage) -> None:
-    stage.set(Refuses(step="reserve", way=SHORT, late=True, type=WALLET_UNCERTAIN))
+    stage.set(Refuses(step="reserve", way=FAST, late=True, type=WALLET_UNCERTAIN))
     ended = await stage.play()
     assert stage.attempts == [
         "reserve",
-        "patient reserve",
-        "patient resolve",
-        "patient settle",
-        "patient emit",
+        "durable reserve",
+        "durable resolve",
+        "durable settle",
+        "durable emit",
     ]
     assert ended.closed == SETTLED
 
@@ -31,7 +31,7 @@ async def test_an_uncertain_stake_is_asked_once_more_and_goes_on(stage: Stage) -
 async def test_a_stake_that_stays_uncertain_is_given_back(stage: Stage, late: bool) -> None:
     stage.set(Refuses(step="reserve", late=late, times=2, type=WALLET_UNCERTAIN, message="the bet: timeout"))
     ended = await stage.play()
-    assert stage.attempts == ["reserve", "patient reserve", "patient release", "patient emit"]
+    assert stage.attempts == ["reserve", "durable reserve", "durable release", "durable emit"]
     assert ended.closed == RoundClosed(
         state=RoundState.VOID, failure_code=RESERVE_UNCERTAIN, request_id=REQUEST_ID
     )
@@ -40,23 +40,21 @@ async def test_a_stake_that_stays_uncertain_is_given_back(stage: Stage, late: bo
 
 
 async def test_a_win_that_the_wallet_does_not_take_is_told_again_without_a_new_result(stage: Stage) -> None:
-    """The one go recorded the result and told the wallet; what is repeated is what is on record."""
-    stage.set(
-        _RecordsAndFails(step="settle", way=SHORT, act=lambda: stage.world.record(stage.bet, ON_RECORD))
-    )
-    stage.set(Breaks(step="settle", way=PATIENT, times=5))
+    """The fast path recorded the result and told the wallet; what is repeated is what is on record."""
+    stage.set(_RecordsAndFails(step="settle", way=FAST, act=lambda: stage.world.record(stage.bet, ON_RECORD)))
+    stage.set(Breaks(step="settle", way=DURABLE, times=5))
     ended = await stage.play()
     assert stage.attempts == [
-        *ONE_GO[:3],
-        "patient reserve",
-        *["patient settle"] * 6,
-        "patient emit",
+        *FAST_PATH[:3],
+        "durable reserve",
+        *["durable settle"] * 6,
+        "durable emit",
     ]
     assert ended.closed == SETTLED
     assert stage.world.balance == OPENING_BALANCE - stage.bet.stake + ON_RECORD
 
 
-async def test_a_round_begun_again_in_one_go_settles_what_is_on_record(stage: Stage) -> None:
+async def test_a_round_restarted_on_the_fast_path_settles_what_is_on_record(stage: Stage) -> None:
     stage.world.reserve(stage.bet)
     stage.world.record(stage.bet, ON_RECORD)
     ended = await stage.play()
@@ -67,19 +65,19 @@ async def test_a_round_begun_again_in_one_go_settles_what_is_on_record(stage: St
 
 async def test_a_release_that_finds_a_result_on_record_settles_it(stage: Stage) -> None:
     """The interleaving: the game refuses to compute again what another attempt had recorded meanwhile."""
-    stage.set(Breaks(step="reserve", way=SHORT))
-    stage.set(Refuses(step="resolve", way=PATIENT, type=GAME_ERROR))
+    stage.set(Breaks(step="reserve", way=FAST))
+    stage.set(Refuses(step="resolve", way=DURABLE, type=GAME_ERROR))
     stage.set(Meddles(step="release", act=lambda: stage.world.record(stage.bet, ON_RECORD)))
     ended = await stage.play()
-    assert stage.attempts[-4:] == ["patient resolve", "patient release", "patient settle", "patient emit"]
+    assert stage.attempts[-4:] == ["durable resolve", "durable release", "durable settle", "durable emit"]
     assert stage.world.effects == ["reserve", "record", "settle", "emit"]
     assert ended.closed == SETTLED
     assert ended.status is WorkflowExecutionStatus.COMPLETED
 
 
 async def test_a_cancelled_round_with_a_result_on_record_is_settled(stage: Stage) -> None:
-    stage.set(Breaks(step="reserve", way=SHORT))
-    hangs = stage.set(Hangs(step="resolve", way=PATIENT))
+    stage.set(Breaks(step="reserve", way=FAST))
+    hangs = stage.set(Hangs(step="resolve", way=DURABLE))
     stage.set(Meddles(step="release", act=lambda: stage.world.record(stage.bet, ON_RECORD)))
     async with stage.playing() as handle:
         await within(hangs.reached)

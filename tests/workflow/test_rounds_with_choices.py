@@ -14,7 +14,7 @@ from contracts.failures import ABANDONED, ACTION_REFUSED, ROUND_CANCELLED, VOIDE
 from contracts.interventions import Action
 from contracts.rounds import RoundState
 from tests.workflow.choices import COLLECT, DAY_S, DOUBLE, accepted, act, action, offer, waits
-from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Refuses
+from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Refuses
 from tests.workflow.stage import STAKE, Ended, Handle, Stage, heard, intervene, within
 from tests.workflow.world import OPENING_BALANCE, WIN
 
@@ -143,13 +143,13 @@ class TestAbandoned:
 
 @pytest.mark.parametrize("step", ["act", "resolve", "settle"])
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
-async def test_an_action_whose_one_go_fails_is_taken_once(
+async def test_an_action_whose_fast_path_fails_is_taken_once(
     waiting_stage: Stage, step: str, late: bool
 ) -> None:
     waiting_stage.world.offers = [offer()]
     async with waiting_stage.playing() as handle:
         await waits(waiting_stage, handle)
-        waiting_stage.set(Breaks(step=step, way=SHORT, late=late))
+        waiting_stage.set(Breaks(step=step, way=FAST, late=late))
         acted = await act(handle, action(DOUBLE))
         await waiting_stage.end(handle)
     assert (acted.verdict, acted.state) == (ActionVerdict.TAKEN, RoundState.SETTLED)
@@ -179,7 +179,7 @@ async def test_an_offer_that_cannot_be_stored_gives_the_stake_back(stage: Stage)
 
 async def test_an_offer_whose_storing_was_not_heard_of_stands(waiting_stage: Stage) -> None:
     waiting_stage.world.offers = [offer()]
-    waiting_stage.set(Breaks(step="open", way=SHORT, late=True))
+    waiting_stage.set(Breaks(step="open", way=FAST, late=True))
     async with waiting_stage.playing() as handle:
         await waits(waiting_stage, handle)
         await act(handle, action(COLLECT))
@@ -213,8 +213,8 @@ async def test_an_action_under_way_when_the_round_is_cancelled_leaves_one_end(wa
     waiting_stage.world.offers = [offer()]
     async with waiting_stage.playing() as handle:
         await waits(waiting_stage, handle)
-        waiting_stage.set(Breaks(step="act", way=SHORT))
-        hangs = waiting_stage.set(Hangs(step="settle", way=PATIENT))
+        waiting_stage.set(Breaks(step="act", way=FAST))
+        hangs = waiting_stage.set(Hangs(step="settle", way=DURABLE))
         acting = asyncio.create_task(_outcome(handle, action(COLLECT)))
         await within(hangs.reached)
         await handle.cancel()
@@ -227,8 +227,8 @@ async def test_an_action_under_way_when_the_round_is_cancelled_leaves_one_end(wa
 
 
 async def test_an_action_for_a_round_that_never_waits_is_refused(waiting_stage: Stage) -> None:
-    waiting_stage.set(Breaks(step="settle", way=SHORT))
-    hangs = waiting_stage.set(Hangs(step="settle", way=PATIENT))
+    waiting_stage.set(Breaks(step="settle", way=FAST))
+    hangs = waiting_stage.set(Hangs(step="settle", way=DURABLE))
     async with waiting_stage.playing() as handle:
         await within(hangs.reached)
         acting = asyncio.create_task(refused(handle, action(COLLECT)))

@@ -15,15 +15,15 @@ from runtime.temporal import certain_to_end
 from tests.support.conditions import HANG_S, until
 from tests.workflow import doomed_worker
 from tests.workflow.doomed_worker import Legacy
-from tests.workflow.faults import PATIENT, SHORT, Breaks, Hangs, Kills
+from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Kills
 from tests.workflow.journeys import (
-    ONE_GO,
+    FAST_PATH,
     PAID,
     STEPS,
     Journey,
+    durable_path_through,
+    fast_path_failing_at,
     for_each_step,
-    one_go_failing_at,
-    step_by_step_through,
 )
 from tests.workflow.limits import at_the_limit
 from tests.workflow.stage import SHORT_STICKY_TIMEOUT, SHORT_TASK_TIMEOUT, Ended, Stage, within
@@ -45,23 +45,23 @@ def new_stage(new_stage: Callable[[], Stage]) -> Callable[[], Stage]:
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
-async def test_a_worker_killed_in_the_one_go_is_replaced_and_nothing_is_done_twice(
+async def test_a_worker_killed_in_the_fast_path_is_replaced_and_nothing_is_done_twice(
     new_stage: Callable[[], Stage], tmp_path: Path, late: bool
 ) -> None:
     async def killed(step: str) -> None:
         stage = new_stage()
         stage.task_timeout = SHORT_TASK_TIMEOUT
         handle = await stage.start(eager=False)
-        await _kill(stage, Kills(step=step, way=SHORT, late=late), tmp_path / step)
+        await _kill(stage, Kills(step=step, way=FAST, late=late), tmp_path / step)
         closed = any(round_.state.final for round_ in stage.world.rounds.values())
         async with stage.worker():
             ended = await stage.end(handle)
         assert "workflow_task_timed_out" in ended.event_types
-        # Nothing was recorded yet, so the one go is taken again; its reserve knows how far things were.
-        assert stage.attempts == (["reserve", "patient emit"] if closed else list(ONE_GO))
+        # Nothing was recorded yet, so the fast path is taken again; its reserve knows how far things were.
+        assert stage.attempts == (["reserve", "durable emit"] if closed else list(FAST_PATH))
         _assert_ended(stage, ended, PAID)
 
-    await for_each_step(killed, ONE_GO)
+    await for_each_step(killed, FAST_PATH)
 
 
 async def test_a_worker_killed_in_an_activity_is_replaced_and_nothing_is_done_twice(
@@ -69,37 +69,37 @@ async def test_a_worker_killed_in_an_activity_is_replaced_and_nothing_is_done_tw
 ) -> None:
     async def killed(step: str) -> None:
         stage = new_stage()
-        journey = step_by_step_through(step, stage)
+        journey = durable_path_through(step, stage)
         stage.task_timeout = SHORT_TASK_TIMEOUT
         handle = await stage.start(eager=False)
-        await _kill(stage, Kills(step=step, way=PATIENT, late=True), tmp_path / step)
+        await _kill(stage, Kills(step=step, way=DURABLE, late=True), tmp_path / step)
         async with stage.worker():
             ended = await stage.end(handle)
         # What the dead one had recorded is not taken again; the step is, when its attempt has timed out.
-        assert stage.attempts == [f"patient {step}", *journey.after(step)]
+        assert stage.attempts == [f"durable {step}", *journey.after(step)]
         _assert_ended(stage, ended, journey)
 
     await for_each_step(killed)
 
 
 @at_the_limit
-async def test_a_worker_stopped_in_the_one_go_is_replaced_and_nothing_is_done_twice(
+async def test_a_worker_stopped_in_the_fast_path_is_replaced_and_nothing_is_done_twice(
     new_stage: Callable[[], Stage],
 ) -> None:
     async def stopped(step: str) -> None:
         stage = new_stage()
-        hangs = stage.set(Hangs(step=step, way=SHORT))
+        hangs = stage.set(Hangs(step=step, way=FAST))
         async with stage.worker():
             handle = await stage.start()
             await within(hangs.reached)
         async with stage.worker():
             ended = await stage.end(handle)
-        # A worker that stops lets the one go run to its limit, and cancels nothing.
-        journey = one_go_failing_at(step, late=False)
+        # A worker that stops lets the fast path run to its limit, and cancels nothing.
+        journey = fast_path_failing_at(step, late=False)
         assert stage.attempts == list(journey.attempts)
         _assert_ended(stage, ended, journey)
 
-    await for_each_step(stopped, ONE_GO)
+    await for_each_step(stopped, FAST_PATH)
 
 
 async def test_a_worker_stopped_in_an_activity_is_replaced_and_nothing_is_done_twice(
@@ -107,8 +107,8 @@ async def test_a_worker_stopped_in_an_activity_is_replaced_and_nothing_is_done_t
 ) -> None:
     async def stopped(step: str) -> None:
         stage = new_stage()
-        journey = step_by_step_through(step, stage)
-        hangs = stage.set(Hangs(step=step, way=PATIENT))
+        journey = durable_path_through(step, stage)
+        hangs = stage.set(Hangs(step=step, way=DURABLE))
         async with stage.worker():
             handle = await stage.start()
             await within(hangs.reached)
@@ -124,8 +124,8 @@ async def test_a_worker_stopped_in_an_activity_is_replaced_and_nothing_is_done_t
 async def test_a_worker_that_remembers_no_round_between_its_tasks_plays_it_all_the_same(
     stage: Stage, step: str
 ) -> None:
-    journey = step_by_step_through(step, stage)
-    stage.set(Breaks(step=step, way=PATIENT, times=2))
+    journey = durable_path_through(step, stage)
+    stage.set(Breaks(step=step, way=DURABLE, times=2))
     async with stage.worker(cached_workflows=0):
         ended = await stage.end(await stage.start())
     _assert_ended(stage, ended, journey)

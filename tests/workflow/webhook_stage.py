@@ -19,10 +19,10 @@ from contracts.webhooks import (
     HELD_BACK,
     NOT_DELIVERED,
     WEBHOOK_WORKFLOW,
-    Attempted,
+    AttemptResult,
     Delivery,
     DeliveryOrder,
-    Pumped,
+    DispatchResult,
     Retries,
     WebhookKey,
 )
@@ -41,29 +41,29 @@ class FakeSteps:
     fails `failures` times, for ever for None, and then answers `attempted`. `at` are the workflow's own times
     of the attempts."""
 
-    turns: list[Pumped | None] = field(default_factory=list)
+    turns: list[DispatchResult | None] = field(default_factory=list)
     failures: int | None = 0
-    attempted: Attempted = Attempted.DELIVERED
+    attempted: AttemptResult = AttemptResult.DELIVERED
     at: list[datetime] = field(default_factory=list)
-    pumped: int = 0
-    buried: int = 0
-    lost_burials: int = 0  # burials whose answer is lost
+    dispatched: int = 0
+    dead_lettered: int = 0
+    lost_dead_letters: int = 0  # dead letters whose answer is lost
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     hangs: bool = False
 
-    @activity.defn(name=steps.PUMP.name)
-    async def pump(self, key: WebhookKey) -> Pumped:
+    @activity.defn(name=steps.DISPATCH.name)
+    async def dispatch(self, key: WebhookKey) -> DispatchResult:
         self.at.append(activity.info().current_attempt_scheduled_time)
-        turn = self.turns.pop(0) if self.turns else Pumped.OVER
+        turn = self.turns.pop(0) if self.turns else DispatchResult.OVER
         if turn is None:
             raise ApplicationError(
                 "50 events are being retried", type=HELD_BACK, category=ApplicationErrorCategory.BENIGN
             )
-        self.pumped += 1
+        self.dispatched += 1
         return turn
 
     @activity.defn(name=steps.ATTEMPT.name)
-    async def attempt(self, delivery: Delivery) -> Attempted:
+    async def attempt(self, delivery: Delivery) -> AttemptResult:
         self.at.append(activity.info().current_attempt_scheduled_time)
         self.reached.set()
         if self.hangs:
@@ -72,10 +72,10 @@ class FakeSteps:
             raise ApplicationError("status-503", type=NOT_DELIVERED, category=ApplicationErrorCategory.BENIGN)
         return self.attempted
 
-    @activity.defn(name=steps.BURY.name)
-    async def bury(self, delivery: Delivery) -> bool:
-        self.buried += 1
-        if self.buried <= self.lost_burials:
+    @activity.defn(name=steps.DEAD_LETTER.name)
+    async def dead_letter(self, delivery: Delivery) -> bool:
+        self.dead_lettered += 1
+        if self.dead_lettered <= self.lost_dead_letters:
             raise ConnectionError("the connection was lost")
         return True
 
@@ -114,7 +114,7 @@ class WebhookStage:
             self.client,
             task_queue=self.task_queue,
             workflows=[WebhookWorkflow, DeliveryWorkflow],
-            activities=[self.steps.pump, self.steps.attempt, self.steps.bury],
+            activities=[self.steps.dispatch, self.steps.attempt, self.steps.dead_letter],
             workflow_runner=SANDBOX,
         )
         async with certain_to_end(worker):

@@ -1,40 +1,33 @@
 """The world that fake steps act on: one player's ledger and the broker, keeping the real ones' promises."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from contracts.actions import ActionVerdict, ActRequest, PlayerAction
-from contracts.choices import Abandonment, Offer, OpenRound
+from contracts.choices import Abandonment, Offer
 from contracts.events import RecordedEvent
 from contracts.failures import INSUFFICIENT_FUNDS, VOIDED_BY_OPERATOR
-from contracts.interventions import Action, Intervened, InterveneRequest, InterventionVerdict
+from contracts.interventions import Action, InterveneRequest, InterventionResult, InterventionVerdict
 from contracts.rounds import (
     Bet,
     DrawReference,
     EmitRequest,
-    Opened,
     OpenRequest,
     ReleaseRequest,
-    Reservation,
     Resolution,
     ResolveRequest,
     RoundKey,
     RoundState,
     SettleRequest,
-    Terminal,
 )
+from contracts.views import RoundView, Settlement
+from wallet.steps import WalletConflict, WalletReleasing
 
 OPENING_BALANCE: Final = 1_000
 WIN: Final = 250
 DRAW: Final = DrawReference(seed_id="seed-1", sealed_server_seed="sealed", client_seed="clover", nonce=7)
-
-
-class NothingReserved(Exception):
-    """A settle for a round that the ledger has never seen."""
-
-
-class Releasing(Exception):
-    """A settle for a round that is on its way to void."""
+BEGAN_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(kw_only=True)
@@ -57,15 +50,52 @@ class LedgerRound:
         return self.bet.stake + self.extra
 
     @property
-    def open(self) -> OpenRound | None:
-        if self.offer is None:
+    def left_s(self) -> float | None:
+        if self.offer is None or self.offer.abandonment is Abandonment.HOLD:
             return None
-        waits_s = None if self.offer.abandonment is Abandonment.HOLD else float(self.offer.decide_within_s)
-        return OpenRound(offer=self.offer, actions=len(self.actions), left_s=waits_s)
+        return float(self.offer.decide_within_s)
 
     @property
     def event_id(self) -> str | None:
         return self.event.event_id if self.event else None
+
+    @property
+    def view(self) -> RoundView:
+        """As the ledger shows it."""
+        bet, taken = self.bet, [action.chosen for action in self.actions]
+        return RoundView(
+            key=bet.key,
+            player_id=bet.player_id,
+            account_id=bet.account_id,
+            session_id=bet.session_id,
+            game_id=bet.game_id,
+            game_version=bet.game_version,
+            currency=bet.currency,
+            mode=bet.mode,
+            stake=bet.stake,
+            choice=bet.choice,
+            request_id=bet.request_id,
+            state=self.state,
+            outcome=None,
+            win=self.win,
+            balance=None,
+            sequence=self.event.sequence if self.event else None,
+            event_id=self.event_id,
+            failure_code=self.failure_code,
+            failure_detail=self.failure_detail,
+            seed_id=DRAW.seed_id,
+            sealed_server_seed=DRAW.sealed_server_seed,
+            server_seed_hash="hash",
+            client_seed=DRAW.client_seed,
+            nonce=DRAW.nonce,
+            created_at=BEGAN_AT,
+            closed_at=BEGAN_AT if self.state.final else None,
+            extra=self.extra,
+            actions=len(taken),
+            offer=self.offer,
+            left_s=self.left_s,
+            taken=[{"action": chosen.action, "params": chosen.params} for chosen in taken],
+        )
 
 
 @dataclass(kw_only=True)
@@ -81,7 +111,7 @@ class World:
     interventions: dict[str, InterventionVerdict] = field(default_factory=dict)
     offers: list[Offer] = field(default_factory=list)  # the game's, one for each step that is not its last
 
-    def reserve(self, bet: Bet) -> Reservation:
+    def reserve(self, bet: Bet) -> RoundView:
         round_ = self.rounds.get(bet.key)
         if round_ is None:
             round_ = self.rounds[bet.key] = LedgerRound(bet=bet, state=RoundState.PENDING)
@@ -91,7 +121,7 @@ class World:
             else:
                 self.held += bet.stake
                 self.effects.append("reserve")
-        return _reservation(round_)
+        return round_.view
 
     def resolve(self, request: ResolveRequest) -> Resolution:
         assert request.draw == DRAW
@@ -99,14 +129,14 @@ class World:
         offer = self.offers[taken] if taken < len(self.offers) else None
         return Resolution(outcome={"reels": [1, 2, 3]}, win=WIN, offer=offer, actions=taken)
 
-    def open(self, request: OpenRequest) -> Opened:
+    def open(self, request: OpenRequest) -> RoundView:
         round_, resolution = self.rounds[request.bet.key], request.resolution
         if round_.state is RoundState.PENDING and len(round_.actions) == resolution.actions:
             round_.state, round_.offer = RoundState.AWAITING_CHOICE, resolution.offer
             self.effects.append("open")
-        return Opened(open=round_.open)
+        return round_.view
 
-    def act(self, request: ActRequest) -> tuple[ActionVerdict, Reservation | None]:
+    def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
         round_, action = self.rounds[request.bet.key], request.action
         verdict = self._verdict(round_, action)
         if verdict is ActionVerdict.TAKEN and action not in round_.actions:
@@ -118,7 +148,7 @@ class World:
             round_.extra += choice.debit
             self.held += choice.debit
             self.effects.append(f"take {action.chosen.action}")
-        return verdict, _reservation(round_)
+        return verdict, round_.view
 
     def _verdict(self, round_: LedgerRound, action: PlayerAction) -> ActionVerdict:
         known = [taken for taken in round_.actions if taken.action_id == action.action_id]
@@ -139,22 +169,21 @@ class World:
         too_dear = self.balance - self.held < choice.debit
         return ActionVerdict.INSUFFICIENT_FUNDS if too_dear else ActionVerdict.TAKEN
 
-    def settle(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
-        """The terminal, and its event when this very call closed the round."""
+    def settle(self, request: SettleRequest) -> Settlement:
         round_ = self.rounds.get(request.bet.key)
         if round_ is None:
-            raise NothingReserved
+            raise WalletConflict("nothing reserved")
         if round_.state.final:
-            return _terminal(round_), None
+            return Settlement(view=round_.view, event=None)
         if round_.releasing:
-            raise Releasing
+            raise WalletReleasing("releasing")
         if round_.state is not RoundState.SETTLING:
             assert request.resolution is not None, "nothing is on record"
             assert request.resolution.actions == len(round_.actions)
             assert round_.offer is None
             round_.win = request.resolution.win
         self._settle(round_)
-        return _terminal(round_), round_.event
+        return Settlement(view=round_.view, event=round_.event)
 
     def record(self, bet: Bet, win: int) -> None:
         """As a settle does at an operator's wallet that does not take the win: the result is on record."""
@@ -168,10 +197,10 @@ class World:
         round_.failure_code = None
         self._settle(round_)
 
-    def release(self, request: ReleaseRequest) -> Terminal:
+    def release(self, request: ReleaseRequest) -> RoundView:
         round_ = self.rounds.get(request.bet.key)
         if round_ is not None and round_.state is RoundState.SETTLING and not round_.releasing:
-            return _terminal(round_)
+            return round_.view
         if round_ is None or not round_.state.final:
             if round_ is None:  # a tombstone: the reserve that comes late finds it and holds nothing
                 round_ = self.rounds[request.bet.key] = LedgerRound(bet=request.bet, state=RoundState.VOID)
@@ -183,9 +212,9 @@ class World:
                 round_.failure_detail = request.failure_detail
             self._close(round_, RoundState.VOID)
             self.effects.append("release")
-        return _terminal(round_)
+        return round_.view
 
-    def intervene(self, request: InterveneRequest) -> Intervened:
+    def intervene(self, request: InterveneRequest) -> InterventionResult:
         """A round whose result is on record is one at an operator's wallet."""
         decided, round_ = request.intervention, self.rounds[request.bet.key]
         if decided.intervention_id not in self.interventions:
@@ -209,7 +238,7 @@ class World:
                     self.release(
                         ReleaseRequest(bet=request.bet, failure_code=VOIDED_BY_OPERATOR, failure_detail="")
                     )
-        return Intervened(
+        return InterventionResult(
             verdict=self.interventions[decided.intervention_id],
             state=round_.state,
             releasing=round_.releasing and not round_.state.final,
@@ -261,19 +290,3 @@ class World:
             occurred_at="2026-01-01T00:00:00Z",
             data="{}",
         )
-
-
-def _reservation(round_: LedgerRound) -> Reservation:
-    return Reservation(
-        state=round_.state,
-        draw=None if round_.state.final else DRAW,
-        failure_code=round_.failure_code,
-        event_id=round_.event_id,
-        request_id=round_.bet.request_id,
-        actions=[action.chosen for action in round_.actions],
-        open=round_.open,
-    )
-
-
-def _terminal(round_: LedgerRound) -> Terminal:
-    return Terminal(state=round_.state, event_id=round_.event_id, failure_code=round_.failure_code)

@@ -111,7 +111,7 @@ class OperatorCalls:
         )
 
     def open_session(self, body: Mapping[str, Any]) -> Steps[SessionOpened]:
-        # A repeat opens a second session, which nobody was told of and which ends by itself.
+        # A repeat opens a second session, which no caller has and which ends by itself.
         return self._send(Request("POST", "/v1/operator/sessions", body=body), SessionOpened.parse)
 
     def end_session(self, session_id: str) -> Steps[None]:
@@ -145,7 +145,7 @@ class OperatorCalls:
     def decide(
         self, kind: str, round_id: str, body: Mapping[str, Any], player_id: str | None
     ) -> Steps[Round]:
-        """`kind`: "void" or "resolve". Never repeated: a person looks at the round first."""
+        """`kind`: "void" or "resolve". Never repeated: the caller checks the round first."""
         path = f"/v1/operator/rounds/{_word(round_id)}/{kind}"
         return self._send(
             Request("POST", path, query(player_id=player_id), body, repeatable=False), Round.parse

@@ -71,8 +71,8 @@ class GameInfo:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Something that an open round may be told to do. `params` names what has to be said with it, each with
-    the values that are allowed; `debit` is what it costs."""
+    """A choice that an open round offers. `params` maps each parameter to the allowed values; `debit` is the
+    cost."""
 
     action: str
     params: Mapping[str, tuple[str | int | bool, ...]]
@@ -86,7 +86,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenAction:
-    """Something that was done in a round; `by` is "timer" where the house decided for a player who stayed
+    """An action that was taken in a round; `by` is "timer" where the timer decided for a player who stayed
     away."""
 
     action_id: str

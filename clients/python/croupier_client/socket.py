@@ -1,5 +1,5 @@
-"""The WebSocket: the same calls on one connection, answers by id, and what the server tells by itself. A lost
-connection is made again, what was under way is sent again with the same ids, and missed rounds are told."""
+"""The WebSocket: the same calls on one connection, answers by id, and the server's pushes. A lost connection
+is made again, calls under way are sent again with the same ids, and missed rounds are pushed."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ REFUSED: Final[Mapping[int, str]] = {
 TRANSIENT: Final = frozenset({"overloaded", "internal", "too-many-requests"})
 PUSHES_MAX: Final = 1_000
 # Pushes may overtake each other. What came within this time before a connection was lost may have overtaken
-# something that never came, so the next connection is asked to tell from before it.
+# something that never came, so the next connection asks for everything since before it.
 OVERTAKING_S: Final = 10.0
 
 
@@ -39,7 +39,7 @@ class SessionEnded(CroupierError):
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """Rounds may have closed that were not told: `rounds` over HTTP has them all."""
+    """Rounds may have closed that were not pushed: `rounds` over HTTP has them all."""
 
 
 Push: TypeAlias = Round | Money | Resync
@@ -140,7 +140,7 @@ class GameSocket:
         return round_
 
     async def pushes(self) -> AsyncIterator[Push]:
-        """What the server tells by itself: rounds, balances, and Resync. Ends with SessionEnded. Whoever does
+        """The server's pushes: rounds, balances, and Resync. Ends with SessionEnded. Whoever does
         not read keeps the newest ones."""
         while True:
             while self._pushes:

@@ -1,4 +1,4 @@
-"""How a call goes, without any I/O: a generator that asks for requests to be sent and for pauses, and is told
+"""How a call goes, without any I/O: a generator that asks for requests to be sent and for pauses, and gets
 the answers. The synchronous and the asynchronous client drive the same generators."""
 
 import json

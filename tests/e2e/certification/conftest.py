@@ -1,37 +1,20 @@
 """What the certification cases share: the reference wallet, the operators whose money it keeps, seats."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Final
 
 import pytest
-from pydantic import SecretStr
 
-from cli import operators as command
-from runtime.settings import Settings
 from tests.conftest import Services
 from tests.e2e.certification.line import TamperedLine
-from tests.e2e.certification.seats import Seat, new_seat
-from tests.e2e.house import House, Operator
+from tests.e2e.certification.seats import Operators, Seat, new_seat
+from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, new_secret, running_wallet
+from tests.support.wallet_settings import program_settings, set_wallet
 
 # Short, so that a call which is never answered is soon unknown; and so may one be that is answered slowly.
 HASTY_MS: Final = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Operators:
-    """Operators with one and the same wallet. `hasty` soon gives a call up, `stranger` signs with a secret
-    that the wallet does not know, `tampered` has somebody on the line, `counted` is one test's own, `other`
-    is one more like `usual`."""
-
-    usual: Operator
-    hasty: Operator
-    stranger: Operator
-    tampered: Operator
-    counted: Operator
-    other: Operator
 
 
 @pytest.fixture(scope="package")
@@ -47,14 +30,14 @@ async def line(wallet: RunningWallet) -> AsyncIterator[TamperedLine]:
 
 
 @pytest.fixture(scope="package")
-async def operators(house: House, services: Services, wallet: RunningWallet, line: TamperedLine) -> Operators:
-    settings = services.settings.model_copy(
-        update={"database_url": SecretStr(services.stack.addresses.application_database_url)}
-    )
+async def operators(
+    gateway: Gateway, services: Services, wallet: RunningWallet, line: TamperedLine
+) -> Operators:
+    settings = program_settings(services.stack)
 
     async def with_wallet(url: str, secret: str, total_ms: int | None = None) -> Operator:
-        operator = await house.new_operator()
-        await _set_wallet(settings, operator, url, secret, total_ms)
+        operator = await gateway.new_operator()
+        await set_wallet(settings, operator.operator_id, url, secret, total_ms=total_ms)
         return operator
 
     made = Operators(
@@ -73,22 +56,6 @@ async def operators(house: House, services: Services, wallet: RunningWallet, lin
 
     await until(known)
     return made
-
-
-async def _set_wallet(
-    settings: Settings, operator: Operator, url: str, secret: str, total_ms: int | None
-) -> None:
-    wanted = command.Wanted(
-        operator_id=operator.operator_id,
-        url=url,
-        dialect="croupier",
-        local=True,
-        connect_ms=None,
-        read_ms=None,
-        total_ms=total_ms,
-        calls=None,
-    )
-    await command.store(settings, wanted, (secret,))
 
 
 @pytest.fixture(params=["our-ledger", "operators-wallet"])

@@ -1,4 +1,4 @@
-"""A player whose money is in our ledger, or in an operator's own wallet: the same questions to both."""
+"""Operators and players: money in our ledger or in an operator's wallet, and the same questions to both."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -11,25 +11,33 @@ from contracts.rounds import RoundKey
 from contracts.wallet import WalletCall, WalletRequest
 from operator_wallet.faults import Kind
 from storage import rounds
-from tests.e2e.house import Operator, Player, checked_round, every_page
+from tests.e2e.certification.terms import BET, NEARLY_ALWAYS, NEARLY_NEVER, OPENING, ROLLBACK, TAKES_NO_WIN
+from tests.e2e.parties import Operator, Player, checked_round, every_page
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet
 from wallet.operator import transaction_id
 
-OPENING: Final = 10_000
-STAKE: Final = 100
 FINAL: Final = ("settled", "declined", "void")
-# Wins on 9,800 of 10,000 rolls, and on 10.
-NEARLY_ALWAYS: Final = {"direction": "over", "target": 199}
-NEARLY_NEVER: Final = {"direction": "over", "target": 9_989}
 TRIES: Final = 40
-# A plan of faults: the wallet answers every win with 503, for as long as the plan is in force.
-TAKES_NO_WIN: Final[dict[str, Any]] = {"rates": {Kind.ERROR_BEFORE: 1.0}, "only": [WalletCall.WIN]}
 ATTEMPTS: Final = """
     SELECT verdict, code, amount FROM wallet_attempts WHERE player_key = $1 AND call = $2 ORDER BY id
 """
 
 Move = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """Operators with one and the same wallet. `hasty` soon gives a call up, `stranger` signs with a secret
+    that the wallet does not know, `tampered` has somebody on the line, `counted` is one test's own, `other`
+    is one more like `usual`."""
+
+    usual: Operator
+    hasty: Operator
+    stranger: Operator
+    tampered: Operator
+    counted: Operator
+    other: Operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +133,14 @@ class Seat:
 
     async def in_custody(self) -> tuple[int, int]:
         """The balance of the player's account in our ledger, and what of it is held."""
-        row = await self.player.operator.house.database.pool.fetchrow(
+        row = await self.player.operator.gateway.database.pool.fetchrow(
             "SELECT balance, held FROM accounts WHERE id = $1", self.player.claims.account_id
         )
         return row["balance"], row["held"]
 
     async def attempts(self, call: WalletCall) -> list[tuple[str, str | None, int | None]]:
         """What the wallet was told by this call, for all of the player's rounds: verdict, code, amount."""
-        rows = await self.player.operator.house.database.pool.fetch(
+        rows = await self.player.operator.gateway.database.pool.fetch(
             ATTEMPTS,
             self.player.claims.player_key,
             call.value,
@@ -148,7 +156,7 @@ class Seat:
         operator_id, player_id = self.owner
         self.wallet.book.rollback(
             WalletRequest(
-                call=WalletCall.ROLLBACK,
+                call=ROLLBACK,
                 operator_id=operator_id,
                 player_id=player_id,
                 session_id=self.player.session_id,
@@ -156,7 +164,7 @@ class Seat:
                 round_id=round_id,
                 game_id="dice",
                 transaction_id=str(uuid4()),
-                bet_transaction_id=transaction_id(self.key(round_id), WalletCall.BET),
+                bet_transaction_id=transaction_id(self.key(round_id), BET),
             )
         )
 
@@ -196,7 +204,7 @@ async def held_open(seat: Seat, round_id: str) -> AsyncIterator[None]:
     """The round is open inside the block, its stake taken, and settled at its end: held in our ledger, or
     waiting for a wallet that does not take the win."""
     if seat.wallet is None:
-        bet, pool = seat.player.stored_bet(round_id), seat.player.operator.house.database.pool
+        bet, pool = seat.player.stored_bet(round_id), seat.player.operator.gateway.database.pool
         await rounds.reserve(pool, bet)
         try:
             yield

@@ -16,10 +16,10 @@ import pytest
 from contracts.wallet import WalletCall
 from operator_wallet.faults import Kind
 from storage import rounds
-from tests.e2e.certification.conftest import Operators
 from tests.e2e.certification.line import TamperedLine
-from tests.e2e.certification.seats import NEARLY_ALWAYS, OPENING, STAKE, Seat, faults, new_seat
-from tests.e2e.house import House, Operator, Player, checked_problem
+from tests.e2e.certification.seats import Operators, Seat, faults, new_seat
+from tests.e2e.certification.terms import BET, NEARLY_ALWAYS, OPENING, STAKE, WIN
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.operator_wallet import RunningWallet
 
 REPLAYED = "idempotent-replayed"
@@ -31,21 +31,21 @@ EVERY = 5  # of a token's bytes, each so many is tampered with
 
 
 async def test_case_01_credentials_that_are_missing_bad_or_stale_open_nothing(
-    house: House, ours: Seat
+    gateway: Gateway, ours: Seat
 ) -> None:
     player, operator = ours.player, ours.player.operator
-    revoked = await house.new_key(operator.operator_id)
-    await house.revoke(revoked)
+    revoked = await gateway.new_key(operator.operator_id)
+    await gateway.revoke(revoked)
     books = await operator.books()
     for key in ("-", "crk_", operator.key[:-1], operator.key + "x", revoked, player.token):
-        stranger = Operator(house, operator.operator_id, key)
+        stranger = Operator(gateway, operator.operator_id, key)
         refused = await Player(stranger, player.session_id, player.token).deposit(1)
         checked_problem(refused, 401, "unauthenticated")
     for token in ("-", "x", player.token[:-4], operator.key):
         refused = await player.with_token(token).call("POST", "/rounds", json=player.wager())
         checked_problem(refused, 401, "unauthenticated")
     checked_problem(await player.expired().bet(), 401, "session-expired")
-    nobody = await house.http.post("/v1/game/rounds", json=player.wager())
+    nobody = await gateway.http.post("/v1/game/rounds", json=player.wager())
     checked_problem(nobody, 401, "unauthenticated")
     assert await operator.books() == books
     await ours.assert_square()
@@ -57,7 +57,7 @@ async def test_case_01_credentials_that_the_wallet_does_not_know_move_nothing(
     """Our calls are signed with a secret that is not the wallet's: it refuses, and the bet is declined."""
     seat = await new_seat(operators.stranger, wallet)
     checked_problem(await seat.player.bet(), 502, "wallet-failed")
-    assert await seat.attempts(WalletCall.BET) == [("refused", "bad-signature", STAKE)]
+    assert await seat.attempts(BET) == [("refused", "bad-signature", STAKE)]
     await seat.assert_square()
 
 
@@ -84,7 +84,7 @@ async def test_case_02_raw_bytes_of_a_call_that_were_altered_on_the_line_are_ref
     before = line.altered_bodies
     checked_problem(await seat.player.bet(), 502, "wallet-failed")
     assert line.altered_bodies == before + 1, "nothing was altered: no fault has fired"
-    assert await seat.attempts(WalletCall.BET) == [("refused", "bad-signature", STAKE)]
+    assert await seat.attempts(BET) == [("refused", "bad-signature", STAKE)]
     await seat.assert_square()
 
 
@@ -138,7 +138,7 @@ async def test_case_06_a_batch_is_refused_whole(seat: Seat, shape: str) -> None:
         found = await seat.player.call("GET", f"/rounds/{wager['round_id']}")
         checked_problem(found, 404, "not-found")
         workflow_id = seat.key(wager["round_id"]).workflow_id
-        assert not await seat.player.operator.house.has_workflow(workflow_id)
+        assert not await seat.player.operator.gateway.has_workflow(workflow_id)
     assert await seat.player.operator.books() == books
     await seat.assert_square()
 
@@ -160,7 +160,7 @@ async def test_case_08_odd_amounts_are_refused(seat: Seat, stake: object) -> Non
     round_id = uuid4().hex
     books = await seat.player.operator.books()
     checked_problem(await seat.player.bet(round_id, stake=stake), 422, "invalid")
-    assert not await seat.player.operator.house.has_workflow(seat.key(round_id).workflow_id)
+    assert not await seat.player.operator.gateway.has_workflow(seat.key(round_id).workflow_id)
     assert await seat.player.operator.books() == books
     await seat.assert_square()
 
@@ -170,7 +170,7 @@ async def test_case_09_zero_win_closes_the_round(seat: Seat) -> None:
     assert (lost["state"], lost["win"]["amount"], lost["settled_at"] is None) == ("settled", 0, False)
     assert await seat.open_round() is None
     if seat.wallet is not None:
-        told = await seat.attempts(WalletCall.WIN)
+        told = await seat.attempts(WIN)
         assert told[-1] == ("accepted", None, 0), "the wallet closes its round, too"
     await seat.player.played()
 
@@ -190,10 +190,10 @@ async def test_case_10_repeated_bet_debits_once_and_gets_the_same_answer(seat: S
     await seat.assert_square(first.json(), between)
 
 
-async def test_case_11_repeated_win_is_credited_once_by_our_ledger(house: House, ours: Seat) -> None:
+async def test_case_11_repeated_win_is_credited_once_by_our_ledger(gateway: Gateway, ours: Seat) -> None:
     """The settle step is taken again, as after a crash, by three workers at once: the first result stands."""
     round_id = uuid4().hex
-    bet, pool = ours.player.stored_bet(round_id), house.database.pool
+    bet, pool = ours.player.stored_bet(round_id), gateway.database.pool
     await rounds.reserve(pool, bet)
     settled = [(await rounds.settle(pool, bet.key, {"roll": 1}, 250)).view]
     again = await asyncio.gather(*(rounds.settle(pool, bet.key, {"roll": 2}, 999) for _ in range(3)))
@@ -204,10 +204,10 @@ async def test_case_11_repeated_win_is_credited_once_by_our_ledger(house: House,
 
 
 async def test_case_11_repeated_win_is_credited_once_by_the_wallet(theirs: Seat) -> None:
-    """The wallet takes the win and says 503: it is told again until it says yes."""
+    """The wallet takes the win and says 503: it is sent again until it says yes."""
     assert theirs.wallet is not None
-    won = await _won_through(theirs, (Kind.ERROR_AFTER, WalletCall.WIN), (Kind.ERROR_AFTER, WalletCall.WIN))
-    told = [(verdict, amount) for verdict, _, amount in await theirs.attempts(WalletCall.WIN)]
+    won = await _won_through(theirs, (Kind.ERROR_AFTER, WIN), (Kind.ERROR_AFTER, WIN))
+    told = [(verdict, amount) for verdict, _, amount in await theirs.attempts(WIN)]
     win = won["win"]["amount"]
     assert told[-3:] == [("unknown", win), ("unknown", win), ("accepted", win)]
     await theirs.assert_square(*await theirs.player.history())

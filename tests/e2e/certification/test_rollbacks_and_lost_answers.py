@@ -23,18 +23,18 @@ from operator_wallet.faults import Kind
 from storage import operator_wallets, rounds
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.certification.conftest import Operators
-from tests.e2e.certification.seats import (
+from tests.e2e.certification.seats import Operators, Seat, faults, held_open, new_seat
+from tests.e2e.certification.terms import (
+    BET,
     NEARLY_ALWAYS,
     OPENING,
+    ROLLBACK,
     STAKE,
+    TAKEN_UNHEARD,
     TAKES_NO_WIN,
-    Seat,
-    faults,
-    held_open,
-    new_seat,
+    WIN,
 )
-from tests.e2e.house import House, Operator, checked_problem
+from tests.e2e.parties import Gateway, Operator, checked_problem
 from tests.support import clients
 from tests.support.conditions import HANG_S, until
 from tests.support.ledger import waiting_for_a_lock
@@ -42,9 +42,6 @@ from tests.support.operator_wallet import RunningWallet
 from wallet.operator import transaction_id
 
 WHY = ("round-cancelled", "")
-BET, WIN, ROLLBACK = WalletCall.BET, WalletCall.WIN, WalletCall.ROLLBACK
-# Taken, but nobody hears of it: twice, after which the round is released.
-TAKEN_UNHEARD = ((Kind.ERROR_AFTER, BET), (Kind.ERROR_AFTER, BET))
 
 
 async def _released(seat: Seat, *more: tuple[Kind, WalletCall], stake: int = STAKE) -> dict[str, Any]:
@@ -71,12 +68,12 @@ TAKE_NEXT_NUMBER = """
 
 
 async def test_case_16_rollback_of_a_bet_restores_the_balance_in_our_ledger(
-    house: House, ours: Seat, database: Database
+    gateway: Gateway, ours: Seat, database: Database
 ) -> None:
     """The round is cancelled while its stake waits for the player's row, for longer than a round may take in
     one go; the reserve and the release then come as they come."""
     round_id = uuid4().hex
-    handle = house.temporal.get_workflow_handle(ours.key(round_id).workflow_id)
+    handle = gateway.temporal.get_workflow_handle(ours.key(round_id).workflow_id)
 
     async def goes_step_by_step() -> bool:
         history = await handle.fetch_history()
@@ -111,19 +108,21 @@ async def test_case_17_rollback_without_an_amount_gives_back_what_its_own_bet_ha
     await theirs.assert_square(small, large)
 
 
-async def test_case_18_rollback_with_a_wrong_amount_gives_back_the_original(house: House, ours: Seat) -> None:
+async def test_case_18_rollback_with_a_wrong_amount_gives_back_the_original(
+    gateway: Gateway, ours: Seat
+) -> None:
     """A release that brings another stake than the one that is held: the record counts."""
     round_id = uuid4().hex
     bet = ours.player.stored_bet(round_id)
-    await rounds.reserve(house.database.pool, bet)
+    await rounds.reserve(gateway.database.pool, bet)
     assert await ours.in_custody() == (OPENING, STAKE)
-    await rounds.release(house.database.pool, dataclasses.replace(bet, stake=5 * STAKE), *WHY)
+    await rounds.release(gateway.database.pool, dataclasses.replace(bet, stake=5 * STAKE), *WHY)
     await ours.assert_square(await ours.round(round_id))
 
 
-async def test_case_19_second_rollback_pays_nothing_in_our_ledger(house: House, ours: Seat) -> None:
+async def test_case_19_second_rollback_pays_nothing_in_our_ledger(gateway: Gateway, ours: Seat) -> None:
     round_id = uuid4().hex
-    bet, pool = ours.player.stored_bet(round_id), house.database.pool
+    bet, pool = ours.player.stored_bet(round_id), gateway.database.pool
     await rounds.reserve(pool, bet)
     first = await rounds.release(pool, bet, *WHY)
     again = await asyncio.gather(*(rounds.release(pool, bet, *WHY) for _ in range(10)))
@@ -141,10 +140,10 @@ async def test_case_19_second_rollback_pays_nothing_at_the_wallet(theirs: Seat) 
 
 
 async def test_case_20_rollback_before_its_bet_leaves_a_late_bet_nothing_to_debit_in_our_ledger(
-    house: House, ours: Seat
+    gateway: Gateway, ours: Seat
 ) -> None:
     wager = ours.player.wager()
-    await rounds.release(house.database.pool, ours.player.stored_bet(wager["round_id"]), *WHY)
+    await rounds.release(gateway.database.pool, ours.player.stored_bet(wager["round_id"]), *WHY)
     late = await ours.player.call("POST", "/rounds", json=wager)
     assert (late.status_code, late.json()["state"]) == (200, "void")
     await ours.assert_square(late.json())
@@ -168,7 +167,7 @@ async def test_case_20_rollback_before_its_bet_leaves_a_late_bet_nothing_to_debi
 async def test_case_21_rollback_after_a_win_is_refused(seat: Seat) -> None:
     """A round that is settled is answered as it stands, to its workflow and to its operator."""
     won = await seat.won()
-    bet, pool = seat.player.stored_bet(won["round_id"]), seat.player.operator.house.database.pool
+    bet, pool = seat.player.stored_bet(won["round_id"]), seat.player.operator.gateway.database.pool
     books = await seat.player.operator.books()
     if seat.wallet is None:
         standing = await rounds.release(pool, bet, *WHY)
@@ -195,7 +194,7 @@ async def _void(seat: Seat, round_id: str) -> httpx.Response:
 
 
 async def test_case_21_rollback_after_a_win_that_the_wallet_has_not_taken_yet_is_refused(
-    house: House, theirs: Seat
+    gateway: Gateway, theirs: Seat
 ) -> None:
     """The round is cancelled when its result is on record: it is settled all the same."""
     assert theirs.wallet is not None
@@ -203,16 +202,16 @@ async def test_case_21_rollback_after_a_win_that_the_wallet_has_not_taken_yet_is
     async with faults(theirs.wallet, **TAKES_NO_WIN):
         told = await theirs.player.bet(round_id)
         assert (told.status_code, told.json()["state"]) == (202, "settling")
-        await house.temporal.get_workflow_handle(theirs.key(round_id).workflow_id).cancel()
+        await gateway.temporal.get_workflow_handle(theirs.key(round_id).workflow_id).cancel()
     settled = await theirs.end_of(round_id)
     assert (settled["state"], settled["outcome"]) == ("settled", told.json()["outcome"])
     assert await theirs.attempts(ROLLBACK) == []
     await theirs.assert_square(settled)
 
 
-async def test_case_22_win_after_a_rollback_is_refused_by_our_ledger(house: House, ours: Seat) -> None:
+async def test_case_22_win_after_a_rollback_is_refused_by_our_ledger(gateway: Gateway, ours: Seat) -> None:
     round_id = uuid4().hex
-    bet, pool = ours.player.stored_bet(round_id), house.database.pool
+    bet, pool = ours.player.stored_bet(round_id), gateway.database.pool
     await rounds.reserve(pool, bet)
     await rounds.release(pool, bet, *WHY)
     late = (await rounds.settle(pool, bet.key, {"roll": 1}, 250)).view
@@ -234,10 +233,10 @@ async def test_case_22_win_after_a_rollback_is_refused_by_the_wallet(theirs: Sea
     await theirs.assert_square(void)
 
 
-async def test_case_23_win_without_a_bet_is_refused(house: House, seat: Seat) -> None:
+async def test_case_23_win_without_a_bet_is_refused(gateway: Gateway, seat: Seat) -> None:
     """No call of a client names a win, and no step pays one for a round that has no bet."""
     round_id = uuid4().hex
-    books, pool = await seat.player.operator.books(), house.database.pool
+    books, pool = await seat.player.operator.books(), gateway.database.pool
     checked_problem(await seat.player.bet(round_id, win=250), 422, "invalid")
     action = await seat.player.call(
         "POST", f"/rounds/{round_id}/actions", json={"action_id": "a-1", "action": "win"}

@@ -8,38 +8,36 @@ from uuid import uuid4
 
 import pytest
 
-from cli.check.agreement import Agreement, Replayer
-from contracts.wallet import WalletCall
 from games.registry import Registry
 from operator_wallet.faults import Kind
 from security.seeds import SeedVault
-from storage import invariants, rounds
+from storage import rounds
 from storage.database import Database
 from tests.conftest import Services
-from tests.e2e.certification.conftest import Operators
-from tests.e2e.certification.seats import (
-    NEARLY_ALWAYS,
-    OPENING,
-    STAKE,
-    TAKES_NO_WIN,
-    Seat,
-    faults,
-    held_open,
-    new_seat,
-)
-from tests.e2e.house import House, Operator, broken, checked_problem
+from tests.e2e.certification.seats import Operators, Seat, faults, held_open, new_seat
+from tests.e2e.certification.terms import BET, NEARLY_ALWAYS, OPENING, STAKE, TAKEN_UNHEARD, TAKES_NO_WIN, WIN
+from tests.e2e.parties import Gateway, Operator, broken, checked_problem
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet
+from verification import books
+from verification.check.agreement import Agreement
+from verification.invariants.money import (
+    BALANCES_ARE_POSTINGS,
+    HOLDS_ARE_OPEN_STAKES,
+    NEVER_OVERDRAWN,
+    TRANSFERS_BALANCE,
+)
+from verification.invariants.rounds import ONE_TERMINAL, WALLET_BETS_ARE_RESOLVED, WALLETS_ARE_SQUARE
+from verification.outcomes import Replayer
 
-BET, WIN = WalletCall.BET, WalletCall.WIN
 MONEY = (
-    invariants.TRANSFERS_BALANCE,
-    invariants.BALANCES_ARE_POSTINGS,
-    invariants.NEVER_OVERDRAWN,
-    invariants.HOLDS_ARE_OPEN_STAKES,
-    invariants.ONE_TERMINAL,
-    invariants.WALLETS_ARE_SQUARE,
-    invariants.WALLET_BETS_ARE_RESOLVED,
+    TRANSFERS_BALANCE,
+    BALANCES_ARE_POSTINGS,
+    NEVER_OVERDRAWN,
+    HOLDS_ARE_OPEN_STAKES,
+    ONE_TERMINAL,
+    WALLETS_ARE_SQUARE,
+    WALLET_BETS_ARE_RESOLVED,
 )
 
 
@@ -132,7 +130,7 @@ async def test_case_32_a_stake_off_the_step_or_above_the_cap_is_refused_on_the_s
     round_id = uuid4().hex
     books = await seat.player.operator.books()
     checked_problem(await seat.player.bet(round_id, stake=stake), 422, "stake-not-allowed")
-    assert not await seat.player.operator.house.has_workflow(seat.key(round_id).workflow_id)
+    assert not await seat.player.operator.gateway.has_workflow(seat.key(round_id).workflow_id)
     assert await seat.attempts(BET) == []
     assert await seat.player.operator.books() == books
     await seat.assert_square()
@@ -160,7 +158,7 @@ async def test_case_32_a_stake_that_comes_too_soon_is_refused_on_the_server(seat
 
 
 async def _ten_minutes_pass(seat: Seat) -> None:
-    await seat.player.operator.house.database.pool.execute(
+    await seat.player.operator.gateway.database.pool.execute(
         "UPDATE round_starts SET started_at = started_at - interval '10 minutes' WHERE player_key = $1",
         seat.player.claims.player_key,
     )
@@ -208,10 +206,12 @@ async def test_case_33_a_game_that_is_offered_no_more_takes_no_bet_and_shows_its
     await seat.assert_square(played)
 
 
-async def test_case_34_another_players_rollback_takes_nothing_back(house: House, operator: Operator) -> None:
+async def test_case_34_another_players_rollback_takes_nothing_back(
+    gateway: Gateway, operator: Operator
+) -> None:
     """The round's id is released for a player who has no round of this id."""
     victim, stranger = [await new_seat(operator, None) for _ in range(2)]
-    round_id, pool = uuid4().hex, house.database.pool
+    round_id, pool = uuid4().hex, gateway.database.pool
     async with held_open(victim, round_id):
         await rounds.release(pool, stranger.player.stored_bet(round_id), "round-cancelled", "")
         assert await victim.in_custody() == (OPENING, STAKE)
@@ -240,7 +240,7 @@ async def test_case_34_another_players_rollback_takes_nothing_back_at_the_wallet
     victim, stranger = [await new_seat(operators.usual, wallet) for _ in range(2)]
     round_id = uuid4().hex
     played = await victim.player.played(round_id=round_id)
-    async with faults(wallet, *[(Kind.ERROR_AFTER, BET)] * 2, round_of=stranger.key(round_id)):
+    async with faults(wallet, *TAKEN_UNHEARD, round_of=stranger.key(round_id)):
         await stranger.player.bet(round_id)
         void = await stranger.end_of(round_id)
     assert void["state"] == "void"
@@ -273,7 +273,7 @@ async def test_case_36_stakes_add_up_exactly_and_no_part_of_one_goes_elsewhere(s
     played = [await seat.won(), *[await seat.player.played() for _ in range(15)]]
     played = await seat.player.history()
     stakes, wins = (sum(round_[name]["amount"] for round_ in played) for name in ("stake", "win"))
-    rows = await seat.player.operator.house.database.pool.fetch(
+    rows = await seat.player.operator.gateway.database.pool.fetch(
         POSTINGS_BY_KIND, seat.player.claims.player_key
     )
     expected = {
@@ -301,7 +301,7 @@ async def test_case_37_every_debit_has_one_terminal_and_the_ledger_sums_to_the_b
     checked_problem(await seat.player.bet(stake=100_000), 402, "insufficient-funds")
     if seat.wallet is not None:
         round_id = uuid4().hex
-        async with faults(seat.wallet, *[(Kind.ERROR_AFTER, BET)] * 2, round_of=seat.key(round_id)):
+        async with faults(seat.wallet, *TAKEN_UNHEARD, round_of=seat.key(round_id)):
             await seat.player.bet(round_id)
             played.append(await seat.end_of(round_id))
     await seat.assert_square(*played)
@@ -311,7 +311,7 @@ async def test_case_37_every_debit_has_one_terminal_and_the_ledger_sums_to_the_b
         _assert_each_bet_ended_once(seat)
     assert await broken(database, *MONEY) <= before
     async with database.pool.acquire() as connection:
-        assert set((await invariants.ledger_sums(connection)).values()) == {0}
+        assert set((await books.ledger_sums(connection)).values()) == {0}
 
 
 def _assert_each_bet_ended_once(seat: Seat) -> None:
@@ -329,14 +329,14 @@ def _assert_each_bet_ended_once(seat: Seat) -> None:
 
 
 async def test_case_38_replay_and_seed_verification_reproduce_the_payout(
-    house: House, services: Services, database: Database, seat: Seat
+    gateway: Gateway, services: Services, database: Database, seat: Seat
 ) -> None:
     """From the sealed seed, as `./croupier audit` does: a call of the API for it is not built yet."""
     played = [await seat.player.played(choice=NEARLY_ALWAYS, stake=200) for _ in range(5)]
     commitment = (await seat.player.call("GET", "/session")).json()["fairness"]["server_seed_hash"]
     assert {round_["fairness"]["server_seed_hash"] for round_ in played} == {commitment}
     assert [round_["fairness"]["nonce"] for round_ in played] == list(range(5))
-    replayer = Replayer(Registry.load(services.settings.games), SeedVault(house.keyring))
+    replayer = Replayer(Registry.load(services.settings.games), SeedVault(gateway.keyring))
     agreement, tampered = Agreement(), Agreement()
     for round_ in played:
         view = await rounds.find(database.pool, seat.key(round_["round_id"]))
@@ -360,7 +360,7 @@ async def test_case_39_figures_ignore_repeats_and_demo_and_net_rollbacks(
         assert [repeat.status_code for repeat in repeats] == [200] * 3
     checked_problem(await seat.player.bet(stake=100_000), 402, "insufficient-funds")
     round_id = uuid4().hex
-    async with faults(wallet, *[(Kind.ERROR_AFTER, BET)] * 2, round_of=seat.key(round_id)):
+    async with faults(wallet, *TAKEN_UNHEARD, round_of=seat.key(round_id)):
         await seat.player.bet(round_id)
         assert (await seat.end_of(round_id))["state"] == "void"
     demo = await operators.counted.open_session(seat.player.player_id, mode="demo")

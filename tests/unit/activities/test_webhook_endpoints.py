@@ -174,7 +174,7 @@ async def test_a_hostile_endpoint_has_so_many_messages_under_way_and_takes_nobod
         writer.close()
 
     async def all_places_taken() -> bool:
-        return under_way == webhook_endpoints.PLACES
+        return under_way == webhook_endpoints.CALLS
 
     server = await asyncio.start_server(slow, "127.0.0.1", 0)
     async with server, receiving() as friendly:
@@ -187,7 +187,7 @@ async def test_a_hostile_endpoint_has_so_many_messages_under_way_and_takes_nobod
             assert await send(endpoints, friendly.url) == Answer()
         over.set()
         answers = await hostile
-    assert most == webhook_endpoints.PLACES
+    assert most == webhook_endpoints.CALLS
     assert asked == 20, "who waits for a place has it in the end"
     assert {answer.error for answer in answers} == {
         "connection-lost: the connection ended, or what came over it was not HTTP"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench import growth_plots, growth_report
 from bench.blocks import Cell, Measured
-from bench.filled import Earlier, shape
+from bench.filled import Earlier, rounds_for
 from bench.growth import (
     EMPTY,
     FILLED,
@@ -97,7 +97,7 @@ def test_the_numbers_of_players_go_up_and_down() -> None:
 def test_the_filled_database_has_players_enough_and_rounds_enough(
     rounds: int, players: int, each: int
 ) -> None:
-    assert shape(rounds, at_least=64) == (players, each)
+    assert rounds_for(rounds, at_least=64) == (players, each)
     assert players * each >= rounds
 
 

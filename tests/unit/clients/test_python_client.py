@@ -24,8 +24,8 @@ from croupier_client.calls import GameCalls, OperatorCalls
 from croupier_client.problems import BY_CODE, problem
 from croupier_client.steps import Pause, Request, Response, Steps
 
-from api.problems import PROBLEMS, document
-from api.problems import Problem as ServerProblem
+from api.gateway.problems import PROBLEMS, document
+from api.gateway.problems import Problem as ServerProblem
 
 PROBLEM = "application/problem+json"
 BODY: dict[str, Any] = {

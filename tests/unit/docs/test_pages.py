@@ -8,11 +8,11 @@ import pytest
 import typer
 
 from api.app import described
-from cli.certify.cases import CASES
+from certification.cases.table import CASES
 from cli.main import app
 from cli.testing.run import CHECKS
 from runtime.settings import PREFIX, Settings
-from storage.invariants import INVARIANTS
+from verification.invariants.table import INVARIANTS
 
 ROOT: Final = Path(__file__).parents[3]
 DOCS: Final = ROOT / "docs"

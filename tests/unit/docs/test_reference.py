@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from api.problems import PROBLEMS
+from api.gateway.problems import PROBLEMS
 from contracts import failures
 from runtime.settings import Settings
 

@@ -7,7 +7,7 @@ import pytest
 from events.command_consumer import PARKED_BYTES, parked_body
 from security.keyring import Keyring
 from security.tokens import TokenIssuer
-from tests.unit.api.test_queue_ingress import CLAIMS
+from tests.unit.api.transports.test_queue import CLAIMS
 
 TOKEN = TokenIssuer(Keyring.generate()).issue(CLAIMS)
 REMOVED = "removed-" + hashlib.sha256(TOKEN.encode()).hexdigest()[:12]

@@ -12,13 +12,6 @@ from runtime.settings import PROJECT_ROOT
 from security.keyring import SECTIONS, KeyInUse, Keyring, KeyringInvalid, SectionName, UnknownKey, change_file
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "keyring.json"
-    Keyring.generate().save(path)
-    return path
-
-
 def test_a_change_keeps_what_was_there_and_the_files_mode(file: Path) -> None:
     old = Keyring.load(file)
     before, after = change_file(file, lambda keyring: keyring.with_new_key("seeds"))

@@ -1,0 +1,133 @@
+"""The calls of the Bet API, by whichever transport they come: a bet, and an action in a round that waits."""
+
+import time
+from math import ceil
+from typing import Any, Final
+
+from api.bet.schemas import PlaceBet, TakeAction, bet_of
+from api.bet.service import NothingStored
+from api.gateway.caller import REPLAYED, Caller, Reply
+from api.gateway.problems import Problem
+from api.gateway.schemas import money
+from api.result.schemas import pending_body, round_body
+from contracts import failures
+from contracts.actions import ActionVerdict, PlayerAction
+from contracts.choices import Chosen
+from contracts.rounds import Bet, RoundState
+from contracts.views import RoundView
+from games.checks import check_wager
+from games.protocol import Game, Wager, WagerRefused
+from games.registry import Registry, UnknownGame
+from runtime import metrics
+from runtime.round_workflows import OutcomeUncertain
+
+
+async def place_bet(body: PlaceBet, caller: Caller) -> Reply:
+    """Plays a round."""
+    started_at = time.monotonic()
+    services = caller.services
+    game = _current_game(services.games, caller.claims.game_id)
+    _check(game, body)
+    bet = bet_of(body, caller.claims, game_version=game.version, request_id=caller.request_id)
+    try:
+        with metrics.STAGE_SECONDS.labels("place").time():
+            answer = await services.bets.place(bet)
+    except OutcomeUncertain:
+        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {body.round_id}.") from None
+    except NothingStored as refused:
+        raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
+    if answer.view is None or not (answer.view.state.final or answer.view.open):
+        reply = _pending(bet, answer.view)
+    else:
+        reply = _played(bet, answer.view, first=answer.first)
+    metrics.BET_SECONDS.labels(str(reply.status)).observe(time.monotonic() - started_at)
+    return reply
+
+
+async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
+    """Takes the player's action in a round that waits for it, once."""
+    action = PlayerAction(
+        action_id=body.action_id,
+        chosen=Chosen(action=body.action, params=body.params),
+        request_id=caller.request_id,
+    )
+    try:
+        answer = await caller.services.actions.take(caller.round_key(round_id), action)
+    except OutcomeUncertain:
+        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {round_id}.") from None
+    if answer.view is None:
+        raise Problem("not-found", "The player has no such round.")
+    if not answer.verdict.counts:
+        raise _refused(answer.verdict, answer.view)
+    first = answer.verdict is ActionVerdict.TAKEN
+    return Reply(200, round_body(answer.view), {} if first else REPLAYED)
+
+
+def _current_game(games: Registry, game_id: str) -> Game:
+    try:
+        return games.get(game_id)
+    except UnknownGame:
+        raise Problem(failures.GAME_DISABLED, "This game is not offered here any more.") from None
+
+
+def _check(game: Game, body: PlaceBet) -> None:
+    try:
+        check_wager(game, Wager(stake=body.stake, mode=body.mode, choice=body.choice))
+    except WagerRefused as refused:
+        metrics.BETS_REFUSED.labels(refused.code).inc()
+        raise Problem(refused.code, str(refused)) from None
+
+
+def _played(bet: Bet, view: RoundView, *, first: bool) -> Reply:
+    headers = {} if first else REPLAYED
+    if not view.answers(bet):
+        raise Problem(failures.ID_REUSED, f"Round {bet.key.round_id} was another bet: take a new id.")
+    if view.state is RoundState.DECLINED:
+        raise _declined(view, headers)
+    return Reply(201 if first else 200, round_body(view), headers)
+
+
+def _refused(verdict: ActionVerdict, view: RoundView) -> Problem:
+    members: dict[str, Any] = {"round_id": view.key.round_id, "state": view.state.value}
+    if verdict is ActionVerdict.UNKNOWN_CHOICE:
+        members["choices"] = round_body(view)["choices"]
+    return Problem(_CODES.get(verdict, verdict.value), _REFUSALS.get(verdict, ""), **members)
+
+
+# An action is refused as stale for the timer's sake only; a player's is not.
+_CODES: Final = {ActionVerdict.STALE: "wrong-state"}
+_REFUSALS: Final = {
+    ActionVerdict.ID_REUSED: "This action id belongs to another action of the round: take a new one.",
+    ActionVerdict.ROUND_CLOSED: "The round has ended; ask for it to see how.",
+    ActionVerdict.WRONG_STATE: "The round does not take this action now; ask for it to see why.",
+    ActionVerdict.UNKNOWN_CHOICE: "Take one of `choices`, with a value for each of its params.",
+    ActionVerdict.INSUFFICIENT_FUNDS: "The balance does not cover the action; the round waits on.",
+    ActionVerdict.SESSION_EXPIRED: "An action that costs something needs a live session.",
+}
+
+
+def _declined(view: RoundView, headers: dict[str, str]) -> Problem:
+    code = view.failure_code or "invalid"
+    members: dict[str, Any] = {"round_id": view.key.round_id}
+    detail = "The bet was declined; a new try needs a new round id."
+    if code == failures.INSUFFICIENT_FUNDS and view.balance is not None:
+        members["balance"] = money(view.balance, view.currency)
+    if code == failures.ROUND_OPEN:
+        members["open_round"] = view.failure_detail
+        detail = "Finish or await the open round first; then bet with a new round id."
+    if code in (failures.LIMIT_EXCEEDED, failures.STAKE_NOT_ALLOWED) and view.failure_detail:
+        limit, _, wait_ms = view.failure_detail.partition(" ")
+        members["limit"] = limit
+        if wait_ms:
+            members["retry_after"] = ceil(int(wait_ms) / 1000)
+        detail = f"{limit} of the session does not allow it; GET /v1/game/session shows the limits."
+    metrics.BETS_REFUSED.labels(code).inc()
+    return Problem(code, detail, headers=headers, **members)
+
+
+def _pending(bet: Bet, view: RoundView | None) -> Reply:
+    if view is not None and not view.answers(bet):
+        raise Problem(failures.ID_REUSED, f"Round {bet.key.round_id} was another bet: take a new id.")
+    headers = {"Location": f"/v1/game/rounds/{bet.key.round_id}", "Retry-After": "1"}
+    body = pending_body(bet) if view is None else round_body(view)
+    return Reply(202, body, headers)

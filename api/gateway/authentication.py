@@ -1,0 +1,129 @@
+"""Authenticates callers: the player behind a session token, or the operator behind an API key."""
+
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.gateway.caller import Caller
+from api.gateway.problems import Problem
+from api.gateway.rate_limits import NO_ADDRESS
+from api.operator.service import LookUpRefused
+from api.services import Services
+from contracts import failures
+from contracts.sessions import SessionClaims
+from contracts.views import ApiKeyView
+from security.api_keys import KeyScope
+from security.tokens import TokenExpired, TokenInvalid
+
+SESSION_TOKEN = HTTPBearer(
+    scheme_name="sessionToken", description="The token of a game session.", auto_error=False
+)
+_OPERATOR_KEY = HTTPBearer(
+    scheme_name="operatorKey", description="An operator's API key, `crk_...`.", auto_error=False
+)
+Credentials = HTTPAuthorizationCredentials | None
+
+
+def session_claims(token: str, services: Services, *, live: bool, address: str | None) -> SessionClaims:
+    """The claims of a genuine token, whatever transport it came by. An expired one reads and resumes; `live`
+    is asked of a bet. A token that is not genuine counts against its `address`, where there is one. Raises
+    Problem."""
+    try:
+        claims = services.tokens.verify(token)
+    except TokenExpired as expired:
+        if live:
+            raise Problem(failures.SESSION_EXPIRED, "Ask the operator for a new session.") from None
+        claims = expired.claims
+    except TokenInvalid:
+        raise _refused(address, services, "The session token is not valid.") from None
+    services.limits.admit_session(claims.session_id)
+    return claims
+
+
+# Dependencies are coroutines though most await nothing: a plain function would wait for a thread.
+async def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+async def any_session(
+    request: Request,
+    credentials: Annotated[Credentials, Depends(SESSION_TOKEN)],
+    services: Annotated[Services, Depends(services)],
+) -> Caller:
+    """The session of a genuine token, also of an expired one: reading and resuming stay possible."""
+    return _caller(request, credentials, services, live=False)
+
+
+async def live_session(
+    request: Request,
+    credentials: Annotated[Credentials, Depends(SESSION_TOKEN)],
+    services: Annotated[Services, Depends(services)],
+) -> Caller:
+    """The session of a token that may still bet."""
+    return _caller(request, credentials, services, live=True)
+
+
+def _caller(request: Request, credentials: Credentials, services: Services, *, live: bool) -> Caller:
+    token = _presented(request, credentials, services, "a session token")
+    claims = session_claims(token, services, live=live, address=_address(request))
+    return Caller(claims, services, request.state.request_id)
+
+
+class KeyOf:
+    """A dependency: the key that the request presented, found and of one of `scopes`."""
+
+    def __init__(self, *scopes: KeyScope) -> None:
+        self.scopes: Final = frozenset(scopes)
+
+    async def __call__(
+        self,
+        request: Request,
+        credentials: Annotated[Credentials, Depends(_OPERATOR_KEY)],
+        services: Annotated[Services, Depends(services)],
+    ) -> ApiKeyView:
+        text = _presented(request, credentials, services, "an API key")
+        address = _address(request)
+        try:
+            key = await services.operator_keys.authenticate(
+                text, may_look_up=lambda: services.limits.may_fail(address)
+            )
+        except LookUpRefused:
+            key = None
+        if key is None:
+            raise _refused(address, services, "The API key is not valid.")
+        services.limits.admit_key(key.key_id)
+        if key.scope not in self.scopes:
+            raise Problem("forbidden", "This key has another scope.")
+        return key
+
+
+def _presented(request: Request, credentials: Credentials, services: Services, what: str) -> str:
+    if credentials is None:
+        raise _refused(_address(request), services, f"Send {what} as `Authorization: Bearer ...`.")
+    return credentials.credentials
+
+
+def _refused(address: str | None, services: Services, detail: str) -> Problem:
+    """The problem to raise. A genuine caller is always served, whatever others at the same address do; only
+    unauthenticated clients get a problem that makes them wait."""
+    if address is not None:
+        services.limits.count_failure(address)
+    return Problem("unauthenticated", detail)
+
+
+def _address(request: Request) -> str:
+    """As the edge middleware has found it."""
+    address: str = getattr(request.state, "address", NO_ADDRESS)
+    return address
+
+
+AnySession = Annotated[Caller, Depends(any_session)]
+LiveSession = Annotated[Caller, Depends(live_session)]
+# A route says who may call it by the type of its `operator`. A game server opens and ends sessions and reads
+# rounds, sessions and events; it moves no money, decides about no round, and switches nothing.
+GameServer = Annotated[ApiKeyView, Depends(KeyOf("game", "operator", "admin"))]
+Operator = Annotated[ApiKeyView, Depends(KeyOf("operator", "admin"))]
+Admin = Annotated[ApiKeyView, Depends(KeyOf("admin"))]
+Deps = Annotated[Services, Depends(services)]

@@ -1,0 +1,91 @@
+"""API keys and switches as requests and answers have them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.gateway.schemas import StrictModel, moment
+from contracts.views import ApiKeyRecord
+from security.api_keys import KeyScope
+
+
+class SwitchGame(StrictModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True}]})
+
+    enabled: Annotated[bool, Field(strict=True)]
+
+
+class SwitchPlayer(StrictModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"blocked": False}]})
+
+    blocked: Annotated[bool, Field(strict=True)]
+
+
+class GameSwitched(BaseModel):
+    game_id: str
+    enabled: bool
+
+
+class PlayerSwitched(BaseModel):
+    player_id: str
+    blocked: bool
+
+
+class NewApiKey(StrictModel):
+    """`expires_at` is when the key ends by itself; never when it is not given."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"scope": "game", "expires_at": "2099-01-01T00:00:00Z"}]}
+    )
+
+    scope: KeyScope
+    # Not strict: JSON has no times, so a text must do.
+    expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+
+
+class RotateApiKey(StrictModel):
+    """For how many seconds the old key still opens what it did; 0 ends it at once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 3_600}]})
+
+    overlap_s: int = Field(ge=0, le=30 * 86_400)
+
+
+class ApiKeyIssued(BaseModel):
+    """A new key, shown this once. `replaces` is the key that it was rotated from, which ends at
+    `replaced_until`."""
+
+    key_id: str
+    key: str
+    scope: KeyScope
+    expires_at: datetime | None
+    replaces: str | None
+    replaced_until: datetime | None
+
+
+class ApiKeyListed(BaseModel):
+    """A key without its secret. `active` is whether it opens anything now."""
+
+    key_id: str
+    scope: KeyScope
+    active: bool
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ApiKeyPage(BaseModel):
+    items: list[ApiKeyListed]
+
+
+def api_key_body(record: ApiKeyRecord) -> dict[str, Any]:
+    """A key without its secret."""
+    return {
+        "key_id": record.key_id,
+        "scope": record.scope,
+        "active": record.active,
+        "created_at": moment(record.created_at),
+        "expires_at": moment(record.expires_at),
+        "revoked_at": moment(record.revoked_at),
+    }

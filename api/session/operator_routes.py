@@ -1,0 +1,111 @@
+"""The Session API over HTTP: the operator's side, which opens sessions, reads them and ends them."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import JSONResponse
+
+from api.game.calls import known_game
+from api.gateway.authentication import Deps, GameServer
+from api.gateway.problems import Problem, problems
+from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, moment
+from api.gateway.strict_json import StrictRoute
+from api.session.schemas import OpenSession, OperatorSession, SessionOpened, operator_session_body
+from contracts import failures
+from contracts.jurisdictions import UnknownCurrency, UnknownJurisdiction, jurisdiction
+from contracts.limits import SessionLimits
+from games.checks import ladder
+from games.protocol import Game
+
+router = APIRouter(
+    prefix="/v1/operator",
+    route_class=StrictRoute,
+    responses=PROBLEM_RESPONSES,
+)
+
+
+@router.post(
+    "/sessions",
+    tags=["Session API"],
+    status_code=201,
+    response_model=SessionOpened,
+    responses=problems("not-found", "stake-not-allowed", "currency-mismatch"),
+)
+async def open_session(body: OpenSession, operator: GameServer, services: Deps) -> JSONResponse:
+    """Opens a session; the player is made by the first one. The token goes to the game client."""
+    game = known_game(body.game_id, services.games)
+    limits = _limits(body, game)
+    session, token = await services.sessions.open(
+        operator_id=operator.operator_id,
+        player_id=body.player_id,
+        game_id=body.game_id,
+        currency=body.currency,
+        client_seed=body.client_seed,
+        mode=body.mode,
+        jurisdiction=body.jurisdiction,
+        limits=limits,
+    )
+    fragment = urlencode({"token": token})
+    return JSONResponse(
+        {
+            "session_id": session.session_id,
+            "token": token,
+            "launch_url": f"{services.game_client_url}?{urlencode({'game': body.game_id})}#{fragment}",
+            "expires_at": moment(session.expires_at),
+            "limits": limits.as_json(),
+            "enabled": session.enabled,
+        },
+        201,
+    )
+
+
+def _limits(body: OpenSession, game: Game) -> SessionLimits:
+    """Of the jurisdiction's and the operator's limits the stricter ones, and a ladder on which something is
+    left: a session that can take no bet at all is a mistake that shows at once."""
+    try:
+        rules = jurisdiction(body.jurisdiction).limits(body.currency)
+    except UnknownJurisdiction as unknown:
+        raise Problem("invalid", f"jurisdiction: {unknown}") from None
+    except UnknownCurrency as unknown:
+        raise Problem(failures.CURRENCY_MISMATCH, f"jurisdiction: {unknown}") from None
+    asked = {} if body.limits is None else body.limits.model_dump()
+    stakes = asked.pop("stakes", None)
+    own = SessionLimits(**asked, stakes=None if stakes is None else tuple(sorted(set(stakes))))
+    steps = {stake for mode in game.modes for stake in ladder(game, mode)}
+    if not steps.issuperset(own.stakes or ()):
+        raise Problem(failures.STAKE_NOT_ALLOWED, "limits.stakes: not all of them are on the game's ladder")
+    limits = own.stricter(rules)
+    if not any(limits.allows(stake) for stake in steps):
+        raise Problem(failures.STAKE_NOT_ALLOWED, "limits: they allow no stake of the game's ladder")
+    return limits
+
+
+@router.get(
+    "/sessions/{session_id}",
+    tags=["Session API"],
+    response_model=OperatorSession,
+    responses=problems("not-found"),
+)
+async def session_(
+    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: GameServer, services: Deps
+) -> JSONResponse:
+    """One session: whether it takes bets, until when, and within which limits."""
+    found = await services.sessions.find(operator_id=operator.operator_id, session_id=session_id)
+    if found is None:
+        raise Problem("not-found", "There is no such session.")
+    return JSONResponse(operator_session_body(found, now=datetime.now(UTC)))
+
+
+@router.delete(
+    "/sessions/{session_id}", tags=["Session API"], status_code=204, responses=problems("not-found")
+)
+async def end_session(
+    session_id: Annotated[str, Path(pattern=ID_PATTERN)], operator: GameServer, services: Deps
+) -> Response:
+    """Ends a session: it takes no more bets, and rounds in flight finish."""
+    if not await services.sessions.end(operator_id=operator.operator_id, session_id=session_id):
+        raise Problem("not-found", "There is no such session.")
+    services.pushes.session_ended(session_id)
+    return Response(status_code=204)

@@ -1,0 +1,86 @@
+"""WebSocket frames under uvicorn, for peers that may mean harm: nothing of what they send is logged, and what
+they do not read is bounded."""
+
+import asyncio
+import logging
+import socket
+from asyncio.transports import BaseTransport
+from typing import Any, Final
+
+from uvicorn.config import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from api.gateway.connections import end_of_answers
+
+# The kernel would keep megabytes for a peer that does not read, and of one that sends without a pause.
+BUFFER_BYTES: Final = 64 * 1024
+# How long the sender of an invalid message may take to read why the socket ends.
+FAREWELL_S: Final = 2.0
+
+# The libraries' own loggers would write the query string of each handshake, and at `debug` every frame with
+# the token in it.
+_quiet = logging.getLogger("croupier.frames")
+_quiet.setLevel(logging.WARNING)
+
+
+class SocketProtocol(WebSocketsSansIOProtocol):
+    """The application finds `cut` in the scope's state: it ends the connection at once, with no farewell that
+    a peer would have to read first."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.logger = self.conn.logger = _quiet
+        self.conn.debug = False
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "cut": self._cut}
+        connection = transport.get_extra_info("socket")
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            connection.setsockopt(socket.SOL_SOCKET, buffer, BUFFER_BYTES)
+
+    def _cut(self) -> None:
+        if not self.disconnected:  # or else the farewell has its time, which ends the connection too
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.disconnected:
+            super().data_received(data)
+
+    def handle_ping(self) -> None:
+        if not self.disconnected:
+            super().handle_ping()
+
+    def handle_parser_exception(self) -> None:
+        """As uvicorn's own, which closes at once: a peer in the middle of sending would not see the code."""
+        assert self.conn.close_sent is not None
+        code, reason = self.conn.close_sent.code, self.conn.close_sent.reason
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = self.disconnected = True
+        self.close_timer = self.loop.call_later(FAREWELL_S, self.transport.abort)
+        end_of_answers(self.transport)
+        self.read_paused = False
+        self.transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Pings are answered without asking whether the answers are read: so no more of them are read."""
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    def keepalive_timeout(self) -> None:
+        """A dead peer's last messages would be kept for as long as the kernel tries to send them."""
+        super().keepalive_timeout()
+        self.transport.abort()

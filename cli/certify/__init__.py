@@ -1,1 +1,0 @@
-"""`croupier certify`: the certification cases that concern a wallet, asked of any wallet from outside."""

@@ -1,0 +1,109 @@
+"""`croupier operator`: an operator's wallet and API keys."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import Json, settings_or_exit
+
+app = typer.Typer(no_args_is_help=True, help="Set up operators.")
+wallet_app = typer.Typer(no_args_is_help=True, help="An operator's own wallet.")
+app.add_typer(wallet_app, name="wallet")
+key_app = typer.Typer(no_args_is_help=True, help="An operator's API keys.")
+app.add_typer(key_app, name="key")
+
+OperatorId = Annotated[str, typer.Argument(help="The operator's id.", show_default=False)]
+ApiKeyId = Annotated[str, typer.Argument(help="As `operator key list` shows it.", show_default=False)]
+
+
+@wallet_app.command("set")
+def set_operator_wallet(
+    operator: OperatorId,
+    url: Annotated[str, typer.Option("--url", help="Where the wallet is: the calls are below it.")],
+    dialect: Annotated[str, typer.Option("--dialect", help="How the wallet talks.")] = "croupier",
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--secret-file",
+            help="Has the secret (whsec_...), or one a line while it is rotated; standard input otherwise.",
+        ),
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="It may be on this machine or network, and without TLS.")
+    ] = False,
+    connect_ms: Annotated[
+        int | None, typer.Option("--connect-ms", min=1, help="To connect; the dialect's limit if not given.")
+    ] = None,
+    read_ms: Annotated[int | None, typer.Option("--read-ms", min=1, help="Without a byte.")] = None,
+    total_ms: Annotated[int | None, typer.Option("--total-ms", min=1, help="For one call.")] = None,
+    calls: Annotated[int | None, typer.Option("--calls", min=1, max=1000, help="At once.")] = None,
+) -> None:
+    """Let the operator's own wallet keep its players' money, in all rounds that begin from now on."""
+    from cli.operator import wallet as command
+
+    wanted = command.Wanted(
+        operator_id=operator,
+        url=url,
+        dialect=dialect,
+        local=local,
+        connect_ms=connect_ms,
+        read_ms=read_ms,
+        total_ms=total_ms,
+        calls=calls,
+    )
+    sys.exit(command.set_wallet(settings_or_exit(), wanted, secret_file))
+
+
+@key_app.command("add")
+def add_operator_key(
+    operator: OperatorId,
+    scope: Annotated[
+        str, typer.Option("--scope", help="game (sessions and reading), operator, or admin (keys too).")
+    ] = "operator",
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, max=3_650, help="It ends by itself after that many.")
+    ] = None,
+) -> None:
+    """Make a key and print it, this once, on standard output."""
+    from cli.operator import keys
+    from security.api_keys import SCOPES
+
+    for known in SCOPES:
+        if scope == known:
+            sys.exit(keys.add(settings_or_exit(), operator, known, days=days))
+    raise typer.BadParameter(f"the scopes are {', '.join(SCOPES)}")
+
+
+@key_app.command("list")
+def list_operator_keys(operator: OperatorId, as_json: Json = False) -> None:
+    """Show an operator's keys, without their secrets."""
+    from cli.operator import keys
+
+    sys.exit(keys.show(settings_or_exit(), operator, as_json=as_json))
+
+
+@key_app.command("rotate")
+def rotate_operator_key(
+    operator: OperatorId,
+    key_id: ApiKeyId,
+    overlap_s: Annotated[
+        int,
+        typer.Option("--overlap", min=0, max=30 * 86_400, help="Seconds for which the old one still opens."),
+    ] = 86_400,
+) -> None:
+    """Make a key of the same scope and print it, this once; the old one ends after the overlap."""
+    from cli.operator import keys
+
+    sys.exit(keys.rotate(settings_or_exit(), operator, key_id, overlap_s=overlap_s))
+
+
+@key_app.command("revoke")
+def revoke_operator_key(operator: OperatorId, key_id: ApiKeyId) -> None:
+    """End a key for good."""
+    from cli.operator import keys
+
+    sys.exit(keys.revoke(settings_or_exit(), operator, key_id))

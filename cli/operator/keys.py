@@ -1,0 +1,118 @@
+"""`croupier operator key`: an operator's API keys. A new key is printed once, alone, on standard output."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from api.operator.schemas import api_key_body
+from api.operator.service import KEY_CACHE_S, OperatorKeys, TooManyKeys
+from cli.services import database_of, with_database
+from runtime.resources import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from contracts.views import IssuedApiKey
+    from runtime.settings import Settings
+    from security.api_keys import KeyScope
+
+Answer = TypeVar("Answer")
+
+
+class _CannotDo(Exception):
+    """Why nothing was done, as its reader is told."""
+
+
+def add(settings: Settings, operator_id: str, scope: KeyScope, *, days: int | None) -> int:
+    """Prints a new key. Returns 0, or 1 when none was made."""
+    ends = None if days is None else datetime.now(UTC) + timedelta(days=days)
+
+    async def issue(keys: OperatorKeys) -> IssuedApiKey | None:
+        return await keys.issue(operator_id=operator_id, scope=scope, expires_at=ends)
+
+    return _run(settings, issue, lambda key: _show(key, f"there is no operator {operator_id}"))
+
+
+def rotate(settings: Settings, operator_id: str, key_id: str, *, overlap_s: int) -> int:
+    """Prints the key that takes the place of `key_id`. Returns 0, or 1 when none was made."""
+
+    async def replace(keys: OperatorKeys) -> IssuedApiKey | None:
+        return await keys.rotate(operator_id=operator_id, key_id=key_id, overlap_s=overlap_s)
+
+    missing = f"{operator_id} has no key {key_id} that opens anything"
+    return _run(settings, replace, lambda key: _show(key, missing))
+
+
+def revoke(settings: Settings, operator_id: str, key_id: str) -> int:
+    """Returns 0, or 1 when the operator has no such key."""
+
+    async def end(keys: OperatorKeys) -> bool:
+        return await keys.revoke(operator_id=operator_id, key_id=key_id)
+
+    def say(known: bool) -> None:
+        if not known:
+            raise _CannotDo(f"{operator_id} has no key {key_id}")
+        typer.echo(
+            f"key {key_id} of {operator_id} opens nothing after {KEY_CACHE_S:.0f} seconds at the latest"
+        )
+
+    return _run(settings, end, say)
+
+
+def show(settings: Settings, operator_id: str, *, as_json: bool) -> int:
+    """Prints what the operator's keys are, and no secret."""
+
+    async def items(keys: OperatorKeys) -> list[dict[str, Any]]:
+        return [api_key_body(record) for record in await keys.listed(operator_id)]
+
+    return _run(settings, items, lambda found: _print_all(found, as_json=as_json))
+
+
+def _print_all(found: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return
+    for key in found:
+        state = "active" if key["active"] else "revoked" if key["revoked_at"] else "expired"
+        until = f"  until {key['expires_at']}" if key["expires_at"] else ""
+        typer.echo(f"{key['key_id']}  {key['scope']:<8}  {state:<7}  made {key['created_at']}{until}")
+    if not found:
+        typer.echo("no keys")
+
+
+def _show(key: IssuedApiKey | None, missing: str) -> None:
+    """The key on standard output, so that it can go into a secret store unseen; words on standard error."""
+    if key is None:
+        raise _CannotDo(missing)
+    until = f" until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
+    typer.echo(f"key {key.key_id}, {key.scope}{until}; it is shown only now:", err=True)
+    if key.replaces is not None:
+        typer.echo(
+            f"{key.replaces} opens what it did until {key.replaced_until:%Y-%m-%d %H:%M:%S} UTC", err=True
+        )
+    sys.stdout.write(key.text + "\n")
+
+
+def _run(
+    settings: Settings, ask: Callable[[OperatorKeys], Awaitable[Answer]], say: Callable[[Answer], None]
+) -> int:
+    try:
+        say(asyncio.run(_ask(with_database(settings), ask)))
+    except TooManyKeys:
+        typer.echo("croupier: the operator has as many keys as it may: revoke one first", err=True)
+        return 1
+    except (_CannotDo, Unreachable) as problem:
+        typer.echo(f"croupier: {problem}", err=True)
+        return 1
+    return 0
+
+
+async def _ask(settings: Settings, ask: Callable[[OperatorKeys], Awaitable[Answer]]) -> Answer:
+    async with database_of(settings, _CannotDo) as database:
+        return await ask(OperatorKeys(database.pool))

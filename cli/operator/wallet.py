@@ -1,0 +1,109 @@
+"""`croupier operator wallet set`: where the wallet is that keeps the money of an operator's players."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from cli.services import database_of, with_database
+from contracts.failures import one_line
+from runtime.resources import Unreachable, load_keyring
+from security.keyring import KeyringInvalid
+from security.standard_webhooks import PrivateKey
+from storage import operator_wallets
+from storage.operator_wallets import StoredWallet
+from wallet import dialect
+from wallet.directory import REFRESH_S, WalletVault, client_config, takes_secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runtime.settings import Settings
+
+SECRETS_LIMIT: Final = 4096  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be set, without its secrets. Limits that are None are the dialect's; times in
+    milliseconds."""
+
+    operator_id: str
+    url: str
+    dialect: str
+    local: bool
+    connect_ms: int | None
+    read_ms: int | None
+    total_ms: int | None
+    calls: int | None
+
+
+class CannotSet(Exception):
+    """Why nothing was set, as its reader is told."""
+
+
+def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> int:
+    """Returns 0, or 1 when nothing was set. Secrets come from the file or from standard input, for a dialect
+    that has any."""
+    try:
+        shared = _shares_secrets(wanted)
+        secrets = _secrets(secret_file) if shared else ()
+        asyncio.run(store(with_database(settings), wanted, secrets))
+        public_key = PrivateKey(load_keyring(settings).events.signing_key()).public_text
+    except (CannotSet, Unreachable, KeyringInvalid) as problem:
+        typer.echo(f"croupier: {problem}", err=True)
+        return 1
+    typer.echo(
+        f"the wallet of {wanted.operator_id} is set; what runs will know it within {REFRESH_S:.0f} seconds"
+    )
+    if not shared:
+        typer.echo(f"it checks our calls by this public key: {public_key}")
+    return 0
+
+
+async def store(settings: Settings, wanted: Wanted, secrets: tuple[str, ...]) -> None:
+    """Checks and stores the wallet. Raises CannotSet, Unreachable or KeyringInvalid."""
+    vault = WalletVault(load_keyring(settings))
+    wallet = StoredWallet(
+        operator_id=wanted.operator_id,
+        url=wanted.url,
+        dialect=wanted.dialect,
+        sealed_secrets=vault.seal(wanted.operator_id, secrets),
+        local=wanted.local,
+        connect_ms=wanted.connect_ms,
+        read_ms=wanted.read_ms,
+        total_ms=wanted.total_ms,
+        calls=wanted.calls,
+    )
+    try:
+        client_config(wallet, secrets, dialect.load())
+    except ValueError as reason:
+        raise CannotSet(one_line(str(reason))) from None
+    async with database_of(settings, CannotSet) as database:
+        known = await operator_wallets.store(database.pool, wallet)
+    if not known:
+        raise CannotSet(f"there is no operator {wanted.operator_id}")
+
+
+def _shares_secrets(wanted: Wanted) -> bool:
+    known = dialect.load()
+    # A name that is no dialect's is refused with the rest of the configuration.
+    return wanted.dialect not in known or takes_secrets(known[wanted.dialect])
+
+
+def _secrets(secret_file: Path | None) -> tuple[str, ...]:
+    """One a line. Nothing of them is ever shown."""
+    try:
+        text = (
+            sys.stdin.read(SECRETS_LIMIT) if secret_file is None else secret_file.read_text()[:SECRETS_LIMIT]
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotSet(f"the secret cannot be read: {type(error).__name__}") from None
+    secrets = tuple(text.split())
+    if not secrets:
+        raise CannotSet("no secret is given: write it to standard input, or name a --secret-file")
+    return secrets

@@ -1,0 +1,100 @@
+"""`croupier round resolve`: a person decides about a round that does not come to its end."""
+
+import asyncio
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import typer
+
+from api.result.interventions import Interventions
+from cli.round.show import LISTED, Wanted
+from cli.services import CannotShow, database_of, where
+from contracts.failures import one_line
+from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
+from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
+from runtime.settings import Settings
+from security.keyring import KeyringInvalid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`by` is who decides: the name goes on record."""
+
+    action: Action
+    reason: str
+    by: str | None
+
+
+class CannotResolve(Exception):
+    """Why nothing was decided, as its reader is told."""
+
+
+def resolve(settings: Settings, wanted: Wanted, decision: Decision) -> int:
+    """Prints what came of it. Returns 0 when the ledger has accepted it, else 1."""
+    try:
+        subject, intervened = asyncio.run(decide(settings, wanted, decision))
+    except (CannotResolve, CannotShow, Unreachable, KeyringInvalid) as problem:
+        typer.echo(f"croupier: {problem}", err=True)
+        return 1
+    round_id = one_line(subject.bet.key.round_id)
+    if intervened.verdict is InterventionVerdict.REFUSED:
+        typer.echo(f"croupier: {decision.action} is refused: round {round_id} {_state(intervened)}", err=True)
+        return 1
+    typer.echo(f"{decision.action} is accepted: round {round_id} {_state(intervened)}")
+    typer.echo(f"./croupier round show {round_id} tells what follows")
+    return 0
+
+
+async def decide(
+    settings: Settings, wanted: Wanted, decision: Decision
+) -> tuple[Subject, InterventionResult]:
+    """Raises CannotResolve, CannotShow (no stack), Unreachable or KeyringInvalid."""
+    reached, _ = where(settings)
+    keyring = load_keyring(reached)
+    async with database_of(reached, CannotResolve) as database:
+        client = await connect_temporal(reached, keyring)
+        interventions = Interventions(RoundWorkflows(client, task_queue=reached.task_queue), database)
+        try:
+            return await _decide(interventions, wanted, decision)
+        except ValueError as problem:
+            raise CannotResolve(str(problem)) from None
+        except OutcomeUncertain as uncertain:
+            raise CannotResolve(
+                one_line(
+                    f"nobody answered in time ({uncertain}), and it may still happen: look with"
+                    f" ./croupier round show {wanted.round_id}"
+                )
+            ) from None
+
+
+async def _decide(
+    interventions: Interventions, wanted: Wanted, decision: Decision
+) -> tuple[Subject, InterventionResult]:
+    found = await interventions.find(
+        wanted.round_id, operator_id=wanted.operator_id, player_id=wanted.player_id, limit=LISTED
+    )
+    subject = _only(wanted, found)
+    actor = f"cli:{decision.by or getpass.getuser()}"
+    return subject, await interventions.decide(
+        subject, action=decision.action, reason=decision.reason, actor=actor
+    )
+
+
+def _only(wanted: Wanted, found: Sequence[Subject]) -> Subject:
+    if not found:
+        raise CannotResolve(one_line(f"there is no round {wanted.round_id} of whom you name"))
+    if len(found) > 1:
+        bets = [subject.bet for subject in found]
+        choices = [f"  --operator {bet.key.operator_id} --player {bet.player_id}" for bet in bets]
+        several = one_line(f"several players used the round id {wanted.round_id}; say which one is meant:")
+        raise CannotResolve("\n".join([several, *choices]))
+    return found[0]
+
+
+def _state(intervened: InterventionResult) -> str:
+    on_its_way = ", and on its way to void" if intervened.releasing else ""
+    if intervened.state is None:
+        return f"waits for the wallet to answer for its stake{on_its_way}"
+    return f"is {intervened.state}{on_its_way}"

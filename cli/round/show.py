@@ -1,0 +1,87 @@
+"""`croupier round show`: one round on one time line, from the ledger, the workflow and the broker."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import typer
+from temporalio.client import Client
+
+from cli.round.lines import choices_of, lines
+from cli.services import CannotShow, database_of, where
+from contracts.failures import one_line
+from contracts.rounds import RoundKey
+from contracts.views import RoundView
+from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.settings import Settings
+from security.keyring import KeyringInvalid
+from storage import timeline as stored
+from storage.database import Database
+from timeline.read import timeline as read_timeline
+from timeline.timeline import Timeline
+
+LISTED: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A round by its id and, where several used it, by whose it is."""
+
+    round_id: str
+    operator_id: str | None
+    player_id: str | None
+
+
+def show(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
+    """Prints the round. Returns 0, or 1 when there is nothing to show."""
+    try:
+        found = asyncio.run(read(settings, wanted))
+    except (CannotShow, Unreachable, KeyringInvalid) as problem:
+        typer.echo(f"croupier: {problem}", err=True)
+        return 1
+    if as_json:
+        sys.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) + "\n")
+    else:
+        typer.echo("\n".join(lines(found)))
+    return 0
+
+
+async def read(settings: Settings, wanted: Wanted) -> Timeline:
+    """Raises CannotShow, Unreachable (the database) or KeyringInvalid."""
+    reached, ui = where(settings)
+    keyring = load_keyring(reached)
+
+    async def connect() -> Client:
+        return await connect_temporal(reached, keyring)
+
+    async with database_of(reached, CannotShow) as database:
+        key = await _find(database, wanted)
+        return await read_timeline(database.pool, key, connect, ui=ui)
+
+
+async def _find(database: Database, wanted: Wanted) -> RoundKey:
+    found = await stored.find(
+        database.pool,
+        wanted.round_id,
+        operator_id=wanted.operator_id,
+        player_id=wanted.player_id,
+        limit=LISTED + 1,
+    )
+    if len(found) != 1:
+        raise CannotShow(_why_not_one(wanted, found))
+    return found[0].key
+
+
+def _why_not_one(wanted: Wanted, found: Sequence[RoundView]) -> str:
+    whose = f" of player {wanted.player_id}" if wanted.player_id else ""
+    at = f" at operator {wanted.operator_id}" if wanted.operator_id else ""
+    if not found:
+        return one_line(f"there is no round {wanted.round_id}{whose}{at}")
+    shown = list(choices_of(found[:LISTED]))
+    if len(found) > LISTED:
+        shown.append("  and more")
+    several = one_line(f"several players used the round id {wanted.round_id}; say which one is meant:")
+    return "\n".join([several, *shown])

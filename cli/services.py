@@ -1,0 +1,66 @@
+"""Where a command finds its services: what the settings name, or else the stack that runs here."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+from pydantic import SecretStr
+
+from compose import control
+from compose.layout import Layout
+from contracts.failures import one_line
+from runtime.resources import connect_database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from runtime.settings import Settings
+    from storage.database import Database
+
+
+class CannotShow(Exception):
+    """Why nothing can be shown, as its reader is told."""
+
+
+def where(settings: Settings) -> tuple[Settings, str | None]:
+    """The settings with the addresses of the stack that runs, and the address of Temporal's web interface
+    if there is one. Services that are set from outside need no stack. Raises CannotShow."""
+    info = control.stack_info(Layout(settings.home)) or {}
+    if settings.database_url is not None and settings.temporal_address is not None:
+        same = info.get("temporal_address") == settings.temporal_address
+        return settings, info.get("temporal_ui") if same else None
+    if not info:
+        raise CannotShow(
+            f"the stack in {settings.home} is not up: start it with ./croupier up, or name services of your"
+            " own with CROUPIER_DATABASE_URL and CROUPIER_TEMPORAL_ADDRESS"
+        )
+    addresses = {
+        "database_url": SecretStr(info["database_url"]),
+        "temporal_address": info["temporal_address"],
+        "temporal_namespace": info["temporal_namespace"],
+    }
+    return settings.model_copy(update=addresses), info.get("temporal_ui")
+
+
+def with_database(settings: Settings) -> Settings:
+    """The settings with the database of the stack that runs here, unless they name one. Without a stack they
+    are as they were."""
+    info = control.stack_info(Layout(settings.home))
+    if settings.database_url is not None or not info:
+        return settings
+    return settings.model_copy(update={"database_url": SecretStr(info["database_url"])})
+
+
+@asynccontextmanager
+async def database_of(settings: Settings, problem: type[Exception]) -> AsyncIterator[Database]:
+    """The database that the settings name, with one connection. What PostgreSQL has against the work is
+    raised as `problem`, in one line. Raises Unreachable or SettingsError when it cannot begin."""
+    database = await connect_database(settings, connections=1)
+    try:
+        yield database
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise problem(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
+    finally:
+        await database.close()

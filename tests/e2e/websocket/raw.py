@@ -1,0 +1,52 @@
+"""Sockets without a library: they cost this process next to nothing, and answer no ping unless told to."""
+
+import asyncio
+import json
+from typing import Final
+
+PING: Final = 0x89
+SPARE: Final = 5  # as many as one session may have
+
+
+def idle(full: bool) -> int:
+    return 1_000 if full else 300
+
+
+async def hold(base_url: str, token: str) -> asyncio.Task[None]:
+    """A socket after its hello, which costs this process next to nothing, until its task is cancelled."""
+    reader, writer, _ = await greeted(base_url, token)
+    return asyncio.create_task(_answer_pings(reader, writer))
+
+
+async def greeted(base_url: str, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+    """A socket without a library that would answer pings, and what its hello was answered with."""
+    reader, writer = await _connection(base_url)
+    hello = json.dumps({"type": "hello", "token": token}).encode()
+    writer.write(b"\x81\xfe" + len(hello).to_bytes(2, "big") + bytes(4) + hello)
+    _, length = await reader.readexactly(2)
+    answer = await reader.readexactly(length & 0x7F)
+    assert b'"hello"' in answer
+    return reader, writer, answer
+
+
+async def _answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Until the other side closes the socket."""
+    try:
+        while True:
+            kind, length = await reader.readexactly(2)
+            if kind != PING:
+                return
+            writer.write(bytes((0x8A, 0x80 | length, 0, 0, 0, 0)) + await reader.readexactly(length))
+    finally:
+        writer.close()
+
+
+async def _connection(base_url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = base_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        f"GET /v1/game/ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    assert b"101" in await reader.readuntil(b"\r\n\r\n")
+    return reader, writer

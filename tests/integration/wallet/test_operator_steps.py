@@ -1,0 +1,221 @@
+"""OperatorSteps against scripted answers, on the real ledger: what follows from each answer, and what the
+wallet was told, in the words of docs/platform/wallet.md.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+import pytest
+
+from contracts.rounds import Resolution, RoundState, SettleRequest
+from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerdict
+from storage import operator_wallets, rounds
+from storage.database import Database
+from tests.integration.wallet.table import ACCEPTED, TIMEOUT, WHY, WON, Table, refused
+from tests.support.conditions import HANG_S
+from tests.support.ledger import OUTCOME, take_seat
+from wallet.ledger import LedgerSteps
+from wallet.operator import OperatorSteps, transaction_id
+from wallet.router import MoneyRouter
+from wallet.steps import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
+
+NOT_SENT: Final = WalletAnswer(verdict=WalletVerdict.UNKNOWN, code="wallet-away", sent=False)
+
+
+@pytest.fixture
+async def table(database: Database) -> Table:
+    return Table(await take_seat(database))
+
+
+async def test_a_round_tells_the_wallet_its_bet_and_its_win(table: Table) -> None:
+    bet = table.seat.bet()
+    assert (await table.reserve(bet, ACCEPTED)).state is RoundState.PENDING
+    settled = await table.settle(bet, WalletAnswer(verdict=WalletVerdict.ACCEPTED, balance=1_150))
+    assert (settled.state, settled.win, settled.balance) == (RoundState.SETTLED, 250, 1_150)
+    asked, paid = table.told
+    assert (asked.call, asked.amount, asked.bet_transaction_id) == (WalletCall.BET, 100, None)
+    assert (paid.call, paid.amount, paid.bet_transaction_id) == (WalletCall.WIN, 250, asked.transaction_id)
+    assert asked.transaction_id == transaction_id(bet.key, WalletCall.BET) != paid.transaction_id
+    assert await table.seat.money() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        (WalletRefusal.INSUFFICIENT_FUNDS, "insufficient-funds"),
+        (WalletRefusal.SESSION_EXPIRED, "session-expired"),
+        (WalletRefusal.PLAYER_BLOCKED, "player-blocked"),
+        (WalletRefusal.CURRENCY_MISMATCH, "currency-mismatch"),
+        (WalletRefusal.INVALID, "wallet-failed"),
+        (WalletRefusal.ID_REUSED, "wallet-failed"),
+        (WalletRefusal.BAD_SIGNATURE, "wallet-failed"),
+    ],
+)
+async def test_a_clear_refusal_declines_the_bet(table: Table, refusal: WalletRefusal, code: str) -> None:
+    declined = await table.reserve(table.seat.bet(), refused(refusal, 7))
+    assert (declined.state, declined.failure_code, declined.balance) == (RoundState.DECLINED, code, 7)
+    assert declined.failure_detail == (None if refusal == code else refusal.value)
+
+
+async def test_a_bet_that_never_left_us_is_declined(table: Table) -> None:
+    declined = await table.reserve(table.seat.bet(), NOT_SENT)
+    assert (declined.state, declined.failure_code) == (RoundState.DECLINED, "wallet-failed")
+
+
+async def test_a_wallet_that_is_not_set_up_declines(table: Table) -> None:
+    declined = await table.reserve(table.seat.bet(), ValueError("no key"))
+    assert (declined.failure_code, declined.failure_detail) == ("wallet-failed", "not-set-up")
+
+
+async def test_an_unknown_bet_is_repeated_with_its_own_id(table: Table) -> None:
+    bet = table.seat.bet()
+    with pytest.raises(WalletUncertain, match="timeout"):
+        await table.reserve(bet, TIMEOUT)
+    assert (await table.reserve(bet, ACCEPTED)).state is RoundState.PENDING
+    assert table.told[0] == table.told[1]
+
+
+@pytest.mark.parametrize("second", [NOT_SENT, TIMEOUT, refused(WalletRefusal.INSUFFICIENT_FUNDS, 5)])
+async def test_after_an_unknown_bet_only_a_rollback_is_certain(table: Table, second: WalletAnswer) -> None:
+    """The interleaving: the first asking is on its way yet, whatever the second one is told."""
+    bet = table.seat.bet()
+    with pytest.raises(WalletUncertain):
+        await table.reserve(bet, TIMEOUT)
+    with pytest.raises(WalletUncertain):
+        await table.reserve(bet, second)
+    void = await table.release(bet, WalletAnswer(verdict=WalletVerdict.ACCEPTED, balance=1_000))
+    assert (void.state, void.balance) == (RoundState.VOID, 1_000)
+    assert table.calls[-1] is WalletCall.ROLLBACK
+    assert await table.reserve(bet) == void
+
+
+async def test_a_bet_that_is_released_while_it_is_asked_makes_no_round(table: Table) -> None:
+    bet = table.seat.bet()
+    pool = table.seat.database.pool
+    table.before = lambda: operator_wallets.begin_release(pool, bet, **WHY)
+    with pytest.raises(WalletUncertain, match="released"):
+        await table.reserve(bet, ACCEPTED)
+    assert await rounds.find(pool, bet.key) is None
+    assert (await table.release(bet, ACCEPTED)).state is RoundState.VOID
+    assert await table.seat.money() == (0, 0)
+
+
+async def test_a_bet_that_the_wallet_rolled_back_is_released(table: Table) -> None:
+    bet = table.seat.bet()
+    with pytest.raises(WalletUncertain):
+        await table.reserve(bet, refused(WalletRefusal.ROLLED_BACK))
+    assert (await table.release(bet, refused(WalletRefusal.ROLLED_BACK, 3))).balance == 3
+
+
+@pytest.mark.parametrize(
+    "answer", [TIMEOUT, NOT_SENT, refused(WalletRefusal.UNKNOWN_TRANSACTION), ValueError("no key")]
+)
+async def test_a_win_without_a_clear_answer_is_told_again_and_never_computed_again(
+    table: Table, answer: WalletAnswer | Exception
+) -> None:
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    with pytest.raises(WalletPending) as pending:
+        await table.settle(bet, answer)
+    assert pending.value.view is not None
+    assert (pending.value.view.state, pending.value.view.win) == (RoundState.SETTLING, 250)
+    table.answers[:] = [ACCEPTED]
+    other = Resolution(outcome={}, win=9_999)
+    settled = await table.money.settle(SettleRequest(bet=bet, resolution=other))
+    assert (settled.view.win, settled.view.outcome) == (250, OUTCOME)
+    assert table.told[-1] == table.told[-2]
+
+
+async def test_a_recorded_result_is_settled_from_the_record(table: Table) -> None:
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    with pytest.raises(WalletPending):
+        await table.settle(bet, TIMEOUT)
+    assert (await table.release(bet)).state is RoundState.SETTLING
+    table.answers[:] = [ACCEPTED]
+    on_record = SettleRequest(bet=bet, resolution=None)
+    assert (await table.money.settle(on_record)).view.state is RoundState.SETTLED
+    assert WalletCall.ROLLBACK not in table.calls
+
+
+async def test_a_settle_of_a_round_that_is_released_tells_the_wallet_nothing(table: Table) -> None:
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    with pytest.raises(WalletPending):
+        await table.release(bet, TIMEOUT)
+    with pytest.raises(WalletReleasing, match="released"):
+        await table.settle(bet)
+    void = await table.release(bet, ACCEPTED)
+    assert await table.settle(bet) == void
+    assert table.calls == [WalletCall.BET, WalletCall.ROLLBACK, WalletCall.ROLLBACK]
+
+
+async def test_a_win_refused_as_rolled_back_ends_void_and_is_an_incident(
+    table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    with caplog.at_level(logging.ERROR):
+        void = await table.settle(bet, refused(WalletRefusal.ROLLED_BACK, 1_000))
+    assert (void.state, void.failure_code, void.win) == (RoundState.VOID, "rolled-back", 0)
+    assert "incident" in caplog.text
+    assert await table.seat.money() == (0, 0)
+
+
+async def test_a_contradiction_is_reported_once(table: Table, caplog: pytest.LogCaptureFixture) -> None:
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            with pytest.raises(WalletPending):
+                await table.release(bet, refused(WalletRefusal.ALREADY_WON))
+    assert len(caplog.records) == 1
+    await table.release(bet, ACCEPTED)
+
+
+async def test_a_release_of_what_was_never_asked_tells_the_wallet_nothing(table: Table) -> None:
+    bet = table.seat.bet()
+    assert (await table.release(bet)).state is RoundState.VOID
+    assert (await table.reserve(bet)).state is RoundState.VOID
+    assert table.told == []
+
+
+async def test_a_wallet_is_waited_for_no_longer_than_the_one_go_has(table: Table) -> None:
+    bet = table.seat.bet()
+
+    async def hang() -> None:
+        await asyncio.sleep(600)
+
+    table.before = hang
+    async with asyncio.timeout(HANG_S):
+        with pytest.raises(WalletUncertain, match="timeout"):
+            await table.money.reserve(bet, within_s=0.05)
+    table.before = None
+    assert (await table.release(bet, ACCEPTED)).state is RoundState.VOID
+
+
+async def test_a_bet_of_nobody_is_a_conflict(table: Table) -> None:
+    bet = table.seat.bet(session_id="nowhere")
+    with pytest.raises(WalletConflict):
+        await table.reserve(bet)
+    with pytest.raises(WalletConflict):
+        await table.release(bet)
+    with pytest.raises(WalletConflict):
+        await table.settle(bet)
+
+
+async def test_the_router_asks_whose_wallet_it_is(table: Table) -> None:
+    pool = table.seat.database.pool
+    at_operators: dict[str, OperatorSteps] = {}
+    router = MoneyRouter(LedgerSteps(pool), at_operators)
+    bet = table.seat.bet()
+    assert (await router.of(bet).reserve(bet)).failure_code == "insufficient-funds"
+    at_operators[table.seat.session.operator_id] = table.money
+    bet = table.seat.bet()
+    table.answers[:] = [ACCEPTED, ACCEPTED]
+    assert (await router.of(bet).reserve(bet)).state is RoundState.PENDING
+    won = SettleRequest(bet=bet, resolution=WON)
+    assert (await router.of(bet).settle(won)).view.state is RoundState.SETTLED
+    with pytest.raises(WalletConflict):
+        await LedgerSteps(pool).settle(SettleRequest(bet=bet, resolution=None))

@@ -1,0 +1,195 @@
+"""BetService: who waits for what, against a Temporal and a ledger that do as they are told."""
+
+import asyncio
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from temporalio.client import Client
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from api.bet import service as bets
+from api.bet.result_waiter import ResultWaiter
+from api.bet.service import BetService
+from api.result.service import ResultService
+from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
+from contracts.views import RoundView
+from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
+from tests.support.conditions import HANG_S
+
+BET = Bet(
+    key=RoundKey(operator_id="acme", player_key=7, round_id="r1"),
+    player_id="p-1",
+    account_id=8,
+    session_id="s-1",
+    game_id="dice",
+    game_version="1.0.0",
+    currency="EUR",
+    stake=100,
+    mode="base",
+    choice=None,
+    request_id="the-first",
+)
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+SETTLED = RoundView(
+    **{field.name: getattr(BET, field.name) for field in dataclasses.fields(BET)},
+    state=RoundState.SETTLED,
+    outcome={},
+    win=0,
+    balance=900,
+    sequence=1,
+    event_id="e-1",
+    failure_code=None,
+    failure_detail=None,
+    seed_id="seed",
+    sealed_server_seed="sealed",
+    server_seed_hash="hash",
+    client_seed="seed",
+    nonce=0,
+    created_at=AT,
+    closed_at=AT,
+)
+PENDING = dataclasses.replace(SETTLED, state=RoundState.PENDING, balance=None, closed_at=None)
+
+
+class Backend:
+    """A Temporal client and a ledger in one. `stored` is what the ledger has; `start` is what starting a
+    round does; `ended` is set when its workflow has."""
+
+    def __init__(self, *, stored: RoundView | None = None) -> None:
+        self.stored = stored
+        self.start: Exception | None = None
+        self.ended = asyncio.Event()
+        self.waited_on_temporal = False
+
+    async def start_workflow(self, *_: object, **__: object) -> "Backend":
+        if self.start is not None:
+            raise self.start
+        return self
+
+    def get_workflow_handle(self, workflow_id: str, **_: object) -> "Backend":
+        assert workflow_id == BET.key.workflow_id
+        return self
+
+    async def result(self) -> RoundClosed:
+        self.waited_on_temporal = True
+        await self.ended.wait()
+        return RoundClosed(state=RoundState.SETTLED)
+
+    async def find(self, key: RoundKey) -> RoundView | None:
+        assert key == BET.key
+        return self.stored
+
+    def service(self, waiter: ResultWaiter, *, patience_s: float = 30.0) -> BetService:
+        return BetService(
+            RoundWorkflows(cast(Client, self), task_queue="rounds"),
+            cast(ResultService, self),
+            waiter,
+            patience_s=patience_s,
+        )
+
+
+def already_started() -> WorkflowAlreadyStartedError:
+    return WorkflowAlreadyStartedError(BET.key.workflow_id, "Round")
+
+
+@pytest.fixture
+def waiter() -> ResultWaiter:
+    return ResultWaiter()
+
+
+async def placing(service: BetService, bet: Bet = BET) -> "asyncio.Task[bets.Answer]":
+    """A bet that has come as far as it can by itself."""
+    task = asyncio.create_task(service.place(bet))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    return task
+
+
+async def test_a_round_that_runs_here_is_answered_without_asking_anybody(waiter: ResultWaiter) -> None:
+    backend = Backend()
+    answer = await placing(backend.service(waiter))
+    waiter.deliver(SETTLED)
+    assert await answer == bets.Answer(SETTLED, first=True)
+    assert not backend.waited_on_temporal
+
+
+async def test_a_round_that_the_ledger_had_from_an_earlier_request_is_a_repeat(waiter: ResultWaiter) -> None:
+    answer = await placing(Backend().service(waiter))
+    earlier = dataclasses.replace(SETTLED, request_id="long-ago")
+    waiter.deliver(earlier)
+    assert await answer == bets.Answer(earlier, first=False)
+
+
+@pytest.fixture
+def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a round that nobody plays waits longer than any test."""
+    monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 10 * HANG_S)
+
+
+@pytest.mark.usefixtures("endless_patience")
+async def test_a_repeat_of_a_settled_round_does_not_wait_for_its_emission(waiter: ResultWaiter) -> None:
+    backend = Backend(stored=SETTLED)
+    backend.start = already_started()
+    async with asyncio.timeout(HANG_S):
+        assert await backend.service(waiter).place(BET) == bets.Answer(SETTLED, first=False)
+    assert not backend.waited_on_temporal
+
+
+@pytest.mark.usefixtures("endless_patience")
+async def test_another_bet_under_the_id_of_an_open_round_is_told_at_once(waiter: ResultWaiter) -> None:
+    backend = Backend(stored=PENDING)
+    backend.start = already_started()
+    other = dataclasses.replace(BET, stake=200)
+    async with asyncio.timeout(HANG_S):
+        assert await backend.service(waiter).place(other) == bets.Answer(PENDING, first=False)
+
+
+@pytest.mark.parametrize("stored", [None, PENDING], ids=["nothing is stored yet", "the stake is held"])
+async def test_a_repeat_of_an_open_round_waits_for_its_end(
+    waiter: ResultWaiter, stored: RoundView | None
+) -> None:
+    backend = Backend(stored=stored)
+    backend.start = already_started()
+    answer = await placing(backend.service(waiter))
+    assert not answer.done()
+    waiter.deliver(SETTLED)
+    assert await answer == bets.Answer(SETTLED, first=False)
+
+
+async def test_a_round_that_ends_elsewhere_is_read_when_temporal_says_so(
+    waiter: ResultWaiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
+    backend = Backend()
+    answer = asyncio.create_task(backend.service(waiter).place(BET))
+    backend.stored = SETTLED
+    backend.ended.set()
+    assert await answer == bets.Answer(SETTLED, first=True)
+    assert backend.waited_on_temporal
+
+
+async def test_patience_ends_without_a_view(waiter: ResultWaiter) -> None:
+    assert await Backend().service(waiter, patience_s=0.01).place(BET) == bets.Answer(None, first=True)
+
+
+async def test_a_start_that_nobody_confirmed_is_uncertain(waiter: ResultWaiter) -> None:
+    backend = Backend()
+    backend.start = RPCError("a text with an address in it", RPCStatusCode.UNAVAILABLE, b"")
+    with pytest.raises(OutcomeUncertain) as uncertain:
+        await backend.service(waiter).place(BET)
+    assert str(uncertain.value) == "UNAVAILABLE"
+
+
+async def test_nobody_is_left_in_the_waiting_room(waiter: ResultWaiter) -> None:
+    backend = Backend(stored=SETTLED)
+    await backend.service(waiter, patience_s=0.01).place(BET)
+    for start in (already_started(), RPCError("", RPCStatusCode.UNAVAILABLE, b"")):
+        backend.start = start
+        await asyncio.gather(backend.service(waiter).place(BET), return_exceptions=True)
+    cancelled: asyncio.Task[Any] = await placing(Backend().service(waiter))
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert not waiter._waiting

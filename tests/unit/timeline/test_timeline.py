@@ -1,0 +1,423 @@
+"""A round's time line: rows from what is stored and from a history, decrypted, bounded, in order."""
+
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError
+
+from cli.round.lines import lines as lines_of
+from contracts.choices import Choice, Chosen, Offer
+from contracts.failures import one_line
+from contracts.records import EventFact, RoundRecord, TransferFact
+from contracts.rounds import (
+    Bet,
+    DrawReference,
+    Reservation,
+    Resolution,
+    RoundClosed,
+    RoundKey,
+    RoundState,
+    Terminal,
+)
+from contracts.views import RoundView
+from security.keyring import Keyring
+from security.payload_codec import data_converter
+from timeline.history import HistoryReader
+from timeline.ledger import ledger_entries
+from timeline.model import Entry, Source, WorkflowStory
+from timeline.timeline import Timeline
+
+START = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
+KEY = RoundKey(operator_id="acme", player_key=7, round_id="r-1")
+EVENT_ID = "df135084-baab-4f25-9d9d-7cb3a4169e07"
+SEALED = "v1.seeds-1.c2VhbGVk"
+
+
+def after(milliseconds: int) -> datetime:
+    return START + timedelta(milliseconds=milliseconds)
+
+
+def view(state: RoundState = RoundState.SETTLED, **changes: Any) -> RoundView:
+    settled = RoundView(
+        key=KEY,
+        player_id="alice",
+        account_id=12,
+        session_id="a-session",
+        game_id="dice",
+        game_version="1.0.0",
+        currency="EUR",
+        mode="base",
+        stake=100,
+        choice={"direction": "over"},
+        request_id="a-request",
+        state=state,
+        outcome={"roll": 9429},
+        win=198,
+        balance=1098,
+        sequence=1,
+        event_id=EVENT_ID,
+        failure_code=None,
+        failure_detail=None,
+        seed_id="a-seed",
+        sealed_server_seed=SEALED,
+        server_seed_hash="a-hash",
+        client_seed="a-client-seed",
+        nonce=0,
+        created_at=after(10),
+        closed_at=after(20),
+    )
+    return dataclasses.replace(settled, **changes)
+
+
+def void(**changes: Any) -> RoundView:
+    fields = {"outcome": None, "win": 0, "balance": 1000, "failure_code": "resolve-failed"}
+    return view(RoundState.VOID, **{**fields, **changes})
+
+
+def open_round() -> RoundView:
+    nothing_yet: dict[str, Any] = dict.fromkeys(("outcome", "balance", "sequence", "event_id", "closed_at"))
+    return view(RoundState.PENDING, win=0, **nothing_yet)
+
+
+ACCOUNTS = {"player": 12, "house": 2}
+
+
+def transfer(kind: str, amount: int, debit: str, credit: str) -> TransferFact:
+    return TransferFact(
+        kind=kind,
+        amount=amount,
+        currency="EUR",
+        debit_account=ACCOUNTS[debit],
+        debit_kind=debit,
+        credit_account=ACCOUNTS[credit],
+        credit_kind=credit,
+        available_after=900,
+        position=3,
+        created_at=after(19),
+    )
+
+
+def event(**changes: Any) -> EventFact:
+    out = EventFact(
+        event_id=EVENT_ID,
+        type="round.settled",
+        sequence=1,
+        occurred_at=after(20),
+        published_at=after(30),
+        applied_at=after(29),  # the broker hands on what it has not yet confirmed to its publisher
+    )
+    return dataclasses.replace(out, **changes)
+
+
+def record(view_: RoundView, *transfers: TransferFact, event: EventFact | None = None) -> RoundRecord:
+    return RoundRecord(view=view_, transfers=transfers, attempts=(), interventions=(), event=event)
+
+
+def story(**changes: Any) -> WorkflowStory:
+    return WorkflowStory(workflow_id=KEY.workflow_id, **changes)
+
+
+def whats(record_: RoundRecord) -> list[str]:
+    return [entry.what for entry in ledger_entries(record_)]
+
+
+class TestWhatIsStored:
+    def test_of_a_settled_round_tells_both_accounts_of_each_transfer(self) -> None:
+        moved = (transfer("stake", 100, "player", "house"), transfer("win", 198, "house", "player"))
+        assert whats(record(view(), *moved, event=event())) == [
+            "created: stake 100 EUR at dice 1.0.0, session a-session",
+            "held 100 EUR on account 12",
+            "stake: 100 EUR from player account 12 to house account 2, available 900 EUR, link 3",
+            "win: 198 EUR from house account 2 to player account 12, available 900 EUR, link 3",
+            "settled: win 198 EUR, available 1098 EUR",
+            f"recorded: round.settled {EVENT_ID}, the player's number 1",
+            "published: the broker has confirmed it",
+            "applied",
+        ]
+
+    def test_of_a_void_round_tells_that_the_hold_was_given_back(self) -> None:
+        assert whats(record(void()))[-2:] == [
+            "hold of 100 EUR given back",
+            "void: resolve-failed, available 1000 EUR",
+        ]
+
+    def test_of_a_tombstone_tells_that_there_was_no_hold(self) -> None:
+        tombstone = void(seed_id=None, failure_code="reserve-uncertain")
+        assert whats(record(tombstone))[1:] == [
+            "there was no hold to give back",
+            "void: reserve-uncertain, available 1000 EUR",
+        ]
+
+    def test_of_a_declined_round_tells_no_hold(self) -> None:
+        declined = view(
+            RoundState.DECLINED, seed_id=None, event_id=None, failure_code="insufficient-funds", balance=5
+        )
+        assert whats(record(declined))[1:] == ["declined: insufficient-funds, available 5 EUR"]
+
+
+class TestATimeline:
+    def test_is_in_the_order_of_time_and_begins_with_the_workflow(self) -> None:
+        started = Entry(START, Source.WORKFLOW, "started")
+        done = Entry(after(40), Source.WORKFLOW, "completed")
+        shown = Timeline(record(view(), event=event()), story(entries=(started, done), status="completed"))
+        times = [entry.at for entry in shown.entries()]
+        assert times == sorted(times)
+        assert [entry.source for entry in shown.entries()][-3:] == ["statistics", "event", "workflow"]
+        assert shown.now() == []
+
+    def test_shows_every_choice_and_what_it_cost(self) -> None:
+        taken = {
+            "action_id": "a1",
+            "action": "raise",
+            "params": {"color": "red"},
+            "debit": 50,
+            "by": "player",
+            "at": "2026-01-01T00:00:00.015Z",
+        }
+        chosen = view(extra=50, actions=1, taken=[taken])
+        lines = "\n".join(lines_of(Timeline(record(chosen, event=event()), story())))
+        assert 'action raise {"color": "red"} for 50 EUR, by the player, a1' in lines
+        assert "stake 150 EUR, win 198 EUR" in lines
+
+    def test_says_what_an_open_round_waits_for(self) -> None:
+        offer = Offer(
+            choices=[Choice(action="collect"), Choice(action="gamble")],
+            default=Chosen(action="collect"),
+            decide_within_s=60,
+        )
+        waits = dataclasses.replace(open_round(), state=RoundState.AWAITING_CHOICE, offer=offer)
+        assert any("collect, gamble" in line for line in lines_of(Timeline(record(waits), story())))
+
+    def test_never_shows_a_server_seed_not_even_sealed(self) -> None:
+        shown = Timeline(record(view(), event=event()), story())
+        assert SEALED not in "\n".join(lines_of(shown)) + json.dumps(shown.as_dict())
+        assert "server seed sealed, its hash a-hash" in "\n".join(lines_of(shown))
+
+    def test_says_why_there_is_no_history_and_shows_the_rest(self) -> None:
+        lines = list(lines_of(Timeline(record(view(), event=event()), story(missing="it is forgotten"))))
+        assert lines[0] == "round r-1 of player alice, operator acme: settled"
+        assert lines[-1] == "no history: it is forgotten"
+        assert any(line.endswith("statistics  applied") for line in lines)
+
+    @pytest.mark.parametrize(
+        ("stored", "status", "expected"),
+        [
+            (record(open_round()), "running", ["100 EUR are held since 2026-11-22T16:00:00.010000Z"]),
+            (
+                record(open_round()),
+                "terminated",
+                [
+                    "100 EUR are held since 2026-11-22T16:00:00.010000Z",
+                    "nothing brings the round to its end: its workflow is terminated",
+                ],
+            ),
+            (
+                record(view(), event=event(published_at=None, applied_at=None)),
+                "running",
+                ["the event waits for the broker since 2026-11-22T16:00:00.020000Z"],
+            ),
+            (
+                record(view(), event=event(applied_at=None)),
+                "completed",
+                ["the statistics have not applied the event since 2026-11-22T16:00:00.030000Z"],
+            ),
+            (
+                record(view(RoundState.DECLINED), event=event(type="round.declined", applied_at=None)),
+                "completed",
+                [],
+            ),
+        ],
+    )
+    def test_says_what_is_not_finished(self, stored: RoundRecord, status: str, expected: list[str]) -> None:
+        assert Timeline(stored, story(status=status)).now() == expected
+
+    def test_keeps_foreign_text_in_one_bounded_line(self) -> None:
+        detail = "GameError: two\nlines \x1b[31m" + "x" * 1000
+        (failure,) = [
+            line
+            for line in lines_of(Timeline(record(void(failure_detail=detail)), story()))
+            if "GameError" in line
+        ]
+        assert failure.startswith("  failure   resolve-failed GameError: two lines  [31mxxx")
+        assert len(failure) < 350
+        assert one_line("a\tb\u2028c") == "a b c"
+
+
+@pytest.fixture(scope="module")
+def converter() -> DataConverter:
+    return data_converter(Keyring.generate())
+
+
+BET = Bet(
+    key=KEY,
+    player_id="alice",
+    account_id=12,
+    session_id="a-session",
+    game_id="dice",
+    game_version="1.0.0",
+    currency="EUR",
+    stake=100,
+    mode="base",
+    choice=None,
+    request_id="a-request",
+)
+DRAW = DrawReference(seed_id="a-seed", sealed_server_seed=SEALED, client_seed="c", nonce=4)
+
+
+@dataclasses.dataclass
+class Recorder:
+    """Writes a history as Temporal stores it: sealed, with the events' times one millisecond apart."""
+
+    converter: DataConverter
+    events: list[HistoryEvent] = dataclasses.field(default_factory=list)
+
+    def add(self, kind: str, **attributes: Any) -> int:
+        number = len(self.events) + 1
+        event = HistoryEvent(
+            event_id=number,
+            event_type=EventType.Value(f"EVENT_TYPE_{kind.upper()}"),
+            event_time=stamp(after(number)),
+        )
+        part = getattr(event, f"{kind}_event_attributes")
+        part.SetInParent()
+        part.MergeFrom(type(part)(**attributes))
+        self.events.append(event)
+        return number
+
+    async def sealed(self, value: object) -> Payloads:
+        return Payloads(payloads=await self.converter.encode([value]))
+
+    async def failure(self, error: BaseException) -> Failure:
+        failure = Failure()
+        await self.converter.encode_failure(error, failure)
+        return failure
+
+    async def marker(self, step: str, result: object, *, ran_ms: tuple[int, int], attempt: int = 1) -> None:
+        """`ran_ms` is the worker's clock at the step's begin, and the workflow's time at its end."""
+        began, complete = (stamp(after(ms)) for ms in ran_ms)
+        facts = {
+            "activity_type": step,
+            "attempt": attempt,
+            "original_schedule_time": {"seconds": began.seconds, "nanos": began.nanos},
+            "complete_time": {"seconds": complete.seconds, "nanos": complete.nanos},
+        }
+        details = {"data": Payloads(payloads=DataConverter.default.payload_converter.to_payloads([facts]))}
+        if isinstance(result, BaseException):
+            failure = await self.failure(result)
+            self.add("marker_recorded", marker_name="core_local_activity", details=details, failure=failure)
+        else:
+            details["result"] = await self.sealed(result)
+            self.add("marker_recorded", marker_name="core_local_activity", details=details)
+
+    async def read(self, converter: DataConverter | None = None) -> list[Entry]:
+        reader = HistoryReader(converter or self.converter)
+        return [entry async for entry in reader.entries(self.events)]
+
+
+def stamp(at: datetime) -> Timestamp:
+    stamped = Timestamp()
+    stamped.FromDatetime(at)
+    return stamped
+
+
+@pytest.fixture
+def recorder(converter: DataConverter) -> Recorder:
+    return Recorder(converter)
+
+
+class TestAHistory:
+    async def test_of_the_fast_path_is_told_step_by_step(self, recorder: Recorder) -> None:
+        recorder.add(
+            "workflow_execution_started", input=await recorder.sealed(BET), eager_execution_accepted=True
+        )
+        recorder.add("workflow_task_scheduled")
+        recorder.add("workflow_task_started", identity="1@host")
+        recorder.add("workflow_task_completed")
+        held = Reservation(state=RoundState.PENDING, draw=DRAW)
+        settled = Terminal(state=RoundState.SETTLED, event_id=EVENT_ID)
+        await recorder.marker("reserve", held, ran_ms=(5, 6))
+        await recorder.marker("resolve", Resolution(outcome={"roll": 1}, win=0), ran_ms=(9, 8))
+        await recorder.marker("settle", settled, ran_ms=(11, 13), attempt=2)
+        await recorder.marker("emit", True, ran_ms=(17, 14))
+        closed = await recorder.sealed(RoundClosed(state=RoundState.SETTLED))
+        recorder.add("workflow_execution_completed", result=closed)
+        entries = await recorder.read()
+        assert [entry.what for entry in entries] == [
+            "started eagerly: 100 EUR at dice 1.0.0",
+            "taken by worker 1@host",
+            "reserve in 3.0 ms: stake held, nonce 4 of seed a-seed (server seed sealed)",
+            'resolve in 2.0 ms: win 0, outcome {"roll": 1}',
+            f"settle, attempt 2: settled, event {EVENT_ID}",
+            "emit in 1.0 ms: the broker has confirmed the event",
+            "completed: settled",
+        ]
+        assert [entry.at for entry in entries][2:6] == [after(5), after(9), after(11), after(17)]
+
+    async def test_of_a_patient_step_tells_its_attempts_and_why_they_failed(self, recorder: Recorder) -> None:
+        lost = ApplicationError("not confirmed", type="PublishUncertain")
+        recorder.add("workflow_task_started", identity="1@host")
+        await recorder.marker("emit", lost, ran_ms=(2, 700))
+        number = recorder.add("activity_task_scheduled")
+        recorder.events[-1].activity_task_scheduled_event_attributes.activity_type.name = "emit"
+        recorder.events[-1].activity_task_scheduled_event_attributes.start_to_close_timeout.seconds = 5
+        recorder.add(
+            "activity_task_started",
+            scheduled_event_id=number,
+            attempt=5,
+            identity="2@host",
+            last_failure=await recorder.failure(lost),
+        )
+        result = await recorder.sealed(False)
+        recorder.add("activity_task_completed", scheduled_event_id=number, result=result)
+        assert [entry.what for entry in await recorder.read()][1:] == [
+            "emit failed in 699.0 ms: PublishUncertain: not confirmed",
+            "emit goes on patiently: 5 s for an attempt",
+            "emit, patient attempt 5 started on 2@host; the attempt before failed:"
+            " PublishUncertain: not confirmed",
+            "emit, patient attempt 5: the event was out already",
+        ]
+
+    async def test_of_a_step_given_up_tells_the_last_failure(self, recorder: Recorder) -> None:
+        number = recorder.add("activity_task_scheduled")
+        recorder.events[-1].activity_task_scheduled_event_attributes.activity_type.name = "resolve"
+        failure = await recorder.failure(ApplicationError("x" * 1000, type="GameError"))
+        recorder.add("activity_task_failed", scheduled_event_id=number, failure=failure, retry_state=2)
+        last = (await recorder.read())[-1].what
+        assert last.startswith("resolve failed for good (non retryable failure): GameError: xxx")
+        assert len(last) < 400
+
+    async def test_of_a_lost_worker_tells_who_took_over(self, recorder: Recorder) -> None:
+        recorder.add("workflow_task_started", identity="1@host")
+        recorder.add("workflow_task_timed_out", timeout_type=1)
+        recorder.add("workflow_task_started", identity="2@host")
+        recorder.add("workflow_task_failed", cause=2)
+        recorder.add("workflow_execution_cancel_requested", identity="someone@host")
+        recorder.add("workflow_execution_terminated", identity="someone@host", reason="by hand")
+        assert [entry.what for entry in await recorder.read()] == [
+            "taken by worker 1@host",
+            "task timed out (start to close): its worker was lost or too slow; any worker takes it again",
+            "taken over by worker 2@host",
+            "task failed (bad schedule activity attributes), and is run again",
+            "cancel requested by someone@host",
+            "terminated by someone@host: by hand",
+        ]
+
+    async def test_names_what_it_does_not_know(self, recorder: Recorder) -> None:
+        recorder.add("workflow_execution_paused")
+        assert [entry.what for entry in await recorder.read()] == ["workflow execution paused"]
+
+    async def test_of_other_keys_is_told_without_its_payloads(self, recorder: Recorder) -> None:
+        recorder.add("workflow_execution_started", input=await recorder.sealed(BET))
+        await recorder.marker("settle", ApplicationError("secret"), ran_ms=(2, 3))
+        started, failed = await recorder.read(data_converter(Keyring.generate()))
+        assert started.what.startswith("started: cannot be read (UnknownKey: ")
+        assert failed.what.startswith("settle failed: cannot be read (UnknownKey: ")

@@ -1,0 +1,1 @@
+"""Everything that is on record of one round, on one time line."""

@@ -1,0 +1,125 @@
+"""The ingress's HTTP server: its socket, its connections, and how it stops."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+import uvicorn
+
+from api.gateway.connections import SWEEP_S, ConnectionLimits, Connections
+from api.gateway.middleware import BODY_LIMIT_BYTES
+from api.gateway.rate_limits import RateLimits
+from api.transports.websocket.protocol import SocketProtocol
+from api.transports.websocket.server import DRAIN_S
+from runtime.settings import Settings, SettingsError
+from workers.lifecycle import serve_metrics
+
+# A player thinks for longer than the 5 s that uvicorn would keep an idle connection for.
+KEEP_ALIVE_S: Final = 75
+# Files that this process needs besides its clients' connections: to the services, logs, libraries.
+OTHER_FILES: Final = 256
+# How long requests under way may take after the signal to stop.
+GRACE_S: Final = 15
+
+
+async def serve_http(
+    app: object,
+    listener: socket.socket,
+    settings: Settings,
+    rates: RateLimits,
+    stop: asyncio.Event,
+    drain: Callable[[], Awaitable[None]],
+) -> None:
+    """Answers until `stop`, then finishes requests under way for GRACE_S seconds. `drain` ends the sockets
+    first."""
+    connections = _connections(settings, rates)
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
+        loop="none",
+        http=connections.protocol,  # type: ignore[arg-type]  # it is called, whatever it is
+        # gateway/rate_limits.py says whose request it is: uvicorn would take any local caller's word for it.
+        proxy_headers=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S - int(DRAIN_S),
+        ws=SocketProtocol,
+        ws_max_size=BODY_LIMIT_BYTES,
+        ws_ping_interval=settings.socket_heartbeat_s,
+        ws_ping_timeout=settings.socket_heartbeat_s,
+        # A compressed message may unfold to far more, and each socket would keep a window for it.
+        ws_per_message_deflate=False,
+    )
+    server = _Server(config, drain)
+    ending = asyncio.create_task(_end_with(server, stop))
+    watching = asyncio.create_task(connections.watch())
+    serve_metrics(settings)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        ending.cancel()
+        watching.cancel()
+        listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the program, which has more to end than its connections."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the WebSockets first: uvicorn would close them before their calls are answered."""
+        for server in self.servers:
+            server.close()
+        await self._drain()
+        await super().shutdown(sockets)
+
+
+async def _end_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
+    await stop.wait()
+    server.should_exit = True
+
+
+def _connections(settings: Settings, rates: RateLimits) -> Connections:
+    """As many as the settings say, if the system lets this process have so many files."""
+    files, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.max_connections + OTHER_FILES
+    if files != resource.RLIM_INFINITY and files < wanted:
+        files = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, most))
+    room = wanted if files == resource.RLIM_INFINITY else files
+    return Connections(
+        ConnectionLimits(
+            total=min(settings.max_connections, max(room - OTHER_FILES, 1)),
+            per_address=settings.max_connections_per_address,
+            head_s=settings.request_head_timeout_s,
+            body_s=settings.request_body_timeout_s,
+            tick_s=min(SWEEP_S, settings.request_head_timeout_s / 4),
+        ),
+        rates,
+    )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Bound before the worker starts, so that a port in use is one clear line and not a round lost."""
+    try:
+        listener = socket.create_server(
+            (settings.http_host, settings.http_port or 0), backlog=1024, reuse_port=False
+        )
+    except OSError as error:
+        raise SettingsError(
+            f"http_port {settings.http_port} of {settings.http_host} cannot be used: {error.strerror}"
+        ) from None
+    listener.setblocking(False)
+    return listener
