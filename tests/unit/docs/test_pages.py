@@ -47,6 +47,7 @@ FOLDERS: Final = (
     *("activities", "api", "bench", "cli", "clients", "compose", "contracts", "events", "games"),
     *("operator_wallet", "runtime", "security", "storage", "tests", "wallet", "workers", "workflows"),
 )
+PACKAGES: Final = (*FOLDERS, "outbound", "timeline", "verification", "certification")
 
 
 def name_of(page: Path) -> str:
@@ -121,6 +122,49 @@ def test_a_page_names_files_that_are_there(page: Path) -> None:
 @pytest.mark.parametrize("page", OUTSIDE, ids=name_of)
 def test_a_page_at_the_top_links_to_what_is_there(page: Path) -> None:
     assert broken_links(page) == []
+
+
+# What pages quote of what the programs print, to be found in their code.
+QUOTES: Final = {
+    "sre/a-round.md": (
+        "goes on patiently",
+        "patient attempt",
+        "started eagerly",
+        "the event was out already",
+    ),
+    "sre/stuck-rounds.md": (
+        *("waits for attempt", "the workflow waits for a worker", "task failed"),
+        *("nothing brings the round to its end", "no history", "Temporal no longer has the workflow"),
+    ),
+    "sre/keys.md": ("cannot be read", "section has no key"),
+    "game/queue.md": ("its time was over", "returned to the queue too often", "reply_to names"),
+    "platform/wallet-answers.md": ("incident: the wallet of",),
+}
+
+
+@pytest.mark.parametrize("page", QUOTES)
+def test_a_page_quotes_what_the_programs_print(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    programs = [ROOT / folder for folder in PACKAGES if folder != "tests"]
+    printed = "".join(
+        path.read_text(encoding="utf-8") for folder in programs for path in folder.rglob("*.py")
+    )
+    assert [quote for quote in QUOTES[page] if quote not in text] == []
+    # A text with something put in has its fixed part in the code: "started{eagerly}".
+    fixed = [quote.split(" eagerly")[0] for quote in QUOTES[page]]
+    assert [quote for quote in fixed if quote not in printed] == []
+
+
+def test_code_cites_documents_that_are_there() -> None:
+    suffixes = {".py", ".sql", ".toml", ".ts", ".md"}
+    cited = {
+        (name_of(path), document)
+        for folder in PACKAGES
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in suffixes and "node_modules" not in path.parts
+        for document in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text(encoding="utf-8"))
+    }
+    assert {place for place in cited if not (ROOT / place[1]).exists()} == set()
 
 
 def broken_links(page: Path) -> list[str]:
