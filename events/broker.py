@@ -2,7 +2,7 @@
 tries."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -17,6 +17,7 @@ from events import odd_properties
 
 CONNECT_SECONDS: Final = 5.0
 CLOSE_SECONDS: Final = 2.0
+CANCEL_AGAIN_SECONDS: Final = 0.5
 
 # A broker that freezes without closing its sockets is noticed after about three of these.
 HEARTBEAT_SECONDS: Final = 10
@@ -100,6 +101,19 @@ async def close_quietly(resource: AbstractConnection | AbstractChannel | None) -
         with suppress(LinkLost), link_errors_as_one():
             async with asyncio.timeout(CLOSE_SECONDS):
                 await resource.close()
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancels the tasks until all have ended. Once may not do: a wait of the library that is cancelled at the
+    moment when its answer comes returns the answer (asyncio.wait_for, before Python 3.12)."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        done, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # retrieved, so that nobody logs it
 
 
 @contextmanager

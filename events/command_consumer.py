@@ -15,7 +15,15 @@ from aio_pika.exceptions import DeliveryError
 
 from contracts.failures import bounded
 from events import commands
-from events.broker import CONNECT_SECONDS, LinkLost, Pauses, link_errors_as_one, reason, when_lost
+from events.broker import (
+    CONNECT_SECONDS,
+    LinkLost,
+    Pauses,
+    end_tasks,
+    link_errors_as_one,
+    reason,
+    when_lost,
+)
 from events.commands import COMMANDS, DROPPED, Answer, Command, TryAgain
 from events.connection import BrokerConnection
 from events.dead_letters import dead_letter
@@ -67,9 +75,7 @@ class _Link:
     async def abandon(self) -> None:
         """Drops what is under way. The queue hands out again what is not acknowledged: no answer can be sent
         over this link."""
-        for task in self.under_way:
-            task.cancel()
-        await asyncio.gather(*self.under_way, return_exceptions=True)
+        await end_tasks(self.under_way)
 
 
 _Work = Callable[[AbstractIncomingMessage, _Link], Coroutine[Any, Any, None]]

@@ -12,6 +12,7 @@ from events.broker import (
     Pauses,
     close_quietly,
     connect,
+    end_tasks,
     link_errors_as_one,
     open_channel,
     reason,
@@ -104,8 +105,7 @@ class BrokerConnection:
         if self._task is None:
             return
         await asyncio.wait({self._task}, timeout=grace_seconds)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks([self._task])
 
     async def close(self, *, grace_seconds: float = 0.0) -> None:
         """Ends, and closes the connection."""

@@ -18,7 +18,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from events import topology
-from events.broker import CONNECT_SECONDS, LinkLost, link_errors_as_one, when_lost
+from events.broker import CONNECT_SECONDS, LinkLost, end_tasks, link_errors_as_one, when_lost
 from events.catalogue import ROUND_SETTLED, ROUND_VOID, push_key
 from events.connection import BrokerConnection
 
@@ -97,9 +97,7 @@ class PushLink:
         self._connection.start()
 
     async def close(self) -> None:
-        for task in self._under_way:
-            task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await end_tasks(self._under_way)
         await self._connection.close()
 
     @property

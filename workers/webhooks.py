@@ -20,7 +20,7 @@ from activities.webhook_endpoints import Endpoints
 from activities.webhooks import PACE, Pace, WebhookSteps
 from contracts.webhooks import WEBHOOK_QUEUE, Retries
 from events.broker import reason
-from runtime.resources import connect_database, connect_temporal
+from runtime.resources import connect_database, connect_temporal, load_keyring
 from runtime.settings import Settings
 from runtime.temporal import certain_to_end
 from runtime.webhook_workflows import WebhookWorkflows
@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 
 async def send(settings: Settings, stop: asyncio.Event) -> None:
     """Sends until `stop`."""
-    keyring = Keyring.load(settings.keyring)
+    keyring = load_keyring(settings)
     database = await connect_database(settings, connections=8)
     try:
         client = await connect_temporal(settings, keyring)

@@ -1,5 +1,6 @@
 """A casino whose keyring comes from a variable alone: no file is read or made, and nobody else gets it."""
 
+import asyncio
 import base64
 import json
 import os
@@ -23,6 +24,8 @@ from tests.conftest import Services
 from tests.support.clients import seat_players
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import one_more_ingress
+from workers import reconciler, relay, statistics, webhooks
+from workers.lifecycle import Program
 
 
 def secrets_of(services: Services) -> list[str]:
@@ -64,6 +67,32 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
 
     assert "cannot be read" not in await until(complete)
     assert not nowhere.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [relay.relay, statistics.consume, reconciler.reconcile, webhooks.send],
+    ids=lambda one: one.__module__,
+)
+async def test_every_other_program_starts_without_a_keyring_file(
+    services: Services, tmp_path: Path, program: Program
+) -> None:
+    addresses = services.stack.addresses
+    settings = services.settings.model_copy(
+        update={
+            "database_url": SecretStr(addresses.application_database_url),
+            "amqp_url": SecretStr(addresses.amqp_url),
+            "temporal_address": addresses.temporal_address,
+            "metrics_port": None,
+            "keyring": tmp_path / "no-keyring.json",
+            "keyring_json": SecretStr(services.keyring.to_json()),
+        }
+    )
+    stop = asyncio.Event()
+    stop.set()
+    async with asyncio.timeout(HANG_S):
+        await program(settings, stop)
+    assert not names_in(tmp_path)
 
 
 async def test_a_first_start_makes_no_file_beside_it(services: Services, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -150,6 +151,26 @@ async def test_whoever_does_not_end_within_the_grace_is_cancelled(broker: FakeBr
     user = User()
     await run(user)
     assert user.cancelled
+
+
+async def test_a_cancellation_that_is_swallowed_is_made_again(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a library's wait does whose answer comes at the same moment."""
+    monkeypatch.setattr("events.broker.CANCEL_AGAIN_SECONDS", 0.01)
+    user = User()
+
+    async def deaf(_channel: AbstractChannel) -> None:
+        user.at_rest.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    user.over._use = deaf
+    user.over.start()
+    async with asyncio.timeout(HANG_S):
+        await user.at_rest.wait()
+        await user.over.close()
 
 
 async def test_a_user_may_end_by_itself_within_the_grace(broker: FakeBroker) -> None:
