@@ -14,6 +14,7 @@ from api.operator.schemas import api_key_body
 from api.operator.service import KEY_CACHE_S, OperatorKeys, TooManyKeys
 from cli.services import database_of, with_database
 from runtime.resources import Unreachable
+from runtime.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -107,7 +108,7 @@ def _run(
     except TooManyKeys:
         typer.echo("croupier: the operator has as many keys as it may: revoke one first", err=True)
         return 1
-    except (_CannotDo, Unreachable) as problem:
+    except (_CannotDo, Unreachable, SettingsError) as problem:
         typer.echo(f"croupier: {problem}", err=True)
         return 1
     return 0

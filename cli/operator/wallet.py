@@ -12,6 +12,7 @@ import typer
 from cli.services import database_of, with_database
 from contracts.failures import one_line
 from runtime.resources import Unreachable, load_keyring
+from runtime.settings import SettingsError
 from security.keyring import KeyringInvalid
 from security.standard_webhooks import PrivateKey
 from storage import operator_wallets
@@ -54,7 +55,7 @@ def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> 
         secrets = _secrets(secret_file) if shared else ()
         asyncio.run(store(with_database(settings), wanted, secrets))
         public_key = PrivateKey(load_keyring(settings).events.signing_key()).public_text
-    except (CannotSet, Unreachable, KeyringInvalid) as problem:
+    except (CannotSet, Unreachable, KeyringInvalid, SettingsError) as problem:
         typer.echo(f"croupier: {problem}", err=True)
         return 1
     typer.echo(

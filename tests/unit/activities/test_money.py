@@ -21,11 +21,13 @@ from contracts.failures import DETAIL_LIMIT, ID_REUSED, NON_RETRYABLE, SESSION_E
 from contracts.rounds import (
     Bet,
     OpenRequest,
+    OpenResult,
     ReleaseRequest,
     Resolution,
     RoundKey,
     RoundState,
     SettleRequest,
+    Terminal,
 )
 from contracts.steps import Step
 from contracts.views import RoundView, Settlement
@@ -197,6 +199,23 @@ async def test_a_step_that_came_off_delivers_the_round(setup: Setup, step: str) 
     found = view(RoundState.SETTLED)
     await setup.run(step, found)
     assert setup.delivered == [found]
+
+
+@pytest.mark.parametrize("step", ["settle", "release"])
+@pytest.mark.parametrize("state", [RoundState.SETTLED, RoundState.VOID, RoundState.DECLINED])
+async def test_a_terminal_names_the_event_that_the_rounds_own_workflow_publishes(
+    setup: Setup, step: str, state: RoundState
+) -> None:
+    """That of a declined bet is the relay's."""
+    found = replace(view(state), event_id="event-1", failure_code="why")
+    event_id = None if state is RoundState.DECLINED else "event-1"
+    assert await setup.run(step, found) == Terminal(state=state, event_id=event_id, failure_code="why")
+
+
+async def test_open_says_what_the_round_waits_for(setup: Setup) -> None:
+    waiting = view(RoundState.AWAITING_CHOICE)
+    assert await setup.run("open", waiting) == OpenResult(open=waiting.open)
+    assert await setup.run("open", view(RoundState.VOID)) == OpenResult(open=None)
 
 
 async def test_an_action_delivers_nothing_before_it_is_played_on(setup: Setup) -> None:
