@@ -7,15 +7,17 @@ import socket
 from asyncio.transports import BaseTransport
 from typing import Any, Final
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.frames import Frame
 
 from api.gateway.connections import end_of_answers
 
 # The kernel would keep megabytes for a peer that does not read, and of one that sends without a pause.
 BUFFER_BYTES: Final = 64 * 1024
-# How long the sender of an invalid message may take to read why the socket ends.
+# How long a peer may take to read what is left when its socket ends.
 FAREWELL_S: Final = 2.0
 
 # The libraries' own loggers would write the query string of each handshake, and at `debug` every frame with
@@ -38,6 +40,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = self.conn.logger = _quiet
         self.conn.debug = False
+        self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -49,6 +52,36 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def _cut(self) -> None:
         if not self.disconnected:  # or else the farewell has its time, which ends the connection too
             self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._end is not None:
+            self._end.cancel()
+
+    def _end_in_time(self) -> None:
+        """A transport that is closing waits until its peer has read everything, without an end of its own."""
+        if self.transport.is_closing() and self._end is None:
+            self._end = self.loop.call_later(FAREWELL_S, self.transport.abort)
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self._end_in_time()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        self._end_in_time()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._end_in_time()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.close" and self.close_timer is not None:
+            # uvicorn's own would only close, once more without an end.
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+        self._end_in_time()
 
     def data_received(self, data: bytes) -> None:
         if not self.disconnected:

@@ -1,0 +1,85 @@
+"""A socket ends though its peer reads nothing any more."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.client import ClientProtocol
+from websockets.uri import parse_uri
+
+from api.transports.websocket import protocol
+from api.transports.websocket.protocol import SocketProtocol
+from tests.support.conditions import HANG_S, until
+
+FULL: list[SocketProtocol] = []
+
+
+async def fills_its_peer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends until something is left that the peer does not read, then waits for the peer to close."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    own: SocketProtocol = scope["state"]["cut"].__self__
+    while own.transport.get_write_buffer_size() == 0:
+        await send({"type": "websocket.send", "text": "x" * 4_000})
+    FULL.append(own)
+    await receive()
+
+
+async def fills_its_peer_and_closes(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    own: SocketProtocol = scope["state"]["cut"].__self__
+    own.close_timeout = 0.01
+    while own.transport.get_write_buffer_size() == 0:
+        await send({"type": "websocket.send", "text": "x" * 4_000})
+    FULL.append(own)
+    await send({"type": "websocket.close", "code": 1000})
+
+
+@contextlib.asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[uvicorn.Server]:
+    config = uvicorn.Config(
+        app, loop="none", ws=SocketProtocol, lifespan="off",
+        log_config=None, access_log=False, host="127.0.0.1", port=0, timeout_graceful_shutdown=1,
+        ws_per_message_deflate=False,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    running = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: _value(server.started))
+        yield server
+    finally:
+        server.should_exit = True
+        await running
+
+
+async def _value(value: bool) -> bool:
+    return value
+
+
+@pytest.mark.parametrize(
+    ("app", "closes"), [(fills_its_peer, True), (fills_its_peer_and_closes, False)], ids=["peer", "we"]
+)
+async def test_a_socket_that_is_closed_and_not_read_ends(
+    monkeypatch: pytest.MonkeyPatch, app: ASGIApp, closes: bool
+) -> None:
+    monkeypatch.setattr(protocol, "FAREWELL_S", 0.01)
+    FULL.clear()
+    async with serving(app) as server:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        client = ClientProtocol(parse_uri(f"ws://127.0.0.1:{port}/"))
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.settimeout(HANG_S)
+            await asyncio.to_thread(connection.connect, ("127.0.0.1", port))
+            client.send_request(client.connect())
+            connection.sendall(b"".join(client.data_to_send()))
+            await until(lambda: _value(bool(FULL)))
+            if closes:
+                connection.sendall(b"\x88\x82" + bytes(4) + (1000).to_bytes(2, "big"))
+            await until(lambda: _value(not server.server_state.connections))
