@@ -8,7 +8,9 @@ from typing import Final
 
 import pytest
 
-from contracts.rounds import Resolution, RoundState, SettleRequest
+from contracts.actions import ActionVerdict, ActRequest, PlayerAction
+from contracts.choices import Choice, Chosen, Offer
+from contracts.rounds import Bet, OpenRequest, Resolution, RoundState, SettleRequest
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerdict
 from storage import operator_wallets, rounds
 from storage.database import Database
@@ -203,6 +205,48 @@ async def test_a_bet_of_nobody_is_a_conflict(table: Table) -> None:
         await table.release(bet)
     with pytest.raises(WalletConflict):
         await table.settle(bet)
+
+
+COLLECT: Final = Chosen(action="collect")
+OFFER: Final = Offer(
+    choices=[Choice(action="collect"), Choice(action="raise", debit=100)], default=COLLECT, decide_within_s=60
+)
+WAITS: Final = Resolution(outcome=OUTCOME, win=250, offer=OFFER)
+
+
+def act(bet: Bet, chosen: Chosen = COLLECT) -> ActRequest:
+    return ActRequest(bet=bet, action=PlayerAction(action_id="a1", chosen=chosen, request_id="r1"))
+
+
+async def test_a_round_with_choices_tells_the_wallet_nothing_before_its_end(table: Table) -> None:
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    waiting = await table.money.open(OpenRequest(bet=bet, resolution=WAITS))
+    assert (waiting.state, waiting.offer) == (RoundState.AWAITING_CHOICE, OFFER)
+    dear, _ = await table.money.act(act(bet, Chosen(action="raise")))
+    assert dear is ActionVerdict.WRONG_STATE, "it would take a second bet of the wallet"
+    taken, view = await table.money.act(act(bet))
+    assert view is not None
+    assert (taken, view.state, view.actions) == (ActionVerdict.TAKEN, RoundState.PENDING, 1)
+    assert table.calls == [WalletCall.BET]
+
+
+async def test_a_round_that_was_never_reserved_neither_opens_nor_takes_an_action(table: Table) -> None:
+    bet = table.seat.bet()
+    for money in (table.money, LedgerSteps(table.seat.database.pool)):
+        with pytest.raises(WalletConflict):
+            await money.open(OpenRequest(bet=bet, resolution=WAITS))
+        assert await money.act(act(bet)) == (ActionVerdict.NOT_FOUND, None)
+    assert table.calls == []
+
+
+async def test_a_rollback_refused_for_a_win_that_is_not_on_record_is_asked_again(table: Table) -> None:
+    bet = table.seat.bet()
+    with pytest.raises(WalletUncertain):
+        await table.reserve(bet, TIMEOUT)
+    with pytest.raises(WalletPending, match="already-won"):
+        await table.release(bet, refused(WalletRefusal.ALREADY_WON))
+    assert (await table.release(bet, ACCEPTED)).state is RoundState.VOID
 
 
 async def test_the_router_asks_whose_wallet_it_is(table: Table) -> None:
