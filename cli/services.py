@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import asyncpg
 from pydantic import SecretStr
@@ -36,12 +37,30 @@ def where(settings: Settings) -> tuple[Settings, str | None]:
             f"the stack in {settings.home} is not up: start it with ./croupier up, or name services of your"
             " own with CROUPIER_DATABASE_URL and CROUPIER_TEMPORAL_ADDRESS"
         )
+    _need_the_same(settings, info)
     addresses = {
         "database_url": SecretStr(info["database_url"]),
         "temporal_address": info["temporal_address"],
         "temporal_namespace": info["temporal_namespace"],
     }
     return settings.model_copy(update=addresses), info.get("temporal_ui")
+
+
+def _need_the_same(settings: Settings, info: dict[str, Any]) -> None:
+    """One address that is set and one of the stack would be two installations: a decision about a round would
+    go to another one's. Raises CannotShow."""
+    if settings.database_url is not None:
+        set_, stacks = urlsplit(settings.database_url.get_secret_value()), urlsplit(info["database_url"])
+        if (set_.hostname, set_.port, set_.path) != (stacks.hostname, stacks.port, stacks.path):
+            raise CannotShow(
+                "CROUPIER_DATABASE_URL is not the database of the stack here: name its Temporal too,"
+                " with CROUPIER_TEMPORAL_ADDRESS, or neither"
+            )
+    if settings.temporal_address not in (None, info["temporal_address"]):
+        raise CannotShow(
+            "CROUPIER_TEMPORAL_ADDRESS is not the Temporal of the stack here: name its database too,"
+            " with CROUPIER_DATABASE_URL, or neither"
+        )
 
 
 def with_database(settings: Settings) -> Settings:
