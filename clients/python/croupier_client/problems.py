@@ -9,8 +9,15 @@ class CroupierError(Exception):
 
 
 class Unanswered(CroupierError):
-    """Nobody answered for as long as the patience lasted. What was sent may have been done: the same call,
-    with the same ids, is safe at any later time and gets the first answer."""
+    """Nobody answered with certainty for as long as the patience lasted. What was sent may be done: the
+    same call with the same `ids`, such as round_id="...", is safe at any later time and gets the first
+    answer. Without them it would be a second one. The last answer, if there was any, is the cause."""
+
+    def __init__(self, what: str, ids: Mapping[str, str] | None = None) -> None:
+        self.ids = dict(ids or {})
+        same = ", ".join(f"{name}={value!r}" for name, value in self.ids.items())
+        with_ids = f" with {same}" if same else ""
+        super().__init__(f"{what}: no certain answer; the same call{with_ids} is safe later")
 
 
 class Problem(CroupierError):

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from croupier_client.calls import POLL_S, Strategy, new_id
 from croupier_client.models import Money, Round, RoundState, Session
 from croupier_client.problems import CroupierError, Problem, Unanswered, problem
-from croupier_client.steps import PAUSE_MAX_S, Patience
+from croupier_client.steps import PAUSE_MAX_S, Patience, ids_of
 
 # What the server closes a socket with when connecting again would not help.
 REFUSED: Final[Mapping[int, str]] = {
@@ -170,7 +170,7 @@ class GameSocket:
                             raise
                         await asyncio.sleep(float(refused.members.get("retry_after", 1)))
         except TimeoutError:
-            raise Unanswered(f"{kind}: no certain answer; the same call is safe later") from None
+            raise Unanswered(kind, ids_of(body)) from None
 
     async def _ask_once(self, message: dict[str, Any]) -> dict[str, Any]:
         if self._ended is not None:

@@ -14,7 +14,13 @@ T = TypeVar("T")
 # What says nothing about the request itself: the same one may well be answered in a moment.
 TRY_AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 PAUSE_MAX_S: Final = 5.0
+IDS: Final = ("round_id", "action_id", "transaction_id")
 RETRY_AFTER_MAX_S: Final = 60.0
+
+
+def ids_of(body: Mapping[str, Any]) -> dict[str, str]:
+    """The ids in a request's body by which the server knows a repeat."""
+    return {name: str(body[name]) for name in IDS if name in body}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,10 @@ class Request:
     query: Mapping[str, str | int] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     repeatable: bool = True
+
+    @property
+    def ids(self) -> dict[str, str]:
+        return ids_of(self.body or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,10 @@ def exchange(
         if response is not None and not _inconclusive(response) and not unfinished(response):
             return _parsed(response, parse)
         if not request.repeatable or waited_s >= patience.total_s:
-            raise _given_up(request, response)
+            refused = problem(response.status, response.body) if response and response.is_problem else None
+            if refused is not None and not request.repeatable:
+                raise refused
+            raise Unanswered(f"{request.method} {request.path}", request.ids) from refused
         # Half of it is chance: clients that were cut off together shall not come back together.
         wait_s = pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
         wait_s = max(wait_s, response.retry_after_s if response is not None else 0.0)
@@ -105,9 +118,3 @@ def _parsed(response: Response, parse: Callable[[Any], T]) -> T:
     if not 200 <= response.status < 300:
         raise problem(response.status, {"code": "unknown", "detail": "the answer is no problem document"})
     return parse(response.body)
-
-
-def _given_up(request: Request, response: Response | None) -> Exception:
-    if response is not None and response.is_problem:
-        return problem(response.status, response.body)
-    return Unanswered(f"{request.method} {request.path}: no certain answer; the same call is safe later")

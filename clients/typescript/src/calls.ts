@@ -62,11 +62,23 @@ export class Problem extends Error {
   }
 }
 
-/** Nobody answered for as long as the patience lasted. The same call, with the same ids, is safe later. */
+const IDS = ["round_id", "action_id", "transaction_id"];
+
+/**
+ * Nobody answered with certainty for as long as the patience lasted. What was sent may be done: the same call with
+ * the same `ids` is safe later and gets the first answer; without them it would be a second one. `cause` is the
+ * last answer, if there was any.
+ */
 export class Unanswered extends Error {
-  constructor(what: string) {
-    super(`${what}: no certain answer; the same call is safe later`);
+  readonly ids: Record<string, string>;
+
+  constructor(what: string, body: unknown = null, cause?: Problem) {
+    const sent = asObject(body);
+    const ids = Object.fromEntries(IDS.filter((name) => name in sent).map((name) => [name, String(sent[name])]));
+    const named = Object.entries(ids).map(([name, value]) => `${name} ${value}`).join(", ");
+    super(`${what}: no certain answer; the same call${named && ` with ${named}`} is safe later`, { cause });
     this.name = "Unanswered";
+    this.ids = ids;
   }
 }
 
@@ -109,8 +121,9 @@ export class Caller {
         return received.body as A;
       }
       if (args.repeatable === false || waitedMs >= this.#patience.totalMs) {
-        if (received?.isProblem) throw new Problem(received.status, asObject(received.body));
-        throw new Unanswered(`${operation.method} ${operation.path}`);
+        const last = received?.isProblem ? new Problem(received.status, asObject(received.body)) : undefined;
+        if (last !== undefined && args.repeatable === false) throw last;
+        throw new Unanswered(`${operation.method} ${operation.path}`, args.body, last);
       }
       // Half of it is chance: clients that were cut off together shall not come back together.
       const waitMs = Math.max(pauseMs * (0.5 + Math.random() / 2), received?.retryAfterMs ?? 0);

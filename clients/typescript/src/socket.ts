@@ -132,7 +132,8 @@ export class GameSocket {
       const document = answer["problem"] as Message;
       const refused = new Problem(Number(document["status"]), document);
       const waitMs = Number(refused.members["retry_after"] ?? 1) * 1_000;
-      if (!TRANSIENT.has(refused.code) || Date.now() + waitMs > deadline) throw refused;
+      if (!TRANSIENT.has(refused.code)) throw refused;
+      if (Date.now() + waitMs > deadline) throw new Unanswered(type, body, refused);
       await pause(waitMs);
     }
   }
@@ -145,7 +146,7 @@ export class GameSocket {
         return;
       }
       const timer = setTimeout(
-        () => reject(new Unanswered(String(message["type"]))),
+        () => reject(new Unanswered(String(message["type"]), message)),
         Math.max(deadline - Date.now(), 0),
       );
       const done = (): void => {

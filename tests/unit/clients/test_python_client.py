@@ -62,9 +62,12 @@ def refusal(code: str, **members: Any) -> Response:
     return answer(status, body, **lower, **{"content-type": PROBLEM})
 
 
-def drive(steps: Steps[Any], answers: Iterable[Response | None]) -> tuple[Any, list[Request], list[float]]:
-    """What the steps return when requests are answered so, with all that they sent and waited for."""
-    sent: list[Request] = []
+def drive(
+    steps: Steps[Any], answers: Iterable[Response | None], sent: list[Request] | None = None
+) -> tuple[Any, list[Request], list[float]]:
+    """What the steps return when requests are answered so, with all that they sent and waited for. What they
+    sent is in `sent` too, when they raise."""
+    sent = [] if sent is None else sent
     waited: list[float] = []
     following = iter(answers)
     response: Response | None = None
@@ -121,6 +124,18 @@ class TestBet:
         steps = calls.bet(100, None, mode="base", round_id="r-1")
         with pytest.raises(Unanswered, match="safe later"):
             drive(steps, [None] * 20)
+
+    @pytest.mark.parametrize("last", [None, refusal("overloaded")], ids=["silence", "overload"])
+    def test_that_is_given_up_names_the_id_that_a_repeat_needs(self, last: Response | None) -> None:
+        """It made the id itself, and another one would be a second bet. An overload is no refusal."""
+        steps = GameCalls(Patience(total_s=3)).bet(100, None, mode="base", round_id=None)
+        sent: list[Request] = []
+        with pytest.raises(Unanswered) as given_up:
+            drive(steps, [last] * 20, sent)
+        assert sent[0].body is not None
+        assert given_up.value.ids == {"round_id": sent[0].body["round_id"]}
+        assert f"round_id={sent[0].body['round_id']!r}" in str(given_up.value)
+        assert isinstance(given_up.value.__cause__, Problem) == (last is not None)
 
     def test_that_awaits_a_choice_is_an_answer(self) -> None:
         choices = [choice("collect"), choice("raise", debit=50, color=["red", "black"])]
