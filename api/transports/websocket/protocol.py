@@ -72,7 +72,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._end_in_time()
 
     def shutdown(self) -> None:
-        super().shutdown()
+        if not self.transport.is_closing():  # uvicorn would say farewell once more, which is an error
+            super().shutdown()
         self._end_in_time()
 
     async def send(self, message: ASGISendEvent) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Final
 
 import pytest
 import uvicorn
@@ -16,6 +17,7 @@ from api.transports.websocket.protocol import SocketProtocol
 from tests.support.conditions import HANG_S, until
 
 FULL: list[SocketProtocol] = []
+CLOSE: Final = b"\x88\x82" + bytes(4) + (1000).to_bytes(2, "big")  # masked with nothing
 
 
 async def fills_its_peer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +64,18 @@ async def _value(value: bool) -> bool:
     return value
 
 
+async def _filled(connection: socket.socket, server: uvicorn.Server) -> None:
+    """Connects, and returns when there is something that it does not read."""
+    port = server.servers[0].sockets[0].getsockname()[1]
+    client = ClientProtocol(parse_uri(f"ws://127.0.0.1:{port}/"))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    connection.settimeout(HANG_S)
+    await asyncio.to_thread(connection.connect, ("127.0.0.1", port))
+    client.send_request(client.connect())
+    connection.sendall(b"".join(client.data_to_send()))
+    await until(lambda: _value(bool(FULL)))
+
+
 @pytest.mark.parametrize(
     ("app", "closes"), [(fills_its_peer, True), (fills_its_peer_and_closes, False)], ids=["peer", "we"]
 )
@@ -71,15 +85,18 @@ async def test_a_socket_that_is_closed_and_not_read_ends(
     monkeypatch.setattr(protocol, "FAREWELL_S", 0.01)
     FULL.clear()
     async with serving(app) as server:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        client = ClientProtocol(parse_uri(f"ws://127.0.0.1:{port}/"))
         with socket.socket() as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-            connection.settimeout(HANG_S)
-            await asyncio.to_thread(connection.connect, ("127.0.0.1", port))
-            client.send_request(client.connect())
-            connection.sendall(b"".join(client.data_to_send()))
-            await until(lambda: _value(bool(FULL)))
+            await _filled(connection, server)
             if closes:
-                connection.sendall(b"\x88\x82" + bytes(4) + (1000).to_bytes(2, "big"))
+                connection.sendall(CLOSE)
             await until(lambda: _value(not server.server_state.connections))
+
+
+async def test_a_server_stops_while_a_closed_socket_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "FAREWELL_S", HANG_S)
+    FULL.clear()
+    with socket.socket() as connection:
+        async with serving(fills_its_peer) as server:
+            await _filled(connection, server)
+            connection.sendall(CLOSE)
+            await until(lambda: _value(FULL[0].transport.is_closing()))
