@@ -17,7 +17,7 @@ class ResultService:
         return await rounds.find(self._database.pool, key)
 
     async def sequence(self, player_key: int) -> int | None:
-        """The sequence of what closed last of the player's; None for an unknown player."""
+        """The sequence of the player's last event; None for an unknown player."""
         return await rounds.sequence(self._database.pool, player_key)
 
     async def closed_after(self, player_key: int, *, sequence: int, limit: int) -> list[RoundView]:

@@ -218,7 +218,7 @@ def errors() -> str:
 
 Every error of the API is `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `detail`,
 `code` and `request_id`, over HTTP, sockets and the queue alike. Switch on `code`, show a text of your own,
-and log `request_id`: the server's log has it too.
+and log `request_id`: the server's log has it too where the fault is its own.
 
 ## Problems
 """
