@@ -18,7 +18,6 @@ from storage import webhooks as stored
 
 # The types that an operator may choose. Incidents are the platform's, and in no operator's feed.
 WEBHOOK_TYPES: Final = EVENT_TYPES - {INCIDENT_OPENED}
-URL_LIMIT: Final = 500
 # How long the secret before goes on signing beside the new one.
 OVERLAP_S: Final = 24 * 3600
 
