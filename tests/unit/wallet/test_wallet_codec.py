@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contracts.failures import DETAIL_LIMIT
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from wallet.amounts import NotExpressible
-from wallet.codec import decode, encode, excerpt
+from wallet.codec import EXCERPT_LENGTH, decode, encode, excerpt
 from wallet.dialect import load
 
 DIALECTS = load()
@@ -73,6 +73,16 @@ def test_decimal_strings_and_ids_without_dashes() -> None:
     assert body["amount"] == "3.00"
     assert body["transaction_uuid"] == WIN_ID.replace("-", "")
     assert body["reference_transaction_uuid"] == BET_ID.replace("-", "")
+
+
+def test_a_round_that_was_lost_is_told_as_a_win_of_nothing() -> None:
+    lost = replace(WIN, amount=0)
+    assert json.loads(encode(lost, CROUPIER).body)["amount"] == 0
+    assert json.loads(encode(lost, DECIMAL).body)["amount"] == "0.00"
+
+
+def test_what_is_not_ascii_is_sent_as_it_is() -> None:
+    assert "é".encode() in encode(replace(WIN, game_id="é"), CROUPIER).body
 
 
 def test_millionths_beside_their_currency() -> None:
@@ -290,6 +300,11 @@ def test_no_json_makes_it_raise_or_become_a_fraction(status: int, answer: Any) -
     for dialect in DIALECTS.values():
         found = decode(status, json.dumps(answer).encode(), BET, dialect)
         assert found.balance is None or type(found.balance) is int
+
+
+def test_an_excerpt_is_cut_only_when_it_is_longer() -> None:
+    assert excerpt(b"x" * EXCERPT_LENGTH) == "x" * EXCERPT_LENGTH
+    assert excerpt(b"x" * (EXCERPT_LENGTH + 1)) == "x" * EXCERPT_LENGTH + "…"
 
 
 def test_an_excerpt_is_one_short_printable_line() -> None:
