@@ -19,6 +19,9 @@ from pathlib import Path
 
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 STAMP = "croupier.stamp"
+# A registry or a proxy that is away for a moment is the commonest reason for which a first run fails.
+TRIES = 3
+PAUSE_S = 10.0
 HOW_TO_GET_PIP = "install it with: apt-get install python3-venv (or python3.X-venv for a Python of your own)"
 
 
@@ -97,6 +100,19 @@ def install(environment: Path, lock: Path, borrowed: list[str]) -> None:
     own configuration of pip. Bytecode is left to the first import: compiling everything takes longer than
     what is used.
     """
+    for tries_left in reversed(range(TRIES)):
+        lines = run_pip(pip_command(environment, lock, borrowed), total=count_packages(lock))
+        if lines is None:
+            return
+        sys.stderr.write("".join(lines[-15:]))
+        if tries_left:
+            say(f"pip could not install {lock.name}; trying again in {PAUSE_S:.0f} s")
+            time.sleep(PAUSE_S)
+    raise BootstrapError(f"pip could not install {lock.name}; its last lines are above")
+
+
+def pip_command(environment: Path, lock: Path, borrowed: list[str]) -> list[str]:
+    """The whole call of pip; `borrowed` is a pip from elsewhere, for an environment without its own."""
     python = str(environment / "bin" / "python")
     pip = [python, *borrowed] if borrowed else [python, "-m", "pip"]
     command = [*pip, "install", "--require-hashes", "--only-binary", ":all:", "--no-deps", "--no-compile"]
@@ -108,18 +124,21 @@ def install(environment: Path, lock: Path, borrowed: list[str]) -> None:
         "--requirement",
         str(lock),
     ]
-    progress = subprocess.Popen(
+    return command
+
+
+def run_pip(command: list[str], *, total: int) -> list[str] | None:
+    """Returns None when everything is installed, else what pip said."""
+    with subprocess.Popen(
         command,
         env=with_system_certificates(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         close_fds=False,  # pip holds the lock too, so that a pip whose parent was killed keeps others out
-    )
-    lines = show_progress(progress, total=count_packages(lock))
-    if progress.wait() != 0:
-        sys.stderr.write("".join(lines[-15:]))
-        raise BootstrapError(f"pip could not install {lock.name}; its last lines are above")
+    ) as progress:
+        lines = show_progress(progress, total=total)
+    return None if progress.returncode == 0 else lines
 
 
 def show_progress(process: subprocess.Popen[str], *, total: int) -> list[str]:
@@ -168,16 +187,23 @@ def fetch_debian_pip(target: Path) -> None:
     apt = ["apt-get", "-qq", "-o", f"Dir::State={target / 'state'}", "-o", f"Dir::Cache={target / 'cache'}"]
     apt += ["-o", "Dir::State::status=/var/lib/dpkg/status", "-o", "APT::Sandbox::User="]
     for arguments in (["update"], ["download", "python3-pip-whl"]):
-        done = subprocess.run([*apt, *arguments], cwd=target, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise BootstrapError(
-                f"apt-get {arguments[0]} failed ({done.stderr.strip()[-300:]}); {HOW_TO_GET_PIP}"
-            )
+        run_apt([*apt, *arguments], target)
     for package in target.glob("*.deb"):
         subprocess.run(["dpkg", "-x", str(package), str(target)], check=True)
         package.unlink()
     for folder in ("state", "cache"):
         shutil.rmtree(target / folder)
+
+
+def run_apt(command: list[str], folder: Path) -> None:
+    """Run an apt-get that downloads, again if need be."""
+    for tries_left in reversed(range(TRIES)):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        if tries_left:
+            time.sleep(PAUSE_S)
+    raise BootstrapError(f"apt-get failed ({done.stderr.strip()[-300:]}); {HOW_TO_GET_PIP}")
 
 
 def with_system_certificates() -> dict[str, str]:

@@ -10,12 +10,16 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from compose.problems import Unavailable
 from runtime.settings import without_ours
 
 LIMIT_SECONDS = 180
+# Mirrors are away for a moment, and change while they are read.
+TRIES = 3
+PAUSE_S = 10.0
 
 
 def unpack(root_package: str, target: Path, *, always: re.Pattern[str]) -> None:
@@ -31,10 +35,10 @@ def unpack(root_package: str, target: Path, *, always: re.Pattern[str]) -> None:
     nothing_installed = work / "status"
     nothing_installed.touch()
     installed = Path("/var/lib/dpkg/status")
-    _apt(work, installed, "update")
+    _fetch(work, installed, "update")
     family = {name for name in _needed(work, nothing_installed, root_package) if always.fullmatch(name)}
     missing = set(_needed(work, installed, root_package))
-    _apt(work, installed, "download", *sorted(family | missing | {root_package}), folder=work / "debs")
+    _fetch(work, installed, "download", *sorted(family | missing | {root_package}), folder=work / "debs")
     target.mkdir(parents=True)
     for package in sorted((work / "debs").glob("*.deb")):
         subprocess.run(
@@ -51,6 +55,18 @@ def _needed(work: Path, status: Path, package: str) -> list[str]:
     listing = _apt(work, status, "install", "--print-uris", "--no-install-recommends", package)
     # Each line is: 'address' name_version_architecture.deb size hash
     return [line.split()[1].split("_")[0] for line in listing.splitlines() if line.startswith("'")]
+
+
+def _fetch(work: Path, status: Path, *arguments: str, folder: Path | None = None) -> None:
+    """A call of apt-get that needs its mirror, and is repeated when that fails."""
+    for _ in range(TRIES - 1):
+        try:
+            _apt(work, status, *arguments, folder=folder)
+        except Unavailable:
+            time.sleep(PAUSE_S)
+        else:
+            return
+    _apt(work, status, *arguments, folder=folder)
 
 
 def _apt(work: Path, status: Path, *arguments: str, folder: Path | None = None) -> str:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import hypothesis
 import pytest
@@ -20,6 +20,7 @@ from runtime.settings import PROJECT_ROOT, Settings, without_ours
 from runtime.temporal import connect
 from security.keyring import Keyring
 from storage.database import Database, open_database
+from tests.support.ending import end_run
 
 pytest_plugins = (
     "tests.support.failures",
@@ -32,8 +33,6 @@ pytest_plugins = (
 # same examples, and `--full` tries others each time.
 hypothesis.settings.register_profile("croupier", deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("full", deadline=None)
-
-STACK_FAILED: Final = 3
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,13 +78,13 @@ async def stack(home: Path) -> AsyncIterator[Stack]:
     shutil.rmtree(home)
 
 
-async def started(start: Callable[[], Awaitable[Any]]) -> Any:
+async def started(session: pytest.Session, start: Callable[[], Awaitable[Any]]) -> Any:
     """What `start` returns. Without the service every test that needs it would fail, each in its own words,
     so the run ends here, with what the service said."""
     try:
         return await start()
     except StackProblem as problem:
-        pytest.exit(f"the services of the tests do not start: {problem}", STACK_FAILED)
+        end_run(session, f"the services of the tests do not start: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +101,15 @@ class Services:
 
 
 @pytest.fixture(scope="session")
-async def starting(stack: Stack) -> "Starting":
-    return Starting(stack)
+async def starting(request: pytest.FixtureRequest, stack: Stack) -> "Starting":
+    return Starting(request.session, stack)
 
 
 class Starting:
     """Starts each service once, for the first test that asks, and several at the same time."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+    def __init__(self, session: pytest.Session, stack: Stack) -> None:
+        self._session, self._stack = session, stack
         self._tasks: dict[str, asyncio.Task[Any]] = {}
 
     async def database(self) -> Operator:
@@ -131,7 +130,7 @@ class Starting:
     async def _once(self, name: str, start: Callable[[], Awaitable[Any]]) -> Any:
         if name not in self._tasks:
             self._tasks[name] = asyncio.ensure_future(start())
-        return await started(lambda: self._tasks[name])
+        return await started(self._session, lambda: self._tasks[name])
 
 
 @pytest.fixture(scope="session")
@@ -141,9 +140,9 @@ async def services(stack: Stack, starting: Starting) -> Services:
 
 
 @pytest.fixture(scope="session")
-async def platform(services: Services) -> dict[str, Any]:
+async def platform(request: pytest.FixtureRequest, services: Services) -> dict[str, Any]:
     """The whole of Croupier running on the services: what .local/stack.json holds while `up` runs."""
-    await started(services.stack.start_programs)
+    await started(request.session, services.stack.start_programs)
     return services.stack.info(services.operator)
 
 
