@@ -8,9 +8,9 @@ from api.event.service import EventFeed, GameEvents
 from api.gateway.rate_limits import RateLimits
 from api.operator.service import OperatorKeys, Switches
 from api.result.interventions import Interventions
+from api.result.pushes import Pushes
 from api.result.service import ResultService
 from api.session.service import SessionService
-from api.transports.websocket.pushes import Pushes
 from api.wallet.service import WalletService
 from api.webhook.service import WebhookService
 from games.registry import Registry

@@ -1,5 +1,7 @@
 """AES-256-GCM under one section of the keyring: the only place that handles nonces."""
 
+import base64
+import binascii
 import os
 from typing import Final
 
@@ -10,6 +12,7 @@ from security.keyring import KeySection
 
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
+_TEXT_FORM: Final = "v1"
 
 
 class SealBroken(Exception):
@@ -48,3 +51,27 @@ class Sealer:
             return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
         except InvalidTag:
             raise SealBroken("a sealed value was changed or belongs to something else") from None
+
+
+class TextSealer:
+    """Seals as a text that names its key, for a column: `v1.<key id>.<base64url>`. What it is bound to is the
+    row it stands in: copied to another's row it does not open."""
+
+    def __init__(self, section: KeySection) -> None:
+        self._sealer = Sealer(section)
+
+    def seal(self, plain: bytes, *, bound_to: bytes) -> str:
+        sealed = self._sealer.seal(plain, bound_to=bound_to)
+        return f"{_TEXT_FORM}.{self._sealer.active_key_id}.{base64.urlsafe_b64encode(sealed).decode()}"
+
+    def open(self, text: str, *, bound_to: bytes) -> bytes:
+        """Raises UnknownKey or SealBroken."""
+        form, _, rest = text.partition(".")
+        key_id, _, encoded = rest.partition(".")
+        if form != _TEXT_FORM:
+            raise SealBroken("a sealed text is not v1.<key id>.<data>")
+        try:
+            sealed = base64.b64decode(encoded, altchars=b"-_", validate=True)
+        except binascii.Error:
+            raise SealBroken("a sealed text is not base64url") from None
+        return self._sealer.open(sealed, key_id=key_id, bound_to=bound_to)

@@ -1,7 +1,6 @@
 """The secrets that sign what an operator's webhook is sent: made here, sealed, rotated with an overlap."""
 
 import base64
-import binascii
 import json
 import secrets
 from collections.abc import Sequence
@@ -9,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from security.keyring import Keyring
-from security.sealing import SealBroken, Sealer
+from security.sealing import TextSealer
 from security.standard_webhooks import SECRET_PREFIX, SharedSecret
 
 SECRET_BYTES: Final = 32
 # Of those that are replaced, this many still sign: each is one more signature in the header of every message.
 OLDER_LIMIT: Final = 2
-_FORMAT: Final = "v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +48,18 @@ def signing_keys(known: Sequence[WebhookSecret], *, now: int) -> list[SharedSecr
 
 
 class WebhookVault:
-    """A sealed value is the text `v1.<key id>.<base64url>` and is bound to its webhook and operator: copied
-    to another's row it does not open."""
+    """Seals a webhook's secrets, bound to their webhook and operator."""
 
     def __init__(self, keyring: Keyring) -> None:
-        self._sealer = Sealer(keyring.payload)
+        self._sealer = TextSealer(keyring.payload)
 
     def seal(self, known: Sequence[WebhookSecret], *, operator_id: str, webhook_id: str) -> str:
         plain = json.dumps([[secret.text, secret.until] for secret in known]).encode()
-        sealed = self._sealer.seal(plain, bound_to=_bound_to(operator_id, webhook_id))
-        return f"{_FORMAT}.{self._sealer.active_key_id}.{base64.urlsafe_b64encode(sealed).decode()}"
+        return self._sealer.seal(plain, bound_to=_bound_to(operator_id, webhook_id))
 
     def open(self, sealed_secrets: str, *, operator_id: str, webhook_id: str) -> tuple[WebhookSecret, ...]:
         """Raises SealBroken or UnknownKey."""
-        form, _, rest = sealed_secrets.partition(".")
-        key_id, _, text = rest.partition(".")
-        if form != _FORMAT:
-            raise SealBroken("sealed secrets are not v1.<key id>.<data>")
-        try:
-            sealed = base64.b64decode(text, altchars=b"-_", validate=True)
-        except binascii.Error:
-            raise SealBroken("sealed secrets are not base64url") from None
-        opened = self._sealer.open(sealed, key_id=key_id, bound_to=_bound_to(operator_id, webhook_id))
+        opened = self._sealer.open(sealed_secrets, bound_to=_bound_to(operator_id, webhook_id))
         return tuple(WebhookSecret(text, until) for text, until in json.loads(opened))
 
 

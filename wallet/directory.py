@@ -1,8 +1,6 @@
 """Which operators have a wallet of their own: read from the database, and kept fresh while a program runs."""
 
 import asyncio
-import base64
-import binascii
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -16,7 +14,7 @@ import asyncpg
 
 from contracts.wallet import WalletAnswer, WalletCall, WalletRequest
 from security.keyring import Keyring, UnknownKey
-from security.sealing import SealBroken, Sealer
+from security.sealing import SealBroken, TextSealer
 from storage import operator_wallets as stored
 from storage.database import AWAY
 from storage.operator_wallets import StoredWallet
@@ -35,34 +33,22 @@ BALANCE_SHARE: Final = 4
 LONGEST_CALL_S: Final = 8.0
 # The version of Standard Webhooks that signs by a shared secret.
 SHARED_SECRET: Final = "v1"  # noqa: S105 - a version, no secret
-_FORMAT: Final = "v1"
 
 log = logging.getLogger(__name__)
 
 
 class WalletVault:
-    """Seals the secrets that sign calls of an operator's wallet. A sealed value is the text
-    `v1.<key id>.<base64url>` and is bound to its operator: copied to another's row it does not open."""
+    """Seals the secrets that sign calls of an operator's wallet, bound to their operator."""
 
     def __init__(self, keyring: Keyring) -> None:
-        self._sealer = Sealer(keyring.payload)
+        self._sealer = TextSealer(keyring.payload)
 
     def seal(self, operator_id: str, secrets: Sequence[str]) -> str:
-        sealed = self._sealer.seal(json.dumps(list(secrets)).encode(), bound_to=_bound_to(operator_id))
-        return f"{_FORMAT}.{self._sealer.active_key_id}.{base64.urlsafe_b64encode(sealed).decode()}"
+        return self._sealer.seal(json.dumps(list(secrets)).encode(), bound_to=_bound_to(operator_id))
 
     def open(self, operator_id: str, sealed_secrets: str) -> tuple[str, ...]:
         """Raises SealBroken or UnknownKey."""
-        form, _, rest = sealed_secrets.partition(".")
-        key_id, _, text = rest.partition(".")
-        if form != _FORMAT:
-            raise SealBroken("sealed secrets are not v1.<key id>.<data>")
-        try:
-            sealed = base64.b64decode(text, altchars=b"-_", validate=True)
-        except binascii.Error:
-            raise SealBroken("sealed secrets are not base64url") from None
-        opened = self._sealer.open(sealed, key_id=key_id, bound_to=_bound_to(operator_id))
-        return tuple(json.loads(opened))
+        return tuple(json.loads(self._sealer.open(sealed_secrets, bound_to=_bound_to(operator_id))))
 
 
 class WalletDirectory:

@@ -19,11 +19,11 @@ from api.gateway.health import ReadinessChecks
 from api.gateway.rate_limits import Rate, RateLimits
 from api.operator.service import OperatorKeys, Switches
 from api.result.interventions import Interventions
+from api.result.pushes import Pushes
 from api.result.service import ResultService
 from api.services import Services
 from api.session.service import SessionService
 from api.transports.queue.ingress import QueueIngress
-from api.transports.websocket.pushes import Pushes
 from api.transports.websocket.server import SocketLimits, SocketServer
 from api.wallet.service import WalletService
 from api.webhook.service import WebhookService

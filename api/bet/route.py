@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.bet.schemas import PlaceBet
 from api.gateway import authentication
-from api.gateway.strict_json import StrictRequest, StrictRoute, check_query, is_json
+from api.gateway.strict_json import StrictRequest, StrictRoute, check_media_type, check_query
 
 
 class BetRoute(StrictRoute):
@@ -47,5 +47,6 @@ async def _read(request: StrictRequest) -> PlaceBet:
 
 
 async def _json(request: StrictRequest) -> Any:
-    """The body's value, or its bytes when they do not say that they are JSON. Raises JSONDecodeError."""
-    return await (request.json() if is_json(request.headers.get("content-type", "")) else request.body())
+    """The body's value, or None without one. Raises JSONDecodeError, and Problem for another media type."""
+    await check_media_type(request)
+    return await request.json() if await request.body() else None

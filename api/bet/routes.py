@@ -9,11 +9,11 @@ from api.bet import calls
 from api.bet.route import BetRoute
 from api.bet.schemas import PlaceBet, TakeAction
 from api.gateway.authentication import AnySession, LiveSession
+from api.gateway.caller import respond
 from api.gateway.problems import problems
 from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, headers, repeat
 from api.gateway.strict_json import StrictRoute
 from api.result.schemas import RoundOut
-from api.transports.http import respond
 
 router = APIRouter(
     prefix="/v1/game",

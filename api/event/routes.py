@@ -8,11 +8,11 @@ from fastapi.responses import JSONResponse
 from api.event import calls
 from api.event.schemas import EventPage, EventsAccepted, TellEvents
 from api.gateway.authentication import AnySession, Deps, GameServer
+from api.gateway.caller import respond
 from api.gateway.paging import cursor, position
 from api.gateway.problems import problems
 from api.gateway.schemas import PROBLEM_RESPONSES
 from api.gateway.strict_json import StrictRoute
-from api.transports.http import respond
 from events.catalogue import envelope
 
 router = APIRouter(prefix="/v1", tags=["Event API"], route_class=StrictRoute, responses=PROBLEM_RESPONSES)

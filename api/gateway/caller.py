@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fastapi.responses import JSONResponse
+
 from api.services import Services
 from contracts.rounds import RoundKey
 from contracts.sessions import SessionClaims
@@ -33,3 +35,8 @@ class Reply:
     status: int
     body: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def respond(reply: Reply) -> JSONResponse:
+    """The reply as HTTP gives it."""
+    return JSONResponse(reply.body, reply.status, headers=reply.headers)

@@ -11,6 +11,8 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
+from api.gateway.problems import Problem
+
 DEPTH_LIMIT: Final = 20
 # Longer integers than any amount has; parsing much longer ones would cost quadratic time.
 DIGITS_LIMIT: Final = 30
@@ -34,6 +36,8 @@ class StrictRoute(APIRoute):
 
         async def strict_handler(request: Request) -> Response:
             check_query(request, known)
+            if self.body_field is not None:
+                await check_media_type(request)
             return await handle(StrictRequest(request.scope, request.receive))
 
         return strict_handler
@@ -45,6 +49,12 @@ def check_query(request: Request, known: Collection[str]) -> None:
         if name not in known:
             error = {"type": "extra_forbidden", "loc": ("query", name), "msg": "There is no such parameter"}
             raise RequestValidationError([error])
+
+
+async def check_media_type(request: Request) -> None:
+    """Raises Problem when there is a body that does not say that it is JSON."""
+    if not is_json(request.headers.get("content-type", "")) and await request.body():
+        raise Problem("unsupported-media-type", "Send JSON as application/json.")
 
 
 def is_json(content_type: str) -> bool:

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
 from api.gateway.authentication import AnySession
+from api.gateway.caller import respond
 from api.gateway.paging import cursor, position
 from api.gateway.problems import problems
 from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES
 from api.gateway.strict_json import StrictRoute
 from api.result import calls
 from api.result.schemas import RoundOut, RoundPage, round_body
-from api.transports.http import respond
 from contracts.views import RoundFilter
 
 router = APIRouter(

@@ -4,14 +4,13 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from api.gateway.authentication import AnySession, LiveSession
-from api.gateway.caller import REPLAYED
+from api.gateway.caller import REPLAYED, respond
 from api.gateway.problems import Problem, problems
 from api.gateway.schemas import PROBLEM_RESPONSES, headers
 from api.gateway.strict_json import StrictRoute
 from api.session import calls
 from api.session.schemas import RotateSeed, SeedRotated, SessionOut, SessionRefreshed
 from api.session.service import Reveal
-from api.transports.http import respond
 from contracts import failures
 from contracts.seeds import RotationVerdict
 

@@ -7,6 +7,7 @@ from api.gateway.problems import Problem
 from api.gateway.schemas import money
 from api.wallet.service import NoAccount, WalletSilent
 from contracts import failures
+from contracts.views import RoundView
 
 
 async def balance(caller: Caller) -> Reply:
@@ -23,6 +24,14 @@ async def balance_or_null(caller: Caller) -> dict[str, Any] | None:
         return await _balance(caller)
     except WalletSilent:
         return None
+
+
+async def balance_after(view: RoundView, caller: Caller) -> dict[str, Any] | None:
+    """What a balance's message says after the caller's round, or None where the operator's own wallet did not
+    send it with the round: that wallet is not asked again by each socket. Raises Problem."""
+    if caller.services.wallet.in_our_ledger(caller.claims):
+        return (await balance(caller)).body
+    return None if view.balance is None else {"balance": money(view.balance, view.currency)}
 
 
 async def _balance(caller: Caller) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from api.gateway.authentication import AnySession
+from api.gateway.caller import respond
 from api.gateway.problems import problems
 from api.gateway.schemas import PROBLEM_RESPONSES
 from api.gateway.strict_json import StrictRoute
-from api.transports.http import respond
 from api.wallet import calls
 from api.wallet.schemas import BalanceOut
 

@@ -9,26 +9,27 @@ from api.gateway.schemas import CallerId, Money, MoneyIn, StrictModel, moment, m
 from contracts.movements import StatementEntry
 
 
-class Deposit(StrictModel):
+class Movement(StrictModel):
+    """What deposits and withdrawals have in common."""
+
+    transaction_id: CallerId
+    amount: MoneyIn
+
+
+class Deposit(Movement):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"transaction_id": "t-1001", "amount": {"amount": 5_000, "currency": "EUR"}}]
         }
     )
 
-    transaction_id: CallerId
-    amount: MoneyIn
 
-
-class Withdrawal(StrictModel):
+class Withdrawal(Movement):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"transaction_id": "t-1002", "amount": {"amount": 1_000, "currency": "EUR"}}]
         }
     )
-
-    transaction_id: CallerId
-    amount: MoneyIn
 
 
 class BalanceOut(BaseModel):
@@ -43,14 +44,17 @@ class OperatorBalance(BaseModel):
     total: Money
 
 
-class Deposited(BaseModel):
+class Moved(BaseModel):
     transaction_id: str
     balance: Money
 
 
-class Withdrawn(BaseModel):
-    transaction_id: str
-    balance: Money
+class Deposited(Moved):
+    pass
+
+
+class Withdrawn(Moved):
+    pass
 
 
 class StatementItem(BaseModel):

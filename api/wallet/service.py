@@ -29,6 +29,10 @@ class WalletService:
         """Returns whether the operator's own wallet has its players' money."""
         return self._wallets.keeps_money_of(operator_id)
 
+    def in_our_ledger(self, claims: SessionClaims) -> bool:
+        """Returns whether our ledger has the session's money, as it always has demo money."""
+        return claims.demo or not self.kept_elsewhere(claims.operator_id)
+
     async def find(self, *, operator_id: str, player_id: str, demo: bool = False) -> int | None:
         """Returns our own key of the operator's player, with real money or with demo money."""
         return await players.find_player(self._pool, operator_id=operator_id, player_id=player_id, demo=demo)
@@ -40,7 +44,7 @@ class WalletService:
         own = await players.balance(self._pool, player_key=claims.player_key, currency=claims.currency)
         if own is None:
             raise NoAccount
-        if claims.demo or not self.kept_elsewhere(claims.operator_id):
+        if self.in_our_ledger(claims):
             return own.available
         answer = await self._wallets.balance(
             operator_id=claims.operator_id,

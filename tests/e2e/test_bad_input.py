@@ -349,7 +349,7 @@ async def test_a_body_that_does_not_say_it_is_json_is_refused(seat: Player, cont
     headers = {} if content_type is None else {"content-type": content_type}
     body = seat.wager()
     response = await seat.call("POST", "/rounds", content=encoded(body), headers=headers)
-    checked_problem(response, *INVALID)
+    checked_problem(response, 415, "unsupported-media-type")
     assert not await seat.operator.gateway.has_workflow(seat.round_key(body["round_id"]).workflow_id)
 
 

@@ -19,7 +19,6 @@ from api.gateway.authentication import session_claims
 from api.gateway.caller import Caller
 from api.gateway.problems import Problem
 from api.gateway.rate_limits import too_many
-from api.gateway.schemas import money
 from api.result.schemas import round_body
 from api.services import Services
 from api.transports.websocket import messages as codes
@@ -362,13 +361,10 @@ class _Socket:
 
 
 async def _balance_after(view: RoundView, client: Client) -> dict[str, Any] | None:
-    """The balance to push after a round. An operator's own wallet has sent it with the round, and is not
-    asked again by each socket."""
-    if not client.claims.demo and client.services.wallet.kept_elsewhere(client.claims.operator_id):
-        return None if view.balance is None else {"balance": money(view.balance, view.currency)}
+    """The balance to push after a round, or None."""
+    caller = Caller(client.claims, client.services, uuid4().hex)
     try:
-        caller = Caller(client.claims, client.services, uuid4().hex)
-        return (await wallet_calls.balance(caller)).body
+        return await wallet_calls.balance_after(view, caller)
     except Exception as error:  # noqa: BLE001 - the client did not ask for it, and can
         log.warning("a balance could not be pushed: %s", type(error).__name__)
         return None
