@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CannotShow(Exception):
-    """Why nothing can be shown, as its reader is told."""
+    """Why nothing can be shown, in one line."""
 
 
 def where(settings: Settings) -> tuple[Settings, str | None]:

@@ -25,7 +25,7 @@ STAGE_SECONDS: Final = Histogram(
     ["stage"],
     buckets=(0.0005, 0.001, 0.002, 0.005, *LATENCY_BUCKETS_S[1:]),
 )
-BETS_REFUSED: Final = Counter("croupier_bets_refused_total", "Bets refused at the door.", ["code"])
+BETS_REFUSED: Final = Counter("croupier_bets_refused_total", "Bets that were refused.", ["code"])
 REQUESTS_LIMITED: Final = Counter(
     "croupier_requests_limited_total",
     "Requests answered with 429, by the limit: `address`, `session`, `key`, or `failures` of an address.",
@@ -56,7 +56,7 @@ WALLET_BREAKER_OPEN: Final = Gauge(
     ["operator"],
 )
 WALLET_WAITING: Final = Gauge(
-    "croupier_wallet_waiting", "Calls that wait for a place among those under way.", ["operator"]
+    "croupier_wallet_waiting", "Calls that wait for a connection slot.", ["operator"]
 )
 COMMANDS: Final = Counter(
     "croupier_commands_total",

@@ -43,7 +43,7 @@ async def _ensure(settings: Settings) -> DemoOperator:
             if await sessions.any_seed(database.pool):
                 raise SettingsError(
                     f"the keyring {settings.keyring} is missing, and the database has seeds that only it"
-                    " opens: bring it back, or begin anew with ./croupier reset"
+                    " opens: bring it back, or start over with ./croupier reset"
                 )
             # Another process may be first; its keyring is then the one to use.
             with contextlib.suppress(FileExistsError):

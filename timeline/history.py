@@ -186,11 +186,11 @@ class HistoryReader:
         limits = f"{span(scheduled.start_to_close_timeout)} for an attempt"
         if scheduled.schedule_to_close_timeout.ToNanoseconds() > 0:
             limits += f", {span(scheduled.schedule_to_close_timeout)} for all"
-        return _step(event, f"{step} goes on patiently: {limits}")
+        return _step(event, f"{step} goes on as an activity: {limits}")
 
     async def _activity_task_started(self, event: HistoryEvent, started: Any) -> Entry:
         """Temporal records only the attempt that ended the activity, together with its end."""
-        attempt = f"{self._which(started)}, patient attempt {started.attempt}"
+        attempt = f"{self._which(started)}, activity attempt {started.attempt}"
         self.steps[started.scheduled_event_id] = attempt
         before = ""
         if started.HasField("last_failure"):

@@ -34,7 +34,7 @@ def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
     if view.closed_at is not None:
         if view.state is RoundState.VOID:
             given_back = (
-                f"hold of {staked} given back" if was_held(view) else "there was no hold to give back"
+                f"hold of {staked} released" if was_held(view) else "there was no hold to release"
             )
             yield Entry(view.closed_at, Source.LEDGER, given_back)
         yield Entry(view.closed_at, Source.ROUND, _closed(view))

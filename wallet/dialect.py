@@ -183,7 +183,7 @@ class Dialect:
         if ACCEPTED not in said:
             raise ValueError("meanings never says accepted")
         if (self.answer.duplicate is None) is (DUPLICATE not in said):
-            raise ValueError("a repeat is told either by answer.duplicate or by a code in meanings")
+            raise ValueError("a repeat is recognised either by answer.duplicate or by a code in meanings")
 
     @classmethod
     def parse(cls, name: str, text: str) -> Self:

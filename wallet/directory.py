@@ -145,7 +145,7 @@ class _BalanceCalls:
             async with asyncio.timeout(BALANCE_LIMIT_S), self._permits:
                 return await self._ask(request)
         except TimeoutError:
-            return unknown("timeout", "no answer within the time that a look at a balance may take")
+            return unknown("timeout", "no answer within the time that the read of a balance may take")
         except ValueError:
             return unknown("not-set-up", "the wallet is set up so that it cannot be asked", sent=False)
 
@@ -190,7 +190,7 @@ def _limits(wallet: StoredWallet, limits: Limits) -> Limits:
         calls=wallet.calls or limits.calls,
     )
     if chosen.wait_s + chosen.total_s > LONGEST_CALL_S:
-        raise ValueError(f"a call may take {LONGEST_CALL_S:g} seconds at most, the wait for a place included")
+        raise ValueError(f"a call may take {LONGEST_CALL_S:g} seconds at most, the wait for a connection slot included")
     return chosen
 
 

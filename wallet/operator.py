@@ -162,7 +162,7 @@ class OperatorSteps(MoneySteps):
             self._pool,
             bet,
             failure_code=failures.ROLLED_BACK,
-            failure_detail="the wallet had rolled the bet back before it was told the win",
+            failure_detail="the wallet had rolled the bet back before it was sent the win",
             balance=answer.balance,
         )
 

@@ -18,11 +18,11 @@ async def report_events(body: TellEvents, caller: Caller) -> Reply:
     if result.verdict is ReportVerdict.UNKNOWN:
         raise Problem("unauthenticated", "The session is not known here.")
     if result.verdict is ReportVerdict.REUSED:
-        raise Problem(failures.ID_REUSED, f"Event {result.event_id} was told before with other contents.")
+        raise Problem(failures.ID_REUSED, f"Event {result.event_id} was reported before with other contents.")
     if result.verdict is ReportVerdict.TOO_MANY:
         raise Problem(
             "too-many-requests",
-            "Nothing was recorded: the session told too many events within a minute. Send these again later.",
+            "Nothing was recorded: the session reported too many events within a minute. Send these again later.",
             headers={"Retry-After": str(REPORT_AGAIN_AFTER_S)},
             retry_after=REPORT_AGAIN_AFTER_S,
         )

@@ -47,5 +47,5 @@ async def feed(
 async def tell(body: TellEvents, caller: AnySession) -> JSONResponse:
     """Records what the game client tells of itself, for its operator: all of the call or nothing, and each
     event once by its id. The same again is accepted and does nothing; an id with other contents is refused. A
-    session may tell 300 events a minute."""
+    session may report 300 events a minute."""
     return respond(await calls.report_events(body, caller))

@@ -58,7 +58,7 @@ class TellEvents(StrictModel):
 
 
 class EventsAccepted(BaseModel):
-    """How many events the call told, those among them that were known before."""
+    """How many events the call reported, those among them that were known before."""
 
     accepted: int
 

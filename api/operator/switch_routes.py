@@ -41,7 +41,7 @@ async def switch_game(
 async def switch_player(
     player_id: PlayerIdInPath, body: SwitchPlayer, operator: Operator, services: Deps
 ) -> JSONResponse:
-    """Blocks a player, or lets the player bet again, with real money and with play money. Rounds under way
+    """Blocks a player, or lets the player bet again, with real money and with demo money. Rounds under way
     finish; a new bet is refused with `player-blocked`."""
     if not await services.switches.player(
         operator_id=operator.operator_id, player_id=player_id, blocked=body.blocked

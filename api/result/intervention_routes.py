@@ -39,7 +39,7 @@ RoundId = Annotated[str, Path(pattern=ID_PATTERN)]
 WhosePlayer = Annotated[CallerId | None, Query(description="where two players used the same round id")]
 
 
-WhichMoney = Annotated[SessionMode, Query(description="`demo`: a round of play money")]
+WhichMoney = Annotated[SessionMode, Query(description="`demo`: a round of demo money")]
 # One more of the other money for each that could be meant.
 FOUND_LIMIT = 4
 

@@ -29,7 +29,7 @@ router = APIRouter(
 )
 
 
-WhichMoney = Annotated[SessionMode, Query(description="`demo`: those of play money, which are apart")]
+WhichMoney = Annotated[SessionMode, Query(description="`demo`: those of demo money, which are apart")]
 
 
 @router.get("/rounds", tags=["Result API"], response_model=OperatorRoundPage)
@@ -45,7 +45,7 @@ async def rounds(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor_: Annotated[str | None, Query(alias="cursor", max_length=64)] = None,
 ) -> JSONResponse:
-    """The operator's rounds, newest first; those of play money with `mode=demo`."""
+    """The operator's rounds, newest first; those of demo money with `mode=demo`."""
     player_key = await _player_key(operator, player_id, mode, services)
     wanted = RoundFilter(
         operator_id=operator.operator_id,

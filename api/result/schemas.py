@@ -34,7 +34,7 @@ class VoidRound(StrictModel):
 
 
 class ResolveRound(StrictModel):
-    """`paid-outside`: the recorded win was paid by other means. `refunded-outside`: the stake was given back
+    """`paid-outside`: the recorded win was paid by other means. `refunded-outside`: the stake was paid back
     by other means. `retry-now`: the wallet is asked again at once. `void`: the stake goes back."""
 
     model_config = ConfigDict(

@@ -26,7 +26,7 @@ class Limits(StrictModel):
 
 
 class OpenSession(StrictModel):
-    """`mode` is `demo` for play money. `jurisdiction` names the profile whose rules hold as well; whichever
+    """`mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
     of its limits and `limits` is stricter does."""
 
     model_config = ConfigDict(

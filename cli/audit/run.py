@@ -31,7 +31,7 @@ CANNOT_AUDIT: Final = 2
 
 def run(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
     """Prints what holds and what does not. Returns 0 when all holds, 1 when something is broken, 2 when it
-    cannot be told."""
+    cannot be read."""
     try:
         found = asyncio.run(examine(settings, wanted))
     except (CannotAudit, Unreachable, KeyringInvalid, PluginError) as problem:

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 
 
 class _CannotDo(Exception):
-    """Why nothing was done, as its reader is told."""
+    """Why nothing was done, in one line."""
 
 
 def add(settings: Settings, operator_id: str, scope: KeyScope, *, days: int | None) -> int:

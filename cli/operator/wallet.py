@@ -44,7 +44,7 @@ class Wanted:
 
 
 class CannotSet(Exception):
-    """Why nothing was set, as its reader is told."""
+    """Why nothing was set, in one line."""
 
 
 def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> int:

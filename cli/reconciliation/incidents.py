@@ -34,11 +34,11 @@ LOOKS: Final = 10
 
 
 class CannotReconcile(Exception):
-    """Why nothing was compared, as its reader is told."""
+    """Why nothing was compared, in one line."""
 
 
 def show(settings: Settings, *, resolved_too: bool, as_json: bool) -> int:
-    """Prints incidents. Returns 0 when none is open, 1 when some are, 2 when it cannot be told."""
+    """Prints incidents. Returns 0 when none is open, 1 when some are, 2 when it cannot be read."""
     try:
         found = asyncio.run(_read(where(settings)[0], resolved_too=resolved_too))
     except (CannotShow, Unreachable) as problem:

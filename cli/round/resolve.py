@@ -28,7 +28,7 @@ class Decision:
 
 
 class CannotResolve(Exception):
-    """Why nothing was decided, as its reader is told."""
+    """Why nothing was decided, in one line."""
 
 
 def resolve(settings: Settings, wanted: Wanted, decision: Decision) -> int:
@@ -43,7 +43,7 @@ def resolve(settings: Settings, wanted: Wanted, decision: Decision) -> int:
         typer.echo(f"croupier: {decision.action} is refused: round {round_id} {_state(intervened)}", err=True)
         return 1
     typer.echo(f"{decision.action} is accepted: round {round_id} {_state(intervened)}")
-    typer.echo(f"./croupier round show {round_id} tells what follows")
+    typer.echo(f"./croupier round show {round_id} shows what follows")
     return 0
 
 
@@ -63,7 +63,7 @@ async def decide(
         except OutcomeUncertain as uncertain:
             raise CannotResolve(
                 one_line(
-                    f"nobody answered in time ({uncertain}), and it may still happen: look with"
+                    f"nobody answered in time ({uncertain}), and it may still happen: see"
                     f" ./croupier round show {wanted.round_id}"
                 )
             ) from None

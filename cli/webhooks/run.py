@@ -24,7 +24,7 @@ Work = Callable[[asyncpg.Pool], Awaitable[int]]
 
 def show(settings: Settings, *, operator_id: str | None, as_json: bool) -> int:
     """Prints the webhooks, of every operator for None. Returns 0, 1 when events are dead, 2 when it cannot be
-    told."""
+    read."""
 
     async def work(pool: asyncpg.Pool) -> int:
         found = await stored.listed(pool, operator_id=operator_id)
@@ -38,7 +38,7 @@ def show(settings: Settings, *, operator_id: str | None, as_json: bool) -> int:
 
 def dead(settings: Settings, webhook_id: str, *, as_json: bool) -> int:
     """Prints the events that were given up, oldest failure first. Returns 0 when there is none, 1 when there
-    are some, 2 when it cannot be told."""
+    are some, 2 when it cannot be read."""
 
     async def work(pool: asyncpg.Pool) -> int:
         found, _ = await stored.dead_page(pool, await _key(pool, webhook_id), after=0, limit=LISTED)

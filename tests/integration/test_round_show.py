@@ -161,9 +161,9 @@ async def test_a_round_whose_broker_is_silent_shows_what_it_waits_for_and_then_h
     with frozen(services.stack.pid("rabbitmq")):
         await new_round(platform, round_id)
         waiting = await shown_with(outside, round_id, "now: emit")
-    in_order(waiting, "not confirmed yet", "emit goes on patiently", "now: the event waits for the broker")
+    in_order(waiting, "not confirmed yet", "emit goes on as an activity", "now: the event waits for the broker")
     done = await shown_with(outside, round_id, "completed: settled")
-    in_order(done, "emit goes on patiently", "emit, patient attempt", "completed: settled")
+    in_order(done, "emit goes on as an activity", "emit, activity attempt", "completed: settled")
 
 
 async def test_a_round_that_is_cancelled_before_settle_shows_the_hold_given_back(
@@ -180,8 +180,8 @@ async def test_a_round_that_is_cancelled_before_settle_shows_the_hold_given_back
         await handle.cancel()
     await betting
     lines = await shown_with(outside, round_id, "workflow    cancelled")
-    in_order(lines, "failure   round-cancelled", "play failed", "reserve goes on patiently")
-    in_order(lines, "reserve goes on patiently", "cancel requested by", "workflow    cancelled")
+    in_order(lines, "failure   round-cancelled", "play failed", "reserve goes on as an activity")
+    in_order(lines, "reserve goes on as an activity", "cancel requested by", "workflow    cancelled")
     in_order(lines, "void: round-cancelled", "recorded: round.void")
 
 
@@ -207,8 +207,8 @@ async def test_a_terminated_round_keeps_its_hold_until_it_is_started_anew_and_th
         await handle.terminate(reason="by hand")
     await services.stack.start("ingress")
     stuck = await shown_with(outside, round_id, "terminated by")
-    in_order(stuck, "pending", "play failed", "(server seed sealed)", "settle goes on patiently")
-    in_order(stuck, "settle goes on patiently", "terminated by", "100 EUR are held since")
+    in_order(stuck, "pending", "play failed", "(server seed sealed)", "settle goes on as an activity")
+    in_order(stuck, "settle goes on as an activity", "terminated by", "100 EUR are held since")
     assert await _sealed_seed(database, round_id) not in "\n".join(stuck)
     assert stuck[-1] == "now: nothing brings the round to its end: its workflow is terminated"
     if way == "reset":

@@ -21,7 +21,7 @@ FIELD_NAMES: Final = (b"client_seed", b"server_seed", b"player_id", b"outcome", 
 
 @dataclass(slots=True)
 class Histories:
-    """`fast` counts rounds within the events and transitions of the fast path; patient ones take more."""
+    """`fast` counts rounds within the events and transitions of the fast path; durable ones take more."""
 
     seen: int = 0
     failed: int = 0

@@ -36,11 +36,11 @@ MOVEMENTS_AGREE: Final = Invariant(
     broken="""
         SELECT format('event %s of player %s', o.event_id, o.player_key) AS subject,
                format('%s of transaction %s', o.type, o.data ->> 'transaction_id') AS detail
-        FROM (SELECT *, count(*) OVER (PARTITION BY player_key, data ->> 'transaction_id') AS told
+        FROM (SELECT *, count(*) OVER (PARTITION BY player_key, data ->> 'transaction_id') AS reported
               FROM outbox WHERE type IN ('wallet.deposited', 'wallet.withdrawn')) o
         LEFT JOIN transfers t ON t.player_key = o.player_key AND t.reference = o.data ->> 'transaction_id'
             AND t.kind = CASE o.type WHEN 'wallet.deposited' THEN 'deposit' ELSE 'withdrawal' END
-        WHERE o.told > 1
+        WHERE o.reported > 1
            OR (o.data -> 'amount', o.data -> 'balance') IS DISTINCT FROM (
                jsonb_build_object('amount', t.amount, 'currency', t.currency),
                jsonb_build_object('amount', t.available_after, 'currency', t.currency))
@@ -53,10 +53,10 @@ SESSIONS_AGREE: Final = Invariant(
     broken="""
         SELECT format('event %s of player %s', o.event_id, o.player_key) AS subject,
                format('%s of session %s', o.type, o.data ->> 'session_id') AS detail
-        FROM (SELECT *, count(*) OVER (PARTITION BY type, data ->> 'session_id') AS told
+        FROM (SELECT *, count(*) OVER (PARTITION BY type, data ->> 'session_id') AS reported
               FROM outbox WHERE type IN ('session.opened', 'session.ended')) o
         LEFT JOIN sessions s ON s.id = o.data ->> 'session_id' AND s.player_key = o.player_key
-        WHERE s.id IS NULL OR o.told > 1 OR s.game_id <> o.game_id
+        WHERE s.id IS NULL OR o.reported > 1 OR s.game_id <> o.game_id
            OR (o.type = 'session.ended' AND s.ended_at IS NULL)
     """,
 )

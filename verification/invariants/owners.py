@@ -46,7 +46,7 @@ TRANSFERS_STAY_HOME: Final = Invariant(
 PLAY_MONEY_APART: Final = Invariant(
     code="I9",
     name="play-money-apart",
-    title="play money moves between its players and the account it comes from, and real money nowhere near",
+    title="demo money moves between its players and the account it comes from, and real money nowhere near",
     broken="""
         SELECT 'transfer ' || t.id AS subject,
                format('%s of player %s, who has %s money, with the %s account', t.kind, t.player_key,
@@ -66,7 +66,7 @@ PLAY_MONEY_APART: Final = Invariant(
         SELECT format('wallet bet %s of player %s', b.round_id, b.player_key), 'was asked of a wallet'
         FROM wallet_bets b JOIN players p ON p.id = b.player_key WHERE p.demo
         UNION ALL
-        SELECT 'event ' || o.event_id, 'is of play money'
+        SELECT 'event ' || o.event_id, 'is of demo money'
         FROM outbox o JOIN players p ON p.id = o.player_key WHERE p.demo
     """,
 )

@@ -105,7 +105,7 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
     # A round of demo money has neither number nor event.
     # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
     # had rolled its bet back all the same, or a person voided it. So does a round that waited for its player:
-    # what was shown stays on record. What the wallet did not tell with a refusal, nobody knows. Bets that
+    # what was shown stays on record. What the wallet did not say with a refusal, nobody knows. Bets that
     # were declined before their events were recorded have none.
     broken="""
         SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,

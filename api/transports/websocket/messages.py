@@ -15,7 +15,7 @@ class _FromClient(BaseModel):
 
 
 class Hello(_FromClient):
-    """The first message. With `last_sequence`, the rounds that have closed since are told first."""
+    """The first message. With `last_sequence`, the rounds that have closed since are sent first."""
 
     type: Literal["hello"]
     # A genuine token is far shorter; a longer text is no token, and is not verified.
@@ -135,7 +135,7 @@ class SessionEndedPush(BaseModel):
 
 
 class ResyncPush(BaseModel):
-    """Rounds may have closed that were not told: look them up, or connect again with `last_sequence`."""
+    """Rounds may have closed that were not sent: list them, or connect again with `last_sequence`."""
 
     type: Literal["resync"]
 

@@ -107,7 +107,7 @@ export interface EventPage {
   next_cursor: string;
 }
 
-/** How many events the call told, those among them that were known before. */
+/** How many events the call reported, those among them that were known before. */
 export interface EventsAccepted {
   accepted: number;
 }
@@ -225,7 +225,7 @@ export interface NewApiKey {
 }
 
 /**
- * `mode` is `demo` for play money. `jurisdiction` names the profile whose rules hold as well; whichever
+ * `mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
  * of its limits and `limits` is stricter does.
  */
 export interface OpenSession {
@@ -375,7 +375,7 @@ export interface ReplayedEvents {
 }
 
 /**
- * `paid-outside`: the recorded win was paid by other means. `refunded-outside`: the stake was given back
+ * `paid-outside`: the recorded win was paid by other means. `refunded-outside`: the stake was paid back
  * by other means. `retry-now`: the wallet is asked again at once. `void`: the stake goes back.
  */
 export interface ResolveRound {
@@ -743,7 +743,7 @@ export interface Operations {
    * POST /v1/game/events
    * Records what the game client tells of itself, for its operator: all of the call or nothing, and each
    * event once by its id. The same again is accepted and does nothing; an id with other contents is refused. A
-   * session may tell 300 events a minute.
+   * session may report 300 events a minute.
    */
   gameTell: {
     path: Record<string, never>;
@@ -973,7 +973,7 @@ export interface Operations {
   };
   /**
    * GET /v1/operator/rounds
-   * The operator's rounds, newest first; those of play money with `mode=demo`.
+   * The operator's rounds, newest first; those of demo money with `mode=demo`.
    */
   operatorRounds: {
     path: Record<string, never>;
@@ -1018,7 +1018,7 @@ export interface Operations {
   };
   /**
    * PUT /v1/operator/players/{player_id}
-   * Blocks a player, or lets the player bet again, with real money and with play money. Rounds under way
+   * Blocks a player, or lets the player bet again, with real money and with demo money. Rounds under way
    * finish; a new bet is refused with `player-blocked`.
    */
   operatorSwitchPlayer: {

@@ -127,8 +127,8 @@ def test_a_page_at_the_top_links_to_what_is_there(page: Path) -> None:
 # What pages quote of what the programs print, to be found in their code.
 QUOTES: Final = {
     "sre/a-round.md": (
-        "goes on patiently",
-        "patient attempt",
+        "goes on as an activity",
+        "activity attempt",
         "started eagerly",
         "the event was out already",
     ),

@@ -146,14 +146,14 @@ class TestWhatIsStored:
 
     def test_of_a_void_round_tells_that_the_hold_was_given_back(self) -> None:
         assert whats(record(void()))[-2:] == [
-            "hold of 100 EUR given back",
+            "hold of 100 EUR released",
             "void: resolve-failed, available 1000 EUR",
         ]
 
     def test_of_a_tombstone_tells_that_there_was_no_hold(self) -> None:
         tombstone = void(seed_id=None, failure_code="reserve-uncertain")
         assert whats(record(tombstone))[1:] == [
-            "there was no hold to give back",
+            "there was no hold to release",
             "void: reserve-uncertain, available 1000 EUR",
         ]
 
@@ -380,10 +380,10 @@ class TestAHistory:
         recorder.add("activity_task_completed", scheduled_event_id=number, result=result)
         assert [entry.what for entry in await recorder.read()][1:] == [
             "emit failed in 699.0 ms: PublishUncertain: not confirmed",
-            "emit goes on patiently: 5 s for an attempt",
-            "emit, patient attempt 5 started on 2@host; the attempt before failed:"
+            "emit goes on as an activity: 5 s for an attempt",
+            "emit, activity attempt 5 started on 2@host; the attempt before failed:"
             " PublishUncertain: not confirmed",
-            "emit, patient attempt 5: the event was out already",
+            "emit, activity attempt 5: the event was out already",
         ]
 
     async def test_of_a_step_given_up_tells_the_last_failure(self, recorder: Recorder) -> None:
