@@ -46,9 +46,7 @@ from storage.reconciliation import Standing, StoredEvent
 
 INCIDENTS: Final = Counter("croupier_incidents_total", "Incidents opened by this process.", ["kind"])
 INCIDENTS_OPEN: Final = Gauge("croupier_incidents_open", "Incidents that are open.", ["kind"])
-ROUNDS_RESTARTED: Final = Counter(
-    "croupier_rounds_driven_on_total", "Rounds whose workflow was restarted."
-)
+ROUNDS_RESTARTED: Final = Counter("croupier_rounds_driven_on_total", "Rounds whose workflow was restarted.")
 LAST_RUN: Final = Gauge(
     "croupier_reconciliation_last_run_timestamp_seconds", "When reconciliation last came to its end."
 )

@@ -33,9 +33,7 @@ def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
         yield Entry(intervention.created_at, Source.PERSON, _decided(intervention))
     if view.closed_at is not None:
         if view.state is RoundState.VOID:
-            given_back = (
-                f"hold of {staked} released" if was_held(view) else "there was no hold to release"
-            )
+            given_back = f"hold of {staked} released" if was_held(view) else "there was no hold to release"
             yield Entry(view.closed_at, Source.LEDGER, given_back)
         yield Entry(view.closed_at, Source.ROUND, _closed(view))
     if record.event is not None:

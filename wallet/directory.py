@@ -190,7 +190,9 @@ def _limits(wallet: StoredWallet, limits: Limits) -> Limits:
         calls=wallet.calls or limits.calls,
     )
     if chosen.wait_s + chosen.total_s > LONGEST_CALL_S:
-        raise ValueError(f"a call may take {LONGEST_CALL_S:g} seconds at most, the wait for a connection slot included")
+        raise ValueError(
+            f"a call may take {LONGEST_CALL_S:g} seconds at most, with the wait for a connection"
+        )
     return chosen
 
 

@@ -22,7 +22,7 @@ async def report_events(body: TellEvents, caller: Caller) -> Reply:
     if result.verdict is ReportVerdict.TOO_MANY:
         raise Problem(
             "too-many-requests",
-            "Nothing was recorded: the session reported too many events within a minute. Send these again later.",
+            "Nothing was recorded: the session reported too many events in a minute. Send these again later.",
             headers={"Retry-After": str(REPORT_AGAIN_AFTER_S)},
             retry_after=REPORT_AGAIN_AFTER_S,
         )

@@ -36,8 +36,8 @@ PURPOSES: Final[dict[SectionName, str]] = {
 SIGNING: Final = frozenset({"tokens", "events"})
 LOST: Final[dict[SectionName, str]] = {
     "payload": "Histories that it sealed are never read again, and a round under way stops where it is, with"
-    " its stake held. Wallets of operators whose secrets it sealed are not asked until they are set again, and"
-    " webhooks wait until theirs are rotated.",
+    " its stake held. Wallets of operators whose secrets it sealed are not asked until they are set again,"
+    " and webhooks wait until theirs are rotated.",
     "seeds": "Server seeds that it sealed are never shown again: their sessions play no further round, and no"
     " outcome of theirs can be computed again.",
     "tokens": "Session tokens that it signed are refused: their players need a new session.",

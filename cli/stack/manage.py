@@ -67,7 +67,7 @@ def reset(settings: Settings, *, yes: bool) -> int:
         deleted = control.reset(settings)
     except StackProblem as problem:
         return _fail(problem)
-    typer.echo("deleted; the next ./croupier up starts from nothing" if deleted else "there was nothing to delete")
+    typer.echo("deleted; the next ./croupier up starts over" if deleted else "there was nothing to delete")
     return 0
 
 

@@ -161,7 +161,9 @@ async def test_a_round_whose_broker_is_silent_shows_what_it_waits_for_and_then_h
     with frozen(services.stack.pid("rabbitmq")):
         await new_round(platform, round_id)
         waiting = await shown_with(outside, round_id, "now: emit")
-    in_order(waiting, "not confirmed yet", "emit goes on as an activity", "now: the event waits for the broker")
+    in_order(
+        waiting, "not confirmed yet", "emit goes on as an activity", "now: the event waits for the broker"
+    )
     done = await shown_with(outside, round_id, "completed: settled")
     in_order(done, "emit goes on as an activity", "emit, activity attempt", "completed: settled")
 

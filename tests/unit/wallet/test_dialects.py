@@ -62,7 +62,7 @@ def test_what_calls_say_is_what_must_have_a_place() -> None:
         ('amount = "amount"', 'amount = "a..b"', "a place is written"),
         ('"" = "accepted"', '"" = "fine"', "meanings.200"),
         ('"" = "accepted"', '"" = "invalid"', "never says accepted"),
-        ('duplicate = "duplicate"\n', "", "a repeat is told"),
+        ('duplicate = "duplicate"\n', "", "a repeat is recognised"),
         ("[meanings.401]", "[meanings.four]", "meanings.four"),
         ("[meanings.401]", "[meanings.99]", "meanings.99"),
         ("[ids]", '[headers]\nhost = "elsewhere"\n[ids]', "may not be named"),
