@@ -36,17 +36,14 @@ class BetRoute(StrictRoute):
 
 
 async def _read(request: StrictRequest) -> PlaceBet:
-    """Raises RequestValidationError, with the errors that FastAPI would raise it with."""
+    """Raises Problem for another media type, else RequestValidationError with the errors of FastAPI."""
+    await check_media_type(request)
+    errors: list[dict[str, Any]] = [{"type": "missing", "loc": ("body",), "msg": "Field required"}]
     try:
-        return PlaceBet.model_validate(await _json(request), from_attributes=True)
+        if await request.body():
+            return PlaceBet.model_validate(await request.json(), from_attributes=True)
     except ValidationError as invalid:
         errors = [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors(include_url=False)]
     except json.JSONDecodeError as broken:
         errors = [{"type": "json_invalid", "loc": ("body",), "msg": "", "ctx": {"error": broken.msg}}]
     raise RequestValidationError(errors)
-
-
-async def _json(request: StrictRequest) -> Any:
-    """The body's value, or None without one. Raises JSONDecodeError, and Problem for another media type."""
-    await check_media_type(request)
-    return await request.json() if await request.body() else None

@@ -36,9 +36,10 @@ class StrictRoute(APIRoute):
 
         async def strict_handler(request: Request) -> Response:
             check_query(request, known)
+            strict = StrictRequest(request.scope, request.receive)
             if self.body_field is not None:
-                await check_media_type(request)
-            return await handle(StrictRequest(request.scope, request.receive))
+                await check_media_type(strict)
+            return await handle(strict)
 
         return strict_handler
 

@@ -71,6 +71,8 @@ async def answer(
         (BET, {"content-type": "application/x-www-form-urlencoded"}),
         (BET, {"content-type": "nonsense"}),
         (BET, {}),
+        (b"", {}),
+        (b"", JSON),
         (b"[]", JSON),
         (b"null", JSON),
         (b'"bet"', JSON),
