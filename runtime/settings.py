@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -178,7 +178,7 @@ class Settings(BaseSettings):
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _database_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        return _with_scheme(value, "postgresql")
+        return _for_asyncpg(_with_scheme(value, "postgresql"))
 
     @field_validator("amqp_url")
     @classmethod
@@ -274,6 +274,27 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     return {names[key]: value for key, value in environment.items() if key in names and value != ""}
+
+
+# What libpq reads in an address and asyncpg does not. Any other name that asyncpg does not know goes to the
+# server, which refuses by name what is no parameter of its own.
+LIBPQ_ALONE = frozenset(
+    """
+    channel_binding connect_timeout fallback_application_name gssdelegation gssencmode hostaddr keepalives
+    keepalives_count keepalives_idle keepalives_interval load_balance_hosts max_protocol_version
+    min_protocol_version oauth_client_id oauth_client_secret oauth_issuer oauth_scope replication require_auth
+    requirepeer requiressl scram_client_key scram_server_key sslcertmode sslcompression sslcrldir
+    sslkeylogfile sslsni tcp_user_timeout
+    """.split()  # noqa: SIM905 - read more easily than thirty literals
+)
+
+
+def _for_asyncpg(value: SecretStr | None) -> SecretStr | None:
+    query = "" if value is None else urlsplit(value.get_secret_value()).query
+    refused = sorted({name for name, _ in parse_qsl(query, keep_blank_values=True)} & LIBPQ_ALONE)
+    if refused:
+        raise ValueError(f"has the parameter {refused[0]}, which the driver does not know: leave it out")
+    return value
 
 
 def _with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import re
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from storage.database import CONNECT_TIMEOUT_S
 
@@ -46,9 +47,11 @@ async def _make_functions(connection: asyncpg.Connection) -> None:
             await connection.execute(text)
 
 
-def sqlalchemy_url(url: str) -> str:
-    """`url` with SQLAlchemy's name of the driver, password included."""
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+def engine(database_url: str) -> AsyncEngine:
+    """For Alembic. The driver reads the address itself, as everywhere else: SQLAlchemy would hand it the
+    address's parameters under names that it does not know."""
+    connect = partial(asyncpg.connect, database_url, timeout=CONNECT_TIMEOUT_S)
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect)
 
 
 def alembic_config(database_url: str) -> Config:

@@ -4,11 +4,10 @@ import asyncio
 
 from alembic import context
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 import storage.tables  # noqa: F401 - registers the tables on SQLModel's metadata
-from storage.migrate import sqlalchemy_url
+from storage.migrate import engine
 
 
 def _run(connection: Connection) -> None:
@@ -18,10 +17,10 @@ def _run(connection: Connection) -> None:
 
 
 async def _main() -> None:
-    engine = create_async_engine(sqlalchemy_url(context.config.attributes["database_url"]))
-    async with engine.connect() as connection:
+    opened = engine(context.config.attributes["database_url"])
+    async with opened.connect() as connection:
         await connection.run_sync(_run)
-    await engine.dispose()
+    await opened.dispose()
 
 
 asyncio.run(_main())

@@ -11,7 +11,6 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
 
 import storage.tables  # noqa: F401 - registers the tables
@@ -19,7 +18,7 @@ from contracts.rounds import RoundKey, RoundState
 from storage import rounds
 from storage.bets import FIELDS
 from storage.database import open_database
-from storage.migrate import alembic_config, sqlalchemy_url, upgrade
+from storage.migrate import alembic_config, engine, upgrade
 from tests.conftest import Services
 from tests.support.databases import empty_database, migrated_database
 
@@ -32,10 +31,10 @@ async def url(services: Services) -> AsyncIterator[str]:
 
 async def test_migrations_make_what_the_tables_say(url: str) -> None:
     await asyncio.to_thread(upgrade, url)
-    engine = create_async_engine(sqlalchemy_url(url))
-    async with engine.connect() as connection:
+    opened = engine(url)
+    async with opened.connect() as connection:
         differences = await connection.run_sync(_differences)
-    await engine.dispose()
+    await opened.dispose()
     assert differences == []
 
 

@@ -82,6 +82,8 @@ def test_it_cannot_be_changed(tmp_path: Path) -> None:
         ('games = ["no reference"]', "games"),
         (f'amqp_url = "http://a:{SECRET}@h"', "amqp_url"),
         (f'database_url = "mysql://a:{SECRET}@h/d"', "database_url"),
+        (f'database_url = "postgresql://a:{SECRET}@h/d?connect_timeout=3"', "connect_timeout"),
+        (f'owner_database_url = "postgresql://a:{SECRET}@h/d?sslmode=require&keepalives="', "keepalives"),
         (f'database_url = "postgresql://a:{SECRET}@h:port/d"', "database_url"),
         ('temporal_address = "nowhere"', "temporal_address"),
     ],

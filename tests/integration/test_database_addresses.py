@@ -1,0 +1,44 @@
+"""Whatever an address says of a database holds for everything that uses it: pool, history and migrations."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from contracts.views import RoundFilter
+from runtime.resources import Unreachable, connect_database
+from runtime.settings import Settings
+from storage import history
+from storage.database import open_database
+from storage.migrate import upgrade
+from tests.conftest import Services
+from tests.support.databases import empty_database
+
+PARAMETERS = "application_name=croupier-test&sslmode=prefer&target_session_attrs=any&options=-c%20jit%3Doff"
+
+
+async def test_parameters_of_an_address_hold_everywhere(services: Services) -> None:
+    async with empty_database(services) as url:
+        url = f"{url}?{PARAMETERS}"
+        await asyncio.to_thread(upgrade, url)
+        await asyncio.to_thread(upgrade, url)
+        database = await open_database(url, connections=2)
+        try:
+            assert (
+                await database.pool.fetchval("SELECT current_setting('application_name')") == "croupier-test"
+            )
+            assert await database.pool.fetchval("SELECT current_setting('jit')") == "off"
+            wanted = RoundFilter(operator_id="nobody")
+            assert await history.page(database.pool, wanted, before=None, limit=5) == ([], None)
+        finally:
+            await database.close()
+
+
+async def test_what_neither_driver_nor_server_knows_is_refused_by_name(
+    services: Services, tmp_path: Path
+) -> None:
+    address = services.stack.addresses.application_database_url
+    settings = Settings(home=tmp_path, database_url=SecretStr(f"{address}?nonsense=1"))
+    with pytest.raises(Unreachable, match=r'CROUPIER_DATABASE_URL.*"nonsense"'):
+        await connect_database(settings, connections=1)
