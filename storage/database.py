@@ -2,13 +2,17 @@
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 10.0
-
+# When every connection waits for a server that says nothing, whoever wants another one is told so.
+ACQUIRE_TIMEOUT_S = 4.0
+# A statement that ran out of time is cancelled by the server before its connection is used again. A server
+# that says nothing does not cancel either: then the connection is closed.
+RELEASE_TIMEOUT_S = 2.0
 
 # The errors of a database that is away, restarting, failing over or too busy: the same call may succeed
 # later.
@@ -38,19 +42,38 @@ class Database:
         await self.pool.close()
 
 
+class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg has no types
+    """Nobody waits without end for a connection, nor for its return."""
+
+    # asyncpg's own parameters, in seconds.
+    def acquire(self, *, timeout: Any = None) -> Any:
+        # An idle connection is there at once; asyncpg would make a task to guard even that.
+        if timeout is None and self.get_idle_size() == 0:
+            timeout = ACQUIRE_TIMEOUT_S
+        return super().acquire(timeout=timeout)
+
+    async def release(self, connection: Any, *, timeout: Any = RELEASE_TIMEOUT_S) -> None:  # noqa: ASYNC109 - its own
+        await super().release(connection, timeout=timeout)
+
+
 async def open_database(url: str, *, connections: int = 10) -> Database:
     """Opens `url` (`postgresql://user:password@host:port/name`) with at most `connections`. Raises OSError or
     asyncpg.PostgresError when it cannot be reached."""
-    pool = await asyncpg.create_pool(
+    pool = Pool(
         url,
         min_size=1,
         max_size=connections,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
         init=_prepare_connection,
         reset=_keep_connection,
     )
-    return Database(pool)
+    return Database(await pool)
 
 
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
