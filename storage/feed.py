@@ -3,10 +3,13 @@ and must not skip any.
 
 An event's place in the outbox is given before its transaction commits, so a later place may be seen first. A
 reader that had passed it would never come back for the earlier one. So nothing is served beyond the place up
-to which all is known to be complete: no transaction that could still bring an earlier event is running.
+to which all is known to be complete: no transaction that could still bring an earlier event is running. Those
+are the ones that write to the outbox, and none else: what is open in another database of the server, or reads
+for hours, holds nothing up.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
@@ -20,21 +23,41 @@ PAGE: Final = """
     FROM outbox WHERE operator_id = $1 AND -id < -$2::bigint AND -id >= -$3::bigint
     ORDER BY -id DESC LIMIT $4
 """
-# The newest event in sight and, if it is news, a transaction id that is younger than every transaction which
-# had a place up to that one: the snapshot of the statement is older than the id it takes. (The snapshot's own
-# xmax would not do: it is one more than the youngest transaction that has ended, and a younger one may be at
-# work on an older place.) A transaction that took an id and wrote nothing costs no write.
-NEWEST: Final = """
-    SELECT place, CASE WHEN place > $1 THEN pg_current_xact_id()::text END AS younger
-    FROM (SELECT coalesce(max(id), 0) AS place FROM outbox) newest
+# The transactions that write to the outbox. An INSERT locks its table before it is given its place, and the
+# lock goes with the transaction's end, after which everybody sees what it wrote. So whoever has an earlier
+# place than an event in sight, and has not ended, is among them. A transaction that is prepared changes its
+# name to -1/..., so each of those counts as one that was seen before.
+WRITERS: Final = """
+    SELECT virtualtransaction AS transaction, pid FROM pg_locks
+    WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = 'outbox'::regclass
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+PREPARED: Final = "-1/"
+NAMED_WRITERS: Final = f"""
+    SELECT w.transaction, w.pid, coalesce(a.application_name, '') AS application
+    FROM ({WRITERS}) w LEFT JOIN pg_stat_activity a USING (pid)
+"""  # noqa: S608 - constants above
 LATEST: Final = "SELECT coalesce(max(id), 0) FROM outbox"
-ENDED: Final = "SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::text::xid8"
-
 # The ledger's transactions take milliseconds. A request waits for those under way no longer than this, and
 # gets what is complete; the next request goes on.
 PATIENCE_S: Final = 1.0
 PAUSE_S: Final = 0.005
+# A webhook that is made waits longer, once.
+END_PATIENCE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A transaction that writes to the outbox. `pid` is None for one that is prepared."""
+
+    transaction: str
+    pid: int | None
+    application: str
+
+
+async def writers(pool: asyncpg.Pool) -> list[Writer]:
+    """The transactions that write to the outbox now."""
+    return [Writer(**row) for row in await pool.fetch(NAMED_WRITERS)]
 
 
 class Feed:
@@ -58,13 +81,12 @@ class Feed:
         return [recorded_event(row) for row in rows], rows[-1]["id"] if rows else after
 
     async def end(self) -> int:
-        """The place behind the last event, for a reader that wants only later ones. Raises TimeoutError when
-        an earlier transaction does not end within the patience."""
-        newest = await self._pool.fetchval(LATEST)
-        await self._advanced()
-        if self._complete_to < newest:
-            raise TimeoutError("a transaction under way may yet bring an earlier event")
-        return self._complete_to
+        """The place behind the last event, for a reader that wants only later ones. A transaction that has
+        written to the outbox for longer than END_PATIENCE_S counts as earlier, whatever its place."""
+        newest: int = await self._pool.fetchval(LATEST)
+        if newest > self._complete_to and await self._settled(END_PATIENCE_S):
+            self._complete_to = max(self._complete_to, newest)
+        return max(self._complete_to, newest)
 
     async def _read(self, operator_id: str, after: int, limit: int) -> list[asyncpg.Record]:
         if after >= self._complete_to:
@@ -73,17 +95,23 @@ class Feed:
 
     async def _advanced(self) -> bool:
         """Returns whether more of the outbox is complete than before."""
-        newest = await self._pool.fetchrow(NEWEST, self._complete_to)
-        if newest["younger"] is None or not await self._ended(newest["younger"]):
+        newest: int = await self._pool.fetchval(LATEST)
+        if newest <= self._complete_to or not await self._settled(self._patience_s):
             return False
-        self._complete_to = max(self._complete_to, newest["place"])
+        self._complete_to = max(self._complete_to, newest)
         return True
 
-    async def _ended(self, transaction_id: str) -> bool:
-        """Returns whether every transaction older than that one has ended, within the patience."""
-        deadline = asyncio.get_running_loop().time() + self._patience_s
-        while not await self._pool.fetchval(ENDED, transaction_id):
+    async def _settled(self, patience_s: float) -> bool:
+        """Returns whether every transaction that wrote to the outbox has ended, within the patience."""
+        deadline = asyncio.get_running_loop().time() + patience_s
+        writing = await self._writers()
+        while writing:
             if asyncio.get_running_loop().time() >= deadline:
                 return False
             await asyncio.sleep(PAUSE_S)
+            now = await self._writers()
+            writing = {name for name in now if name in writing or name.startswith(PREPARED)}
         return True
+
+    async def _writers(self) -> set[str]:
+        return {row["transaction"] for row in await self._pool.fetch(WRITERS)}

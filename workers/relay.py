@@ -24,6 +24,7 @@ from runtime.settings import Settings
 from storage import outbox
 from storage.database import AWAY
 from storage.settling import settling
+from workers.held_feed import HeldFeed
 from workers.lifecycle import run, serve_metrics
 
 # Younger events of these types belong to rounds that are still emitting by themselves.
@@ -63,13 +64,14 @@ async def relay(settings: Settings, stop: asyncio.Event) -> None:
     async with open_resources(settings, connections=2) as resources:
         serve_metrics(settings)
         clock = asyncio.get_running_loop().time
-        check_at = clock()
+        check_at, held_feed = clock(), HeldFeed(clock)
         while not stop.is_set():
             pause_s = LONG_PAUSE_S
             try:
                 result = await sweep(resources.database.pool, resources.publisher)
                 if clock() >= check_at:
                     await check_backlog(resources.database.pool)
+                    await held_feed.check(resources.database.pool)
                     check_at = clock() + LONG_PAUSE_S
                 pause_s = PAUSE_S if result.all_confirmed else LONG_PAUSE_S
             except AWAY as error:

@@ -34,7 +34,7 @@ MADE: Final = (
 # The modules in which each program defines what it counts.
 METRICS: Final = {
     "ingress": ("runtime.metrics",),
-    "relay": ("workers.relay",),
+    "relay": ("workers.relay", "workers.held_feed"),
     "statistics": ("workers.statistics",),
     "reconciler": ("activities.reconciliation",),
     "webhooks": ("activities.webhooks", "workers.webhooks"),

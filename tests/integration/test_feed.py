@@ -6,13 +6,18 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
+import pytest
 
 from contracts.events import RecordedEvent
+from storage import feed as feed_module
 from storage import rounds
 from storage.database import Database
 from storage.feed import Feed
+from tests.conftest import Services
 from tests.support.conditions import HANG_S
+from tests.support.databases import empty_database, owner_url
 from tests.support.ledger import OUTCOME, Seat, take_seat
+from workers.held_feed import FEED_HELD, HeldFeed
 
 # Longer than any transaction of another program takes, so that a reader has all that is recorded.
 PATIENCE_S: Final = HANG_S
@@ -187,3 +192,89 @@ async def test_an_operator_sees_its_own_events_alone(database: Database) -> None
     assert await _all(feed, mine) == await _recorded(mine)
     assert await _all(feed, theirs) == await _recorded(theirs)
     assert not set(await _recorded(mine)) & set(await _recorded(theirs))
+
+
+@asynccontextmanager
+async def _written_elsewhere(services: Services) -> AsyncIterator[None]:
+    """A transaction that has written in another database of the server is open inside the block."""
+    async with empty_database(services) as url:
+        connection = await asyncpg.connect(url)
+        async with connection.transaction():
+            await connection.execute("CREATE TABLE forgotten (n int)")
+            yield
+        await connection.close()
+
+
+@asynccontextmanager
+async def _writing_by_hand(services: Services, database: Database) -> AsyncIterator[int]:
+    """A person's transaction on the outbox is open inside the block, which is given its pid."""
+    connection = await asyncpg.connect(
+        await owner_url(services, database), server_settings={"application_name": "by hand"}
+    )
+    async with connection.transaction():
+        await connection.execute("UPDATE outbox SET subject = subject WHERE false")
+        yield connection.get_server_pid()
+    await connection.close()
+
+
+async def test_a_transaction_of_another_database_holds_nothing_up(
+    services: Services, database: Database
+) -> None:
+    seat = await take_seat(database, balance=1_000)
+    async with _written_elsewhere(services):
+        await _settle(seat)
+        feed = Feed(database.pool, patience_s=PATIENCE_S)
+        assert await _all(feed, seat) == await _recorded(seat)
+        assert await feed.end() >= await database.pool.fetchval("SELECT max(id) FROM outbox")
+
+
+async def test_nor_does_one_that_writes_elsewhere_in_ours_or_only_reads(database: Database) -> None:
+    seat, other = await _two_seats(database)
+    async with (
+        database.pool.acquire() as one,
+        database.pool.acquire() as two,
+        one.transaction(),
+        two.transaction(isolation="repeatable_read"),
+    ):
+        await one.execute("UPDATE players SET sequence = sequence WHERE id = $1", other.session.player_key)
+        await two.fetch("SELECT count(*) FROM outbox")
+        await _settle(seat)
+        feed = Feed(database.pool, patience_s=PATIENCE_S)
+        assert await _all(feed, seat) == await _recorded(seat)
+
+
+async def test_what_holds_the_feed_up_is_named(
+    services: Services, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 1_000.0
+    held = HeldFeed(lambda: now)
+
+    def ages() -> dict[str, float]:
+        (metric,) = FEED_HELD.collect()
+        return {s.labels["pid"]: s.value for s in metric.samples if s.labels["application"] == "by hand"}
+
+    async with _writing_by_hand(services, database) as pid:
+        await held.check(database.pool)
+        assert ages() == {}, "a moment is no hold"
+        for now in (1_020.0, 1_060.0):
+            await held.check(database.pool)
+            assert ages() == {str(pid): now - 1_000.0}
+    await held.check(database.pool)
+    assert ages() == {}
+    named = [record for record in caplog.records if "by hand" in record.getMessage()]
+    assert len(named) == 1
+    assert str(pid) in named[0].getMessage()
+
+
+async def test_the_end_of_the_feed_is_known_while_it_is_held_up(
+    services: Services, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a webhook can be set up meanwhile."""
+    monkeypatch.setattr(feed_module, "END_PATIENCE_S", 0.0)
+    seat = await take_seat(database, balance=1_000)
+    async with _writing_by_hand(services, database):
+        await _settle(seat)
+        end = await Feed(database.pool).end()
+    await _settle(seat)
+    feed = Feed(database.pool, patience_s=PATIENCE_S)
+    assert await _all(feed, seat, after=end) == (await _recorded(seat))[-1:]
