@@ -8,7 +8,7 @@ from api.bet.schemas import PlaceBet, TakeAction, bet_of
 from api.bet.service import NothingStored
 from api.gateway.caller import REPLAYED, Caller, Reply
 from api.gateway.problems import Problem
-from api.gateway.schemas import money
+from api.gateway.schemas import balance_money
 from api.result.schemas import pending_body, round_body
 from contracts import failures
 from contracts.actions import ActionVerdict, PlayerAction
@@ -111,7 +111,7 @@ def _declined(view: RoundView, headers: dict[str, str]) -> Problem:
     members: dict[str, Any] = {"round_id": view.key.round_id}
     detail = "The bet was declined; a new try needs a new round id."
     if code == failures.INSUFFICIENT_FUNDS and view.balance is not None:
-        members["balance"] = money(view.balance, view.currency)
+        members["balance"] = balance_money(view.balance, view.currency)
     if code == failures.ROUND_OPEN:
         members["open_round"] = view.failure_detail
         detail = "Finish or await the open round first; then bet with a new round id."

@@ -43,13 +43,14 @@ Currency = Annotated[
     Field(json_schema_extra={"enum": sorted(known())}),
 ]
 GameId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
-# 2**53 - 1: the largest integer that every JSON client reads exactly.
-Amount = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
+# The largest integer that every JSON client reads exactly.
+LARGEST_SHOWN: Final = 2**53 - 1
+Amount = Annotated[int, Field(strict=True, gt=0, le=LARGEST_SHOWN)]
 
 
 def _rfc3339(value: object) -> object:
     """Pydantic alone would take a number for seconds since 1970, and a date for its midnight."""
-    if isinstance(value, str) and re.fullmatch(RFC_3339, value) is None:
+    if not isinstance(value, str) or re.fullmatch(RFC_3339, value) is None:
         raise ValueError("a time as in RFC 3339, such as 2026-11-22T16:56:52Z")
     return value
 
@@ -57,7 +58,17 @@ def _rfc3339(value: object) -> object:
 RFC_3339: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 )
-Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+
+
+def _in_utc(value: datetime) -> datetime:
+    """Some times of the years 1 and 9999 have no equal in UTC, as which the database keeps them."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a time between the years 1 and 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_in_utc)]
 
 
 class StrictModel(BaseModel):
@@ -114,6 +125,11 @@ def repeat(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
 
 def money(amount: int, currency: str) -> dict[str, Any]:
     return {"amount": amount, "currency": currency}
+
+
+def balance_money(amount: int, currency: str) -> dict[str, Any]:
+    """A balance as clients are shown it. Only wins lift one above LARGEST_SHOWN: deposits end far below."""
+    return money(min(amount, LARGEST_SHOWN), currency)
 
 
 def moment(at: datetime | None) -> str | None:

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.gateway.schemas import StrictModel, moment
+from api.gateway.schemas import Moment, StrictModel, moment
 from contracts.views import ApiKeyRecord
 from security.api_keys import KeyScope
 
@@ -41,7 +41,7 @@ class NewApiKey(StrictModel):
 
     scope: KeyScope
     # Not strict: JSON has no times, so a text must do.
-    expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    expires_at: Annotated[Moment | None, Field(strict=False)] = None
 
 
 class RotateApiKey(StrictModel):

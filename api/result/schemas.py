@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-from api.gateway.schemas import Money, StrictModel, moment, money
+from api.gateway.schemas import Money, StrictModel, balance_money, moment, money
 from contracts.choices import Choice
 from contracts.records import AttemptFact, RoundRecord
 from contracts.rounds import Bet, RoundState
@@ -170,7 +170,7 @@ def round_body(view: RoundView) -> dict[str, Any]:
         "mode": view.mode,
         "stake": money(view.staked, view.currency),
         "win": money(view.win, view.currency),
-        "balance": None if view.balance is None else money(view.balance, view.currency),
+        "balance": None if view.balance is None else balance_money(view.balance, view.currency),
         "outcome": view.outcome,
         "choices": [] if view.offer is None else [_choice(c, view.currency) for c in view.offer.choices],
         "decide_by": moment(view.decide_by),

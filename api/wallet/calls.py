@@ -4,7 +4,7 @@ from typing import Any
 
 from api.gateway.caller import Caller, Reply
 from api.gateway.problems import Problem
-from api.gateway.schemas import money
+from api.gateway.schemas import balance_money
 from api.wallet.service import NoAccount, WalletSilent
 from contracts import failures
 from contracts.views import RoundView
@@ -31,12 +31,12 @@ async def balance_after(view: RoundView, caller: Caller) -> dict[str, Any] | Non
     send it with the round: that wallet is not asked again by each socket. Raises Problem."""
     if caller.services.wallet.in_our_ledger(caller.claims):
         return (await balance(caller)).body
-    return None if view.balance is None else {"balance": money(view.balance, view.currency)}
+    return None if view.balance is None else {"balance": balance_money(view.balance, view.currency)}
 
 
 async def _balance(caller: Caller) -> dict[str, Any]:
     """Raises WalletSilent."""
     try:
-        return money(await caller.services.wallet.available(caller.claims), caller.claims.currency)
+        return balance_money(await caller.services.wallet.available(caller.claims), caller.claims.currency)
     except NoAccount:
         raise Problem("unauthenticated", "The session is not known here.") from None

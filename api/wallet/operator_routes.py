@@ -9,7 +9,7 @@ from api.gateway.authentication import Deps, Operator
 from api.gateway.caller import REPLAYED
 from api.gateway.paging import cursor, position
 from api.gateway.problems import Problem, problems
-from api.gateway.schemas import PROBLEM_RESPONSES, Currency, Moment, PlayerIdInPath, money, repeat
+from api.gateway.schemas import PROBLEM_RESPONSES, Currency, Moment, PlayerIdInPath, balance_money, repeat
 from api.gateway.strict_json import StrictRoute
 from api.services import Services
 from api.wallet.schemas import (
@@ -60,8 +60,8 @@ async def deposit(
     if done.result == "too-much":
         raise Problem(
             "limit-exceeded",
-            "No balance may exceed 2^53 - 1 minor units.",
-            balance=money(done.available, body.amount.currency),
+            "A deposit may bring a balance to 2^52 - 1 minor units at most.",
+            balance=balance_money(done.available, body.amount.currency),
         )
     return _moved(body, done)
 
@@ -100,7 +100,7 @@ async def withdraw(
         raise Problem(
             failures.INSUFFICIENT_FUNDS,
             "The available balance does not cover the withdrawal.",
-            balance=money(done.available, body.amount.currency),
+            balance=balance_money(done.available, body.amount.currency),
         )
     return _moved(body, done)
 
@@ -114,7 +114,7 @@ def _moved(body: Deposit | Withdrawal, done: DepositView | WithdrawalView) -> JS
     replayed = done.result == "replayed"
     answer = {
         "transaction_id": body.transaction_id,
-        "balance": money(done.available, body.amount.currency),
+        "balance": balance_money(done.available, body.amount.currency),
     }
     return JSONResponse(answer, 200 if replayed else 201, headers=REPLAYED if replayed else None)
 
@@ -138,9 +138,9 @@ async def balance(
         raise Problem("not-found", "The player has no account in this currency.")
     return JSONResponse(
         {
-            "balance": money(found.available, currency),
-            "held": money(found.held, currency),
-            "total": money(found.balance, currency),
+            "balance": balance_money(found.available, currency),
+            "held": balance_money(found.held, currency),
+            "total": balance_money(found.balance, currency),
         }
     )
 

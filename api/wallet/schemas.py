@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from api.gateway.schemas import CallerId, Money, MoneyIn, StrictModel, moment, money
+from api.gateway.schemas import CallerId, Money, MoneyIn, StrictModel, balance_money, moment, money
 from contracts.movements import StatementEntry
 
 
@@ -82,6 +82,6 @@ def statement_item(entry: StatementEntry) -> dict[str, Any]:
         "kind": entry.kind,
         "reference": entry.reference,
         "amount": money(entry.amount, entry.currency),
-        "balance": money(entry.balance, entry.currency),
+        "balance": balance_money(entry.balance, entry.currency),
         "at": moment(entry.created_at),
     }

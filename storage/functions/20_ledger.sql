@@ -54,6 +54,12 @@ CREATE FUNCTION money_json(amount bigint, currency text) RETURNS jsonb LANGUAGE 
     SELECT jsonb_build_object('amount', amount, 'currency', currency)
 $$;
 
+-- A balance as clients are shown it: at most the largest integer that every JSON client reads exactly. Only wins lift
+-- one above that.
+CREATE FUNCTION balance_json(balance bigint, currency text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT money_json(least(balance, 9007199254740991), currency)
+$$;
+
 -- The data of a round's event, read from the closed round alone.
 CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
@@ -61,7 +67,7 @@ CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS 
         'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
         'stake', money_json(r.stake + r.extra, r.currency), 'win', money_json(r.win, r.currency),
         -- Unknown where the operator's wallet declined and did not send it.
-        'balance', CASE WHEN r.balance IS NOT NULL THEN money_json(r.balance, r.currency) END,
+        'balance', CASE WHEN r.balance IS NOT NULL THEN balance_json(r.balance, r.currency) END,
         CASE r.state WHEN 'settled' THEN 'settled_at' ELSE 'closed_at' END,
         to_char(r.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
         || CASE WHEN r.failure_code IS NULL THEN '{}'::jsonb

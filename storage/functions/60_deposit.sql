@@ -1,7 +1,7 @@
 -- deposit: money from the operator's cash account to the player. The transaction id makes it happen once:
 -- a repeat answers `replayed` with what the first one left, another amount or currency answers `reused`, and
--- so does the id of a withdrawal. A balance beyond 2^53 - 1, which some JSON client would round, is refused:
--- `too-much`. A player of demo money has no real money, and none comes in.
+-- so does the id of a withdrawal. A balance beyond 2^52 - 1 is refused, `too-much`: what JSON clients read exactly
+-- ends at 2^53 - 1, and as much again is room for wins. A player of demo money has no real money, and none comes in.
 CREATE FUNCTION deposit_v1(
     p_operator_id text, p_player_key bigint, p_account_id bigint, p_transaction_id text, p_amount bigint,
     p_currency text
@@ -9,6 +9,7 @@ CREATE FUNCTION deposit_v1(
 DECLARE
     v_cash bigint;
     v_available bigint;
+    v_balance bigint;
 BEGIN
     PERFORM 1 FROM players
     WHERE id = p_player_key AND operator_id = p_operator_id AND NOT demo FOR NO KEY UPDATE;
@@ -20,10 +21,10 @@ BEGIN
     IF FOUND THEN
         RETURN;
     END IF;
-    SELECT balance - held INTO STRICT v_available FROM accounts
+    SELECT balance - held, balance INTO STRICT v_available, v_balance FROM accounts
     WHERE id = p_account_id AND player_key = p_player_key AND currency = p_currency
       FOR NO KEY UPDATE;
-    IF v_available > 9007199254740991 - p_amount THEN
+    IF v_balance > 4503599627370495 - p_amount THEN
         RETURN QUERY SELECT 'too-much'::text, v_available;
         RETURN;
     END IF;
@@ -37,7 +38,7 @@ BEGIN
     PERFORM record_player_event(
         p_player_key, 'wallet.deposited', '', NULL,
         jsonb_build_object('transaction_id', p_transaction_id, 'amount', money_json(p_amount, p_currency),
-                           'balance', money_json(v_available, p_currency)));
+                           'balance', balance_json(v_available, p_currency)));
     RETURN QUERY SELECT 'deposited'::text, v_available;
 END $$;
 

@@ -41,6 +41,6 @@ BEGIN
     PERFORM record_player_event(
         p_player_key, 'wallet.withdrawn', '', NULL,
         jsonb_build_object('transaction_id', p_transaction_id, 'amount', money_json(p_amount, p_currency),
-                           'balance', money_json(v_available, p_currency)));
+                           'balance', balance_json(v_available, p_currency)));
     RETURN QUERY SELECT 'withdrawn'::text, v_available;
 END $$;

@@ -1,5 +1,6 @@
 """Bad input over HTTP: each gets its own problem, and nothing in the books or in Temporal changes."""
 
+import dataclasses
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -332,6 +333,26 @@ async def test_a_session_that_cannot_be_is_refused(
     body = {"player_id": uuid4().hex, "game_id": "dice", "currency": "EUR", **changes}
     response = await seat.operator.call("POST", "/sessions", content=encoded(body), headers=JSON)
     checked_problem(response, *expected)
+
+
+# Some times have no equal in UTC, which is what the database keeps.
+BEYOND_UTC = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-14:00"]
+
+
+@pytest.mark.parametrize("moment", BEYOND_UTC)
+@pytest.mark.parametrize("name", ["from", "to"])
+async def test_a_time_that_utc_does_not_have_is_refused(seat: Player, name: str, moment: str) -> None:
+    for path in ("/rounds", f"/players/{seat.player_id}/statement"):
+        checked_problem(await seat.operator.call("GET", path, params={name: moment}), *INVALID)
+
+
+@pytest.mark.parametrize("moment", [*BEYOND_UTC, 4_070_908_800, "2099-01-01", True])
+async def test_a_key_does_not_end_at_a_time_that_is_none(seat: Player, moment: object) -> None:
+    """A number would be taken for seconds since 1970, which nobody has described."""
+    gateway, operator = seat.operator.gateway, seat.operator
+    admin = dataclasses.replace(operator, key=await gateway.new_key(operator.operator_id, scope="admin"))
+    body = {"scope": "game", "expires_at": moment}
+    checked_problem(await admin.call("POST", "/keys", json=body), *INVALID)
 
 
 @pytest.mark.parametrize("query", ["", "currency=", "currency=eur", "currency=EUR%0A", "currency=EUR&all=1"])

@@ -159,8 +159,8 @@ async def balance_of(player: Player, currency: str = "EUR") -> dict[str, int]:
     return {name: money["amount"] for name, money in response.json().items()}
 
 
-async def test_no_deposit_makes_a_balance_that_some_json_client_would_round(operator: Operator) -> None:
-    player, largest = await operator.open_session(), 2**53 - 1
+async def test_no_deposit_makes_a_balance_without_room_for_wins(operator: Operator) -> None:
+    player, largest = await operator.open_session(), 2**52 - 1
     assert (await player.deposit(largest - 1)).status_code == 201
     refused = checked_problem(await player.deposit(2), 403, "limit-exceeded")
     assert refused["balance"]["amount"] == await player.balance() == largest - 1

@@ -96,6 +96,20 @@ class TestMovements:
             "wallet.withdrawn",
         ]
 
+    async def test_a_balance_beyond_what_clients_read_exactly_is_told_as_the_largest(
+        self, database: Database
+    ) -> None:
+        """The ledger has it exactly; a client would read another number."""
+        seat = await take_seat(database)
+        assert await seat.deposit(2**52 - 1) == ("deposited", 2**52 - 1)
+        assert (await seat.deposit(1))[0] == "too-much"
+        bet = seat.bet()
+        await seat.reserve(bet)
+        assert (await seat.settle(bet, 2**53)).balance == 2**52 - 101 + 2**53
+        assert (await _data(seat, "round.settled"))["balance"] == _money(2**53 - 1)
+        assert await seat.withdraw(2**52, "w") == ("withdrawn", 2**53 - 101)
+        assert (await _data(seat, "wallet.withdrawn"))["balance"] == _money(2**53 - 101)
+
     async def test_all_at_once_leave_no_gap_and_no_second_event(self, database: Database) -> None:
         """Repeats of one deposit and one withdrawal, rounds, declines and a session's end wait for each
         other, whatever order they come in."""
