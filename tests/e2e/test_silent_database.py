@@ -61,7 +61,7 @@ async def timed(waiting: Awaitable[T]) -> tuple[T, float]:
 
 
 async def test_a_database_that_says_nothing_is_503(seat: Player, services: Services) -> None:
-    """Thirty reads at once, more than there are connections, do not wait one after the other. Whoever asks for
+    """Thirty reads at once, more than there are connections, do not wait in a queue. Whoever asks for
     readiness waits for none of it."""
     http = seat.operator.gateway.http
     with frozen_server(services.stack.pid("postgres")):
