@@ -77,7 +77,7 @@ class MoneyActivities:
         """Returns an action's verdict, and the round after it. This is no activity of its own:
         PlayActivities.act plays on from it."""
         try:
-            verdict, view = await self._money.of(request.bet).act(request)
+            verdict, view = await self._money.of(request.bet).act(request, within_s=_within_s())
         except MoneyFailure as failure:
             raise self._failed(failure) from None
         return verdict, None if view is None else _reservation(view)

@@ -39,6 +39,7 @@ from wallet.statement import (
     difference,
     offers_statement,
     open_statement,
+    part_of,
 )
 
 # One page of the check is one span of one wallet's statement.
@@ -269,7 +270,8 @@ def _counts(attempt: Attempt, since: datetime) -> bool:
 
 def _ours_as_dict(item: StatementItem, ours: WalletRound) -> dict[str, Any]:
     """Our figures beside the wallet's, in minor units."""
-    allowed = allowed_moves(WalletCall(item.call), ours) if item.call in MOVING else frozenset()
+    part = part_of(item, ours) if item.call in MOVING else None
+    allowed = frozenset() if part is None else allowed_moves(WalletCall(item.call), part)
     return {"state": ours.state, "moved": sorted(allowed), "currency": ours.currency}
 
 

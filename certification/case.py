@@ -40,7 +40,7 @@ KEEP_TOMBSTONES: Final = (
 @dataclass(frozen=True, slots=True)
 class Case:
     """`asks` is what is asked of the wallet, `remedy` what to do when it does not hold. `two_players` cases
-    need the other player."""
+    need the other player, `several_bets` cases a wallet that takes several bets of one round."""
 
     number: int
     title: str
@@ -48,3 +48,4 @@ class Case:
     remedy: str
     ask: Callable[[Trial], Awaitable[None]]
     two_players: bool = False
+    several_bets: bool = False

@@ -21,8 +21,8 @@ class CannotRun(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """Which wallet is asked, as whom, and which cases. `only` are their numbers, separated by commas; empty
-    is all."""
+    """Which wallet is asked, as whom, and which cases. `several_bets` says that it takes several bets of
+    one round. `only` are numbers of cases, separated by commas; empty is all."""
 
     url: str
     operator_id: str
@@ -33,6 +33,7 @@ class Choices:
     other_player_id: str | None = None
     other_session_id: str | None = None
     ended_session_id: str | None = None
+    several_bets: bool = True
     only: str = ""
 
 
@@ -46,7 +47,12 @@ async def certify(choices: Choices, secret_text: str) -> Report:
     async with calling(url, key, secret_text) as caller:
         await _check_players(caller, seat)
         began = datetime.now(UTC)
-        results = [await _result(case, caller, seat) for case in cases]
+        results = [
+            _not_asked(case, "the wallet takes one bet a round (--one-bet): no action that costs is offered")
+            if case.several_bets and not choices.several_bets
+            else await _result(case, caller, seat)
+            for case in cases
+        ]
     return Report(
         url=url,
         player_id=seat.player_id,
@@ -59,8 +65,7 @@ async def certify(choices: Choices, secret_text: str) -> Report:
 
 async def _result(case: Case, caller: Caller, seat: Seat) -> Result:
     if case.two_players and seat.other_player_id is None:
-        note = "--other-player names a second test player"
-        return Result(case=case, outcome=Outcome.NOT_ASKED, notes=(note,))
+        return _not_asked(case, "--other-player names a second test player")
     trial = Trial(caller, seat, case.remedy)
     began_s = time.monotonic()
     try:
@@ -74,6 +79,10 @@ async def _result(case: Case, caller: Caller, seat: Seat) -> Result:
         notes=tuple(trial.notes),
         seconds=time.monotonic() - began_s,
     )
+
+
+def _not_asked(case: Case, note: str) -> Result:
+    return Result(case=case, outcome=Outcome.NOT_ASKED, notes=(note,))
 
 
 async def _check_players(caller: Caller, seat: Seat) -> None:

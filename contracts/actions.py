@@ -41,6 +41,9 @@ class ActionVerdict(StrEnum):
     PLAYER_BLOCKED = "player-blocked"
     SESSION_EXPIRED = "session-expired"
     LIMIT_EXCEEDED = "limit-exceeded"
+    CURRENCY_MISMATCH = "currency-mismatch"
+    WALLET_FAILED = "wallet-failed"
+    """The operator's wallet did not take what the action costs, and never will."""
 
     @property
     def counts(self) -> bool:

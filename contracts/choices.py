@@ -1,6 +1,6 @@
 """Rounds that wait for their player: the offer, the choice, and the rule for a player who stays away."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -59,12 +59,28 @@ class Offer:
                 return choice
         return None
 
+    def without_debits(self) -> "Offer":
+        """The offer without what costs something. Its default always stays."""
+        return replace(self, choices=[choice for choice in self.choices if not choice.debit])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedAction:
+    """An action that costs something, whose bet the operator's wallet was asked for without an end on record.
+    The fields are those of contracts.actions.PlayerAction."""
+
+    action_id: str
+    chosen: Chosen
+    request_id: str
+    by: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRound:
     """A round that waits, after `actions` of them. `left_s` is the time left to decide, in seconds, None for
-    a round that waits without end."""
+    a round that waits without end. `asked` is the action that must come to its end first."""
 
     offer: Offer
     actions: int
     left_s: float | None
+    asked: AskedAction | None = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.choices import Chosen, Offer, OpenRound
+from contracts.choices import AskedAction, Chosen, Offer, OpenRound
 from contracts.events import RecordedEvent
 from contracts.rounds import Bet, DrawReference, RoundKey, RoundState
 from contracts.sessions import DEMO
@@ -17,7 +17,8 @@ class RoundView:
 
     `stake` is the bet's, `extra` what further actions cost. `actions` counts those, and `taken` has them:
     action_id, action, params, debit, by and at. While the round waits for its player, `offer` is what it
-    offers, until `decide_by` (None: without end)."""
+    offers, until `decide_by` (None: without end), and `asked` the action that an operator's wallet is being
+    asked for."""
 
     key: RoundKey
     player_id: str
@@ -53,6 +54,7 @@ class RoundView:
     decide_by: datetime | None = None
     left_s: float | None = None
     taken: list[dict[str, Any]] | None = None
+    asked: AskedAction | None = None
 
     @property
     def staked(self) -> int:
@@ -65,7 +67,7 @@ class RoundView:
         if self.state is not RoundState.AWAITING_CHOICE:
             return None
         assert self.offer is not None
-        return OpenRound(offer=self.offer, actions=self.actions, left_s=self.left_s)
+        return OpenRound(offer=self.offer, actions=self.actions, left_s=self.left_s, asked=self.asked)
 
     @property
     def draw(self) -> DrawReference | None:

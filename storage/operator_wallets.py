@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from contracts.actions import ActionVerdict, PlayerAction
 from contracts.failures import bounded
 from contracts.rounds import Bet, Resolution, RoundKey
 from contracts.views import RoundView, Settlement
@@ -32,14 +33,33 @@ RECORD_RESULT: Final = (
 )
 CLOSE: Final = "SELECT (closed).*, event_data FROM settle_round_v1($1, $2, NULL, NULL, true, $3)"
 RELEASE: Final = f"SELECT * FROM release_round_v1({bet_parameter(4)}, $1, $2, true, $3)"
+BEGIN_ACTION: Final = (
+    "SELECT (standing).*, verdict, amount"
+    " FROM begin_wallet_action_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+)
+ACCEPT_ACTION: Final = "SELECT (standing).*, verdict FROM accept_wallet_action_v1($1, $2, $3, $4, $5)"
+REFUSE_ACTION: Final = "SELECT (standing).*, verdict FROM refuse_wallet_action_v1($1, $2, $3, $4, $5)"
+END_ACTION: Final = "SELECT (standing).*, verdict FROM end_wallet_action_v1($1, $2, $3, $4)"
+# Of the round's actions, those whose bets may be at the wallet.
+ACTION_BETS: Final = """
+    SELECT action_id FROM wallet_action_bets
+    WHERE player_key = $1 AND round_id = $2 AND (outcome IS NULL OR outcome = 'taken') ORDER BY asked_at
+"""
+# The rollbacks of the round that the wallet has taken.
+ROLLED_BACK: Final = """
+    SELECT DISTINCT transaction_id FROM wallet_attempts
+    WHERE player_key = $1 AND round_id = $2 AND call = 'rollback'
+      AND (verdict = 'accepted' OR code = 'rolled-back')
+"""
 RECORD_ATTEMPT: Final = (
     "SELECT record_wallet_attempt_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 )
 ALL: Final = """
-    SELECT operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms, total_ms, calls
+    SELECT operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms, total_ms, calls,
+           several_bets
     FROM operator_wallets
 """
-SET: Final = "SELECT set_operator_wallet_v1($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+SET: Final = "SELECT set_operator_wallet_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 KNOWN_OPERATOR: Final = "SELECT EXISTS (SELECT 1 FROM operators WHERE id = $1)"
 
 
@@ -67,8 +87,21 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActionDecision:
+    """The ledger's decision about an action, with the round after it: ASK or ROLLBACK while the wallet has to
+    be asked, and None with the action's own `verdict` when it stands. `amount` is what it costs, in minor
+    units."""
+
+    step: Verdict | None
+    verdict: ActionVerdict | None
+    view: RoundView | None
+    amount: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredWallet:
-    """A row of operator_wallets. Limits that are None are the dialect's; times in milliseconds."""
+    """A row of operator_wallets. Limits that are None are the dialect's; times in milliseconds.
+    `several_bets` says that the wallet takes several bets of one round."""
 
     operator_id: str
     url: str
@@ -79,6 +112,7 @@ class StoredWallet:
     read_ms: int | None = None
     total_ms: int | None = None
     calls: int | None = None
+    several_bets: bool = True
 
 
 async def begin_bet(pool: asyncpg.Pool, bet: Bet, transaction_id: str) -> Decision:
@@ -133,11 +167,54 @@ async def release(
     return round_view(await pool.fetchrow(RELEASE, *arguments))
 
 
+async def begin_action(
+    pool: asyncpg.Pool, key: RoundKey, action: PlayerAction, transaction_id: str, *, several_bets: bool
+) -> ActionDecision:
+    """Decides before the wallet is asked. A choice that costs nothing is taken at once."""
+    arguments = (*_action_arguments(key, action), action.by, action.request_id, action.after)
+    row = await pool.fetchrow(BEGIN_ACTION, *arguments, transaction_id, several_bets)
+    return _action_decision(row, row["amount"])
+
+
+async def accept_action(
+    pool: asyncpg.Pool, key: RoundKey, action: PlayerAction, *, balance: int | None
+) -> ActionDecision:
+    """Takes the action after the wallet has taken its bet, or decides ROLLBACK. `balance` is the wallet's, in
+    minor units."""
+    arguments = (key.player_key, key.round_id, action.action_id, action.request_id, balance)
+    return _action_decision(await pool.fetchrow(ACCEPT_ACTION, *arguments))
+
+
+async def refuse_action(
+    pool: asyncpg.Pool, key: RoundKey, action: PlayerAction, refusal: ActionVerdict | None
+) -> ActionDecision:
+    """Decides after the wallet has refused the action's bet, or was never reached; `refusal` is None when it
+    is unknown whether the wallet took it. ASK says that it is asked once more."""
+    arguments = (key.player_key, key.round_id, action.action_id, action.request_id, refusal)
+    return _action_decision(await pool.fetchrow(REFUSE_ACTION, *arguments))
+
+
+async def end_action(pool: asyncpg.Pool, key: RoundKey, action: PlayerAction) -> ActionDecision:
+    """Closes an action whose bet the wallet has rolled back: the round waits with the same choices."""
+    arguments = (key.player_key, key.round_id, action.action_id, action.request_id)
+    return _action_decision(await pool.fetchrow(END_ACTION, *arguments))
+
+
+async def action_bets(pool: asyncpg.Pool, key: RoundKey) -> list[str]:
+    """The ids of the actions whose bets may be at the wallet, in the order in which it was asked for them."""
+    return [row["action_id"] for row in await pool.fetch(ACTION_BETS, key.player_key, key.round_id)]
+
+
+async def rolled_back(pool: asyncpg.Pool, key: RoundKey) -> frozenset[str]:
+    """The transaction ids of the round's rollbacks that its wallet has taken."""
+    rows = await pool.fetch(ROLLED_BACK, key.player_key, key.round_id)
+    return frozenset(row["transaction_id"] for row in rows)
+
+
 async def record_attempt(
     pool: asyncpg.Pool, key: RoundKey, request: WalletRequest, answer: WalletAnswer, *, took_us: int
 ) -> bool:
-    """Records an attempt. Returns whether it is the first of the round's calls of this kind with this
-    verdict."""
+    """Records an attempt. Returns whether it is the first of its transaction with this verdict."""
     first: bool = await pool.fetchval(
         RECORD_ATTEMPT,
         key.player_key,
@@ -177,8 +254,22 @@ async def store(pool: asyncpg.Pool, wallet: StoredWallet) -> bool:
         wallet.read_ms,
         wallet.total_ms,
         wallet.calls,
+        wallet.several_bets,
     )
     return True
+
+
+def _action_arguments(key: RoundKey, action: PlayerAction) -> tuple[Any, ...]:
+    chosen = action.chosen
+    return (key.player_key, key.round_id, action.action_id, chosen.action, chosen.params)
+
+
+def _action_decision(row: Mapping[str, Any], amount: int = 0) -> ActionDecision:
+    said = row["verdict"]
+    view = None if said == ActionVerdict.NOT_FOUND else round_view(row)
+    if said in (Verdict.ASK, Verdict.ROLLBACK):
+        return ActionDecision(step=Verdict(said), verdict=None, view=view, amount=amount)
+    return ActionDecision(step=None, verdict=ActionVerdict(said), view=view)
 
 
 def _decision(row: Mapping[str, Any]) -> Decision:

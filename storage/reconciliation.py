@@ -8,7 +8,7 @@ all rounds.
 # ruff: noqa: S608 - the statements are put together from constants
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,9 +26,12 @@ FIRST_CHECK: Final = 10_000
 
 # The time since when a round should have gone on by itself. A round that waits for its player goes on when
 # the player's time is over. Until then, and where it is held without end, the player's next action resumes a
-# lost one.
+# lost one. While an operator's wallet is asked for what an action costs, the round does not wait.
 _SINCE: Final = """
-    CASE WHEN r.state = 'awaiting_choice' THEN coalesce(r.decide_by, 'infinity')
+    CASE WHEN r.state = 'awaiting_choice' THEN
+             least(coalesce(r.decide_by, 'infinity'),
+                   (SELECT b.asked_at FROM wallet_action_bets b
+                    WHERE b.player_key = r.player_key AND b.round_id = r.round_id AND b.outcome IS NULL))
          WHEN r.actions = 0 THEN r.created_at
          ELSE (SELECT max(a.taken_at) FROM round_actions a
                WHERE a.player_key = r.player_key AND a.round_id = r.round_id) END
@@ -77,7 +80,11 @@ WALLET_ROUND: Final = """
            (SELECT r.win FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key) AS win,
            (SELECT t.amount FROM transfers t
             WHERE t.player_key = b.player_key AND t.kind = 'returned' AND t.reference = b.round_id
-              AND t.step = 0) AS returned
+              AND t.step = 0) AS returned,
+           (SELECT jsonb_agg(jsonb_build_object(
+                'action_id', a.action_id, 'amount', a.amount, 'releasing', a.releasing, 'outcome', a.outcome))
+            FROM wallet_action_bets a
+            WHERE a.player_key = b.player_key AND a.round_id = b.round_id) AS actions
     FROM wallet_bets b
     WHERE b.player_key = (SELECT p.id FROM players p
                           WHERE p.operator_id = $1 AND p.player_id = $2 AND NOT p.demo)
@@ -133,9 +140,21 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WalletAction:
+    """An action whose bet an operator's wallet was asked for. `outcome` is None while that is open, then
+    taken, declined or rolled-back."""
+
+    action_id: str
+    amount: int
+    releasing: bool
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRound:
     """Our ledger's record of a round whose money an operator's wallet keeps. Amounts are in minor units of
-    `currency`; `returned` is None when nothing was returned. `state` is None while there is no round."""
+    `currency`; `returned` is all that was returned, None when nothing was. `state` is None while there is no
+    round."""
 
     key: RoundKey
     game_id: str
@@ -145,6 +164,28 @@ class WalletRound:
     state: RoundState | None
     win: int
     returned: int | None
+    actions: tuple[WalletAction, ...] = ()
+
+    def of_first_bet(self) -> "WalletRound":
+        """The round as if it had only the bet that it began with."""
+        returned = None if self.returned is None else self.returned - self._taken
+        return replace(self, returned=returned, actions=())
+
+    def of_action(self, action: WalletAction) -> "WalletRound":
+        """The round as if it had only this action's bet."""
+        taken = action.outcome == "taken"
+        return replace(
+            self,
+            stake=action.amount,
+            releasing=self.releasing or action.releasing,
+            state=RoundState.DECLINED if action.outcome == "declined" else self.state,
+            returned=action.amount if taken and self.returned is not None else None,
+            actions=(),
+        )
+
+    @property
+    def _taken(self) -> int:
+        return sum(action.amount for action in self.actions if action.outcome == "taken")
 
 
 async def open_rounds(pool: asyncpg.Pool, *, after: tuple[int, str], before: datetime) -> list[Standing]:
@@ -211,6 +252,7 @@ async def wallet_round(
         state=None if row["state"] is None else RoundState(row["state"]),
         win=row["win"] or 0,
         returned=row["returned"],
+        actions=tuple(WalletAction(**action) for action in row["actions"] or ()),
     )
 
 

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from contracts.actions import ActionVerdict, PlayerAction
-from contracts.choices import Abandonment, Offer
+from contracts.choices import Abandonment, AskedAction, Offer
 from contracts.events import RecordedEvent
 from contracts.rounds import Bet, Resolution, RoundKey, RoundState
 from contracts.views import RoundView, Settlement
@@ -113,6 +113,7 @@ def round_view(row: Mapping[str, Any]) -> RoundView:
         state=RoundState(row["state"]),
         event_id=None if row["event_id"] is None else str(row["event_id"]),
         offer=None if row["offer"] is None else msgspec.convert(row["offer"], Offer),
+        asked=None if row["asked"] is None else msgspec.convert(row["asked"], AskedAction),
         **{name: row[name] for name in _PLAIN_COLUMNS},
     )
 
@@ -141,5 +142,5 @@ def _event(view: RoundView, data: str) -> RecordedEvent:
 
 
 _PLAIN_COLUMNS: Final = tuple(
-    name for name in RoundView.__slots__ if name not in ("key", "state", "event_id", "offer")
+    name for name in RoundView.__slots__ if name not in ("key", "state", "event_id", "offer", "asked")
 )

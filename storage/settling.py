@@ -8,12 +8,18 @@ import asyncpg
 
 from contracts.wallet import WalletCall
 
-# Reads the index of wallet bets without an end, and one round for each of them.
+# Reads the indexes of wallet bets without an end, and one round for each of them.
 SETTLING: Final = """
-    SELECT CASE WHEN b.releasing THEN 'rollback' ELSE 'win' END AS call, count(*) AS rounds,
+    SELECT CASE WHEN b.releasing THEN 'rollback' ELSE 'win' END AS call,
+           count(DISTINCT (b.player_key, b.round_id)) AS rounds,
            extract(epoch FROM clock_timestamp() - min(b.asked_at))::float8 AS age_s
-    FROM wallet_bets b
-    WHERE b.resolved_at IS NULL AND (b.releasing OR 'settling' = (
+    FROM (
+        SELECT player_key, round_id, asked_at, releasing FROM wallet_bets WHERE resolved_at IS NULL
+        UNION ALL
+        SELECT player_key, round_id, asked_at, true FROM wallet_action_bets
+        WHERE outcome IS NULL AND releasing
+    ) b
+    WHERE (b.releasing OR 'settling' = (
         SELECT r.state FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key))
     GROUP BY 1
 """

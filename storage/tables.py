@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     LargeBinary,
@@ -416,6 +417,7 @@ class OperatorWallet(SQLModel, table=True):
     read_ms: int | None = None
     total_ms: int | None = None
     calls: int | None = None  # at once
+    several_bets: bool = Field(sa_column_kwargs={"server_default": text("false")})  # of one round
     updated_at: datetime = _now()
 
 
@@ -449,6 +451,42 @@ class WalletBet(SQLModel, table=True):
     release_detail: str | None = None
     # The fields of contracts.rounds.Bet, so that a round that Temporal has lost can be restarted.
     bet: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    asked_at: datetime = _now()
+    resolved_at: datetime | None = _time()
+
+
+class WalletActionBet(SQLModel, table=True):
+    """What an action costs, as a bet that an operator's wallet was, or is about to be, asked for. `outcome`
+    is null while that is open, then taken, declined or rolled-back; `refusal` is then the verdict that the
+    player gets, null for one that was taken."""
+
+    __tablename__ = "wallet_action_bets"
+    __table_args__ = (
+        ForeignKeyConstraint(["player_key", "round_id"], ["wallet_bets.player_key", "wallet_bets.round_id"]),
+        Index(
+            "one_open_action_bet_per_round",
+            "player_key",
+            "round_id",
+            unique=True,
+            postgresql_where=text("outcome IS NULL"),
+        ),
+        CheckConstraint("amount > 0", name="action_bet_moves_something"),
+        CheckConstraint("outcome IN ('taken', 'declined', 'rolled-back')", name="action_bet_outcome"),
+        CheckConstraint("(outcome IS NULL) = (resolved_at IS NULL)", name="action_bet_ends_once"),
+    )
+    player_key: int = Field(sa_column=Column(BigInteger, primary_key=True, nullable=False))
+    round_id: str = Field(primary_key=True)
+    action_id: str = Field(primary_key=True)
+    action: str
+    params: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    amount: int = _amount()
+    taken_by: str
+    request_id: str
+    transaction_id: str  # of the bet
+    asks: int = _amount("1")  # how often the wallet was, or was about to be, asked
+    releasing: bool = Field(sa_column_kwargs={"server_default": text("false")})
+    outcome: str | None = None
+    refusal: str | None = None
     asked_at: datetime = _now()
     resolved_at: datetime | None = _time()
 

@@ -111,7 +111,9 @@ class WalletDirectory:
                 self._balances[wallet.operator_id] = _BalanceCalls(
                     ask, permits=max(1, calls // BALANCE_SHARE)
                 )
-                self.wallets[wallet.operator_id] = OperatorSteps(self._pool, ask)
+                self.wallets[wallet.operator_id] = OperatorSteps(
+                    self._pool, ask, several_bets=wallet.several_bets
+                )
 
     async def _keep_fresh(self) -> None:
         while True:

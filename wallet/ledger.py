@@ -27,7 +27,9 @@ class LedgerSteps(MoneySteps):
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
 
-    async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
+    async def act(
+        self, request: ActRequest, *, within_s: float | None = None
+    ) -> tuple[ActionVerdict, RoundView | None]:
         return await rounds.take_action(self._pool, request.bet.key, request.action)
 
     async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:

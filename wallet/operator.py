@@ -5,13 +5,17 @@ result first, `release` marks the bet first, and neither goes on when the other 
 intervention may release a round whose result is recorded. A win that was under way then meets the rollback at
 the wallet, and whichever the wallet took closes the round. A transaction id derives from the round and the
 step, so that a repeat, from whichever process, is the same call.
+
+An action that costs something is a bet of its own in its round, with an id that derives from the action too.
+The round's one win names the first bet. A release rolls that one back first: a wallet that has taken the win
+says so then, and keeps every bet of the round.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -24,7 +28,7 @@ from contracts.views import RoundView, Settlement
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from storage import operator_wallets as stored
 from storage import rounds
-from storage.operator_wallets import Decision, Verdict
+from storage.operator_wallets import ActionDecision, Decision, Verdict
 from wallet.steps import MoneySteps, WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 # The name space of our transaction ids. It never changes: a repeat must have the id of the first call.
@@ -45,11 +49,13 @@ Ask = Callable[[WalletRequest], Awaitable[WalletAnswer]]
 
 
 class OperatorSteps(MoneySteps):
-    """The steps of one operator's rounds. `ask` calls its wallet."""
+    """The steps of one operator's rounds. `ask` calls its wallet, and `several_bets` says that it takes
+    several bets of one round: without that, a round offers nothing that costs."""
 
-    def __init__(self, pool: asyncpg.Pool, ask: Ask) -> None:
+    def __init__(self, pool: asyncpg.Pool, ask: Ask, *, several_bets: bool = True) -> None:
         self._pool = pool
         self._ask_wallet = ask
+        self._several_bets = several_bets
 
     async def reserve(self, bet: Bet, *, within_s: float | None = None) -> RoundView:
         bet_id = transaction_id(bet.key, WalletCall.BET)
@@ -70,14 +76,30 @@ class OperatorSteps(MoneySteps):
 
     async def open(self, request: OpenRequest) -> RoundView:
         """Calls no wallet: the bet that it took stands until the round ends."""
+        resolution = request.resolution
+        if resolution.offer is not None and not self._several_bets:
+            resolution = replace(resolution, offer=resolution.offer.without_debits())
         try:
-            return await rounds.open_round(self._pool, request.bet.key, request.resolution)
+            return await rounds.open_round(self._pool, request.bet.key, resolution)
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None
 
-    async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
-        """The ledger refuses an action that costs something: the wallet is asked for one stake."""
-        return await rounds.take_action(self._pool, request.bet.key, request.action)
+    async def act(
+        self, request: ActRequest, *, within_s: float | None = None
+    ) -> tuple[ActionVerdict, RoundView | None]:
+        """Asks the wallet for what the action costs. A bet that stays unknown is rolled back until that is
+        certain; the round then waits as before."""
+        bet, action = request.bet, request.action
+        bet_id = transaction_id(bet.key, WalletCall.BET, action.action_id)
+        begun = await stored.begin_action(
+            self._pool, bet.key, action, bet_id, several_bets=self._several_bets
+        )
+        if begun.step is Verdict.ASK:
+            begun = await self._bet_on_action(request, begun.amount, within_s)
+        elif begun.step is Verdict.ROLLBACK:
+            begun = await self._give_up_action(request, within_s)
+        assert begun.verdict is not None
+        return begun.verdict, begun.view
 
     async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:
         bet = request.bet
@@ -118,23 +140,53 @@ class OperatorSteps(MoneySteps):
             raise WalletConflict(str(missing)) from None
         if begun.view is not None:
             return begun.view
-        asked = await self._ask(bet.key, _request(bet, WalletCall.ROLLBACK), None)
-        answer = asked.answer
-        if answer.verdict is WalletVerdict.ACCEPTED or _is_refusal(answer, WalletRefusal.ROLLED_BACK):
-            return await stored.release(
-                self._pool,
-                bet,
-                failure_code=request.failure_code,
-                failure_detail=request.failure_detail,
-                balance=answer.balance,
-            )
-        if _is_refusal(answer, WalletRefusal.ALREADY_WON):
-            settled = await self._settle_what_was_taken(bet, answer)
-            if settled is not None:
-                return settled
-        if answer.verdict is WalletVerdict.REFUSED and asked.first:
-            _incident(bet.key, f"refuses a rollback with {answer.code}: it is sent again until it takes it")
-        raise WalletPending(f"the rollback: {answer.code}", None)
+        for action_id in await self._to_roll_back(bet):
+            asked = await self._ask(bet.key, _request(bet, WalletCall.ROLLBACK, action_id=action_id), None)
+            if action_id is None and _is_refusal(asked.answer, WalletRefusal.ALREADY_WON):
+                settled = await self._settle_what_was_taken(bet, asked.answer)
+                if settled is not None:
+                    return settled
+            answer = _rolled_back(bet.key, asked)
+        return await stored.release(
+            self._pool,
+            bet,
+            failure_code=request.failure_code,
+            failure_detail=request.failure_detail,
+            balance=answer.balance,
+        )
+
+    async def _bet_on_action(
+        self, request: ActRequest, amount: int, within_s: float | None
+    ) -> ActionDecision:
+        bet, action = request.bet, request.action
+        asking = _request(bet, WalletCall.BET, amount=amount, action_id=action.action_id)
+        answer = (await self._ask(bet.key, asking, within_s)).answer
+        if answer.verdict is WalletVerdict.ACCEPTED:
+            decided = await stored.accept_action(self._pool, bet.key, action, balance=answer.balance)
+        else:
+            refusal = ActionVerdict(_decline_code(answer)) if _never_taken(answer) else None
+            decided = await stored.refuse_action(self._pool, bet.key, action, refusal)
+        if decided.step is not None:  # the next attempt asks again, or rolls back
+            raise WalletPending(f"the bet of action {action.action_id}: {answer.code}", None)
+        return decided
+
+    async def _give_up_action(self, request: ActRequest, within_s: float | None) -> ActionDecision:
+        bet, action = request.bet, request.action
+        asking = _request(bet, WalletCall.ROLLBACK, action_id=action.action_id)
+        _rolled_back(bet.key, await self._ask(bet.key, asking, within_s))
+        return await stored.end_action(self._pool, bet.key, action)
+
+    async def _to_roll_back(self, bet: Bet) -> list[str | None]:
+        """The bets that a release has to roll back, by their actions, and first of all the one that the round
+        began with (None). What an earlier attempt has rolled back is left out, so that each attempt comes
+        further; when nothing is left, the last is asked again, for the balance."""
+        actions = await stored.action_bets(self._pool, bet.key)
+        bets: list[str | None] = [None, *actions]
+        if not actions:
+            return bets
+        done = await stored.rolled_back(self._pool, bet.key)
+        left = [one for one in bets if transaction_id(bet.key, WalletCall.ROLLBACK, one) not in done]
+        return left or bets[-1:]
 
     async def _decline(self, bet: Bet, answer: WalletAnswer) -> Decision:
         code = _decline_code(answer)
@@ -158,6 +210,9 @@ class OperatorSteps(MoneySteps):
         return view if view.state.final else None
 
     async def _void_rolled_back(self, bet: Bet, answer: WalletAnswer) -> RoundView:
+        for action_id in filter(None, await self._to_roll_back(bet)):
+            asking = _request(bet, WalletCall.ROLLBACK, action_id=action_id)
+            answer = _rolled_back(bet.key, await self._ask(bet.key, asking, None))
         return await stored.release(
             self._pool,
             bet,
@@ -185,18 +240,23 @@ class OperatorSteps(MoneySteps):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """`first` says that no earlier attempt of this call of the round had the same verdict."""
+    """`first` says that no earlier attempt of this transaction had the same verdict."""
 
     answer: WalletAnswer
     first: bool
 
 
-def transaction_id(key: RoundKey, call: WalletCall) -> str:
-    """The id of the round's bet, win or rollback, which never changes."""
-    return str(uuid5(TRANSACTIONS, f"{key.operator_id}:{key.player_key}:{key.round_id}:{call}"))
+def transaction_id(key: RoundKey, call: WalletCall, action_id: str | None = None) -> str:
+    """The id of the round's bet, win or rollback, or of an action's bet and its rollback, which never
+    changes."""
+    of_action = "" if action_id is None else f":action:{action_id}"
+    return str(uuid5(TRANSACTIONS, f"{key.operator_id}:{key.player_key}:{key.round_id}:{call}{of_action}"))
 
 
-def _request(bet: Bet, call: WalletCall, *, amount: int | None = None) -> WalletRequest:
+def _request(
+    bet: Bet, call: WalletCall, *, amount: int | None = None, action_id: str | None = None
+) -> WalletRequest:
+    bet_id = transaction_id(bet.key, WalletCall.BET, action_id)
     return WalletRequest(
         call=call,
         operator_id=bet.key.operator_id,
@@ -205,8 +265,8 @@ def _request(bet: Bet, call: WalletCall, *, amount: int | None = None) -> Wallet
         currency=bet.currency,
         round_id=bet.key.round_id,
         game_id=bet.game_id,
-        transaction_id=transaction_id(bet.key, call),
-        bet_transaction_id=None if call is WalletCall.BET else transaction_id(bet.key, WalletCall.BET),
+        transaction_id=transaction_id(bet.key, call, action_id),
+        bet_transaction_id=None if call is WalletCall.BET else bet_id,
         amount=amount,
     )
 
@@ -223,6 +283,16 @@ def _never_taken(answer: WalletAnswer) -> bool:
     if answer.verdict is WalletVerdict.REFUSED:
         return answer.code != WalletRefusal.ROLLED_BACK
     return not answer.sent
+
+
+def _rolled_back(key: RoundKey, asked: _Asked) -> WalletAnswer:
+    """The answer by which the wallet has taken a rollback. Raises WalletPending for any other."""
+    answer = asked.answer
+    if answer.verdict is WalletVerdict.ACCEPTED or _is_refusal(answer, WalletRefusal.ROLLED_BACK):
+        return answer
+    if answer.verdict is WalletVerdict.REFUSED and asked.first:
+        _incident(key, f"refuses a rollback with {answer.code}: it is sent again until it takes it")
+    raise WalletPending(f"the rollback: {answer.code}", None)
 
 
 def _is_refusal(answer: WalletAnswer, code: WalletRefusal) -> bool:

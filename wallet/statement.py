@@ -181,12 +181,25 @@ def difference(item: StatementItem | None, ours: WalletRound | None) -> str | No
         return None
     if ours is None or item.call not in MOVING:
         return "the wallet took what we never asked for"
-    call = WalletCall(item.call)
-    if item.transaction_id != transaction_id(ours.key, call):
+    part = part_of(item, ours)
+    if part is None:
         return "the wallet took it under an id that is not ours"
     if item.currency != ours.currency:
         return "another currency"
-    return _amount_difference(call, item.moved, ours)
+    return _amount_difference(WalletCall(item.call), item.moved, part)
+
+
+def part_of(item: StatementItem, ours: WalletRound) -> WalletRound | None:
+    """The round as far as it is about the bet that the entry belongs to; None when that is none of ours."""
+    call = WalletCall(item.call)
+    if item.transaction_id == transaction_id(ours.key, call):
+        return ours.of_first_bet()
+    for action in ours.actions:
+        if call is not WalletCall.WIN and item.transaction_id == transaction_id(
+            ours.key, call, action.action_id
+        ):
+            return ours.of_action(action)
+    return None
 
 
 def _amount_difference(call: WalletCall, moved: int, ours: WalletRound) -> str | None:

@@ -68,9 +68,12 @@ class MoneySteps(Protocol):
         not wait for this step is returned as it stands. Raises WalletConflict when nothing was ever
         reserved."""
 
-    async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
+    async def act(
+        self, request: ActRequest, *, within_s: float | None = None
+    ) -> tuple[ActionVerdict, RoundView | None]:
         """Takes an action from the round's offer, once, with what it costs. Returns the verdict and the
-        round's state after it, None when there is no such round."""
+        round's state after it, None when there is no such round. Raises WalletPending while it is unknown
+        whether the operator's wallet took what the action costs."""
 
     async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:
         """Takes the stake and pays the win: of the result on record where there is one, of

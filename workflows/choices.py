@@ -57,8 +57,16 @@ class Decisions:
 
     async def until_closed(self, opened: OpenRound) -> ActResult:
         """Waits for actions until one ends the round, and decides for a player who stays away. Raises
-        Abandoned, Ended, FailureError when an action cannot be played, and CancelledError."""
-        self._open = opened
+        Abandoned, Ended, FailureError when an action cannot be played, and CancelledError. An action that an
+        earlier workflow of the round left at the operator's wallet comes to its end first."""
+        if opened.asked is not None:
+            asked = opened.asked
+            await self._take_for_player(
+                PlayerAction(
+                    action_id=asked.action_id, chosen=asked.chosen, request_id=asked.request_id, by=asked.by
+                )
+            )
+        self._open = self._open or opened
         while not self._over:
             seen = self._open
             try:
@@ -87,13 +95,18 @@ class Decisions:
                     raise Abandoned
             return
         name = f"timer-{seen.actions + 1}"
-        action = PlayerAction(
-            action_id=name,
-            chosen=seen.offer.default,
-            request_id=name,
-            by=ACTION_BY_TIMER,
-            after=seen.actions,
+        await self._take_for_player(
+            PlayerAction(
+                action_id=name,
+                chosen=seen.offer.default,
+                request_id=name,
+                by=ACTION_BY_TIMER,
+                after=seen.actions,
+            )
         )
+
+    async def _take_for_player(self, action: PlayerAction) -> None:
+        """Takes an action that no update waits for. What ended the round meanwhile is no failure of it."""
         try:
             await self._take(action)
         except FailureError as failure:

@@ -103,6 +103,7 @@ _REFUSALS: Final = {
     ActionVerdict.UNKNOWN_CHOICE: "Take one of `choices`, with a value for each of its params.",
     ActionVerdict.INSUFFICIENT_FUNDS: "The balance does not cover the action; the round waits on.",
     ActionVerdict.SESSION_EXPIRED: "An action that costs something needs a live session.",
+    ActionVerdict.WALLET_FAILED: "The wallet did not take the cost; try with a new action id.",
 }
 
 

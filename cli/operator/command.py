@@ -41,6 +41,10 @@ def set_operator_wallet(
     read_ms: Annotated[int | None, typer.Option("--read-ms", min=1, help="Without a byte.")] = None,
     total_ms: Annotated[int | None, typer.Option("--total-ms", min=1, help="For one call.")] = None,
     calls: Annotated[int | None, typer.Option("--calls", min=1, max=1000, help="At once.")] = None,
+    one_bet: Annotated[
+        bool,
+        typer.Option("--one-bet", help="It takes one bet a round: nothing is offered that adds to a stake."),
+    ] = False,
 ) -> None:
     """Let the operator's own wallet keep its players' money, in all rounds that begin from now on."""
     from cli.operator import wallet as command
@@ -54,6 +58,7 @@ def set_operator_wallet(
         read_ms=read_ms,
         total_ms=total_ms,
         calls=calls,
+        several_bets=not one_bet,
     )
     sys.exit(command.set_wallet(settings_or_exit(), wanted, secret_file))
 

@@ -41,6 +41,7 @@ class Wanted:
     read_ms: int | None
     total_ms: int | None
     calls: int | None
+    several_bets: bool = True
 
 
 class CannotSet(Exception):
@@ -79,6 +80,7 @@ async def store(settings: Settings, wanted: Wanted, secrets: tuple[str, ...]) ->
         read_ms=wanted.read_ms,
         total_ms=wanted.total_ms,
         calls=wanted.calls,
+        several_bets=wanted.several_bets,
     )
     try:
         client_config(wallet, secrets, dialect.load())

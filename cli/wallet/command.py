@@ -60,6 +60,9 @@ def certify(
         str | None,
         typer.Option("--ended-session", help="One of the player's that has ended; 24 asks a bet on it."),
     ] = None,
+    one_bet: Annotated[
+        bool, typer.Option("--one-bet", help="It takes one bet a round; 43 and 44 are not asked.")
+    ] = False,
     only: Annotated[str, typer.Option("--only", help="Numbers of cases, separated by commas.")] = "",
     html: Annotated[Path | None, typer.Option("--html", help="Also write the report to this page.")] = None,
     as_json: Json = False,
@@ -79,6 +82,7 @@ def certify(
         session_id=session,
         other_session_id=other_session,
         ended_session_id=ended_session,
+        several_bets=not one_bet,
         only=only,
         html=html,
         as_json=as_json,

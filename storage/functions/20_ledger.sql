@@ -9,7 +9,13 @@ SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed,
                'action_id', a.action_id, 'action', a.action, 'params', a.params, 'debit', a.debit,
                'by', a.taken_by, 'at', to_char(a.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
                ORDER BY a.ordinal)
-           FROM round_actions a WHERE a.player_key = r.player_key AND a.round_id = r.round_id) END AS taken
+           FROM round_actions a WHERE a.player_key = r.player_key AND a.round_id = r.round_id) END AS taken,
+       CASE WHEN r.state = 'awaiting_choice' THEN (
+           SELECT jsonb_build_object(
+               'action_id', b.action_id, 'chosen', jsonb_build_object('action', b.action, 'params', b.params),
+               'request_id', b.request_id, 'by', b.taken_by)
+           FROM wallet_action_bets b
+           WHERE b.player_key = r.player_key AND b.round_id = r.round_id AND b.outcome IS NULL) END AS asked
 FROM rounds r LEFT JOIN seeds s ON s.id = r.seed_id;
 
 -- SHA-256 over the previous link and this transfer's fields, so that changing, removing or moving any
@@ -23,11 +29,11 @@ CREATE FUNCTION transfer_digest(
         to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')), 'UTF8'))
 $$;
 
--- Moves an amount between two accounts: the transfer, its two postings, the next link of the chain.
--- The caller holds the player's lock.
+-- Moves an amount between two accounts: the transfer, its two postings, the next link of the chain. p_step tells
+-- transfers of one kind and reference apart. The caller holds the player's lock.
 CREATE FUNCTION post_transfer(
     p_player_key bigint, p_kind text, p_reference text, p_debit bigint, p_credit bigint,
-    p_amount bigint, p_currency text, p_available_after bigint
+    p_amount bigint, p_currency text, p_available_after bigint, p_step int DEFAULT 0
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_position bigint;
@@ -38,11 +44,11 @@ DECLARE
 BEGIN
     SELECT chain_length + 1, chain_head INTO STRICT v_position, v_previous
     FROM players WHERE id = p_player_key;
-    v_hash := transfer_digest(v_previous, p_player_key, v_position, p_kind, p_reference, 0,
+    v_hash := transfer_digest(v_previous, p_player_key, v_position, p_kind, p_reference, p_step,
                               p_debit, p_credit, p_amount, p_currency, v_at);
-    INSERT INTO transfers (player_key, position, kind, reference, debit_account, credit_account, amount,
+    INSERT INTO transfers (player_key, position, kind, reference, step, debit_account, credit_account, amount,
                            currency, available_after, previous_hash, hash, created_at)
-    VALUES (p_player_key, v_position, p_kind, p_reference, p_debit, p_credit, p_amount,
+    VALUES (p_player_key, v_position, p_kind, p_reference, p_step, p_debit, p_credit, p_amount,
             p_currency, p_available_after, v_previous, v_hash, v_at)
     RETURNING id INTO v_transfer;
     INSERT INTO postings (transfer_id, account_id, amount, currency)

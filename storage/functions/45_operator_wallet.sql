@@ -280,8 +280,8 @@ BEGIN
     RETURN QUERY SELECT NULL::round_view, 'rollback'::text;
 END $$;
 
--- The result of one HTTP attempt. Returns whether it is the first of its call with this verdict, so that whoever
--- reports a contradiction does so once.
+-- The result of one HTTP attempt. Returns whether it is the first of its transaction with this verdict, so that
+-- whoever reports a contradiction does so once.
 CREATE FUNCTION record_wallet_attempt_v1(
     p_player_key bigint, p_round_id text, p_call text, p_transaction_id text, p_amount bigint, p_verdict text,
     p_code text, p_balance bigint, p_wallet_transaction_id text, p_duplicate boolean, p_sent boolean,
@@ -291,7 +291,8 @@ DECLARE
     v_first boolean;
 BEGIN
     SELECT count(*) = 0 INTO v_first FROM wallet_attempts
-    WHERE player_key = p_player_key AND round_id = p_round_id AND call = p_call AND verdict = p_verdict;
+    WHERE player_key = p_player_key AND round_id = p_round_id AND call = p_call AND verdict = p_verdict
+      AND transaction_id = p_transaction_id;
     INSERT INTO wallet_attempts (player_key, round_id, call, transaction_id, amount, verdict, code, balance,
                                  wallet_transaction_id, duplicate, sent, took_us, detail)
     VALUES (p_player_key, p_round_id, p_call, p_transaction_id, p_amount, p_verdict, p_code, p_balance,
@@ -299,17 +300,28 @@ BEGIN
     RETURN v_first;
 END $$;
 
--- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here.
+-- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here. Of a wallet that
+-- does not take several bets of one round no action is asked that costs something.
+CREATE FUNCTION set_operator_wallet_v2(
+    p_operator_id text, p_url text, p_dialect text, p_sealed_secrets text, p_local boolean, p_connect_ms int,
+    p_read_ms int, p_total_ms int, p_calls int, p_several_bets boolean
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO operator_wallets (operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms,
+                                  total_ms, calls, several_bets)
+    VALUES (p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms, p_read_ms, p_total_ms,
+            p_calls, p_several_bets)
+    ON CONFLICT (operator_id) DO UPDATE SET
+        url = EXCLUDED.url, dialect = EXCLUDED.dialect, sealed_secrets = EXCLUDED.sealed_secrets,
+        local = EXCLUDED.local, connect_ms = EXCLUDED.connect_ms, read_ms = EXCLUDED.read_ms,
+        total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls, several_bets = EXCLUDED.several_bets,
+        updated_at = clock_timestamp()
+$$;
+
+-- As the release before called it, when a wallet was asked for one bet a round.
 CREATE FUNCTION set_operator_wallet_v1(
     p_operator_id text, p_url text, p_dialect text, p_sealed_secrets text, p_local boolean, p_connect_ms int,
     p_read_ms int, p_total_ms int, p_calls int
 ) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO operator_wallets (operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms,
-                                  total_ms, calls)
-    VALUES (p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms, p_read_ms, p_total_ms,
-            p_calls)
-    ON CONFLICT (operator_id) DO UPDATE SET
-        url = EXCLUDED.url, dialect = EXCLUDED.dialect, sealed_secrets = EXCLUDED.sealed_secrets,
-        local = EXCLUDED.local, connect_ms = EXCLUDED.connect_ms, read_ms = EXCLUDED.read_ms,
-        total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls, updated_at = clock_timestamp()
+    SELECT set_operator_wallet_v2(p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms,
+                                  p_read_ms, p_total_ms, p_calls, false)
 $$;

@@ -51,10 +51,8 @@ CREATE FUNCTION take_action_v1(
 ) RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
     r rounds;
-    a round_actions;
     v_blocked boolean;
-    v_choice jsonb;
-    v_debit bigint := 0;
+    v_judged record; -- judge_action's verdict and debit
     v_verdict text;
 BEGIN
     SELECT blocked INTO STRICT v_blocked FROM players WHERE id = p_player_key FOR NO KEY UPDATE;
@@ -63,45 +61,73 @@ BEGIN
         RETURN QUERY SELECT NULL::round_view, 'not-found'::text;
         RETURN;
     END IF;
-    SELECT * INTO a FROM round_actions
-    WHERE player_key = p_player_key AND round_id = p_round_id AND action_id = p_action_id;
-    IF FOUND THEN
-        v_verdict := CASE
-            WHEN (a.action, a.params) <> (p_action, p_params) THEN 'id-reused'
-            WHEN a.request_id = p_request_id THEN 'taken'  -- this very request, by a step that is repeated
-            ELSE 'replayed'
-        END;
-    ELSIF NOT is_open(r.state) THEN
-        v_verdict := 'round-closed';
-    ELSIF r.state <> 'awaiting_choice' OR EXISTS (
-        SELECT 1 FROM wallet_bets b
-        WHERE b.player_key = p_player_key AND b.round_id = p_round_id AND b.releasing) THEN
-        v_verdict := 'wrong-state';
-    ELSIF p_after <> r.actions THEN
-        v_verdict := 'stale';
-    ELSE
-        SELECT c INTO v_choice FROM jsonb_array_elements(r.offer -> 'choices') c WHERE c ->> 'action' = p_action;
-        v_debit := (v_choice ->> 'debit')::bigint;
-        v_verdict := CASE
-            WHEN v_choice IS NULL OR NOT admits(v_choice -> 'params', p_params) THEN 'unknown-choice'
-            WHEN v_debit > 0 THEN refuse_debit(r, v_debit, v_blocked)
-        END;
+    v_judged := judge_action(r, p_action_id, p_action, p_params, p_request_id, p_after);
+    v_verdict := v_judged.verdict;
+    IF v_verdict IS NULL AND v_judged.debit > 0 THEN
+        v_verdict := refuse_debit(r, v_judged.debit, v_blocked);
     END IF;
 
     IF v_verdict IS NULL THEN
         v_verdict := 'taken';
-        IF v_debit > 0 THEN
-            UPDATE accounts SET held = held + v_debit WHERE id = r.account_id;
+        IF v_judged.debit > 0 THEN
+            UPDATE accounts SET held = held + v_judged.debit WHERE id = r.account_id;
         END IF;
-        INSERT INTO round_actions (player_key, round_id, ordinal, action_id, action, params, debit, taken_by,
-                                   request_id)
-        VALUES (p_player_key, p_round_id, r.actions + 1, p_action_id, p_action, p_params, v_debit, p_by,
-                p_request_id);
-        UPDATE rounds SET state = 'pending', actions = r.actions + 1, extra = extra + v_debit, offer = NULL,
-            decide_by = NULL
-        WHERE id = r.id;
+        PERFORM record_action(r, p_action_id, p_action, p_params, v_judged.debit, p_by, p_request_id);
     END IF;
     RETURN QUERY SELECT v, v_verdict FROM round_view v WHERE v.id = r.id;
+END $$;
+
+-- The verdict on an action as far as its round says it, null when it may be taken, and what it costs. An action that
+-- is on record is `taken` for the very request that took it, by a step that is repeated. While the operator's wallet
+-- is asked for an action that costs something, no other is taken.
+CREATE FUNCTION judge_action(
+    r rounds, p_action_id text, p_action text, p_params jsonb, p_request_id text, p_after int,
+    OUT verdict text, OUT debit bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    a round_actions;
+    v_choice jsonb;
+BEGIN
+    debit := 0;
+    SELECT * INTO a FROM round_actions
+    WHERE player_key = r.player_key AND round_id = r.round_id AND action_id = p_action_id;
+    IF FOUND THEN
+        verdict := CASE
+            WHEN (a.action, a.params) <> (p_action, p_params) THEN 'id-reused'
+            WHEN a.request_id = p_request_id THEN 'taken'
+            ELSE 'replayed'
+        END;
+    ELSIF NOT is_open(r.state) THEN
+        verdict := 'round-closed';
+    ELSIF r.state <> 'awaiting_choice' OR EXISTS (
+        SELECT 1 FROM wallet_bets b
+        WHERE b.player_key = r.player_key AND b.round_id = r.round_id AND b.releasing
+    ) OR EXISTS (
+        SELECT 1 FROM wallet_action_bets b
+        WHERE b.player_key = r.player_key AND b.round_id = r.round_id AND b.outcome IS NULL) THEN
+        verdict := 'wrong-state';
+    ELSIF p_after <> r.actions THEN
+        verdict := 'stale';
+    ELSE
+        SELECT c INTO v_choice FROM jsonb_array_elements(r.offer -> 'choices') c WHERE c ->> 'action' = p_action;
+        debit := coalesce((v_choice ->> 'debit')::bigint, 0);
+        verdict := CASE
+            WHEN v_choice IS NULL OR NOT admits(v_choice -> 'params', p_params) THEN 'unknown-choice' END;
+    END IF;
+END $$;
+
+-- Writes that the round's offer is answered by this action, whose cost is held already.
+CREATE FUNCTION record_action(
+    r rounds, p_action_id text, p_action text, p_params jsonb, p_debit bigint, p_by text, p_request_id text
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO round_actions (player_key, round_id, ordinal, action_id, action, params, debit, taken_by,
+                               request_id)
+    VALUES (r.player_key, r.round_id, r.actions + 1, p_action_id, p_action, p_params, p_debit, p_by,
+            p_request_id);
+    UPDATE rounds SET state = 'pending', actions = r.actions + 1, extra = extra + p_debit, offer = NULL,
+        decide_by = NULL
+    WHERE id = r.id;
 END $$;
 
 -- Whether exactly these values are allowed: p_allowed has an array for each name.
@@ -112,24 +138,34 @@ CREATE FUNCTION admits(p_allowed jsonb, p_params jsonb) RETURNS boolean LANGUAGE
                            IN ('string', 'number', 'boolean'), false))
 $$;
 
--- Why an action may not cost this much now; null when it may. It is a stake, so it is refused as one. Money that an
--- operator's own wallet keeps cannot be held here.
+-- Why an action may not cost this much now; null when it may. What an operator's own wallet keeps cannot be held
+-- here: 49_wallet_actions.sql asks the wallet for it.
 CREATE FUNCTION refuse_debit(r rounds, p_debit bigint, p_blocked boolean) RETURNS text
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_available bigint;
+BEGIN
+    IF EXISTS (SELECT 1 FROM wallet_bets b WHERE b.player_key = r.player_key AND b.round_id = r.round_id) THEN
+        RETURN 'wrong-state';
+    END IF;
+    SELECT balance - held INTO STRICT v_available FROM accounts WHERE id = r.account_id;
+    RETURN coalesce(refuse_further_stake(r, p_debit, p_blocked),
+                    CASE WHEN v_available < p_debit THEN 'insufficient-funds' END);
+END $$;
+
+-- Why the round may not be staked on any further, whatever its player has; null when it may. What an action costs is
+-- a stake, so it is refused as one.
+CREATE FUNCTION refuse_further_stake(r rounds, p_debit bigint, p_blocked boolean) RETURNS text
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
     v_limit text; -- of the session, that the round's stakes would exceed altogether
 BEGIN
-    SELECT balance - held INTO STRICT v_available FROM accounts WHERE id = r.account_id;
     SELECT more_refusal(s, r.stake + r.extra + p_debit) INTO v_limit FROM sessions s
     WHERE s.id = r.session_id AND s.limits IS NOT NULL;
     RETURN CASE
         WHEN p_blocked THEN 'player-blocked'
         WHEN (SELECT s.ended_at IS NOT NULL OR s.expires_at <= clock_timestamp()
               FROM sessions s WHERE s.id = r.session_id) THEN 'session-expired'
-        WHEN EXISTS (SELECT 1 FROM wallet_bets b
-                     WHERE b.player_key = r.player_key AND b.round_id = r.round_id) THEN 'wrong-state'
-        WHEN v_limit IS NOT NULL THEN v_limit
-        WHEN v_available < p_debit THEN 'insufficient-funds'
+        ELSE v_limit
     END;
 END $$;

@@ -4,9 +4,10 @@
 -- one that is void already, a tombstone: the late reserve finds it and holds nothing.
 --
 -- A round whose money an operator's wallet keeps is released the same way, with p_rolled_back, once the wallet has
--- taken the bet back: what was collected returns to the wallet. It is refused unless begin_wallet_release_v1 or a
--- manual intervention came first, or the wallet refused the win of a recorded result because the bet was rolled back
--- there. The first decision's reason stands. Without p_rolled_back such a round is refused, for its bet may stand.
+-- taken back the bet, and those of the round's actions: what was collected returns to the wallet. It is refused unless
+-- begin_wallet_release_v1 or a manual intervention came first, or the wallet refused the win of a recorded result
+-- because the bet was rolled back there. The first decision's reason stands. Without p_rolled_back such a round is
+-- refused, for its bet may stand.
 CREATE FUNCTION release_round_v1(
     p_bet bet_v1, p_failure_code text, p_failure_detail text,
     p_rolled_back boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL
@@ -42,7 +43,10 @@ BEGIN
     IF p_rolled_back THEN
         UPDATE wallet_bets SET resolved_at = clock_timestamp()
         WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
-        v_available := coalesce(p_wallet_balance, b.balance + b.stake, v_available);
+        UPDATE wallet_action_bets SET outcome = 'rolled-back', refusal = 'round-closed',
+            resolved_at = clock_timestamp()
+        WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id AND outcome IS NULL;
+        v_available := coalesce(p_wallet_balance, b.balance + b.stake + coalesce(r.extra, 0), v_available);
     END IF;
 
     IF r.id IS NULL THEN

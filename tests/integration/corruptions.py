@@ -85,6 +85,14 @@ CORRUPTIONS: Final = (
             VALUES ({ALICE}, 'asked', 'fruit-lines', 100, 'EUR', 't', now() - interval '1 hour')""",
     ),
     Corruption(
+        "no-hold-overdue",
+        "an action that was asked for and never answered",
+        f"""INSERT INTO wallet_action_bets (player_key, round_id, action_id, action, params, amount, taken_by,
+                                            request_id, transaction_id, asked_at)
+            VALUES ({BOB}, 'waiting', 'asked', 'double', '{{}}', 100, 'player', 'r', 't',
+                    now() - interval '1 hour')""",
+    ),
+    Corruption(
         "wallets-are-square",
         "a wallet paid in for no bet",
         transfer("collected", "ghost", WALLET, ACCOUNT, 5),
@@ -107,6 +115,28 @@ CORRUPTIONS: Final = (
         "wallet-bets-are-resolved",
         "a settled round that was released",
         "UPDATE wallet_bets SET releasing = true WHERE round_id = 'taken'",
+    ),
+    Corruption(
+        "wallet-actions-agree",
+        "an action that the wallet was never asked for",
+        "DELETE FROM wallet_action_bets WHERE outcome = 'taken'",
+    ),
+    Corruption(
+        "wallet-actions-agree",
+        "a bet of another amount",
+        "UPDATE wallet_action_bets SET amount = amount + 1 WHERE outcome = 'taken'",
+    ),
+    Corruption(
+        "wallet-actions-agree",
+        "an action that the wallet declined and that is on record",
+        """UPDATE wallet_action_bets SET outcome = 'declined', refusal = 'wallet-failed'
+           WHERE outcome = 'taken'""",
+    ),
+    Corruption(
+        "wallet-actions-agree",
+        "a bet of an action that is open though its round has ended",
+        """UPDATE wallet_action_bets SET outcome = NULL, refusal = NULL, resolved_at = NULL
+           WHERE outcome = 'declined'""",
     ),
     Corruption("one-terminal", "a void round paid", transfer("win", "void", HOUSE, ACCOUNT, 5)),
     Corruption("one-terminal", "a lost round paid", transfer("win", "lost", HOUSE, ACCOUNT, 5)),

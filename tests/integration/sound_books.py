@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from contracts.actions import PlayerAction
+from contracts.actions import ActionVerdict, PlayerAction
 from contracts.choices import Choice, Chosen, Offer
 from contracts.rounds import Bet, Resolution, RoundKey
 from contracts.views import ApiKeyView, RoundView, SessionView
@@ -109,7 +109,8 @@ async def _seat(pool: asyncpg.Pool, player_id: str, *, demo: bool = False) -> Be
 
 
 async def _at_a_wallet(pool: asyncpg.Pool, seat: Bet) -> list[RoundView]:
-    """A settled round and a void one, in the order of the player's events; and one that was refused."""
+    """A settled round and a void one, in the order of the player's events; and one that was refused. The void
+    one has an action that cost something, and one that the wallet declined."""
     taken, returned, refused = (_named(seat, name) for name in ("taken", "returned", "refused"))
     for bet in (taken, returned):
         await operator_wallets.begin_bet(pool, bet, f"bet-{bet.key.round_id}")
@@ -118,6 +119,7 @@ async def _at_a_wallet(pool: asyncpg.Pool, seat: Bet) -> list[RoundView]:
             await operator_wallets.record_result(pool, bet.key, Resolution(outcome={"roll": 7777}, win=198))
             settled = await operator_wallets.close(pool, bet.key, balance=1_098)
         else:
+            await _raised_at_a_wallet(pool, bet)
             why = {"failure_code": "resolve-failed", "failure_detail": "a test"}
             await operator_wallets.begin_release(pool, bet, **why)
             void = await operator_wallets.release(pool, bet, **why, balance=1_000)
@@ -128,13 +130,28 @@ async def _at_a_wallet(pool: asyncpg.Pool, seat: Bet) -> list[RoundView]:
     return [settled.view, void]
 
 
+async def _raised_at_a_wallet(pool: asyncpg.Pool, bet: Bet) -> None:
+    await _open(pool, bet)
+    for action_id in ("declined", "taken"):
+        action = PlayerAction(action_id=action_id, chosen=Chosen(action="double"), request_id="request")
+        await operator_wallets.begin_action(pool, bet.key, action, f"bet-{action_id}", several_bets=True)
+        if action_id == "declined":
+            await operator_wallets.refuse_action(pool, bet.key, action, ActionVerdict.WALLET_FAILED)
+        else:
+            await operator_wallets.accept_action(pool, bet.key, action, balance=800)
+
+
 async def _waiting(pool: asyncpg.Pool, bet: Bet) -> None:
+    await rounds.reserve(pool, bet)
+    await _open(pool, bet)
+
+
+async def _open(pool: asyncpg.Pool, bet: Bet) -> None:
     offer = Offer(
         choices=[Choice(action="collect"), Choice(action="double", debit=100)],
         default=Chosen(action="collect"),
         decide_within_s=60,
     )
-    await rounds.reserve(pool, bet)
     await rounds.open_round(pool, bet.key, Resolution(outcome={"roll": 1}, win=0, offer=offer))
 
 

@@ -15,7 +15,7 @@ import pytest
 from contracts.rounds import RoundKey, RoundState
 from contracts.wallet import WalletCall
 from security.standard_webhooks import SharedSecret, WebhookRefused, verify
-from storage.reconciliation import WalletRound
+from storage.reconciliation import WalletAction, WalletRound
 from tests.support.operator_wallet import OPERATOR, PLAYER, bet, new_secret, running_wallet
 from wallet import dialect
 from wallet.operator import transaction_id
@@ -249,4 +249,51 @@ def test_what_agrees(item: StatementItem, round_: WalletRound | None) -> None:
     ],
 )
 def test_what_differs(item: StatementItem, round_: WalletRound | None) -> None:
+    assert difference(item, round_) is not None
+
+
+def of_action(call: WalletCall, moved: int, action_id: str = "a1") -> StatementItem:
+    return theirs(call, moved, transaction_id=transaction_id(KEY, call, action_id))
+
+
+def raised(state: RoundState, outcome: str | None, *, releasing: bool = False, **changes: Any) -> WalletRound:
+    action = WalletAction(action_id="a1", amount=60, releasing=releasing, outcome=outcome)
+    return ours(state, actions=(action,), **changes)
+
+
+WAITS, DONE, GONE = RoundState.AWAITING_CHOICE, RoundState.SETTLED, RoundState.VOID
+RAISED_AND_VOID = raised(GONE, "taken", returned=160)
+
+
+@pytest.mark.parametrize(
+    ("item", "round_"),
+    [
+        (of_action(WalletCall.BET, -60), raised(WAITS, None)),
+        (of_action(WalletCall.BET, -60), raised(DONE, "taken")),
+        (of_action(WalletCall.BET, -60), raised(DONE, "rolled-back", releasing=True)),
+        (of_action(WalletCall.ROLLBACK, 0), raised(WAITS, None, releasing=True)),
+        (of_action(WalletCall.ROLLBACK, 60), raised(DONE, "rolled-back", releasing=True)),
+        (of_action(WalletCall.ROLLBACK, 60), RAISED_AND_VOID),
+        (theirs(WalletCall.ROLLBACK, 100), RAISED_AND_VOID),
+        (theirs(WalletCall.BET, -100), RAISED_AND_VOID),
+    ],
+)
+def test_what_agrees_of_an_action(item: StatementItem, round_: WalletRound) -> None:
+    assert difference(item, round_) is None
+
+
+@pytest.mark.parametrize(
+    ("item", "round_"),
+    [
+        (of_action(WalletCall.BET, -60, "a2"), raised(DONE, "taken")),
+        (of_action(WalletCall.BET, -100), raised(DONE, "taken")),
+        (of_action(WalletCall.BET, -60), raised(DONE, "declined")),
+        (of_action(WalletCall.WIN, 60), raised(DONE, "taken")),
+        (of_action(WalletCall.ROLLBACK, 60), raised(DONE, "taken")),
+        (of_action(WalletCall.ROLLBACK, 0), raised(WAITS, None)),
+        (of_action(WalletCall.ROLLBACK, 0), RAISED_AND_VOID),
+        (theirs(WalletCall.ROLLBACK, 160), RAISED_AND_VOID),
+    ],
+)
+def test_what_differs_of_an_action(item: StatementItem, round_: WalletRound) -> None:
     assert difference(item, round_) is not None

@@ -234,6 +234,13 @@ async def cancelled_while_waiting(stage: Stage) -> Ended:
         return await stage.end(handle)
 
 
+async def action_left_at_the_wallet(stage: Stage) -> Ended:
+    """An earlier workflow of the round had put it to the operator's wallet, and was lost."""
+    stage.world.offers = [offer(Abandonment.HOLD)]
+    stage.world.leave_at_wallet(stage.bet, action(DOUBLE))
+    return await stage.play()
+
+
 PATHS: Final[dict[str, Path]] = {
     path.__name__: path
     for path in (
@@ -277,6 +284,7 @@ PATHS: Final[dict[str, Path]] = {
         action_refused_by_the_game,
         voided_while_waiting,
         cancelled_while_waiting,
+        action_left_at_the_wallet,
     )
 }
 

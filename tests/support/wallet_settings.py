@@ -22,6 +22,7 @@ async def set_wallet(
     connect_ms: int | None = None,
     read_ms: int | None = None,
     total_ms: int | None = None,
+    several_bets: bool = True,
 ) -> None:
     """The operator's players have their money at this wallet. Limits that are None are the dialect's."""
     wanted = command.Wanted(
@@ -33,5 +34,6 @@ async def set_wallet(
         read_ms=read_ms,
         total_ms=total_ms,
         calls=None,
+        several_bets=several_bets,
     )
     await command.store(settings, wanted, (secret,))

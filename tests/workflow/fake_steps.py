@@ -67,7 +67,9 @@ class FakeSteps(MoneySteps):
     async def open(self, request: OpenRequest) -> RoundView:
         return await self._take(steps.OPEN.name, lambda: self._world.open(request))
 
-    async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
+    async def act(
+        self, request: ActRequest, *, within_s: float | None = None
+    ) -> tuple[ActionVerdict, RoundView | None]:
         return await self._take(steps.ACT.name, lambda: self._world.act(request))
 
     async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:

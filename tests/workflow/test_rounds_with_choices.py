@@ -250,6 +250,51 @@ async def test_a_round_whose_worker_went_is_taken_up_where_it_waits(waiting_stag
     assert waiting_stage.world.effects.count("take double") == 1
 
 
+async def test_a_round_whose_workflow_was_lost_ends_the_action_at_the_wallet_first(
+    waiting_stage: Stage,
+) -> None:
+    """The interleaving: the wallet was asked for what an action costs, its workflow is gone, and the player
+    decides otherwise meanwhile."""
+    waiting_stage.world.offers = [offer(Abandonment.HOLD), offer(Abandonment.HOLD)]
+    waiting_stage.world.leave_at_wallet(waiting_stage.bet, action(DOUBLE))
+    async with waiting_stage.playing() as handle:
+        acted = await act(handle, action(COLLECT, "a2"))
+        await waiting_stage.end(handle)
+    assert acted.verdict is ActionVerdict.TAKEN
+    assert waiting_stage.world.effects == [
+        *("reserve", "open", "take double", "open", "take collect", "settle", "emit")
+    ]
+
+
+async def test_an_action_that_the_wallet_declines_after_all_leaves_the_round_waiting(
+    waiting_stage: Stage,
+) -> None:
+    waiting_stage.world.offers = [offer(within_s=1)]
+    waiting_stage.world.balance = STAKE
+    waiting_stage.world.leave_at_wallet(waiting_stage.bet, action(DOUBLE))
+    ended = await waiting_stage.play(whole=False)
+    assert ended.closed is not None
+    assert ended.closed.state is RoundState.SETTLED
+    (round_,) = waiting_stage.world.rounds.values()
+    assert [(taken.action_id, taken.by) for taken in round_.actions] == [("timer-1", "timer")]
+
+
+async def test_a_round_that_is_voided_while_its_action_is_at_the_wallet_ends_void(
+    waiting_stage: Stage,
+) -> None:
+    waiting_stage.world.offers = [offer(Abandonment.HOLD)]
+    waiting_stage.set(Breaks(step="act", way=FAST))
+    hangs = waiting_stage.set(Hangs(step="act", way=DURABLE))
+    waiting_stage.world.leave_at_wallet(waiting_stage.bet, action(DOUBLE))
+    async with waiting_stage.playing() as handle:
+        await within(hangs.reached)
+        await intervene(handle, waiting_stage.decision(Action.VOID))
+        hangs.go.set()
+        ended = await waiting_stage.end(handle)
+    assert ended.closed is not None
+    assert (ended.closed.state, ended.closed.failure_code) == (RoundState.VOID, VOIDED_BY_OPERATOR)
+
+
 async def _outcome(handle: Handle, taken: PlayerAction) -> Any:
     try:
         return await act(handle, taken)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from contracts.actions import ActionVerdict, ActRequest, PlayerAction
-from contracts.choices import Abandonment, Offer
+from contracts.choices import Abandonment, AskedAction, Offer
 from contracts.events import RecordedEvent
 from contracts.failures import INSUFFICIENT_FUNDS, VOIDED_BY_OPERATOR
 from contracts.interventions import Action, InterveneRequest, InterventionResult, InterventionVerdict
@@ -44,6 +44,7 @@ class LedgerRound:
     offer: Offer | None = None
     actions: list[PlayerAction] = field(default_factory=list)
     extra: int = 0
+    asked: AskedAction | None = None
 
     @property
     def staked(self) -> int:
@@ -95,7 +96,14 @@ class LedgerRound:
             offer=self.offer,
             left_s=self.left_s,
             taken=[{"action": chosen.action, "params": chosen.params} for chosen in taken],
+            asked=self.asked,
         )
+
+
+def asked_of(action: PlayerAction) -> AskedAction:
+    return AskedAction(
+        action_id=action.action_id, chosen=action.chosen, request_id=action.request_id, by=action.by
+    )
 
 
 @dataclass(kw_only=True)
@@ -139,6 +147,8 @@ class World:
     def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
         round_, action = self.rounds[request.bet.key], request.action
         verdict = self._verdict(round_, action)
+        if round_.asked is not None and round_.asked.action_id == action.action_id:
+            round_.asked = None
         if verdict is ActionVerdict.TAKEN and action not in round_.actions:
             assert round_.offer is not None
             choice = round_.offer.find(action.chosen)
@@ -159,7 +169,7 @@ class World:
             return ActionVerdict.TAKEN if again else ActionVerdict.REPLAYED
         if round_.state.final:
             return ActionVerdict.ROUND_CLOSED
-        if round_.offer is None:
+        if round_.offer is None or round_.asked not in (None, asked_of(action)):
             return ActionVerdict.WRONG_STATE
         if action.after not in (None, len(round_.actions)):
             return ActionVerdict.STALE
@@ -168,6 +178,13 @@ class World:
             return ActionVerdict.UNKNOWN_CHOICE
         too_dear = self.balance - self.held < choice.debit
         return ActionVerdict.INSUFFICIENT_FUNDS if too_dear else ActionVerdict.TAKEN
+
+    def leave_at_wallet(self, bet: Bet, action: PlayerAction) -> None:
+        """As a round at an operator's wallet is that waits, and whose workflow was lost while the wallet was
+        asked for what the action costs."""
+        self.reserve(bet)
+        self.open(OpenRequest(bet=bet, resolution=self.resolve(ResolveRequest(bet=bet, draw=DRAW))))
+        self.rounds[bet.key].asked = asked_of(action)
 
     def settle(self, request: SettleRequest) -> Settlement:
         round_ = self.rounds.get(request.bet.key)

@@ -30,6 +30,8 @@ GUARDS_IN_PLACE: Final = Invariant(
                      ('rounds', 'final_is_final'), ('rounds', 'never_deleted'), ('rounds', 'never_truncated'),
                      ('rounds', 'result_is_final'), ('wallet_bets', 'only_forward'),
                      ('wallet_bets', 'never_deleted'), ('wallet_bets', 'never_truncated'),
+                     ('wallet_action_bets', 'only_forward'), ('wallet_action_bets', 'never_deleted'),
+                     ('wallet_action_bets', 'never_truncated'),
                      ('wallet_attempts', 'append_only'), ('wallet_attempts', 'append_only_truncate'),
                      ('interventions', 'append_only'), ('interventions', 'append_only_truncate'),
                      ('round_actions', 'append_only'), ('round_actions', 'append_only_truncate'),

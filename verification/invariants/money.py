@@ -80,5 +80,11 @@ NO_HOLD_OVERDUE: Final = Invariant(
         FROM overdue, wallet_bets b
         LEFT JOIN rounds r ON r.player_key = b.player_key AND r.round_id = b.round_id
         WHERE b.resolved_at IS NULL AND r.id IS NULL AND b.asked_at < overdue.moment
+        UNION ALL
+        SELECT format('action %s of round %s of player %s', b.action_id, b.round_id, b.player_key),
+               format('asked of the wallet since %s, %s', b.asked_at,
+                      CASE WHEN b.releasing THEN 'being rolled back' ELSE 'no answer' END)
+        FROM overdue, wallet_action_bets b
+        WHERE b.outcome IS NULL AND b.asked_at < overdue.moment
     """,
 )

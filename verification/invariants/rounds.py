@@ -44,7 +44,7 @@ ONE_TERMINAL: Final = Invariant(
 WALLETS_ARE_SQUARE: Final = Invariant(
     code="I3",
     name="wallets-are-square",
-    title="what an operator's wallet paid in for a round, the round's end gave back: the win, or the stake",
+    title="what an operator's wallet paid in for a round, the round's end gave back: the win, or the stakes",
     broken="""
         WITH moved AS (
             SELECT t.player_key, t.reference,
@@ -60,7 +60,7 @@ WALLETS_ARE_SQUARE: Final = Invariant(
             WHERE t.kind IN ('collected', 'paid', 'returned')
             GROUP BY t.player_key, t.reference
         ), asked AS (
-            SELECT b.*, r.id, r.state, r.account_id, r.stake AS staked, r.win, r.seed_id
+            SELECT b.*, r.id, r.state, r.account_id, r.stake AS staked, r.extra, r.win, r.seed_id
             FROM wallet_bets b
             LEFT JOIN rounds r ON r.player_key = b.player_key AND r.round_id = b.round_id
         )
@@ -74,9 +74,9 @@ WALLETS_ARE_SQUARE: Final = Invariant(
            OR a.staked <> a.stake
            OR m.lowest <> a.account_id OR m.highest <> a.account_id
            OR (coalesce(m.collected, 0), coalesce(m.paid, 0), coalesce(m.returned, 0)) IS DISTINCT FROM (
-                CASE WHEN a.seed_id IS NULL THEN 0 ELSE a.stake END,
+                CASE WHEN a.seed_id IS NULL THEN 0 ELSE a.stake + a.extra END,
                 CASE WHEN a.state = 'settled' THEN a.win ELSE 0 END,
-                CASE WHEN a.state = 'void' AND a.seed_id IS NOT NULL THEN a.stake ELSE 0 END)
+                CASE WHEN a.state = 'void' AND a.seed_id IS NOT NULL THEN a.stake + a.extra ELSE 0 END)
     """,
 )
 WALLET_BETS_ARE_RESOLVED: Final = Invariant(
@@ -96,6 +96,36 @@ WALLET_BETS_ARE_RESOLVED: Final = Invariant(
                 SELECT 1 FROM interventions i
                 WHERE i.player_key = b.player_key AND i.round_id = b.round_id AND i.verdict = 'accepted'
                   AND i.action IN ('void', 'refunded-outside')))
+    """,
+)
+WALLET_ACTIONS_AGREE: Final = Invariant(
+    code="I3",
+    name="wallet-actions-agree",
+    title="what an action cost at an operator's wallet was taken exactly when the action is on record",
+    broken="""
+        SELECT format('action %s of round %s of player %s', b.action_id, b.round_id, b.player_key) AS subject,
+               format('%s, bet of %s; on record with %s, collected %s', coalesce(b.outcome, 'open'), b.amount,
+                      coalesce(a.debit::text, 'nothing'), coalesce(t.amount, 0)) AS detail
+        FROM wallet_action_bets b
+        LEFT JOIN rounds r ON r.player_key = b.player_key AND r.round_id = b.round_id
+        LEFT JOIN round_actions a
+            ON a.player_key = b.player_key AND a.round_id = b.round_id AND a.action_id = b.action_id
+        LEFT JOIN transfers t ON t.player_key = b.player_key AND t.reference = b.round_id
+            AND t.kind = 'collected' AND t.step = a.ordinal
+        WHERE NOT coalesce(CASE
+            WHEN b.outcome IS NULL THEN a.ordinal IS NULL AND r.state = 'awaiting_choice'
+            WHEN b.outcome = 'taken' THEN (a.debit, t.amount) = (b.amount, b.amount) AND NOT b.releasing
+            ELSE a.ordinal IS NULL AND b.refusal IS NOT NULL AND b.releasing = (b.outcome = 'rolled-back')
+                OR (b.outcome, b.refusal, r.state) = ('rolled-back', 'round-closed', 'void')
+        END, false)
+        UNION ALL
+        SELECT format('action %s of round %s of player %s', a.action_id, a.round_id, a.player_key),
+               format('cost %s, and the wallet was never asked', a.debit)
+        FROM round_actions a
+        JOIN wallet_bets w ON w.player_key = a.player_key AND w.round_id = a.round_id
+        LEFT JOIN wallet_action_bets b
+            ON b.player_key = a.player_key AND b.round_id = a.round_id AND b.action_id = a.action_id
+        WHERE a.debit > 0 AND b.action_id IS NULL
     """,
 )
 ROUNDS_ARE_COMPLETE: Final = Invariant(

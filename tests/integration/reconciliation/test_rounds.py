@@ -3,9 +3,12 @@
 import asyncio
 import dataclasses
 from datetime import timedelta
+from typing import Final
 
+from contracts.actions import PlayerAction
+from contracts.choices import Abandonment, Choice, Chosen, Offer
 from contracts.reconciliation import IncidentKind, Page, WorkflowState
-from contracts.rounds import RoundState
+from contracts.rounds import Resolution, RoundState
 from contracts.wallet import WalletCall
 from storage import operator_wallets, rounds
 from tests.integration.reconciliation.floor import (
@@ -18,7 +21,7 @@ from tests.integration.reconciliation.floor import (
     give_up,
     wager,
 )
-from tests.integration.wallet.casino import SERVER_ERRORS, STAKE, Player
+from tests.integration.wallet.casino import OPENING, SERVER_ERRORS, STAKE, Player
 from tests.support.conditions import until
 from wallet.operator import transaction_id
 
@@ -90,6 +93,36 @@ async def test_a_bet_whose_answer_nobody_knows_and_whose_workflow_is_lost_is_dri
     assert view.state is RoundState.SETTLED
     await player.assert_square(view)
     assert (await floor.rounds().unanswered_bets(Page())).looked_at == 0
+    await floor.resolve_all()
+
+
+HELD: Final = Offer(
+    choices=[Choice(action="collect"), Choice(action="raise", debit=60)],
+    default=Chosen(action="collect"),
+    decide_within_s=60,
+    abandonment=Abandonment.HOLD,
+)
+
+
+async def test_a_round_that_waits_and_whose_wallet_was_asked_for_an_action_is_driven_on(
+    floor: Floor, player: Player
+) -> None:
+    """Without an open bet it would wait for its player without end. Dice offers no action, so the round is
+    void once its workflow has brought that bet to its end."""
+    bet = player.bet()
+    action = PlayerAction(action_id="a1", chosen=Chosen(action="raise"), request_id="r1")
+    bet_id = transaction_id(bet.key, WalletCall.BET, action.action_id)
+    await operator_wallets.begin_bet(floor.pool, bet, transaction_id(bet.key, WalletCall.BET))
+    await operator_wallets.accept_bet(floor.pool, bet, balance=OPENING - STAKE)
+    await rounds.open_round(floor.pool, bet.key, Resolution(outcome={"roll": 1}, win=0, offer=HELD))
+    assert (await floor.rounds().open_rounds(Page())).looked_at == 0
+    await operator_wallets.begin_action(floor.pool, bet.key, action, bet_id, several_bets=True)
+    looked = await floor.rounds().open_rounds(Page())
+    assert (looked.opened, looked.driven_on) == (1, 1)
+    view = await player.end_of(bet)
+    assert (view.state, view.extra) == (RoundState.VOID, 60)
+    await player.assert_square(view)
+    assert floor.casino.wallet.moved(bet_id) == -60
     await floor.resolve_all()
 
 

@@ -36,6 +36,7 @@ from verification.invariants.money import BALANCES_ARE_POSTINGS, HOLDS_ARE_OPEN_
 from verification.invariants.rounds import (
     ONE_TERMINAL,
     ROUNDS_ARE_COMPLETE,
+    WALLET_ACTIONS_AGREE,
     WALLET_BETS_ARE_RESOLVED,
     WALLETS_ARE_SQUARE,
 )
@@ -57,6 +58,7 @@ MONEY: Final = (
     ONE_TERMINAL,
     WALLETS_ARE_SQUARE,
     WALLET_BETS_ARE_RESOLVED,
+    WALLET_ACTIONS_AGREE,
     ROUNDS_ARE_COMPLETE,
     ONE_EVENT,
     NONCES_USED_ONCE,
@@ -77,17 +79,17 @@ class Casino:
     sessions: SessionService
     wallet: RunningWallet
 
-    async def seat(self) -> "Player":
+    async def seat(self, game_id: str = "dice") -> "Player":
         player_id = uuid4().hex
         self.wallet.book.open_player(self.operator_id, player_id, "EUR", OPENING)
         session, _ = await self.sessions.open(
             operator_id=self.operator_id,
             player_id=player_id,
-            game_id="dice",
+            game_id=game_id,
             currency="EUR",
             client_seed=None,
         )
-        return Player(self, player_id, session.player_key, session.account_id, session.session_id)
+        return Player(self, player_id, session.player_key, session.account_id, session.session_id, game_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Player:
     player_key: int
     account_id: int
     session_id: str
+    game_id: str
 
     def bet(self, *, stake: int = STAKE) -> Bet:
         return Bet(
@@ -108,12 +111,12 @@ class Player:
             player_id=self.player_id,
             account_id=self.account_id,
             session_id=self.session_id,
-            game_id="dice",
+            game_id=self.game_id,
             game_version="1.0.0",
             currency="EUR",
             stake=stake,
             mode="base",
-            choice=CHOICE,
+            choice=CHOICE if self.game_id == "dice" else None,
             request_id=uuid4().hex,
         )
 
@@ -155,7 +158,7 @@ class Player:
 
     async def assert_square(self, view: RoundView) -> None:
         """Both sides agree on what the player has, and nothing of it is open."""
-        moved = view.win - view.stake if view.state is RoundState.SETTLED else 0
+        moved = view.win - view.staked if view.state is RoundState.SETTLED else 0
         assert self.balance == OPENING + moved
         mirror = await self.casino.database.pool.fetchrow(
             "SELECT balance, held FROM accounts WHERE id = $1", self.account_id

@@ -21,12 +21,12 @@ def refused(code: WalletRefusal, balance: int | None = None) -> WalletAnswer:
 class Table:
     """A seat whose wallet answers what the test lays out, in this order, and remembers what it was told."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, seat: Seat, *, several_bets: bool = True) -> None:
         self.seat = seat
         self.answers: list[WalletAnswer | Exception] = []
         self.told: list[WalletRequest] = []
         self.before: Callable[[], Any] | None = None
-        self.money = OperatorSteps(seat.database.pool, self._ask)
+        self.money = OperatorSteps(seat.database.pool, self._ask, several_bets=several_bets)
 
     async def _ask(self, request: WalletRequest) -> WalletAnswer:
         self.told.append(request)

@@ -99,7 +99,10 @@ class Scripted(MoneySteps):
     async def open(self, request: OpenRequest) -> RoundView:
         return self._answer()
 
-    async def act(self, request: ActRequest) -> tuple[ActionVerdict, RoundView | None]:
+    async def act(
+        self, request: ActRequest, *, within_s: float | None = None
+    ) -> tuple[ActionVerdict, RoundView | None]:
+        self.within_s = within_s
         return ActionVerdict.TAKEN, self._answer()
 
     async def settle(self, request: SettleRequest, *, within_s: float | None = None) -> Settlement:
