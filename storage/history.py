@@ -13,8 +13,8 @@ _ROUNDS: Final = """
     SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed
     FROM rounds r LEFT JOIN seeds s ON s.id = r.seed_id
 """
-BESIDE: Final = "SELECT id, left_s, taken FROM round_view WHERE id = ANY($1)"
-NOTHING_BESIDE: Final[dict[str, Any]] = {"left_s": None, "taken": None}
+BESIDE: Final = "SELECT id, left_s, taken, asked FROM round_view WHERE id = ANY($1)"
+NOTHING_BESIDE: Final[dict[str, Any]] = {"left_s": None, "taken": None, "asked": None}
 
 
 async def page(
@@ -29,7 +29,7 @@ async def page(
     beside = {}
     if with_choices:
         found = await pool.fetch(BESIDE, with_choices)
-        beside = {row["id"]: {"left_s": row["left_s"], "taken": row["taken"]} for row in found}
+        beside = {row["id"]: {name: row[name] for name in NOTHING_BESIDE} for row in found}
     following = shown[-1]["id"] if len(rows) > limit else None
     return [round_view(row | beside.get(row["id"], NOTHING_BESIDE)) for row in shown], following
 

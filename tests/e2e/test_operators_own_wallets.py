@@ -12,8 +12,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.session.schemas import SessionOut
+from games.lucky_fruits import GAME
 from tests.conftest import Services
-from tests.e2e.parties import Gateway, Operator, Player, checked_problem
+from tests.e2e.choices import act, open_round
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem, checked_round
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
@@ -119,6 +121,66 @@ async def test_money_is_neither_moved_nor_shown_in_our_ledger(casino: Casino, pl
     balance = await casino.operator.call("GET", f"{path}/balance", params={"currency": "EUR"})
     checked_problem(balance, 409, "wrong-state")
     assert await casino.operator.books() == books
+
+
+@pytest.fixture
+async def lucky(casino: Casino) -> AsyncIterator[Player]:
+    yield await casino.operator.open_session(game_id=GAME.id)
+    await casino.wallet.clear_faults()
+
+
+def _cost(round_: dict[str, Any]) -> int:
+    cost: int = next(c["debit"]["amount"] for c in round_["choices"] if c["action"] == "raise")
+    return cost
+
+
+async def test_a_raise_costs_what_it_says_at_the_wallet_and_is_taken_once(
+    casino: Casino, lucky: Player
+) -> None:
+    round_ = await open_round(lucky, "raise")
+    round_id, cost = round_["round_id"], _cost(round_)
+    answers = [await act(lucky, round_id, "raise", action_id="r1", color="red") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[1].headers["idempotent-replayed"] == "true"
+    raised = checked_round(answers[0])
+    assert raised["stake"]["amount"] == 100 + cost
+    while raised["state"] == "awaiting_choice":
+        assert await lucky.balance() == OPENING - 100 - cost
+        raised = (await act(lucky, round_id, "collect")).json()
+    assert await lucky.balance() == OPENING - 100 - cost + raised["win"]["amount"]
+    moved = [entry.moved for entry in casino.wallet.book.statement(round_id=round_id)]
+    assert moved == [-100, -cost, raised["win"]["amount"]]
+    shown = (await casino.operator.call("GET", f"/rounds/{round_id}")).json()
+    assert [(tried["call"], tried["verdict"]) for tried in shown["wallet_attempts"]] == [
+        ("bet", "accepted"),
+        ("bet", "accepted"),
+        ("win", "accepted"),
+    ]
+
+
+async def test_a_raise_that_the_wallet_declines_leaves_the_round_waiting_with_the_same_choices(
+    casino: Casino, lucky: Player
+) -> None:
+    round_ = await open_round(lucky, "raise")
+    round_id = round_["round_id"]
+    await casino.wallet.set_faults(script=[{"kind": "no-funds", "call": "bet"}])
+    for _ in range(2):
+        declined = await act(lucky, round_id, "raise", action_id="r1", color="red")
+        assert checked_problem(declined, 402, "insufficient-funds")["state"] == "awaiting_choice"
+    waits = (await lucky.call("GET", f"/rounds/{round_id}")).json()
+    assert (waits["choices"], waits["decide_by"]) == (round_["choices"], round_["decide_by"])
+    assert (await act(lucky, round_id, "raise", action_id="r2", color="red")).status_code == 200
+
+
+async def test_a_raise_whose_outcome_stays_unknown_is_undone(casino: Casino, lucky: Player) -> None:
+    round_ = await open_round(lucky, "raise")
+    round_id = round_["round_id"]
+    await casino.wallet.set_faults(script=[{"kind": "error-after", "call": "bet"}] * 2)
+    failed = await act(lucky, round_id, "raise", action_id="r1", color="red")
+    assert checked_problem(failed, 502, "wallet-failed")["round_id"] == round_id
+    assert await lucky.balance() == OPENING - 100
+    collected = checked_round(await act(lucky, round_id, "collect"))
+    assert await lucky.balance() == OPENING - 100 + collected["win"]["amount"]
 
 
 async def test_other_operators_still_have_our_ledger(casino: Casino, rival: Operator) -> None:

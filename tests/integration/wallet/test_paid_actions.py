@@ -13,7 +13,7 @@ from contracts.interventions import Action
 from contracts.rounds import Bet, OpenRequest, Resolution, RoundState, SettleRequest
 from contracts.views import RoundView
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerdict
-from storage import rounds
+from storage import operator_wallets, rounds
 from storage.database import Database
 from tests.integration.interventions.decisions import decide
 from tests.integration.wallet.table import ACCEPTED, TIMEOUT, Table, refused
@@ -127,8 +127,27 @@ async def test_an_action_that_was_surely_not_taken_leaves_the_round_waiting(
     assert table.calls == [BET]
 
 
+async def test_a_worker_that_dies_between_the_wallets_yes_and_the_ledgers_takes_the_action_once(
+    table: Raising, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interleaving: the wallet has the bet, and nothing of its answer is on record."""
+
+    async def dies(*_: object, **__: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(operator_wallets, "record_attempt", dies)
+        with pytest.raises(ConnectionResetError):
+            await table.act(ACCEPTED)
+    again = WalletAnswer(verdict=WalletVerdict.ACCEPTED, balance=840, duplicate=True)
+    verdict, view = await table.act(again)
+    assert view is not None
+    assert (verdict, view.staked) == (ActionVerdict.TAKEN, 160)
+    assert table.told[0] == table.told[1]
+    assert await table.seat.money() == (160, 160)
+
+
 async def test_an_action_whose_bet_was_lost_is_asked_for_again_with_its_id(table: Raising) -> None:
-    """Also what follows when a worker dies between the wallet's yes and the ledger's."""
     await table.unknown(TIMEOUT)
     assert (await table.act(ACCEPTED))[0] is ActionVerdict.TAKEN
     assert table.told[0] == table.told[1]
