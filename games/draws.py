@@ -20,7 +20,7 @@ The server seed's hash is published before play; the seed itself is shown when i
 
 import hmac
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 SEED_BYTES: Final = 32
@@ -28,27 +28,12 @@ WORDS: Final = 1 << 32  # how many values a word has, and so the largest bound
 _unpack_words = struct.Struct(">8I").unpack
 
 
-class HmacDraws:
-    """The draws of one round.
+class _WordDraws:
+    """Integers from a stream of blocks, as steps 2 and 3 have it."""
 
-    `server_seed` is 32 bytes, `client_seed` any non-empty text that UTF-8 can carry, `nonce` at least 0.
-    Raises TypeError or ValueError when they are not.
-    """
+    __slots__ = ("_words",)
 
-    __slots__ = ("_block", "_prefix", "_seed", "_words")
-
-    def __init__(self, *, server_seed: bytes, client_seed: str, nonce: int) -> None:
-        if not isinstance(server_seed, bytes) or not isinstance(client_seed, str) or type(nonce) is not int:
-            raise TypeError("draws are made from bytes, a text and an integer")
-        if len(server_seed) != SEED_BYTES:
-            raise ValueError(f"a server seed has {SEED_BYTES} bytes, not {len(server_seed)}")
-        if not client_seed:
-            raise ValueError("a client seed is never empty")
-        if nonce < 0:
-            raise ValueError("a nonce is never negative")
-        self._seed = server_seed
-        self._prefix = f"{client_seed}:{nonce}:".encode()
-        self._block = 0
+    def __init__(self) -> None:
         self._words: Iterator[int] = iter(())
 
     def integer(self, bound: int) -> int:
@@ -59,12 +44,53 @@ class HmacDraws:
             for word in self._words:
                 if word < limit:
                     return word % bound
-            self._words = iter(self._next_block())
+            self._words = iter(_unpack_words(self.next_block()))
 
-    def _next_block(self) -> tuple[int, ...]:
+    def next_block(self) -> bytes:
+        """The stream's next 32 bytes, as step 1 has them."""
+        raise NotImplementedError
+
+
+class HmacDraws(_WordDraws):
+    """The draws of one round.
+
+    `server_seed` is 32 bytes, `client_seed` any non-empty text that UTF-8 can carry, `nonce` at least 0.
+    Raises TypeError or ValueError when they are not.
+    """
+
+    __slots__ = ("_block", "_prefix", "_seed")
+
+    def __init__(self, *, server_seed: bytes, client_seed: str, nonce: int) -> None:
+        if not isinstance(server_seed, bytes) or not isinstance(client_seed, str) or type(nonce) is not int:
+            raise TypeError("draws are made from bytes, a text and an integer")
+        if len(server_seed) != SEED_BYTES:
+            raise ValueError(f"a server seed has {SEED_BYTES} bytes, not {len(server_seed)}")
+        if not client_seed:
+            raise ValueError("a client seed is never empty")
+        if nonce < 0:
+            raise ValueError("a nonce is never negative")
+        super().__init__()
+        self._seed = server_seed
+        self._prefix = f"{client_seed}:{nonce}:".encode()
+        self._block = 0
+
+    def next_block(self) -> bytes:
         digest = hmac.digest(self._seed, b"%s%d" % (self._prefix, self._block), "sha256")
         self._block += 1
-        return _unpack_words(digest)
+        return digest
+
+
+class RelayedDraws(_WordDraws):
+    """The same draws where the seed must not be known: `next_block` hands over block after block."""
+
+    __slots__ = ("_next_block",)
+
+    def __init__(self, next_block: Callable[[], bytes]) -> None:
+        super().__init__()
+        self._next_block = next_block
+
+    def next_block(self) -> bytes:
+        return self._next_block()
 
 
 class ScriptedDraws:

@@ -39,7 +39,7 @@ class Registry:
     @classmethod
     def load(cls, plugins: Iterable[str] = BUILT_IN) -> "Registry":
         """The registry of the plug-ins named "module:attribute". Raises PluginError."""
-        return cls([_load(plugin) for plugin in plugins])
+        return cls([load_plugin(plugin) for plugin in plugins])
 
     def get(self, game_id: str, version: str | None = None) -> Game:
         """The version that takes new bets or, for a round under way, the one it began on.
@@ -85,13 +85,14 @@ def summary(game: Game) -> JsonObject:
     }
 
 
-def _load(plugin: str) -> Game:
+def load_plugin(plugin: str) -> Game:
+    """The game named "module:attribute", in this process. Raises PluginError."""
     module_name, colon, attribute = plugin.partition(":")
     if not (module_name and colon and attribute):
         raise PluginError(f"game {plugin!r}: a plug-in is named module:attribute")
     try:
         module = import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"game {plugin}: its module does not import: {error!r}") from error
     if not hasattr(module, attribute):
         raise PluginError(f"game {plugin}: the module has no {attribute}")

@@ -38,6 +38,16 @@ CONNECTIONS_ENDED: Final = Counter(
     "in time, an answer `unread`, a message `too-large`, or `malformed`.",
     ["why"],
 )
+GAME_FAILURES: Final = Counter(
+    "croupier_game_failures_total",
+    "Rounds that a game gave no outcome for, and processes of games that were lost.",
+    ["game"],
+)
+GAME_HEALTHY: Final = Gauge(
+    "croupier_game_healthy",
+    "0 from a game's failure to its next answer, then 1; no series for a game that never failed.",
+    ["game", "version"],
+)
 WALLET_CALLS: Final = Counter(
     "croupier_wallet_calls_total",
     "Calls of operators' own wallets, by outcome: `accepted`, `refused`, `unknown`; `not-asked` for want of "

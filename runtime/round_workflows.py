@@ -14,11 +14,11 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.actions import ActionVerdict, ActResult, PlayerAction
-from contracts.failures import ACTION_REFUSED, bounded
+from contracts.failures import ACTION_REFUSED, GAME_ERROR, bounded
 from contracts.interventions import Intervention, InterventionResult
 from contracts.reconciliation import WorkflowState
 from contracts.rounds import Bet, RoundClosed
@@ -50,6 +50,10 @@ class AlreadyStarted(Exception):
 class OutcomeUncertain(Exception):
     """Temporal, a worker or the ledger did not answer in time. The call may still take effect; the stored
     round says so."""
+
+
+class GameFailed(Exception):
+    """The action is on record, and the game has no step for it: the round is being released."""
 
 
 class TemporalAway(Exception):
@@ -103,7 +107,7 @@ class RoundWorkflows:
             raise TemporalAway(error.status.name) from error
 
     async def act(self, bet: Bet, action: PlayerAction, *, within: timedelta) -> ActionVerdict:
-        """Puts a player's action to the round. Raises WorkflowLost and OutcomeUncertain."""
+        """Puts a player's action to the round. Raises WorkflowLost, GameFailed and OutcomeUncertain."""
         handle: WorkflowHandle[object, RoundClosed] = self._client.get_workflow_handle(bet.key.workflow_id)
         try:
             acted: ActResult = await handle.execute_update(
@@ -121,7 +125,7 @@ class RoundWorkflows:
         self, bet: Bet, action: PlayerAction, *, within: timedelta
     ) -> ActionVerdict:
         """Puts the action to a round whose workflow is lost. The workflow is started again, and finds the
-        stored round. Raises OutcomeUncertain."""
+        stored round. Raises GameFailed and OutcomeUncertain."""
         try:
             acted: ActResult = await self._client.execute_update_with_start_workflow(
                 ACT_UPDATE,
@@ -173,6 +177,13 @@ class RoundWorkflows:
                 return WorkflowState.FORGOTTEN
             raise
         return WorkflowState.RUNNING if status is None else _STATES[status]
+
+    async def exists(self, workflow_id: str) -> bool:
+        """Whether Temporal has a workflow of this id, whatever became of it. Raises OutcomeUncertain."""
+        try:
+            return await self.state(workflow_id) is not WorkflowState.FORGOTTEN
+        except RPCError as error:
+            raise OutcomeUncertain(error.status.name) from error
 
     async def restart(self, bet: Bet) -> bool:
         """Starts the round's workflow again after one has ended. Returns False when one runs: a healthy round
@@ -226,9 +237,12 @@ def _update_id(action: PlayerAction) -> str:
 
 
 def _refused_or_uncertain(error: Exception) -> ActionVerdict:
-    """The verdict that the workflow's validator refused an action with. Raises OutcomeUncertain for any other
-    error."""
+    """The verdict that the workflow's validator refused an action with. Raises GameFailed and, for any other
+    error, OutcomeUncertain."""
     cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else None
+    played = cause.cause if isinstance(cause, ActivityError) else None
+    if isinstance(played, ApplicationError) and played.type == GAME_ERROR:
+        raise GameFailed from error
     if isinstance(cause, ApplicationError) and cause.type == ACTION_REFUSED:
         return ActionVerdict(cause.message)
     raise _uncertain(error) from error

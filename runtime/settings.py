@@ -79,6 +79,14 @@ class Settings(BaseSettings):
         ("games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"),
         description="Plug-ins as module:attribute; in the environment separated by commas.",
     )
+    game_processes: int = Field(
+        2, ge=1, le=64, description="Processes for each game that does not come with Croupier."
+    )
+    game_answer_s: float = Field(
+        1.5, gt=0, le=4, description="How long such a game may take for a step, by the clock."
+    )
+    game_processor_s: int = Field(1, ge=1, description="And of the processor, in whole seconds.")
+    game_memory_mib: int = Field(512, ge=64, description="The most address space of one of its processes.")
     max_open_requests: int = Field(
         512, ge=1, description="Beyond it, the ingress answers 503 and Retry-After."
     )

@@ -6,6 +6,7 @@ Each statement calls one function of `storage/functions/` and is one transaction
 # ruff: noqa: S608 - the statements are put together from numbered arguments
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
@@ -25,6 +26,13 @@ OPEN: Final = "SELECT * FROM open_round_v1($1, $2, $3, $4, $5, $6)"
 TAKE: Final = "SELECT (standing).*, verdict FROM take_action_v1($1, $2, $3, $4, $5, $6, $7, $8)"
 RELEASE: Final = f"SELECT * FROM release_round_v1({bet_parameter(3)}, $1, $2)"
 FIND: Final = "SELECT * FROM round_view WHERE player_key = $1 AND round_id = $2"
+# By the index of open rounds, in its words. A round that is settling needs its game no more.
+OPEN_BY_GAME: Final = """
+    SELECT game_id, game_version, count(*) AS rounds,
+        (array_agg(operator_id || '/' || round_id ORDER BY id))[1:3] AS first
+    FROM rounds WHERE state IN ('pending', 'awaiting_choice', 'settling') AND state <> 'settling'
+    GROUP BY game_id, game_version ORDER BY game_id, game_version
+"""
 SEQUENCE: Final = "SELECT sequence FROM players WHERE id = $1"
 # The outbox has the index by sequence: each closed round has its event there. The limit of one keeps
 # PostgreSQL to looking up round by round, instead of joining with all that the player has.
@@ -92,6 +100,20 @@ async def release(pool: asyncpg.Pool, bet: Bet, failure_code: str, failure_detai
 async def find(pool: asyncpg.Pool, key: RoundKey) -> RoundView | None:
     row = await pool.fetchrow(FIND, key.player_key, key.round_id)
     return None if row is None else round_view(row)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRounds:
+    """How many rounds of one version of a game wait for it, and the first of them as operator/round."""
+
+    game_id: str
+    game_version: str
+    rounds: int
+    first: list[str]
+
+
+async def open_by_game(pool: asyncpg.Pool) -> list[OpenRounds]:
+    return [OpenRounds(**row) for row in await pool.fetch(OPEN_BY_GAME)]
 
 
 async def sequence(pool: asyncpg.Pool, player_key: int) -> int | None:

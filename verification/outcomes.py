@@ -8,8 +8,8 @@ import asyncpg
 
 from contracts.views import RoundView
 from games.protocol import Wager
-from games.recompute import recompute
 from games.registry import Registry, UnknownGame
+from hosting.games import recompute
 from security.keyring import UnknownKey
 from security.sealing import SealBroken
 from security.seeds import SeedVault, commitment
@@ -43,18 +43,18 @@ class Replayer:
         self._vault = vault
         self._seeds: dict[str, bytes] = {}
 
-    def check(self, outcomes: Outcomes, view: RoundView) -> None:
+    async def check(self, outcomes: Outcomes, view: RoundView) -> None:
         """Counts a round whose outcome and win come out again, and reports any other."""
         try:
-            self._replay(outcomes, view)
+            await self._replay(outcomes, view)
         except (SealBroken, UnknownKey, UnknownGame, ValueError, RuntimeError) as error:
             outcomes.fair.add(f"round {view.key.round_id}: {type(error).__name__}: {error}")
 
-    def _replay(self, outcomes: Outcomes, view: RoundView) -> None:
+    async def _replay(self, outcomes: Outcomes, view: RoundView) -> None:
         seed = self._open(view)
         if len(outcomes.secrets) < SECRET_SAMPLES:
             outcomes.secrets |= {seed, seed.hex().encode(), (view.client_seed or "").encode()}
-        step = recompute(
+        step = await recompute(
             self._registry.get(view.game_id, view.game_version),
             Wager(stake=view.stake, mode=view.mode, choice=view.choice),
             server_seed=seed,
@@ -102,7 +102,7 @@ async def examine(
         if seen % SEEDS_REMEMBERED == 0:
             replayer = Replayer(registry, vault)
         if _is_installed(registry, view):
-            replayer.check(outcomes, view)
+            await replayer.check(outcomes, view)
         else:
             skipped += 1
         advance()

@@ -15,6 +15,7 @@ from activities.money import MoneyActivities
 from activities.play import PlayActivities
 from contracts.views import RoundView
 from games.registry import Registry
+from hosting.health import GameHealth
 from runtime import metrics
 from runtime.resources import Resources
 from runtime.temporal import certain_to_end
@@ -41,9 +42,10 @@ async def running(
     registry: Registry,
     operators: WalletDirectory,
     deliver: Callable[[RoundView], None],
+    health: GameHealth | None = None,
 ) -> AsyncIterator[Worker]:
     """A worker that runs. `operators` has the wallets of those who have one. `deliver` hears of every round
-    that closes in this process.
+    that closes in this process, `health` of how its games do.
 
     Workflows run outside the SDK's sandbox: an import contract keeps I/O out of them and replays of
     recorded histories keep them deterministic, while the sandbox would cost almost half again the CPU of
@@ -55,7 +57,7 @@ async def running(
     """
     pool = resources.database.pool
     money = MoneyActivities(MoneyRouter(LedgerSteps(pool), operators.wallets), deliver)
-    games = GameActivities(registry, SeedVault(resources.keyring))
+    games = GameActivities(registry, SeedVault(resources.keyring), health or GameHealth(GameMetrics()))
     events = EventActivities(pool, resources.publisher)
     play = PlayActivities(money, games.resolve, events.emit_now, _observe)
     interventions = InterventionActivities(pool)
@@ -82,6 +84,16 @@ async def running(
             yield worker
     finally:
         await events.close()
+
+
+class GameMetrics:
+    """A hosting.health.HealthWatch that counts for Prometheus."""
+
+    def failed(self, game_id: str) -> None:
+        metrics.GAME_FAILURES.labels(game_id).inc()
+
+    def healthy(self, game_id: str, version: str, *, healthy: bool) -> None:
+        metrics.GAME_HEALTHY.labels(game_id, version).set(healthy)
 
 
 def _observe(step: str, took_us: int) -> None:

@@ -30,7 +30,8 @@ from api.webhook.service import WebhookService
 from contracts.views import RoundView
 from events.command_consumer import CommandConsumer
 from games.registry import Registry
-from runtime import metrics
+from hosting.health import GameHealth
+from runtime import games, metrics
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
@@ -46,7 +47,7 @@ from workers.lifecycle import run
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serves until `stop`: then takes no new requests, answers those it has, and lets the worker finish."""
-    registry = Registry.load(settings.games)
+    health = GameHealth(round_worker.GameMetrics())
     waiter = ResultWaiter()
 
     def deliver(view: RoundView) -> None:
@@ -56,14 +57,15 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         if view.demo or not view.state.final:  # all other ends have their event
             pushes.round_changed(view)
 
-    async with open_resources(settings) as resources:
+    async with games.opened(settings, health) as registry, open_resources(settings) as resources:
+        await games.name_missing(resources.database.pool, registry)
         client = await connect_temporal(settings, resources.keyring)
         results = ResultService(resources.database)
         pushes = Pushes(required_secret(settings.amqp_url, "amqp_url"), results)
         listener = listen(settings)
         async with (
             wallets.opened(resources) as operators,
-            round_worker.running(client, resources, registry, operators, deliver),
+            round_worker.running(client, resources, registry, operators, deliver, health),
         ):
             workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             services = _services(
@@ -157,7 +159,7 @@ def _services(
     return Services(
         games=registry,
         bets=BetService(workflows, results, waiter, patience_s=patience_s),
-        actions=ActionService(workflows, results, patience_s=patience_s),
+        actions=ActionService(workflows, results, registry, patience_s=patience_s),
         sessions=SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s),
         wallet=WalletService(pool, operators),
         results=results,

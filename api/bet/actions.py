@@ -9,7 +9,14 @@ from api.result.service import ResultService
 from contracts.actions import ActionVerdict, PlayerAction
 from contracts.rounds import RoundKey
 from contracts.views import RoundView
-from runtime.round_workflows import RoundWorkflows, WorkflowLost
+from games.protocol import Game
+from games.registry import Registry, UnknownGame
+from hosting.games import admitted
+from runtime.round_workflows import GameFailed, OutcomeUncertain, RoundWorkflows, TemporalAway, WorkflowLost
+
+
+class GameMissing(Exception):
+    """The version of a game that the round began on is not among the games here. The text names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +32,19 @@ class ActionService:
     so that only new actions reach the round's workflow, which takes few at once; a workflow that is lost is
     started again with the action, and finds the round as it is stored."""
 
-    def __init__(self, workflows: RoundWorkflows, results: ResultService, *, patience_s: float) -> None:
+    def __init__(
+        self, workflows: RoundWorkflows, results: ResultService, games: Registry, *, patience_s: float
+    ) -> None:
         self._workflows = workflows
         self._results = results
+        self._games = games
         self._patience = timedelta(seconds=patience_s)
         self._turns: WeakValueDictionary[RoundKey, asyncio.Lock] = WeakValueDictionary()
 
     async def take(self, key: RoundKey, action: PlayerAction) -> ActionAnswer:
         """Raises OutcomeUncertain when it was not certain in time whether the action was taken: it may be
-        taken yet, and a repeat answers."""
+        taken yet, and a repeat answers. Raises GameMissing, GameOutOfOrder and GameBusy for an action that
+        could not be played, and was not taken."""
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn:
             return await self._take(key, action)
@@ -45,11 +56,30 @@ class ActionService:
         assert view is not None
         if view.state.final:
             return ActionAnswer(ActionVerdict.ROUND_CLOSED, view)
-        verdict = await self._put_to_workflow(view, action)
+        with admitted(self._game(view)):
+            try:
+                verdict = await self._put_to_workflow(view, action)
+            except GameFailed:
+                verdict = await self._released(view)
         view = await self._results.find(key)
         if not verdict.counts and (known := _known(view, action)) is not None:
             verdict = known  # the same action came to another process, which was faster
         return ActionAnswer(verdict, view)
+
+    async def _released(self, view: RoundView) -> ActionVerdict:
+        """The verdict on an action that the game failed at: it was taken, and the round is void."""
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                await self._workflows.result(view.key.workflow_id)
+        except (TimeoutError, TemporalAway):
+            raise OutcomeUncertain("the round is being released") from None
+        return ActionVerdict.TAKEN
+
+    def _game(self, view: RoundView) -> Game:
+        try:
+            return self._games.get(view.game_id, view.game_version)
+        except UnknownGame:
+            raise GameMissing(f"{view.game_id} {view.game_version}") from None
 
     async def _put_to_workflow(self, view: RoundView, action: PlayerAction) -> ActionVerdict:
         try:

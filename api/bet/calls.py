@@ -1,11 +1,13 @@
 """The calls of the Bet API, by whichever transport they come: a bet, and an action in a round that waits."""
 
 import time
+from collections.abc import Awaitable
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from api.bet.actions import GameMissing
 from api.bet.schemas import PlaceBet, TakeAction, bet_of
-from api.bet.service import NothingStored
+from api.bet.service import Answer, NothingStored
 from api.gateway.caller import REPLAYED, Caller, Reply
 from api.gateway.problems import Problem
 from api.gateway.schemas import balance_money
@@ -15,33 +17,61 @@ from contracts.actions import ActionVerdict, PlayerAction
 from contracts.choices import Chosen
 from contracts.rounds import Bet, RoundState
 from contracts.views import RoundView
-from games.checks import check_wager
+from games.checks import GameError
 from games.protocol import Game, Wager, WagerRefused
-from games.registry import Registry, UnknownGame
+from games.registry import UnknownGame
+from hosting.games import admitted, check_wager
+from hosting.lane import GameBusy, GameOutOfOrder
 from runtime import metrics
 from runtime.round_workflows import OutcomeUncertain
+
+T = TypeVar("T")
 
 
 async def place_bet(body: PlaceBet, caller: Caller) -> Reply:
     """Plays a round."""
+    try:
+        game = caller.services.games.get(caller.claims.game_id)
+        with admitted(game):
+            return await _place(game, body, caller)
+    except (UnknownGame, GameBusy, GameOutOfOrder, GameError) as unavailable:
+        return await _repeat_or_refuse(body, caller, unavailable)
+
+
+async def _place(game: Game, body: PlaceBet, caller: Caller) -> Reply:
     started_at = time.monotonic()
     services = caller.services
-    game = _current_game(services.games, caller.claims.game_id)
-    _check(game, body)
+    await _check(game, body)
     bet = bet_of(body, caller.claims, game_version=game.version, request_id=caller.request_id)
-    try:
-        with metrics.STAGE_SECONDS.labels("place").time():
-            answer = await services.bets.place(bet)
-    except OutcomeUncertain:
-        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {body.round_id}.") from None
-    except NothingStored as refused:
-        raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
-    if answer.view is None or not (answer.view.state.final or answer.view.open):
-        reply = _pending(bet, answer.view)
-    else:
-        reply = _played(bet, answer.view, first=answer.first)
+    with metrics.STAGE_SECONDS.labels("place").time():
+        answer = await _certain(services.bets.place(bet), body.round_id)
+    reply = _reply(bet, answer)
     metrics.BET_SECONDS.labels(str(reply.status)).observe(time.monotonic() - started_at)
     return reply
+
+
+async def _repeat_or_refuse(body: PlaceBet, caller: Caller, unavailable: Exception) -> Reply:
+    """The answer while the game takes no bets. A repeat is answered as always: it may ask after a stake."""
+    bet = bet_of(body, caller.claims, game_version="", request_id=caller.request_id)
+    answer = await _certain(caller.services.bets.repeat(bet), body.round_id)
+    if answer is None:
+        raise _unavailable(unavailable, "Nothing was staked.")
+    return _reply(bet, answer)
+
+
+def _reply(bet: Bet, answer: Answer) -> Reply:
+    if answer.view is None or not (answer.view.state.final or answer.view.open):
+        return _pending(bet, answer.view)
+    return _played(bet, answer.view, first=answer.first)
+
+
+async def _certain(answering: Awaitable[T], round_id: str) -> T:
+    try:
+        return await answering
+    except OutcomeUncertain:
+        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {round_id}.") from None
+    except NothingStored as refused:
+        raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
 
 
 async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
@@ -51,10 +81,11 @@ async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
         chosen=Chosen(action=body.action, params=body.params),
         request_id=caller.request_id,
     )
+    taking = caller.services.actions.take(caller.round_key(round_id), action)
     try:
-        answer = await caller.services.actions.take(caller.round_key(round_id), action)
-    except OutcomeUncertain:
-        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {round_id}.") from None
+        answer = await _certain(taking, round_id)
+    except (GameMissing, GameBusy, GameOutOfOrder) as unavailable:
+        raise _unavailable(unavailable, "The round waits.") from None
     if answer.view is None:
         raise Problem("not-found", "The player has no such round.")
     if not answer.verdict.counts:
@@ -63,16 +94,21 @@ async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
     return Reply(200, round_body(answer.view), {} if first else REPLAYED)
 
 
-def _current_game(games: Registry, game_id: str) -> Game:
-    try:
-        return games.get(game_id)
-    except UnknownGame:
-        raise Problem(failures.GAME_DISABLED, "This game is not offered here any more.") from None
+def _unavailable(why: Exception, still: str) -> Problem:
+    """The problem of a game that takes no bet or action now. `still` says what stays as it was."""
+    if isinstance(why, GameBusy):
+        return Problem("overloaded", f"This game is slow right now: repeat soon. {still}")
+    metrics.BETS_REFUSED.labels(failures.GAME_DISABLED).inc()
+    if isinstance(why, UnknownGame):
+        return Problem(failures.GAME_DISABLED, f"This game is not offered here any more. {still}")
+    if isinstance(why, GameMissing):
+        return Problem(failures.GAME_DISABLED, f"{why} is not offered here any more. {still}")
+    return Problem(failures.GAME_DISABLED, f"This game is out of order. {still}")
 
 
-def _check(game: Game, body: PlaceBet) -> None:
+async def _check(game: Game, body: PlaceBet) -> None:
     try:
-        check_wager(game, Wager(stake=body.stake, mode=body.mode, choice=body.choice))
+        await check_wager(game, Wager(stake=body.stake, mode=body.mode, choice=body.choice))
     except WagerRefused as refused:
         metrics.BETS_REFUSED.labels(refused.code).inc()
         raise Problem(refused.code, str(refused)) from None

@@ -75,6 +75,7 @@ router.add_api_route(
             "wrong-state",
             "id-reused",
             "unknown-choice",
+            "game-disabled",
             "wallet-failed",
         ),
     },

@@ -58,6 +58,15 @@ class BetService:
             view = await self._wait(bet, delivered)
         return Answer(view, first=view is None or view.request_id == bet.request_id)
 
+    async def repeat(self, bet: Bet) -> Answer | None:
+        """The answer to a repeat as `place` gives it; None for a bet that is new. Raises OutcomeUncertain and
+        NothingStored."""
+        with self._waiter.expect(bet.key) as delivered:
+            if await self._workflows.exists(bet.key.workflow_id):
+                return Answer(await self._join(bet, delivered), first=False)
+        stored = await self._results.find(bet.key)
+        return None if stored is None else Answer(stored, first=False)
+
     async def _join(self, bet: Bet, delivered: asyncio.Future[RoundView]) -> RoundView | None:
         """Answers a repeat. The stored round is the answer when it has ended, though its workflow may still
         be emitting, when it waits for its player, and when it was another bet. Otherwise the answer is

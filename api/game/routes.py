@@ -10,10 +10,11 @@ from api.gateway.authentication import Deps
 from api.gateway.problems import Problem, problems
 from api.gateway.schemas import PROBLEM_RESPONSES
 from api.gateway.strict_json import StrictRoute
-from games.checks import ActionRefused
+from games.checks import ActionRefused, GameError
 from games.protocol import Chosen, Wager, WagerRefused
-from games.recompute import recompute
 from games.registry import UnknownGame
+from hosting.games import recompute
+from hosting.lane import GameBusy, GameOutOfOrder
 from security.seeds import commitment
 
 router = APIRouter(responses=PROBLEM_RESPONSES)
@@ -39,7 +40,7 @@ async def verify(body: VerifyOutcome, services: Deps) -> JSONResponse:
     looked up and nothing is kept: anyone can do the same with a program of their own."""
     server_seed = bytes.fromhex(body.server_seed)
     try:
-        step = recompute(
+        step = await recompute(
             services.games.get(body.game, body.version),
             Wager(stake=body.stake, mode=body.mode, choice=body.choice),
             server_seed=server_seed,
@@ -53,6 +54,10 @@ async def verify(body: VerifyOutcome, services: Deps) -> JSONResponse:
         raise Problem(refused.code, str(refused)) from None
     except ActionRefused:
         raise Problem("unknown-choice", "actions: the round does not offer one of them there") from None
+    except (GameBusy, GameOutOfOrder):
+        raise Problem("overloaded", "The game cannot be asked right now: try again soon.") from None
+    except GameError:
+        raise Problem("invalid", "The game gives no outcome for this.") from None
     return JSONResponse(
         {"server_seed_hash": commitment(server_seed), "outcome": step.outcome, "win": step.win}
     )

@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.services import with_database
 from contracts.failures import one_line
-from games.registry import PluginError, Registry
+from games.registry import PluginError
+from runtime import games
 from runtime.resources import Unreachable, connect_database, load_keyring
 from runtime.settings import Settings
 from security.keyring import KeyringInvalid
@@ -55,9 +56,10 @@ async def examine(settings: Settings, wanted: Wanted) -> AuditReport:
         async with (
             database.pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
+            games.opened(reached) as registry,
         ):
             with _progress() as begin:
-                return await audit.examine(connection, wanted, Registry.load(reached.games), vault, begin)
+                return await audit.examine(connection, wanted, registry, vault, begin)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise CannotAudit(f"PostgreSQL: {type(error).__name__}: {error}") from None
     finally:

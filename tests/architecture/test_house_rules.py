@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MONEY_FOLDERS = ("contracts", "workflows", "activities", "wallet", "outbound", "games", "storage")
+MONEY_FOLDERS = ("contracts", "workflows", "activities", "wallet", "outbound", "games", "hosting", "storage")
 DETERMINISTIC_FOLDERS = ("contracts", "workflows", "games")
 # Names that hold a time may hold a fraction of a second.
 TIME_SUFFIXES = ("_s", "_seconds")

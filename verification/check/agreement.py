@@ -67,7 +67,7 @@ async def compare(
         if view.state is RoundState.SETTLED:
             sums = agreement.sums.setdefault((view.game_id, view.currency), GameSums())
             sums.add(rounds=1, stake=view.staked, win=view.win)
-            replayer.check(agreement, view)
+            await replayer.check(agreement, view)
     _report_left_over(agreement, played, heard)
     return agreement
 

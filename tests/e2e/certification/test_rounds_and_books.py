@@ -342,8 +342,8 @@ async def test_case_38_replay_and_seed_verification_reproduce_the_payout(
         view = await rounds.find(database.pool, seat.key(round_["round_id"]))
         assert view is not None
         assert (view.outcome, view.win) == (round_["outcome"], round_["win"]["amount"])
-        replayer.check(agreement, view)
-        replayer.check(tampered, dataclasses.replace(view, win=view.win + 1))
+        await replayer.check(agreement, view)
+        await replayer.check(tampered, dataclasses.replace(view, win=view.win + 1))
     assert (agreement.replayed, agreement.fair.count) == (len(played), 0)
     assert (tampered.replayed, tampered.fair.count) == (0, len(played)), "the verification sees nothing"
 

@@ -1,5 +1,6 @@
 """No wager reaches a game, and no step leaves one, unless it is what the protocol promises."""
 
+import re
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,14 @@ from hypothesis import strategies as st
 
 from games import dice, fruit_lines
 from games.checks import (
+    DEPTH_LIMIT,
+    SIZE_LIMIT,
     ActionRefused,
     DeclarationError,
     GameError,
     check_declaration,
     check_wager,
+    failure,
     is_json,
     ladder,
     play_round,
@@ -167,8 +171,10 @@ class TestPlayRound:
             ({"choices": [STAY, Choice(action="go", debit=-1)]}, "less than nothing"),
             ({"choices": [STAY, Choice(action="go", debit=True)]}, "less than nothing"),
             ({"choices": [STAY, Choice(action="go", params={"to": []})]}, "no value"),
-            ({"choices": [STAY, Choice(action="go", params={"to": [None]})]}, "no text"),  # type: ignore[list-item]
-            ({"choices": [STAY, Choice(action="go", params={"to": [2**53]})]}, "no text"),
+            ({"choices": [STAY, Choice(action="go", params={"to": [None]})]}, "no short text"),  # type: ignore[list-item]
+            ({"choices": [STAY, Choice(action="go", params={"to": [2**53]})]}, "no short text"),
+            ({"choices": [STAY, Choice(action="go", params={"to": ["x" * 300]})]}, "no short text"),
+            ({"choices": [STAY, Choice(action="go", params={"to": ["\0"]})]}, "no short text"),
             ({"default": Chosen(action="go")}, "default"),
             ({"choices": [Choice(action="stay", debit=1)]}, "costs something"),
             ({"decide_within_s": 0}, "time to decide"),
@@ -201,10 +207,44 @@ class TestPlayRound:
             self.play({"win": 0})
 
 
-class TestIsJson:
-    scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text()
+class Leaving(Puppet):
+    """A game that ends its process."""
 
-    @given(st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+    def validate(self, wager: Wager) -> None:
+        if wager.stake == 20:
+            raise SystemExit(0)
+
+    def play(
+        self, wager: Wager, draws: Draws, state: JsonObject | None = None, chosen: Chosen | None = None
+    ) -> Step:
+        raise GeneratorExit
+
+
+class TestAGameThatFails:
+    def test_does_not_end_the_program(self) -> None:
+        with pytest.raises(GameError, match=r"^puppet 1\.0\.0 answered with SystemExit$"):
+            check_wager(Leaving(), Wager(stake=20))
+        with pytest.raises(GameError, match=r"^puppet 1\.0\.0 answered with GeneratorExit$"):
+            play_round(Leaving(), Wager(stake=10), ScriptedDraws([]))
+
+    def test_is_named_with_the_place_and_without_its_own_words(self) -> None:
+        try:
+            ScriptedDraws([7]).integer(5)
+        except ValueError as error:
+            said = failure(Puppet(), error)
+        assert re.fullmatch(r"puppet 1\.0\.0 raised ValueError at draws\.py:\d+", said)
+        assert failure(Puppet(), GameError("puppet 1.0.0 pays\0\nout\ud800side")) == (
+            "puppet 1.0.0 pays  out side"
+        )
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
+class TestIsJson:
+    scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | TEXT
+
+    @given(st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)))
     def test_accepts_all_that_survives(self, value: Any) -> None:
         assert is_json(value)
 
@@ -218,6 +258,29 @@ class TestIsJson:
     def test_refuses_the_rest_however_deep(self, value: Any) -> None:
         assert not is_json(value)
         assert not is_json({"a": [0, {"b": value}]})
+
+    @pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800", "é\udfff"])
+    def test_refuses_text_that_a_database_or_a_client_does_not_take(self, text: str) -> None:
+        assert not is_json(text)
+        assert not is_json({text: 1})
+        assert not is_json([{"a": text}])
+
+    def test_refuses_what_is_too_large_and_stops_reading_there(self) -> None:
+        assert is_json("x" * (SIZE_LIMIT - 2))
+        assert not is_json("x" * SIZE_LIMIT)
+        assert not is_json([0] * SIZE_LIMIT)
+        assert not is_json({str(n): "x" * 100 for n in range(SIZE_LIMIT // 100)})
+        endless: list[Any] = []
+        endless += [endless, endless]
+        assert not is_json(endless)
+
+    def test_refuses_what_is_too_deep(self) -> None:
+        nested: list[Any] = []
+        for _ in range(DEPTH_LIMIT - 1):
+            nested = [nested]
+        assert is_json(nested)
+        assert not is_json([nested])
+        assert not is_json({"a": nested})
 
 
 class TestCheckDeclaration:
@@ -237,6 +300,9 @@ class TestCheckDeclaration:
             ({"version": 1}, "MAJOR.MINOR.PATCH"),
             ({"title": ""}, "title must be"),
             ({"title": "x" * 101}, "title must be"),
+            ({"title": "\ud800"}, "title must be"),
+            ({"modes": {"base": Mode(description="\0")}}, "mode base must be a Mode"),
+            ({"rules": {"a": "\0"}}, "rules must be"),
             ({"modes": {}}, '"base"'),
             ({"modes": ["base"]}, '"base"'),
             ({"modes": {"base": "plain"}}, "mode base must be a Mode"),
