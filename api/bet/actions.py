@@ -8,8 +8,13 @@ from weakref import WeakValueDictionary
 from api.result.service import ResultService
 from contracts.actions import ActionVerdict, PlayerAction
 from contracts.rounds import RoundKey
+from contracts.sessions import SessionClaims
 from contracts.views import RoundView
 from runtime.round_workflows import RoundWorkflows, WorkflowLost
+
+
+class OtherGame(Exception):
+    """The round is of another game or currency than the session that acts: it may look, no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,18 @@ class ActionService:
         self._patience = timedelta(seconds=patience_s)
         self._turns: WeakValueDictionary[RoundKey, asyncio.Lock] = WeakValueDictionary()
 
-    async def take(self, key: RoundKey, action: PlayerAction) -> ActionAnswer:
-        """Raises OutcomeUncertain when it was not certain in time whether the action was taken: it may be
-        taken yet, and a repeat answers."""
+    async def take(self, claims: SessionClaims, round_id: str, action: PlayerAction) -> ActionAnswer:
+        """Raises OtherGame, and OutcomeUncertain when it was not certain in time whether the action was
+        taken: it may be taken yet, and a repeat answers."""
+        key = claims.round_key(round_id)
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn:
-            return await self._take(key, action)
+            return await self._take(key, claims, action)
 
-    async def _take(self, key: RoundKey, action: PlayerAction) -> ActionAnswer:
+    async def _take(self, key: RoundKey, claims: SessionClaims, action: PlayerAction) -> ActionAnswer:
         view = await self._results.find(key)
+        if view is not None and (view.game_id, view.currency) != (claims.game_id, claims.currency):
+            raise OtherGame
         if (known := _known(view, action)) is not None:
             return ActionAnswer(known, view)
         assert view is not None

@@ -4,6 +4,7 @@ import time
 from math import ceil
 from typing import Any, Final
 
+from api.bet.actions import OtherGame
 from api.bet.schemas import PlaceBet, TakeAction, bet_of
 from api.bet.service import NothingStored
 from api.gateway.caller import REPLAYED, Caller, Reply
@@ -52,7 +53,9 @@ async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
         request_id=caller.request_id,
     )
     try:
-        answer = await caller.services.actions.take(caller.round_key(round_id), action)
+        answer = await caller.services.actions.take(caller.claims, round_id, action)
+    except OtherGame:
+        raise Problem("forbidden", "Act with a session of the round's own game and currency.") from None
     except OutcomeUncertain:
         raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {round_id}.") from None
     if answer.view is None:

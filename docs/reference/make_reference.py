@@ -81,7 +81,7 @@ ADVICE: Final = {
     "unauthenticated": "Ask the operator for a session, or check the API key.",
     failures.SESSION_EXPIRED: "Ask for a new session. Reading, and finishing an open round, still work.",
     failures.INSUFFICIENT_FUNDS: "`balance` has what is available. Bet less, with a new id.",
-    "forbidden": "Use a key of another scope.",
+    "forbidden": "Use a key of another scope; for an action, a session of the round's own game and currency.",
     "limit-exceeded": "`limit` names the limit; `retry_after` says when, where waiting helps.",
     failures.GAME_DISABLED: "Tell the player. Rounds under way finish.",
     failures.PLAYER_BLOCKED: "Tell the player. Rounds under way finish.",
