@@ -157,7 +157,7 @@ def _services(
     return Services(
         games=registry,
         bets=BetService(workflows, results, waiter, patience_s=patience_s),
-        actions=ActionService(workflows, results, patience_s=patience_s),
+        actions=ActionService(workflows, results, waiter, patience_s=patience_s),
         sessions=SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s),
         wallet=WalletService(pool, operators),
         results=results,

@@ -1,16 +1,20 @@
 """Putting a player's action to its round: to the round's workflow, which asks the ledger."""
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from weakref import WeakValueDictionary
 
+from api.bet.result_waiter import ResultWaiter
+from api.bet.service import CHECK_EVERY_S, IN_PROCESS_PATIENCE_S
 from api.result.service import ResultService
 from contracts.actions import ActionVerdict, PlayerAction
-from contracts.rounds import RoundKey
+from contracts.rounds import RoundKey, RoundState
 from contracts.sessions import SessionClaims
 from contracts.views import RoundView
-from runtime.round_workflows import RoundWorkflows, WorkflowLost
+from runtime.round_workflows import OutcomeUncertain, RoundWorkflows, WorkflowLost
 
 
 class OtherGame(Exception):
@@ -28,11 +32,17 @@ class ActionAnswer:
 class ActionService:
     """Takes actions, those of one round one after another. What the ledger has says at once what a repeat is,
     so that only new actions reach the round's workflow, which takes few at once; a workflow that is lost is
-    started again with the action, and finds the round as it is stored."""
+    started again with the action, and finds the round as it is stored.
 
-    def __init__(self, workflows: RoundWorkflows, results: ResultService, *, patience_s: float) -> None:
+    The workflow answers an action when what follows from it is done, which an operator's wallet may hold up
+    without end. So where its answer is late, the ledger's is taken: an action on record counts."""
+
+    def __init__(
+        self, workflows: RoundWorkflows, results: ResultService, waiter: ResultWaiter, *, patience_s: float
+    ) -> None:
         self._workflows = workflows
         self._results = results
+        self._waiter = waiter
         self._patience = timedelta(seconds=patience_s)
         self._turns: WeakValueDictionary[RoundKey, asyncio.Lock] = WeakValueDictionary()
 
@@ -53,11 +63,47 @@ class ActionService:
         assert view is not None
         if view.state.final:
             return ActionAnswer(ActionVerdict.ROUND_CLOSED, view)
-        verdict = await self._put_to_workflow(view, action)
+        if view.state is RoundState.SETTLING:  # its result is on record: it never waits for its player again
+            return ActionAnswer(ActionVerdict.WRONG_STATE, view)
+        verdict = await self._verdict(view, action)
         view = await self._results.find(key)
         if not verdict.counts and (known := _known(view, action)) is not None:
             verdict = known  # the same action came to another process, which was faster
         return ActionAnswer(verdict, view)
+
+    async def _verdict(self, view: RoundView, action: PlayerAction) -> ActionVerdict:
+        with self._waiter.expect(view.key) as delivered:
+            put = asyncio.create_task(self._put_to_workflow(view, action))
+            try:
+                return await self._first_answer(put, delivered, view.key, action)
+            finally:
+                put.cancel()
+                await asyncio.gather(put, return_exceptions=True)
+
+    async def _first_answer(
+        self,
+        put: "asyncio.Task[ActionVerdict]",
+        delivered: asyncio.Future[RoundView],
+        key: RoundKey,
+        action: PlayerAction,
+    ) -> ActionVerdict:
+        """The workflow's verdict, or TAKEN when the ledger says earlier that the action has led to a result,
+        which its wallet has yet to take."""
+        either: set[asyncio.Future[Any]] = {put, delivered}
+        await asyncio.wait(either, timeout=IN_PROCESS_PATIENCE_S, return_when=FIRST_COMPLETED)
+        if delivered.done() and delivered.result().state is not RoundState.SETTLING:
+            await asyncio.wait({put}, timeout=IN_PROCESS_PATIENCE_S)
+        while not put.done():
+            view = await self._results.find(key)
+            if view is not None and view.state is RoundState.SETTLING and _on_record(view, action):
+                return ActionVerdict.TAKEN
+            await asyncio.wait({put}, timeout=CHECK_EVERY_S)
+        try:
+            return put.result()
+        except OutcomeUncertain:
+            if not _on_record(await self._results.find(key), action):
+                raise
+            return ActionVerdict.TAKEN
 
     async def _put_to_workflow(self, view: RoundView, action: PlayerAction) -> ActionVerdict:
         try:
@@ -67,6 +113,11 @@ class ActionService:
             if stands is not None and stands.state.final:
                 return ActionVerdict.ROUND_CLOSED
             return await self._workflows.restart_with_action(view.bet, action, within=self._patience)
+
+
+def _on_record(view: RoundView | None, action: PlayerAction) -> bool:
+    known = _known(view, action)
+    return known is not None and known.counts
 
 
 def _known(view: RoundView | None, action: PlayerAction) -> ActionVerdict | None:
