@@ -1,6 +1,7 @@
 """The one client of rounds' workflows: starts them, awaits their ends, puts updates to them, lists them."""
 
 import base64
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,8 +21,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from contracts.actions import ActionVerdict, ActResult, PlayerAction
 from contracts.failures import ACTION_REFUSED, bounded
 from contracts.interventions import Intervention, InterventionResult
-from contracts.reconciliation import WorkflowState
-from contracts.rounds import Bet, RoundClosed
+from contracts.reconciliation import WorkflowState, round_key
+from contracts.rounds import Bet, RoundClosed, RoundKey
 from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
 
 START_TIMEOUT: Final = timedelta(seconds=5)
@@ -29,6 +30,9 @@ RPC_LIMIT: Final = timedelta(seconds=10)
 # A round's fast path may hold an update back for 2 s; then a busy database has some time to answer.
 INTERVENE_LIMIT: Final = timedelta(seconds=10)
 LIST_PAGE: Final = 100
+# Somebody waits for what Temporal knows of one round.
+LOOK_LIMIT: Final = timedelta(seconds=5)
+LIST_LIMIT: Final = 1_000
 
 _STATES: Final = {
     WorkflowExecutionStatus.RUNNING: WorkflowState.RUNNING,
@@ -41,6 +45,7 @@ _STATES: Final = {
 }
 # A cancelled round is void, or went on to its end; the ledger has which.
 _ENDED_BADLY: Final = '("Failed", "Terminated", "TimedOut", "Canceled")'
+_UNFINISHED: Final = '("Running", "Failed", "Terminated", "TimedOut", "Canceled")'
 
 
 class AlreadyStarted(Exception):
@@ -58,6 +63,20 @@ class TemporalAway(Exception):
 
 class WorkflowLost(Exception):
     """No workflow of this round runs: it has just ended, or Temporal has lost it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunRound:
+    """The bet that a round's latest workflow began with, and when. `completed` says that it came to the end
+    that it decided on."""
+
+    bet: Bet
+    at: datetime
+    state: WorkflowState
+
+    @property
+    def completed(self) -> bool:
+        return self.state is WorkflowState.COMPLETED
 
 
 class RoundWorkflows:
@@ -101,6 +120,37 @@ class RoundWorkflows:
             return None
         except RPCError as error:
             raise TemporalAway(error.status.name) from error
+
+    async def begun(self, workflow_id: str) -> BegunRound | None:
+        """What Temporal knows of a round that the ledger does not know: its workflow's input. Two reads,
+        which leave no event. Returns None when there is no such workflow. Raises TemporalAway, and one of
+        CANNOT_OPEN when the input does not open."""
+        try:
+            described = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=LOOK_LIMIT)
+            run = self._client.get_workflow_handle(workflow_id, run_id=described.run_id)
+            first = await anext(aiter(run.fetch_history_events(page_size=1, rpc_timeout=LOOK_LIMIT)))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise TemporalAway(error.status.name) from error
+        payloads = first.workflow_execution_started_event_attributes.input.payloads
+        (bet,) = await self._client.data_converter.decode(payloads, [Bet])
+        return BegunRound(bet=bet, at=described.start_time, state=_state(described.status))
+
+    async def unfinished(self, round_id: str, *, operator_id: str | None) -> list[RoundKey]:
+        """The rounds of this id, of every operator that is not named, whose workflow runs or did not
+        complete. Temporal's list has no index of round ids, so the newest LIST_LIMIT are searched. Raises
+        TemporalAway."""
+        query = f'WorkflowType = "{ROUND_WORKFLOW}" AND ExecutionStatus IN {_UNFINISHED}'
+        if operator_id is not None:
+            query += f' AND WorkflowId STARTS_WITH "{operator_id}:"'
+        listed = self._client.list_workflows(query, page_size=LIST_LIMIT, rpc_timeout=LOOK_LIMIT)
+        try:
+            await listed.fetch_next_page()
+        except RPCError as error:
+            raise TemporalAway(error.status.name) from error
+        found = {execution.id for execution in listed.current_page or ()}
+        return [round_key(each) for each in sorted(found) if each.endswith(f":{round_id}")]
 
     async def act(self, bet: Bet, action: PlayerAction, *, within: timedelta) -> ActionVerdict:
         """Puts a player's action to the round. Raises WorkflowLost and OutcomeUncertain."""
@@ -172,7 +222,7 @@ class RoundWorkflows:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return WorkflowState.FORGOTTEN
             raise
-        return WorkflowState.RUNNING if status is None else _STATES[status]
+        return _state(status)
 
     async def restart(self, bet: Bet) -> bool:
         """Starts the round's workflow again after one has ended. Returns False when one runs: a healthy round
@@ -213,6 +263,10 @@ class RoundWorkflows:
             [execution.id for execution in found.current_page or ()],
             base64.b64encode(following).decode() if following else None,
         )
+
+
+def _state(status: WorkflowExecutionStatus | None) -> WorkflowState:
+    return WorkflowState.RUNNING if status is None else _STATES[status]
 
 
 def _rfc3339(moment: datetime) -> str:

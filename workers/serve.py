@@ -58,14 +58,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
     async with open_resources(settings) as resources:
         client = await connect_temporal(settings, resources.keyring)
-        results = ResultService(resources.database)
+        workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+        results = ResultService(resources.database, workflows)
         pushes = Pushes(required_secret(settings.amqp_url, "amqp_url"), results)
         listener = listen(settings)
         async with (
             wallets.opened(resources) as operators,
             round_worker.running(client, resources, registry, operators, deliver),
         ):
-            workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             services = _services(
                 resources, registry, operators, workflows, results, waiter, pushes, _address(listener)
             )

@@ -47,15 +47,15 @@ class ActionService:
         self._turns: WeakValueDictionary[RoundKey, asyncio.Lock] = WeakValueDictionary()
 
     async def take(self, claims: SessionClaims, round_id: str, action: PlayerAction) -> ActionAnswer:
-        """Raises OtherGame, and OutcomeUncertain when it was not certain in time whether the action was
-        taken: it may be taken yet, and a repeat answers."""
+        """Raises OtherGame; TemporalAway; and OutcomeUncertain when it was not certain in time whether the
+        action was taken: it may be taken yet, and a repeat answers."""
         key = claims.round_key(round_id)
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn:
             return await self._take(key, claims, action)
 
     async def _take(self, key: RoundKey, claims: SessionClaims, action: PlayerAction) -> ActionAnswer:
-        view = await self._results.find(key)
+        view = await self._results.look_up(key)
         if view is not None and (view.game_id, view.currency) != (claims.game_id, claims.currency):
             raise OtherGame
         if (known := _known(view, action)) is not None:
@@ -63,7 +63,8 @@ class ActionService:
         assert view is not None
         if view.state.final:
             return ActionAnswer(ActionVerdict.ROUND_CLOSED, view)
-        if view.state is RoundState.SETTLING:  # its result is on record: it never waits for its player again
+        if view.state is RoundState.SETTLING or view.begun_only:
+            # Its result is on record, and it never waits for its player again; or it has made no offer yet.
             return ActionAnswer(ActionVerdict.WRONG_STATE, view)
         verdict = await self._verdict(view, action)
         view = await self._results.find(key)

@@ -20,7 +20,7 @@ from games.checks import check_wager
 from games.protocol import Game, Wager, WagerRefused
 from games.registry import Registry, UnknownGame
 from runtime import metrics
-from runtime.round_workflows import OutcomeUncertain
+from runtime.round_workflows import OutcomeUncertain, TemporalAway
 
 
 async def place_bet(body: PlaceBet, caller: Caller) -> Reply:
@@ -56,7 +56,7 @@ async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
         answer = await caller.services.actions.take(caller.claims, round_id, action)
     except OtherGame:
         raise Problem("forbidden", "Act with a session of the round's own game and currency.") from None
-    except OutcomeUncertain:
+    except (OutcomeUncertain, TemporalAway):
         raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {round_id}.") from None
     if answer.view is None:
         raise Problem("not-found", "The player has no such round.")

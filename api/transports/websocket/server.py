@@ -27,7 +27,6 @@ from api.transports.websocket.feed import RESYNC, Feed
 from api.transports.websocket.messages import Hello
 from api.transports.websocket.outgoing import Outgoing
 from api.wallet import calls as wallet_calls
-from contracts.rounds import RoundKey
 from contracts.views import RoundView
 from runtime import metrics
 
@@ -274,9 +273,7 @@ class _Socket:
             await self._out.put(RESYNC)
 
     async def _send_open_round(self, round_id: str, client: Client, feed: Feed) -> None:
-        claims = client.claims
-        key = RoundKey(operator_id=claims.operator_id, player_key=claims.player_key, round_id=round_id)
-        view = await client.services.results.find(key)
+        view = await client.services.results.look_up(client.claims.round_key(round_id))
         if view is not None and not view.state.final:  # one that closed meanwhile is pushed
             await self._send_round(view, feed)
 

@@ -201,7 +201,7 @@ async def open_casino(
             round_worker.running(client, resources, registry, operators_wallets, waiter.deliver),
         ):
             workflows = RoundWorkflows(client, task_queue=settings.task_queue)
-            results = ResultService(resources.database)
+            results = ResultService(resources.database, workflows)
             bets = BetService(workflows, results, waiter, patience_s=PATIENCE_S)
             vault, issuer = SeedVault(resources.keyring), TokenIssuer(resources.keyring)
             sessions = SessionService(resources.database.pool, vault, issuer, lifetime_s=3600)

@@ -59,6 +59,8 @@ class Backend:
         self.looks += 1
         return self.stored
 
+    look_up = find
+
     async def looked(self, times: int) -> None:
         async def often() -> bool:
             return self.looks >= times

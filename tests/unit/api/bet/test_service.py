@@ -15,7 +15,7 @@ from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.result.service import ResultService
 from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
-from contracts.views import RoundView
+from contracts.views import RoundView, round_begun
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
 from tests.support.conditions import HANG_S
 
@@ -55,11 +55,12 @@ PENDING = dataclasses.replace(SETTLED, state=RoundState.PENDING, balance=None, c
 
 
 class Backend:
-    """A Temporal client and a ledger in one. `stored` is what the ledger has; `start` is what starting a
-    round does; `ended` is set when its workflow has."""
+    """A Temporal client and a ledger in one. `stored` is what the ledger has, `begun` what is known of a
+    round without a row; `start` is what starting a round does; `ended` is set when its workflow has."""
 
     def __init__(self, *, stored: RoundView | None = None) -> None:
         self.stored = stored
+        self.begun: RoundView | None = None
         self.start: Exception | None = None
         self.ended = asyncio.Event()
         self.waited_on_temporal = False
@@ -81,6 +82,9 @@ class Backend:
     async def find(self, key: RoundKey) -> RoundView | None:
         assert key == BET.key
         return self.stored
+
+    async def look_up(self, key: RoundKey) -> RoundView | None:
+        return await self.find(key) or self.begun
 
     def service(self, waiter: ResultWaiter, *, patience_s: float = 30.0) -> BetService:
         return BetService(
@@ -173,6 +177,36 @@ async def test_a_round_that_ends_elsewhere_is_read_when_temporal_says_so(
 
 async def test_patience_ends_without_a_view(waiter: ResultWaiter) -> None:
     assert await Backend().service(waiter, patience_s=0.01).place(BET) == bets.Answer(None, first=True)
+
+
+class TestARepeatOfWhichNothingIsStoredYet:
+    """The bet that holds the id may be another: its body is never answered with the repeat's."""
+
+    @pytest.fixture
+    def backend(self, monkeypatch: pytest.MonkeyPatch) -> Backend:
+        monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
+        backend = Backend()
+        backend.start = already_started()
+        return backend
+
+    async def test_is_the_other_bet_at_once_when_it_is_late(
+        self, waiter: ResultWaiter, backend: Backend
+    ) -> None:
+        backend.begun = round_begun(dataclasses.replace(BET, stake=200))
+        async with asyncio.timeout(HANG_S):
+            answer = await backend.service(waiter, patience_s=10 * HANG_S).place(BET)
+        assert answer == bets.Answer(backend.begun, first=False)
+
+    async def test_is_pending_as_it_began(self, waiter: ResultWaiter, backend: Backend) -> None:
+        backend.begun = round_begun(BET, AT)
+        answer = await backend.service(waiter, patience_s=0.02).place(BET)
+        assert answer == bets.Answer(backend.begun, first=False)
+
+    async def test_is_uncertain_when_nobody_knows_the_bet(
+        self, waiter: ResultWaiter, backend: Backend
+    ) -> None:
+        with pytest.raises(OutcomeUncertain):
+            await backend.service(waiter, patience_s=0.02).place(BET)
 
 
 async def test_a_start_that_nobody_confirmed_is_uncertain(waiter: ResultWaiter) -> None:
