@@ -1,5 +1,8 @@
 """The resolve step: opens the sealed seed and plays the game. A repeat gives the same outcome."""
 
+from typing import Final
+
+from prometheus_client import Counter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -11,7 +14,14 @@ from games.checks import play_round
 from games.draws import HmacDraws
 from games.protocol import Wager
 from games.registry import Registry
+from security.keyring import UnknownKey
+from security.sealing import SealBroken
 from security.seeds import SeedVault
+
+SEEDS_UNOPENED: Final = Counter(
+    "croupier_seeds_unopened_total",
+    "Attempts to play a round whose seed did not open: its key is missing here, or it was changed.",
+)
 
 
 class GameActivities:
@@ -27,7 +37,11 @@ class GameActivities:
         ApplicationError for what the game raises, which no retry repairs."""
         bet, draw = request.bet, request.draw
         game = self._registry.get(bet.game_id, bet.game_version)
-        seed = self._vault.open(draw.seed_id, draw.sealed_server_seed)
+        try:
+            seed = self._vault.open(draw.seed_id, draw.sealed_server_seed)
+        except (UnknownKey, SealBroken):
+            SEEDS_UNOPENED.inc()
+            raise
         draws = HmacDraws(server_seed=seed, client_seed=draw.client_seed, nonce=draw.nonce)
         wager = Wager(stake=bet.stake, mode=bet.mode, choice=bet.choice)
         try:

@@ -24,6 +24,7 @@ from contracts.interventions import Intervention, InterventionResult
 from contracts.reconciliation import WorkflowState, round_key
 from contracts.rounds import Bet, RoundClosed, RoundKey
 from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
+from runtime.unavailable import Cause
 
 START_TIMEOUT: Final = timedelta(seconds=5)
 RPC_LIMIT: Final = timedelta(seconds=10)
@@ -56,9 +57,17 @@ class OutcomeUncertain(Exception):
     """Temporal, a worker or the ledger did not answer in time. The call may still take effect; the stored
     round says so."""
 
+    def __init__(self, why: str, cause: Cause = Cause.UNANSWERED) -> None:
+        super().__init__(why)
+        self.cause = cause
+
 
 class TemporalAway(Exception):
     """Temporal did not answer a question about a round."""
+
+    def __init__(self, error: RPCError) -> None:
+        super().__init__(error.status.name)
+        self.cause = _cause(error)
 
 
 class WorkflowLost(Exception):
@@ -106,7 +115,7 @@ class RoundWorkflows:
         except WorkflowAlreadyStartedError:
             raise AlreadyStarted from None
         except RPCError as error:
-            raise OutcomeUncertain(error.status.name) from error
+            raise OutcomeUncertain(error.status.name, _cause(error)) from error
 
     async def result(self, workflow_id: str) -> RoundClosed | None:
         """Waits for the round's end. Returns None when its workflow failed, or was cancelled or terminated.
@@ -119,7 +128,7 @@ class RoundWorkflows:
         except WorkflowFailureError:
             return None
         except RPCError as error:
-            raise TemporalAway(error.status.name) from error
+            raise TemporalAway(error) from error
 
     async def begun(self, workflow_id: str) -> BegunRound | None:
         """What Temporal knows of a round that the ledger does not know: its workflow's input. Two reads,
@@ -132,7 +141,7 @@ class RoundWorkflows:
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
-            raise TemporalAway(error.status.name) from error
+            raise TemporalAway(error) from error
         payloads = first.workflow_execution_started_event_attributes.input.payloads
         (bet,) = await self._client.data_converter.decode(payloads, [Bet])
         return BegunRound(bet=bet, at=described.start_time, state=_state(described.status))
@@ -148,7 +157,7 @@ class RoundWorkflows:
         try:
             await listed.fetch_next_page()
         except RPCError as error:
-            raise TemporalAway(error.status.name) from error
+            raise TemporalAway(error) from error
         found = {execution.id for execution in listed.current_page or ()}
         return [round_key(each) for each in sorted(found) if each.endswith(f":{round_id}")]
 
@@ -289,5 +298,10 @@ def _refused_or_uncertain(error: Exception) -> ActionVerdict:
 
 
 def _uncertain(error: Exception) -> OutcomeUncertain:
-    cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
-    return OutcomeUncertain(bounded(str(cause)))
+    why = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
+    cause = _cause(error) if isinstance(error, RPCError) else Cause.UNANSWERED
+    return OutcomeUncertain(bounded(str(why)), cause)
+
+
+def _cause(error: RPCError) -> Cause:
+    return Cause.BUSY if error.status is RPCStatusCode.RESOURCE_EXHAUSTED else Cause.TEMPORAL

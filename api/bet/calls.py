@@ -8,7 +8,7 @@ from api.bet.actions import OtherGame
 from api.bet.schemas import PlaceBet, TakeAction, bet_of
 from api.bet.service import NothingStored
 from api.gateway.caller import REPLAYED, Caller, Reply
-from api.gateway.problems import Problem
+from api.gateway.problems import Problem, unavailable
 from api.gateway.schemas import money
 from api.result.schemas import pending_body, round_body
 from contracts import failures
@@ -21,6 +21,10 @@ from games.protocol import Game, Wager, WagerRefused
 from games.registry import Registry, UnknownGame
 from runtime import metrics
 from runtime.round_workflows import OutcomeUncertain, TemporalAway
+from runtime.unavailable import Cause
+
+# Reconciliation comes by every minute.
+LOST_RETRY_AFTER_S: Final = 5
 
 
 async def place_bet(body: PlaceBet, caller: Caller) -> Reply:
@@ -33,8 +37,8 @@ async def place_bet(body: PlaceBet, caller: Caller) -> Reply:
     try:
         with metrics.STAGE_SECONDS.labels("place").time():
             answer = await services.bets.place(bet)
-    except OutcomeUncertain:
-        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {body.round_id}.") from None
+    except OutcomeUncertain as uncertain:
+        raise _uncertain(uncertain, body.round_id) from None
     except NothingStored as refused:
         raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
     if answer.view is None or not (answer.view.state.final or answer.view.open):
@@ -56,8 +60,8 @@ async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
         answer = await caller.services.actions.take(caller.claims, round_id, action)
     except OtherGame:
         raise Problem("forbidden", "Act with a session of the round's own game and currency.") from None
-    except (OutcomeUncertain, TemporalAway):
-        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {round_id}.") from None
+    except (OutcomeUncertain, TemporalAway) as uncertain:
+        raise _uncertain(uncertain, round_id) from None
     if answer.view is None:
         raise Problem("not-found", "The player has no such round.")
     if not answer.verdict.counts:
@@ -79,6 +83,11 @@ def _check(game: Game, body: PlaceBet) -> None:
     except WagerRefused as refused:
         metrics.BETS_REFUSED.labels(refused.code).inc()
         raise Problem(refused.code, str(refused)) from None
+
+
+def _uncertain(uncertain: OutcomeUncertain | TemporalAway, round_id: str) -> Problem:
+    members = {"retry_after": LOST_RETRY_AFTER_S} if uncertain.cause is Cause.LOST else {}
+    return unavailable(uncertain.cause, f"Send the same again, or ask for round {round_id}.", **members)
 
 
 def _played(bet: Bet, view: RoundView, *, first: bool) -> Reply:

@@ -11,6 +11,7 @@ from contracts.rounds import Bet
 from contracts.views import RoundView
 from runtime import metrics
 from runtime.round_workflows import AlreadyStarted, OutcomeUncertain, RoundWorkflows, TemporalAway
+from runtime.unavailable import Cause
 
 # The result of a round that runs here comes in process. After this time it may be running elsewhere
 # (its process was killed, or had no free slot), and Temporal is asked too.
@@ -19,7 +20,7 @@ CHECK_EVERY_S: Final = 0.5
 
 
 class NothingStored(Exception):
-    """The round's workflow has ended and left no record, so nothing has moved and nothing will. `code` is
+    """The round's workflow has completed and left no record, so nothing has moved and nothing will. `code` is
     the problem to answer with."""
 
     def __init__(self, code: str) -> None:
@@ -118,14 +119,14 @@ class BetService:
     async def _read_after_end(self, bet: Bet) -> RoundView | None:
         """Reads the round after its workflow's end. The answer is the row, not the workflow's result, because
         a cancelled or failed round has left its record too. There is no row when the bet named a session that
-        is gone, or when the round was terminated at once."""
-        code: str | None = None
+        is gone; or not yet, when the workflow was terminated before, which reconciliation restarts."""
         try:
             closed = await self._workflows.result(bet.key.workflow_id)
-            code = "round-closed" if closed is None else closed.failure_code
         except TemporalAway:
-            pass  # the round may still be pending
+            return await self._results.find(bet.key)  # the round may still be pending
         view = await self._results.find(bet.key)
-        if view is None and code is not None:
-            raise NothingStored(code)
+        if view is None and closed is None:
+            raise OutcomeUncertain("the round's workflow ended without a record", Cause.LOST)
+        if view is None and closed is not None and closed.failure_code is not None:
+            raise NothingStored(closed.failure_code)
         return view

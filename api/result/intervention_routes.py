@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
 from api.gateway.authentication import Deps, Operator
-from api.gateway.problems import Problem, problems
+from api.gateway.problems import Problem, problems, unavailable
 from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, CallerId
 from api.gateway.strict_json import StrictRoute
 from api.result.operator_routes import rounds_of_id
@@ -97,10 +97,8 @@ async def _decided(
         intervened = await services.interventions.decide(
             subject, action=action, reason=reason, actor=f"key:{operator.key_id}"
         )
-    except OutcomeUncertain:
-        raise Problem(
-            "overloaded", "Nobody answered in time, and it may still happen: ask for the round first."
-        ) from None
+    except OutcomeUncertain as uncertain:
+        raise unavailable(uncertain.cause, "Ask for the round before you send it again.") from None
     if intervened.verdict is InterventionVerdict.REFUSED:
         raise Problem("wrong-state", _why(intervened), state=intervened.state and intervened.state.value)
     if await services.results.find(subject.bet.key) is None:

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from api.gateway.authentication import Deps, GameServer
 from api.gateway.paging import cursor, position
-from api.gateway.problems import Problem, problems
+from api.gateway.problems import Problem, problems, unavailable
 from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, CallerId, Moment
 from api.gateway.strict_json import StrictRoute
 from api.result.schemas import (
@@ -100,8 +100,8 @@ async def rounds_of_id(
     )
     try:
         return await services.results.of_id(wanted)
-    except TemporalAway:
-        raise Problem("overloaded", "Nobody knows now whether there is such a round: ask again.") from None
+    except TemporalAway as away:
+        raise unavailable(away.cause, "Nobody knows whether there is such a round: ask again.") from None
 
 
 async def _player_key(

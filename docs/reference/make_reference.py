@@ -33,7 +33,7 @@ MADE: Final = (
 
 # The modules in which each program defines what it counts.
 METRICS: Final = {
-    "ingress": ("runtime.metrics",),
+    "ingress": ("runtime.metrics", "runtime.unavailable", "activities.games"),
     "relay": ("workers.relay",),
     "statistics": ("workers.statistics",),
     "reconciler": ("activities.reconciliation",),
@@ -46,6 +46,10 @@ MORE_ON_METRICS: Final = {
     " counts twice: a figure for watching, not for books.",
     "croupier_bet_seconds": "`answer`: 201 first, 200 a repeat, 202 pending. Refusals and 5xx are left out.",
     "croupier_bets_refused_total": "By the rules, by the ledger, or (`overloaded`) by admission.",
+    "croupier_unavailable_total": "503 over HTTP and sockets; a command from the queue waits instead."
+    " `temporal`, `ledger`: Temporal, or PostgreSQL, does not answer; `key`: something is sealed with a key"
+    " that this process does not have; `unanswered`: nobody answered in time; `lost`: a round's workflow has"
+    " ended, and reconciliation will restart it.",
     "croupier_wallet_calls_total": "`unknown` includes calls whose answer nobody waited for to the end.",
     "croupier_open_requests": "The limit is `max_open_requests`.",
     "croupier_open_bets": "The limit is `max_open_bets`.",

@@ -16,7 +16,9 @@ from cli.round import show
 from cli.round.lines import lines
 from games.lucky_fruits import GAME
 from operator_wallet.faults import Kind
+from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
+from runtime.unavailable import WORDS, Cause
 from tests.conftest import Services
 from tests.e2e.choices import act, open_round
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem, checked_round
@@ -238,3 +240,32 @@ async def test_a_collected_win_that_the_wallet_does_not_take_is_settling(
     checked_problem(await act(player, round_id, "collect", action_id="a-2"), 409, "wrong-state")
     await silent.clear_faults()
     assert (await final(player, round_id))["win"] == settling["win"]
+
+
+async def test_a_round_that_is_lost_before_it_is_recorded_is_pending_until_it_is_taken_up_again(
+    operator: Operator, player: Player, services: Services, outside: Settings
+) -> None:
+    round_id, temporal = uuid4().hex, operator.gateway.temporal
+    workflow_id = player.round_key(round_id).workflow_id
+    async with held_up(player):
+        betting = asyncio.create_task(player.bet(round_id))
+        pending = await seen(player, round_id)
+        await temporal.get_workflow_handle(workflow_id).terminate("by mistake")
+        for answer in (await betting, await player.bet(round_id)):
+            problem = checked_problem(answer, 503, "overloaded")
+            assert problem["detail"].startswith(WORDS[Cause.LOST])
+            assert int(answer.headers["retry-after"]) == problem["retry_after"] > 0
+        assert await seen(player, round_id) == pending
+        assert (await found_by(operator, round_id))["state"] == "pending"
+        assert "nothing brings the round to its end: its workflow is terminated" in await shown(
+            outside, round_id
+        )
+        checked_problem(await player.bet(round_id, stake=200), 422, "id-reused")
+    # As reconciliation does; its own test has it.
+    workflows = RoundWorkflows(temporal, task_queue=services.stack.settings.task_queue)
+    began = await workflows.begun(workflow_id)
+    assert began is not None
+    await workflows.restart(began.bet)
+    ended = await final(player, round_id)
+    again = await player.bet(round_id)
+    assert (again.status_code, again.json(), ended["state"]) == (200, ended, "settled")

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from temporalio.client import Client
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.bet import service as bets
@@ -17,6 +17,7 @@ from api.result.service import ResultService
 from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
 from contracts.views import RoundView, round_begun
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
+from runtime.unavailable import Cause
 from tests.support.conditions import HANG_S
 
 BET = Bet(
@@ -63,6 +64,7 @@ class Backend:
         self.begun: RoundView | None = None
         self.start: Exception | None = None
         self.ended = asyncio.Event()
+        self.failure: WorkflowFailureError | None = None
         self.waited_on_temporal = False
 
     async def start_workflow(self, *_: object, **__: object) -> "Backend":
@@ -77,6 +79,8 @@ class Backend:
     async def result(self) -> RoundClosed:
         self.waited_on_temporal = True
         await self.ended.wait()
+        if self.failure is not None:
+            raise self.failure
         return RoundClosed(state=RoundState.SETTLED)
 
     async def find(self, key: RoundKey) -> RoundView | None:
@@ -177,6 +181,22 @@ async def test_a_round_that_ends_elsewhere_is_read_when_temporal_says_so(
 
 async def test_patience_ends_without_a_view(waiter: ResultWaiter) -> None:
     assert await Backend().service(waiter, patience_s=0.01).place(BET) == bets.Answer(None, first=True)
+
+
+async def test_a_round_that_was_lost_before_it_was_recorded_is_uncertain_until_it_is_taken_up(
+    waiter: ResultWaiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
+    backend = Backend()
+    backend.failure = WorkflowFailureError(cause=TerminatedError("by mistake"))
+    backend.ended.set()
+    for start in (None, already_started()):
+        backend.start = start
+        with pytest.raises(OutcomeUncertain) as uncertain:
+            await backend.service(waiter).place(BET)
+        assert uncertain.value.cause is Cause.LOST
+    backend.stored = SETTLED
+    assert await backend.service(waiter).place(BET) == bets.Answer(SETTLED, first=False)
 
 
 class TestARepeatOfWhichNothingIsStoredYet:
