@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from typing import Final
 
+from prometheus_client import Counter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -17,10 +18,16 @@ from games.registry import Registry
 from hosting.games import play_round
 from hosting.health import GameHealth
 from hosting.lane import GameLost, GameOutOfOrder
+from security.keyring import UnknownKey
+from security.sealing import SealBroken
 from security.seeds import SeedVault
 
 # A round that failed on the fast path comes once more on the durable one, at once.
 FAILED_REMEMBERED: Final = 1_000
+SEEDS_UNOPENED: Final = Counter(
+    "croupier_seeds_unopened_total",
+    "Attempts to play a round whose seed did not open: its key is missing here, or it was changed.",
+)
 
 
 class GameActivities:
@@ -48,7 +55,11 @@ class GameActivities:
 
     async def _play(self, game: Game, request: ResolveRequest) -> Step:
         bet, draw = request.bet, request.draw
-        seed = self._vault.open(draw.seed_id, draw.sealed_server_seed)
+        try:
+            seed = self._vault.open(draw.seed_id, draw.sealed_server_seed)
+        except (UnknownKey, SealBroken):
+            SEEDS_UNOPENED.inc()
+            raise
         draws = HmacDraws(server_seed=seed, client_seed=draw.client_seed, nonce=draw.nonce)
         wager = Wager(stake=bet.stake, mode=bet.mode, choice=bet.choice)
         try:

@@ -39,6 +39,7 @@ from contracts.rounds import Bet, RoundKey
 from events.broker import LinkLost, reason
 from events.catalogue import INCIDENT_OPENED, ROUND_SETTLED, ROUND_VOID, EventInvalid
 from events.publisher import BrokerUnavailable, PublishUncertain, Unroutable
+from security.payload_codec import CANNOT_OPEN
 from storage import incidents, outbox
 from storage import reconciliation as stored
 from storage.incidents import Noted
@@ -72,6 +73,14 @@ TEMPORAL_AWAY: Final = frozenset(
     }
 )
 
+# Of a round that the ledger does not know, nothing was decided by any of these.
+ENDED_BADLY: Final = (
+    WorkflowState.FAILED,
+    WorkflowState.TERMINATED,
+    WorkflowState.TIMED_OUT,
+    WorkflowState.CANCELED,
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -100,6 +109,19 @@ class RoundWorkflows(Protocol):
     async def ended_badly(
         self, *, since: datetime, until: datetime, cursor: str | None
     ) -> tuple[list[str], str | None]: ...
+
+    async def begun(self, workflow_id: str) -> "BegunRound | None": ...
+
+
+class BegunRound(Protocol):
+    """runtime.round_workflows.BegunRound is one."""
+
+    @property
+    def bet(self) -> Bet: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def completed(self) -> bool: ...
 
 
 class Publishes(Protocol):
@@ -198,11 +220,15 @@ class RoundChecks:
         state = await self._workflows.state(workflow_id)
         if state in (WorkflowState.RUNNING, WorkflowState.COMPLETED, WorkflowState.FORGOTTEN):
             return PageResult(looked_at=1)
-        return await self._examine_ended(key, state)
+        try:
+            return await self._examine_ended(key, state)
+        except CANNOT_OPEN as sealed:
+            return PageResult(looked_at=1, problems=(bounded(f"round {workflow_id}: {sealed}"),))
 
     async def _examine_ended(self, key: RoundKey, state: WorkflowState) -> PageResult:
-        """Reads the ledger once more, now that no workflow runs. Restarts a round that is still open."""
-        standing = await stored.standing(self._pool, key)
+        """Reads the ledger once more, now that no workflow runs. Restarts a round that is still open, and one
+        that ended before the ledger knew it: its player was told that it is pending."""
+        standing = await stored.standing(self._pool, key) or await self._begun(key)
         failed = state is WorkflowState.FAILED
         if standing is None or not (standing.open or failed):
             return PageResult(looked_at=1)
@@ -211,6 +237,14 @@ class RoundChecks:
         noted = await note(self._pool, finding)
         driven = noted.due and standing.bet is not None and await self._restart(standing.bet)
         return PageResult(looked_at=1, opened=int(noted.opened), driven_on=int(driven))
+
+    async def _begun(self, key: RoundKey) -> Standing | None:
+        """The round by its workflow's input. None when its workflow is forgotten or has completed, and for a
+        bet of a session that is not ours: of another database, or of a later state of this one."""
+        began = await self._workflows.begun(key.workflow_id)
+        if began is None or began.completed or not await stored.has_session(self._pool, began.bet):
+            return None
+        return Standing(key=key, state=None, game_id=began.bet.game_id, since=began.at, bet=began.bet)
 
     async def _restart(self, bet: Bet) -> bool:
         started = await self._workflows.restart(bet)
@@ -225,12 +259,13 @@ class RoundChecks:
         standing = await stored.standing(self._pool, key)
         if standing is not None and standing.open:
             return False  # the check of open rounds goes on with it
-        if incident.finding.kind is not IncidentKind.WORKFLOW_FAILED:
+        if standing is not None and incident.finding.kind is not IncidentKind.WORKFLOW_FAILED:
             return True
         state = await self._workflows.state(key.workflow_id)
-        if state is WorkflowState.FAILED:
+        bad = ENDED_BADLY if standing is None else (WorkflowState.FAILED,)
+        if state in bad:
             await self._examine_ended(key, state)
-        return state not in (WorkflowState.FAILED, WorkflowState.RUNNING)
+        return state not in (*bad, WorkflowState.RUNNING)
 
 
 class EventChecks:

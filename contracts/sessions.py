@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from contracts.rounds import RoundKey
+
 REAL: Final = "real"
 DEMO: Final = "demo"
 
@@ -25,3 +27,7 @@ class SessionClaims:
     @property
     def demo(self) -> bool:
         return self.mode == DEMO
+
+    def round_key(self, round_id: str) -> RoundKey:
+        """The key of one of the player's own rounds."""
+        return RoundKey(operator_id=self.operator_id, player_key=self.player_key, round_id=round_id)

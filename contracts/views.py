@@ -91,6 +91,11 @@ class RoundView:
         return [Chosen(action=taken["action"], params=taken["params"]) for taken in self.taken or ()]
 
     @property
+    def begun_only(self) -> bool:
+        """Whether nothing but the bet is known: nothing is held, and the round has no row yet."""
+        return self.state is RoundState.PENDING and self.seed_id is None
+
+    @property
     def bet(self) -> Bet:
         """The bet that the round began with: enough to restart its workflow when Temporal has lost it."""
         return Bet(**{name: getattr(self, name) for name in Bet.__slots__})
@@ -105,6 +110,14 @@ class RoundView:
             and self.stake == bet.stake
             and self.choice == bet.choice
         )
+
+
+def round_begun(bet: Bet, at: datetime | None = None) -> RoundView:
+    """The round of which nothing but its bet is known, and when it began where that is known too."""
+    nothing = dict.fromkeys(RoundView.__slots__)
+    known = {name: getattr(bet, name) for name in Bet.__slots__}
+    empty = {"state": RoundState.PENDING, "win": 0, "extra": 0, "actions": 0, "created_at": at}
+    return RoundView(**{**nothing, **known, **empty})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

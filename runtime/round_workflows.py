@@ -1,6 +1,7 @@
 """The one client of rounds' workflows: starts them, awaits their ends, puts updates to them, lists them."""
 
 import base64
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,15 +21,19 @@ from temporalio.service import RPCError, RPCStatusCode
 from contracts.actions import ActionVerdict, ActResult, PlayerAction
 from contracts.failures import ACTION_REFUSED, GAME_ERROR, bounded
 from contracts.interventions import Intervention, InterventionResult
-from contracts.reconciliation import WorkflowState
-from contracts.rounds import Bet, RoundClosed
+from contracts.reconciliation import WorkflowState, round_key
+from contracts.rounds import Bet, RoundClosed, RoundKey
 from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
+from runtime.unavailable import Cause
 
 START_TIMEOUT: Final = timedelta(seconds=5)
 RPC_LIMIT: Final = timedelta(seconds=10)
 # A round's fast path may hold an update back for 2 s; then a busy database has some time to answer.
 INTERVENE_LIMIT: Final = timedelta(seconds=10)
 LIST_PAGE: Final = 100
+# Somebody waits for what Temporal knows of one round.
+LOOK_LIMIT: Final = timedelta(seconds=5)
+LIST_LIMIT: Final = 1_000
 
 _STATES: Final = {
     WorkflowExecutionStatus.RUNNING: WorkflowState.RUNNING,
@@ -41,6 +46,7 @@ _STATES: Final = {
 }
 # A cancelled round is void, or went on to its end; the ledger has which.
 _ENDED_BADLY: Final = '("Failed", "Terminated", "TimedOut", "Canceled")'
+_UNFINISHED: Final = '("Running", "Failed", "Terminated", "TimedOut", "Canceled")'
 
 
 class AlreadyStarted(Exception):
@@ -51,6 +57,10 @@ class OutcomeUncertain(Exception):
     """Temporal, a worker or the ledger did not answer in time. The call may still take effect; the stored
     round says so."""
 
+    def __init__(self, why: str, cause: Cause = Cause.UNANSWERED) -> None:
+        super().__init__(why)
+        self.cause = cause
+
 
 class GameFailed(Exception):
     """The action is on record, and the game has no step for it: the round is being released."""
@@ -59,9 +69,27 @@ class GameFailed(Exception):
 class TemporalAway(Exception):
     """Temporal did not answer a question about a round."""
 
+    def __init__(self, error: RPCError) -> None:
+        super().__init__(error.status.name)
+        self.cause = _cause(error)
+
 
 class WorkflowLost(Exception):
     """No workflow of this round runs: it has just ended, or Temporal has lost it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BegunRound:
+    """The bet that a round's latest workflow began with, and when. `completed` says that it came to the end
+    that it decided on."""
+
+    bet: Bet
+    at: datetime
+    state: WorkflowState
+
+    @property
+    def completed(self) -> bool:
+        return self.state is WorkflowState.COMPLETED
 
 
 class RoundWorkflows:
@@ -91,7 +119,7 @@ class RoundWorkflows:
         except WorkflowAlreadyStartedError:
             raise AlreadyStarted from None
         except RPCError as error:
-            raise OutcomeUncertain(error.status.name) from error
+            raise OutcomeUncertain(error.status.name, _cause(error)) from error
 
     async def result(self, workflow_id: str) -> RoundClosed | None:
         """Waits for the round's end. Returns None when its workflow failed, or was cancelled or terminated.
@@ -104,7 +132,38 @@ class RoundWorkflows:
         except WorkflowFailureError:
             return None
         except RPCError as error:
-            raise TemporalAway(error.status.name) from error
+            raise TemporalAway(error) from error
+
+    async def begun(self, workflow_id: str) -> BegunRound | None:
+        """What Temporal knows of a round that the ledger does not know: its workflow's input. Two reads,
+        which leave no event. Returns None when there is no such workflow. Raises TemporalAway, and one of
+        CANNOT_OPEN when the input does not open."""
+        try:
+            described = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=LOOK_LIMIT)
+            run = self._client.get_workflow_handle(workflow_id, run_id=described.run_id)
+            first = await anext(aiter(run.fetch_history_events(page_size=1, rpc_timeout=LOOK_LIMIT)))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise TemporalAway(error) from error
+        payloads = first.workflow_execution_started_event_attributes.input.payloads
+        (bet,) = await self._client.data_converter.decode(payloads, [Bet])
+        return BegunRound(bet=bet, at=described.start_time, state=_state(described.status))
+
+    async def unfinished(self, round_id: str, *, operator_id: str | None) -> list[RoundKey]:
+        """The rounds of this id, of every operator that is not named, whose workflow runs or did not
+        complete. Temporal's list has no index of round ids, so the newest LIST_LIMIT are searched. Raises
+        TemporalAway."""
+        query = f'WorkflowType = "{ROUND_WORKFLOW}" AND ExecutionStatus IN {_UNFINISHED}'
+        if operator_id is not None:
+            query += f' AND WorkflowId STARTS_WITH "{operator_id}:"'
+        listed = self._client.list_workflows(query, page_size=LIST_LIMIT, rpc_timeout=LOOK_LIMIT)
+        try:
+            await listed.fetch_next_page()
+        except RPCError as error:
+            raise TemporalAway(error) from error
+        found = {execution.id for execution in listed.current_page or ()}
+        return [round_key(each) for each in sorted(found) if each.endswith(f":{round_id}")]
 
     async def act(self, bet: Bet, action: PlayerAction, *, within: timedelta) -> ActionVerdict:
         """Puts a player's action to the round. Raises WorkflowLost, GameFailed and OutcomeUncertain."""
@@ -176,7 +235,7 @@ class RoundWorkflows:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return WorkflowState.FORGOTTEN
             raise
-        return WorkflowState.RUNNING if status is None else _STATES[status]
+        return _state(status)
 
     async def exists(self, workflow_id: str) -> bool:
         """Whether Temporal has a workflow of this id, whatever became of it. Raises OutcomeUncertain."""
@@ -226,6 +285,10 @@ class RoundWorkflows:
         )
 
 
+def _state(status: WorkflowExecutionStatus | None) -> WorkflowState:
+    return WorkflowState.RUNNING if status is None else _STATES[status]
+
+
 def _rfc3339(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
@@ -249,5 +312,10 @@ def _refused_or_uncertain(error: Exception) -> ActionVerdict:
 
 
 def _uncertain(error: Exception) -> OutcomeUncertain:
-    cause = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
-    return OutcomeUncertain(bounded(str(cause)))
+    why = error.cause if isinstance(error, WorkflowUpdateFailedError) else error
+    cause = _cause(error) if isinstance(error, RPCError) else Cause.UNANSWERED
+    return OutcomeUncertain(bounded(str(why)), cause)
+
+
+def _cause(error: RPCError) -> Cause:
+    return Cause.BUSY if error.status is RPCStatusCode.RESOURCE_EXHAUSTED else Cause.TEMPORAL

@@ -12,8 +12,8 @@ from temporalio.converter import (
 )
 
 from contracts.payloads import PayloadConverter
-from security.keyring import Keyring
-from security.sealing import Sealer
+from security.keyring import Keyring, UnknownKey
+from security.sealing import SealBroken, Sealer
 
 # The names that Temporal's own encryption samples use, so that its tools recognise a sealed payload.
 ENCODING_KEY: Final = "encoding"
@@ -26,6 +26,10 @@ _BOUND_TO: Final = b"croupier:temporal-payload:1"
 
 class PayloadRefused(Exception):
     """A payload that this installation did not seal."""
+
+
+# What a sealed payload may raise that this keyring does not open.
+CANNOT_OPEN: Final = (UnknownKey, SealBroken, PayloadRefused)
 
 
 class EncryptionCodec(PayloadCodec):

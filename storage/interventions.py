@@ -10,21 +10,12 @@ import asyncpg
 
 from contracts.interventions import InterveneRequest, InterventionResult, InterventionVerdict, Subject
 from contracts.rounds import RoundState
-from storage import timeline
-from storage.bets import bet_arguments, bet_parameter, stored_bet
+from storage import pending, timeline
+from storage.bets import bet_arguments, bet_parameter
 
 INTERVENE: Final = f"""
     SELECT (standing).state, verdict, being_released
     FROM intervene_round_v1({bet_parameter(5)}, $1, $2, $3, $4)
-"""
-# Stakes without an answer of the operator's wallet. Few are open at a time, and only the index of open ones
-# is read.
-BETS: Final = """
-    SELECT b.bet FROM wallet_bets b JOIN players p ON p.id = b.player_key
-    WHERE b.round_id = $1 AND b.resolved_at IS NULL AND b.bet IS NOT NULL
-      AND ($2::text IS NULL OR p.operator_id = $2) AND ($3::text IS NULL OR p.player_id = $3)
-      AND NOT EXISTS (SELECT 1 FROM rounds r WHERE r.player_key = b.player_key AND r.round_id = b.round_id)
-    ORDER BY b.asked_at LIMIT $4
 """
 
 
@@ -33,9 +24,9 @@ async def find(
 ) -> Sequence[Subject]:
     """At most `limit` rounds of this id; of every operator and player that is not named."""
     views = await timeline.find(pool, round_id, operator_id=operator_id, player_id=player_id, limit=limit)
-    bets = await pool.fetch(BETS, round_id, operator_id, player_id, limit)
+    begun = await pending.of_id(pool, round_id, operator_id=operator_id, player_id=player_id, limit=limit)
     found = [Subject(bet=view.bet, view=view) for view in views]
-    found += [Subject(bet=stored_bet(row["bet"]), view=None) for row in bets]
+    found += [Subject(bet=view.bet, view=None) for view in begun]
     return found[:limit]
 
 

@@ -54,6 +54,7 @@ UNRESOLVED_BET: Final = """
     SELECT b.*, (SELECT p.operator_id FROM players p WHERE p.id = b.player_key) AS operator_id
     FROM wallet_bets b WHERE b.player_key = $1 AND b.round_id = $2 AND b.resolved_at IS NULL
 """
+SESSION: Final = "SELECT id FROM sessions WHERE id = $1 AND operator_id = $2 AND player_key = $3"
 _EVENT: Final = """
     o.id, o.event_id, o.type, o.operator_id, o.player_key, o.game_id, o.subject, o.sequence,
     o.data::text AS data, o.occurred_at, o.published_at,
@@ -205,6 +206,12 @@ async def standing(pool: asyncpg.Pool, key: RoundKey) -> Standing | None:
         return _round(row)
     row = await pool.fetchrow(UNRESOLVED_BET, key.player_key, key.round_id)
     return None if row is None else _bet(row)
+
+
+async def has_session(pool: asyncpg.Pool, bet: Bet) -> bool:
+    """Returns whether the bet's session is one of the operator's player here."""
+    key = bet.key
+    return await pool.fetchval(SESSION, bet.session_id, key.operator_id, key.player_key) is not None
 
 
 async def events(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[StoredEvent]:

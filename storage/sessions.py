@@ -53,7 +53,13 @@ FIND: Final = """
 """
 PROLONG: Final = "SELECT prolong_session_v1($1, $2, $3)"
 END: Final = "SELECT end_session_v1($1, $2)"
-OPEN_ROUND: Final = "SELECT round_id FROM rounds WHERE player_key = $1 AND game_id = $2 AND is_open(state)"
+# As the database's function rounds_in_the_way has it: what the next bet of the game is refused for.
+OPEN_ROUND: Final = """
+    SELECT round_id FROM rounds WHERE player_key = $1 AND game_id = $2 AND is_open(state)
+    UNION ALL
+    SELECT round_id FROM wallet_bets WHERE player_key = $1 AND game_id = $2 AND resolved_at IS NULL
+    LIMIT 1
+"""
 ANY_SEED: Final = "SELECT EXISTS (SELECT 1 FROM seeds)"
 
 
@@ -136,7 +142,8 @@ async def end_session(pool: asyncpg.Pool, *, session_id: str, operator_id: str) 
 
 
 async def open_round(pool: asyncpg.Pool, *, player_key: int, game_id: str) -> str | None:
-    """The id of the player's open round of the game, if there is one."""
+    """The id of the player's open round of the game, if there is one, also while an operator's wallet has not
+    answered for its stake."""
     round_id: str | None = await pool.fetchval(OPEN_ROUND, player_key, game_id)
     return round_id
 

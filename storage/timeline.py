@@ -57,13 +57,15 @@ async def find(
     return [round_view(row) for row in rows]
 
 
-async def record(pool: asyncpg.Pool, key: RoundKey) -> RoundRecord:
-    """Everything about one round, which must be there, as of one moment."""
+async def record(pool: asyncpg.Pool, key: RoundKey, begun: RoundView | None = None) -> RoundRecord:
+    """Everything about one round, as of one moment. `begun` stands for its row where it has none yet."""
     async with (
         pool.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        view = round_view(await connection.fetchrow(ROUND, key.player_key, key.round_id))
+        row = await connection.fetchrow(ROUND, key.player_key, key.round_id)
+        view = begun if row is None else round_view(row)
+        assert view is not None
         transfers = await connection.fetch(TRANSFERS, key.player_key, key.round_id)
         attempts = await connection.fetch(ATTEMPTS, key.player_key, key.round_id)
         interventions = await connection.fetch(INTERVENTIONS, key.player_key, key.round_id)

@@ -17,10 +17,11 @@ def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
     """The rows that the database tells."""
     view = record.view
     stake, staked = money(view.stake, view.currency), money(view.staked, view.currency)
+    what = "begun, and not stored yet" if view.begun_only else "created"
     yield Entry(
         view.created_at,
         Source.ROUND,
-        f"created: stake {stake} at {view.game_id} {view.game_version}, session {view.session_id}",
+        f"{what}: stake {stake} at {view.game_id} {view.game_version}, session {view.session_id}",
     )
     if was_held(view):
         yield Entry(view.created_at, Source.LEDGER, f"held {stake} on account {view.account_id}")
@@ -43,7 +44,9 @@ def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
 def unfinished(record: RoundRecord) -> Iterator[str]:
     """What the database still waits for, one line each."""
     view, event = record.view, record.event
-    if not view.state.final:
+    if view.begun_only:
+        yield f"nothing is held for it yet: its stake waits for reserve since {moment(view.created_at)}"
+    elif not view.state.final:
         yield f"{money(view.staked, view.currency)} are held since {moment(view.created_at)}"
     if view.open is not None:
         until = "without end" if view.decide_by is None else f"until {moment(view.decide_by)}"

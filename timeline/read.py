@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.failures import one_line
-from contracts.rounds import RoundKey
+from contracts.views import RoundView
 from runtime.resources import Unreachable
 from storage.timeline import record
 from timeline import history
@@ -22,13 +22,13 @@ TEMPORAL_LIMIT_S: Final = 10.0
 Connect = Callable[[], Awaitable[Client]]
 
 
-async def timeline(pool: asyncpg.Pool, key: RoundKey, connect: Connect, *, ui: str | None) -> Timeline:
-    """Everything about one round, which must be there. `connect` reaches Temporal, or raises Unreachable;
-    `ui` is the address of its web interface, for the link. Raises OSError, asyncpg.PostgresError or
-    asyncpg.InterfaceError."""
+async def timeline(pool: asyncpg.Pool, view: RoundView, connect: Connect, *, ui: str | None) -> Timeline:
+    """Everything about one round, which was found as `view`. `connect` reaches Temporal, or raises
+    Unreachable; `ui` is the address of its web interface, for the link. Raises OSError,
+    asyncpg.PostgresError or asyncpg.InterfaceError."""
     # The ledger last: whatever the history tells by then, the ledger has it.
-    workflow = await _workflow(connect, key.workflow_id, ui)
-    return Timeline(await record(pool, key), workflow)
+    workflow = await _workflow(connect, view.key.workflow_id, ui)
+    return Timeline(await record(pool, view.key, view), workflow)
 
 
 async def _workflow(connect: Connect, workflow_id: str, ui: str | None) -> WorkflowStory:

@@ -60,14 +60,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async with games.opened(settings, health) as registry, open_resources(settings) as resources:
         await games.name_missing(resources.database.pool, registry)
         client = await connect_temporal(settings, resources.keyring)
-        results = ResultService(resources.database)
+        workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+        results = ResultService(resources.database, workflows)
         pushes = Pushes(required_secret(settings.amqp_url, "amqp_url"), results)
         listener = listen(settings)
         async with (
             wallets.opened(resources) as operators,
             round_worker.running(client, resources, registry, operators, deliver, health),
         ):
-            workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             services = _services(
                 resources, registry, operators, workflows, results, waiter, pushes, _address(listener)
             )
@@ -159,7 +159,7 @@ def _services(
     return Services(
         games=registry,
         bets=BetService(workflows, results, waiter, patience_s=patience_s),
-        actions=ActionService(workflows, results, registry, patience_s=patience_s),
+        actions=ActionService(workflows, results, waiter, registry, patience_s=patience_s),
         sessions=SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s),
         wallet=WalletService(pool, operators),
         results=results,

@@ -1,13 +1,18 @@
 """Putting a player's action to its round: to the round's workflow, which asks the ledger."""
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from weakref import WeakValueDictionary
 
+from api.bet.result_waiter import ResultWaiter
+from api.bet.service import CHECK_EVERY_S, IN_PROCESS_PATIENCE_S
 from api.result.service import ResultService
 from contracts.actions import ActionVerdict, PlayerAction
-from contracts.rounds import RoundKey
+from contracts.rounds import RoundKey, RoundState
+from contracts.sessions import SessionClaims
 from contracts.views import RoundView
 from games.protocol import Game
 from games.registry import Registry, UnknownGame
@@ -17,6 +22,10 @@ from runtime.round_workflows import GameFailed, OutcomeUncertain, RoundWorkflows
 
 class GameMissing(Exception):
     """The version of a game that the round began on is not among the games here. The text names it."""
+
+
+class OtherGame(Exception):
+    """The round is of another game or currency than the session that acts: it may look, no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +39,51 @@ class ActionAnswer:
 class ActionService:
     """Takes actions, those of one round one after another. What the ledger has says at once what a repeat is,
     so that only new actions reach the round's workflow, which takes few at once; a workflow that is lost is
-    started again with the action, and finds the round as it is stored."""
+    started again with the action, and finds the round as it is stored.
+
+    The workflow answers an action when what follows from it is done, which an operator's wallet may hold up
+    without end. So where its answer is late, the ledger's is taken: an action on record counts."""
 
     def __init__(
-        self, workflows: RoundWorkflows, results: ResultService, games: Registry, *, patience_s: float
+        self,
+        workflows: RoundWorkflows,
+        results: ResultService,
+        waiter: ResultWaiter,
+        games: Registry,
+        *,
+        patience_s: float,
     ) -> None:
         self._workflows = workflows
         self._results = results
+        self._waiter = waiter
         self._games = games
         self._patience = timedelta(seconds=patience_s)
         self._turns: WeakValueDictionary[RoundKey, asyncio.Lock] = WeakValueDictionary()
 
-    async def take(self, key: RoundKey, action: PlayerAction) -> ActionAnswer:
-        """Raises OutcomeUncertain when it was not certain in time whether the action was taken: it may be
-        taken yet, and a repeat answers. Raises GameMissing, GameOutOfOrder and GameBusy for an action that
-        could not be played, and was not taken."""
+    async def take(self, claims: SessionClaims, round_id: str, action: PlayerAction) -> ActionAnswer:
+        """Raises OtherGame; TemporalAway; OutcomeUncertain when it was not certain in time whether the action
+        was taken: it may be taken yet, and a repeat answers; and GameMissing, GameOutOfOrder and GameBusy for
+        an action that could not be played, and was not taken."""
+        key = claims.round_key(round_id)
         turn = self._turns.setdefault(key, asyncio.Lock())
         async with turn:
-            return await self._take(key, action)
+            return await self._take(key, claims, action)
 
-    async def _take(self, key: RoundKey, action: PlayerAction) -> ActionAnswer:
-        view = await self._results.find(key)
+    async def _take(self, key: RoundKey, claims: SessionClaims, action: PlayerAction) -> ActionAnswer:
+        view = await self._results.look_up(key)
+        if view is not None and (view.game_id, view.currency) != (claims.game_id, claims.currency):
+            raise OtherGame
         if (known := _known(view, action)) is not None:
             return ActionAnswer(known, view)
         assert view is not None
         if view.state.final:
             return ActionAnswer(ActionVerdict.ROUND_CLOSED, view)
+        if view.state is RoundState.SETTLING or view.begun_only:
+            # Its result is on record, and it never waits for its player again; or it has made no offer yet.
+            return ActionAnswer(ActionVerdict.WRONG_STATE, view)
         with admitted(self._game(view)):
             try:
-                verdict = await self._put_to_workflow(view, action)
+                verdict = await self._verdict(view, action)
             except GameFailed:
                 verdict = await self._released(view)
         view = await self._results.find(key)
@@ -81,6 +106,40 @@ class ActionService:
         except UnknownGame:
             raise GameMissing(f"{view.game_id} {view.game_version}") from None
 
+    async def _verdict(self, view: RoundView, action: PlayerAction) -> ActionVerdict:
+        with self._waiter.expect(view.key) as delivered:
+            put = asyncio.create_task(self._put_to_workflow(view, action))
+            try:
+                return await self._first_answer(put, delivered, view.key, action)
+            finally:
+                put.cancel()
+                await asyncio.gather(put, return_exceptions=True)
+
+    async def _first_answer(
+        self,
+        put: "asyncio.Task[ActionVerdict]",
+        delivered: asyncio.Future[RoundView],
+        key: RoundKey,
+        action: PlayerAction,
+    ) -> ActionVerdict:
+        """The workflow's verdict, or TAKEN when the ledger says earlier that the action has led to a result,
+        which its wallet has yet to take."""
+        either: set[asyncio.Future[Any]] = {put, delivered}
+        await asyncio.wait(either, timeout=IN_PROCESS_PATIENCE_S, return_when=FIRST_COMPLETED)
+        if delivered.done() and delivered.result().state is not RoundState.SETTLING:
+            await asyncio.wait({put}, timeout=IN_PROCESS_PATIENCE_S)
+        while not put.done():
+            view = await self._results.find(key)
+            if view is not None and view.state is RoundState.SETTLING and _on_record(view, action):
+                return ActionVerdict.TAKEN
+            await asyncio.wait({put}, timeout=CHECK_EVERY_S)
+        try:
+            return put.result()
+        except OutcomeUncertain:
+            if not _on_record(await self._results.find(key), action):
+                raise
+            return ActionVerdict.TAKEN
+
     async def _put_to_workflow(self, view: RoundView, action: PlayerAction) -> ActionVerdict:
         try:
             return await self._workflows.act(view.bet, action, within=self._patience)
@@ -89,6 +148,11 @@ class ActionService:
             if stands is not None and stands.state.final:
                 return ActionVerdict.ROUND_CLOSED
             return await self._workflows.restart_with_action(view.bet, action, within=self._patience)
+
+
+def _on_record(view: RoundView | None, action: PlayerAction) -> bool:
+    known = _known(view, action)
+    return known is not None and known.counts
 
 
 def _known(view: RoundView | None, action: PlayerAction) -> ActionVerdict | None:

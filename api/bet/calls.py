@@ -5,11 +5,11 @@ from collections.abc import Awaitable
 from math import ceil
 from typing import Any, Final, TypeVar
 
-from api.bet.actions import GameMissing
+from api.bet.actions import GameMissing, OtherGame
 from api.bet.schemas import PlaceBet, TakeAction, bet_of
 from api.bet.service import Answer, NothingStored
 from api.gateway.caller import REPLAYED, Caller, Reply
-from api.gateway.problems import Problem
+from api.gateway.problems import Problem, unavailable
 from api.gateway.schemas import balance_money
 from api.result.schemas import pending_body, round_body
 from contracts import failures
@@ -23,7 +23,11 @@ from games.registry import UnknownGame
 from hosting.games import admitted, check_wager
 from hosting.lane import GameBusy, GameOutOfOrder
 from runtime import metrics
-from runtime.round_workflows import OutcomeUncertain
+from runtime.round_workflows import OutcomeUncertain, TemporalAway
+from runtime.unavailable import Cause
+
+# Reconciliation comes by every minute.
+LOST_RETRY_AFTER_S: Final = 5
 
 T = TypeVar("T")
 
@@ -34,8 +38,8 @@ async def place_bet(body: PlaceBet, caller: Caller) -> Reply:
         game = caller.services.games.get(caller.claims.game_id)
         with admitted(game):
             return await _place(game, body, caller)
-    except (UnknownGame, GameBusy, GameOutOfOrder, GameError) as unavailable:
-        return await _repeat_or_refuse(body, caller, unavailable)
+    except (UnknownGame, GameBusy, GameOutOfOrder, GameError) as why:
+        return await _repeat_or_refuse(body, caller, why)
 
 
 async def _place(game: Game, body: PlaceBet, caller: Caller) -> Reply:
@@ -50,12 +54,12 @@ async def _place(game: Game, body: PlaceBet, caller: Caller) -> Reply:
     return reply
 
 
-async def _repeat_or_refuse(body: PlaceBet, caller: Caller, unavailable: Exception) -> Reply:
+async def _repeat_or_refuse(body: PlaceBet, caller: Caller, why: Exception) -> Reply:
     """The answer while the game takes no bets. A repeat is answered as always: it may ask after a stake."""
     bet = bet_of(body, caller.claims, game_version="", request_id=caller.request_id)
     answer = await _certain(caller.services.bets.repeat(bet), body.round_id)
     if answer is None:
-        raise _unavailable(unavailable, "Nothing was staked.")
+        raise _unavailable(why, "Nothing was staked.")
     return _reply(bet, answer)
 
 
@@ -68,8 +72,8 @@ def _reply(bet: Bet, answer: Answer) -> Reply:
 async def _certain(answering: Awaitable[T], round_id: str) -> T:
     try:
         return await answering
-    except OutcomeUncertain:
-        raise Problem("overloaded", f"Nobody knows yet: repeat, or ask for round {round_id}.") from None
+    except (OutcomeUncertain, TemporalAway) as uncertain:
+        raise _uncertain(uncertain, round_id) from None
     except NothingStored as refused:
         raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
 
@@ -81,11 +85,13 @@ async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
         chosen=Chosen(action=body.action, params=body.params),
         request_id=caller.request_id,
     )
-    taking = caller.services.actions.take(caller.round_key(round_id), action)
+    taking = caller.services.actions.take(caller.claims, round_id, action)
     try:
         answer = await _certain(taking, round_id)
-    except (GameMissing, GameBusy, GameOutOfOrder) as unavailable:
-        raise _unavailable(unavailable, "The round waits.") from None
+    except OtherGame:
+        raise Problem("forbidden", "Act with a session of the round's own game and currency.") from None
+    except (GameMissing, GameBusy, GameOutOfOrder) as why:
+        raise _unavailable(why, "The round waits.") from None
     if answer.view is None:
         raise Problem("not-found", "The player has no such round.")
     if not answer.verdict.counts:
@@ -97,7 +103,7 @@ async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:
 def _unavailable(why: Exception, still: str) -> Problem:
     """The problem of a game that takes no bet or action now. `still` says what stays as it was."""
     if isinstance(why, GameBusy):
-        return Problem("overloaded", f"This game is slow right now: repeat soon. {still}")
+        return unavailable(Cause.GAME, f"Send the same again soon. {still}")
     metrics.BETS_REFUSED.labels(failures.GAME_DISABLED).inc()
     if isinstance(why, UnknownGame):
         return Problem(failures.GAME_DISABLED, f"This game is not offered here any more. {still}")
@@ -112,6 +118,11 @@ async def _check(game: Game, body: PlaceBet) -> None:
     except WagerRefused as refused:
         metrics.BETS_REFUSED.labels(refused.code).inc()
         raise Problem(refused.code, str(refused)) from None
+
+
+def _uncertain(uncertain: OutcomeUncertain | TemporalAway, round_id: str) -> Problem:
+    members = {"retry_after": LOST_RETRY_AFTER_S} if uncertain.cause is Cause.LOST else {}
+    return unavailable(uncertain.cause, f"Send the same again, or ask for round {round_id}.", **members)
 
 
 def _played(bet: Bet, view: RoundView, *, first: bool) -> Reply:

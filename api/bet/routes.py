@@ -70,6 +70,7 @@ router.add_api_route(
         **problems(
             "session-expired",
             "insufficient-funds",
+            "forbidden",
             "not-found",
             "round-closed",
             "wrong-state",

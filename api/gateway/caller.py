@@ -24,8 +24,7 @@ class Caller:
 
     def round_key(self, round_id: str) -> RoundKey:
         """The key of one of the player's own rounds."""
-        claims = self.claims
-        return RoundKey(operator_id=claims.operator_id, player_key=claims.player_key, round_id=round_id)
+        return self.claims.round_key(round_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from api.gateway.admission import Admission
 from api.gateway.problems import CONTENT_TYPE, Problem, document
 from api.gateway.rate_limits import RateLimits, too_many
 from runtime import metrics
+from runtime.unavailable import UNAVAILABLE, WORDS, Cause
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
 REQUEST_ID_HEADER: Final = b"x-request-id"
@@ -34,6 +35,7 @@ class EdgeMiddleware:
         self._admission = admission
         self._limits = limits or RateLimits()
         self._bets_refused = metrics.BETS_REFUSED.labels("overloaded")
+        self._busy = UNAVAILABLE.labels(Cause.BUSY.value)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +51,7 @@ class EdgeMiddleware:
         is_bet = (scope["method"], scope["path"]) == BETS
         full = None if scope["path"] in ALWAYS_ADMITTED else self._admission.full(bet=is_bet)
         if full is not None:
+            self._busy.inc()
             if is_bet:
                 self._bets_refused.inc()
             await _refuse(send, request_id, "overloaded", full.retry_after_s)
@@ -89,7 +92,8 @@ async def _refuse(send: Send, request_id: str, code: str, retry_after_s: int) ->
 @lru_cache
 def _refusal(code: str, retry_after_s: int) -> tuple[int, list[tuple[bytes, bytes]], bytes, bytes]:
     """The status and headers of a refusal, and its body before and after the request's id."""
-    problem = Problem(code, "Try again after the time in Retry-After.")
+    words = f"{WORDS[Cause.BUSY]} " if code == "overloaded" else ""
+    problem = Problem(code, f"{words}Try again after the time in Retry-After.")
     status, headers, body = document(problem, ANY_REQUEST_ID, retry_after_s=retry_after_s)
     content = json.dumps(body, separators=(",", ":")).encode()
     headers |= {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(content))}

@@ -11,6 +11,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from contracts import failures
+from runtime.unavailable import UNAVAILABLE, WORDS, Cause
+from security.payload_codec import CANNOT_OPEN
 from storage.database import AWAY
 
 # What any call may raise while the database is away: the same call may succeed later.
@@ -41,7 +43,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "too-many-requests": (429, "Too many requests"),
     "internal": (500, "Something went wrong on our side"),
     "wallet-failed": (502, "The wallet did not answer as agreed"),
-    "overloaded": (503, "Too busy right now"),
+    "overloaded": (503, "Not possible right now"),
 }
 _CODES_OF_STATUS: Final = {
     404: "not-found",
@@ -70,6 +72,12 @@ class Problem(Exception):
         self.detail = detail
         self.headers = headers or {}
         self.members = members
+
+
+def unavailable(cause: Cause, then: str = "Try again soon.", **members: Any) -> Problem:
+    """The problem `overloaded`, counted, in the words of its cause. `then` is the next step."""
+    UNAVAILABLE.labels(cause.value).inc()
+    return Problem("overloaded", f"{WORDS[cause]} {then}", **members)
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -111,7 +119,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
-    for error in DATABASE_AWAY:
+    for error in (*DATABASE_AWAY, *CANNOT_OPEN):
         app.add_exception_handler(error, _answer_away)
     app.add_exception_handler(Exception, _answer_unexpected)
 
@@ -164,15 +172,18 @@ def of(error: Exception, request_id: str) -> Problem:
     """What to answer where no application turns errors into documents. What is unforeseen is logged."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, DATABASE_AWAY):
+    if isinstance(error, (*DATABASE_AWAY, *CANNOT_OPEN)):
         return _away(error, request_id)
     log.error("request %s failed", request_id, exc_info=error)
     return _unexpected()
 
 
 def _away(error: Exception, request_id: str) -> Problem:
+    if isinstance(error, CANNOT_OPEN):
+        log.error("request %s: a sealed value does not open: %s", request_id, error)
+        return unavailable(Cause.KEY, "Tell the casino; the same call is answered once the key is back.")
     log.warning("request %s: the database is away: %s", request_id, type(error).__name__)
-    return Problem("overloaded", "A service that we need is away; try again soon.")
+    return unavailable(Cause.LEDGER)
 
 
 def _unexpected() -> Problem:

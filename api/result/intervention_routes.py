@@ -6,9 +6,10 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
 from api.gateway.authentication import Deps, Operator
-from api.gateway.problems import Problem, problems
+from api.gateway.problems import Problem, problems, unavailable
 from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, CallerId
 from api.gateway.strict_json import StrictRoute
+from api.result.operator_routes import rounds_of_id
 from api.result.schemas import (
     OperatorRound,
     OperatorRoundRecord,
@@ -81,6 +82,8 @@ async def _subject(
     )
     found = [subject for subject in of_either if subject.bet.demo == (mode == DEMO)]
     if not found:
+        if await rounds_of_id(round_id, player_id, mode, operator, services):
+            raise Problem("wrong-state", "Nothing is held for the round yet: there is nothing to decide.")
         raise Problem("not-found", "There is no such round.")
     if len(found) > 1:
         raise Problem("invalid", "player_id: several players have a round of this id; say whose")
@@ -94,10 +97,8 @@ async def _decided(
         intervened = await services.interventions.decide(
             subject, action=action, reason=reason, actor=f"key:{operator.key_id}"
         )
-    except OutcomeUncertain:
-        raise Problem(
-            "overloaded", "Nobody answered in time, and it may still happen: ask for the round first."
-        ) from None
+    except OutcomeUncertain as uncertain:
+        raise unavailable(uncertain.cause, "Ask for the round before you send it again.") from None
     if intervened.verdict is InterventionVerdict.REFUSED:
         raise Problem("wrong-state", _why(intervened), state=intervened.state and intervened.state.value)
     if await services.results.find(subject.bet.key) is None:

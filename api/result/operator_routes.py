@@ -1,5 +1,6 @@
 """The Result API over HTTP: an operator's rounds, with everything that is on record of them."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -7,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from api.gateway.authentication import Deps, GameServer
 from api.gateway.paging import cursor, position
-from api.gateway.problems import Problem, problems
+from api.gateway.problems import Problem, problems, unavailable
 from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, CallerId, Moment
 from api.gateway.strict_json import StrictRoute
 from api.result.schemas import (
@@ -20,7 +21,8 @@ from api.services import Services
 from api.session.schemas import SessionMode
 from contracts.rounds import RoundState
 from contracts.sessions import DEMO
-from contracts.views import ApiKeyView, RoundFilter
+from contracts.views import ApiKeyView, RoundFilter, RoundView
+from runtime.round_workflows import TemporalAway
 
 router = APIRouter(
     prefix="/v1/operator",
@@ -77,16 +79,29 @@ async def round_(
 ) -> JSONResponse:
     """One round with every call of the operator's wallet, every decision of a person, and its event. A round
     id is its player's own: where two players used the same one, say whose."""
-    player_key = await _player_key(operator, player_id, mode, services)
-    wanted = RoundFilter(
-        operator_id=operator.operator_id, player_key=player_key, round_id=round_id, demo=mode == DEMO
-    )
-    found, _ = await services.results.page(wanted, limit=2)
+    found = await rounds_of_id(round_id, player_id, mode, operator, services)
     if not found:
         raise Problem("not-found", "There is no such round.")
     if len(found) > 1:
         raise Problem("invalid", "player_id: several players have a round of this id; say whose")
-    return JSONResponse(operator_record_body(await services.results.record(found[0].key)))
+    return JSONResponse(operator_record_body(await services.results.record(found[0].key, found[0])))
+
+
+async def rounds_of_id(
+    round_id: str, player_id: str | None, mode: SessionMode, operator: ApiKeyView, services: Services
+) -> Sequence[RoundView]:
+    """The operator's rounds of this id, also those that have no row yet; more than one where several players
+    used it. Raises Problem."""
+    wanted = RoundFilter(
+        operator_id=operator.operator_id,
+        player_key=await _player_key(operator, player_id, mode, services),
+        round_id=round_id,
+        demo=mode == DEMO,
+    )
+    try:
+        return await services.results.of_id(wanted)
+    except TemporalAway as away:
+        raise unavailable(away.cause, "Nobody knows whether there is such a round: ask again.") from None
 
 
 async def _player_key(

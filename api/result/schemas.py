@@ -10,7 +10,7 @@ from api.gateway.schemas import Money, StrictModel, balance_money, moment, money
 from contracts.choices import Choice
 from contracts.records import AttemptFact, RoundRecord
 from contracts.rounds import Bet, RoundState
-from contracts.views import RoundView
+from contracts.views import RoundView, round_begun
 
 
 def _printable(text: str) -> str:
@@ -181,7 +181,7 @@ def round_body(view: RoundView) -> dict[str, Any]:
             "nonce": view.nonce,
         },
         "sequence": view.sequence,
-        "created_at": moment(view.created_at),
+        "created_at": None if view.begun_only else moment(view.created_at),
         "settled_at": moment(view.closed_at) if view.state is RoundState.SETTLED else None,
         "failure": None if view.failure_code is None else {"code": view.failure_code},
         "demo": view.demo,
@@ -240,7 +240,4 @@ def _attempt(attempt: AttemptFact, currency: str) -> dict[str, Any]:
 
 def pending_body(bet: Bet, body_of: Callable[[RoundView], dict[str, Any]] = round_body) -> dict[str, Any]:
     """A round of which nothing is stored yet: what the bet itself says."""
-    nothing = dict.fromkeys(RoundView.__slots__)
-    fields = {name: getattr(bet, name) for name in Bet.__slots__}
-    view = RoundView(**{**nothing, **fields, "state": RoundState.PENDING, "win": 0, "extra": 0})
-    return body_of(view)
+    return body_of(round_begun(bet))

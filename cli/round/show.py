@@ -10,14 +10,17 @@ from typing import Final
 import typer
 from temporalio.client import Client
 
+from api.result.service import ResultService
 from cli.round.lines import choices_of, lines
 from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
-from contracts.rounds import RoundKey
 from contracts.views import RoundView
 from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.round_workflows import RoundWorkflows, TemporalAway
 from runtime.settings import Settings
 from security.keyring import KeyringInvalid
+from security.payload_codec import CANNOT_OPEN
+from storage import pending
 from storage import timeline as stored
 from storage.database import Database
 from timeline.read import timeline as read_timeline
@@ -50,7 +53,8 @@ def show(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
 
 
 async def read(settings: Settings, wanted: Wanted) -> Timeline:
-    """Raises CannotShow, Unreachable (the database) or KeyringInvalid."""
+    """Raises CannotShow, Unreachable (the database, or Temporal where only it can know the round) or
+    KeyringInvalid."""
     reached, ui = where(settings)
     keyring = load_keyring(reached)
 
@@ -58,21 +62,35 @@ async def read(settings: Settings, wanted: Wanted) -> Timeline:
         return await connect_temporal(reached, keyring)
 
     async with database_of(reached, CannotShow) as database:
-        key = await _find(database, wanted)
-        return await read_timeline(database.pool, key, connect, ui=ui)
+        found = await _stored(database, wanted)
+        if not found:
+            workflows = RoundWorkflows(await connect(), task_queue=reached.task_queue)
+            found = await _begun(ResultService(database, workflows), workflows, wanted)
+        if len(found) != 1:
+            raise CannotShow(_why_not_one(wanted, found))
+        return await read_timeline(database.pool, found[0], connect, ui=ui)
 
 
-async def _find(database: Database, wanted: Wanted) -> RoundKey:
-    found = await stored.find(
-        database.pool,
-        wanted.round_id,
-        operator_id=wanted.operator_id,
-        player_id=wanted.player_id,
-        limit=LISTED + 1,
-    )
-    if len(found) != 1:
-        raise CannotShow(_why_not_one(wanted, found))
-    return found[0].key
+async def _stored(database: Database, wanted: Wanted) -> Sequence[RoundView]:
+    """Rounds that have a row, and those whose operator's wallet is asked for the stake."""
+    whose = {"operator_id": wanted.operator_id, "player_id": wanted.player_id}
+    found = await stored.find(database.pool, wanted.round_id, **whose, limit=LISTED + 1)
+    asked = await pending.of_id(database.pool, wanted.round_id, **whose, limit=LISTED + 1)
+    return [*found, *asked]
+
+
+async def _begun(results: ResultService, workflows: RoundWorkflows, wanted: Wanted) -> Sequence[RoundView]:
+    """Rounds that only their workflows know yet."""
+    try:
+        keys = await workflows.unfinished(wanted.round_id, operator_id=wanted.operator_id)
+        found = [await results.begun(key) for key in keys]
+    except TemporalAway as away:
+        raise CannotShow(
+            one_line(f"the database has no round {wanted.round_id}, and Temporal does not answer ({away})")
+        ) from None
+    except CANNOT_OPEN as sealed:
+        raise CannotShow(one_line(f"round {wanted.round_id} does not open: {sealed}")) from None
+    return [view for view in found if view is not None and wanted.player_id in (None, view.player_id)]
 
 
 def _why_not_one(wanted: Wanted, found: Sequence[RoundView]) -> str:

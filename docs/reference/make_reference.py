@@ -33,7 +33,7 @@ MADE: Final = (
 
 # The modules in which each program defines what it counts.
 METRICS: Final = {
-    "ingress": ("runtime.metrics",),
+    "ingress": ("runtime.metrics", "runtime.unavailable", "activities.games"),
     "relay": ("workers.relay", "workers.held_feed"),
     "statistics": ("workers.statistics",),
     "reconciler": ("activities.reconciliation",),
@@ -46,6 +46,10 @@ MORE_ON_METRICS: Final = {
     " counts twice: a figure for watching, not for books.",
     "croupier_bet_seconds": "`answer`: 201 first, 200 a repeat, 202 pending. Refusals and 5xx are left out.",
     "croupier_bets_refused_total": "By the rules, by the ledger, or (`overloaded`) by admission.",
+    "croupier_unavailable_total": "503 over HTTP and sockets; a command from the queue waits instead."
+    " `temporal`, `ledger`: Temporal, or PostgreSQL, does not answer; `key`: something is sealed with a key"
+    " that this process does not have; `unanswered`: nobody answered in time; `lost`: a round's workflow has"
+    " ended, and reconciliation will restart it.",
     "croupier_wallet_calls_total": "`unknown` includes calls whose answer nobody waited for to the end.",
     "croupier_open_requests": "The limit is `max_open_requests`.",
     "croupier_open_bets": "The limit is `max_open_bets`.",
@@ -81,7 +85,7 @@ ADVICE: Final = {
     "unauthenticated": "Ask the operator for a session, or check the API key.",
     failures.SESSION_EXPIRED: "Ask for a new session. Reading, and finishing an open round, still work.",
     failures.INSUFFICIENT_FUNDS: "`balance` has what is available. Bet less, with a new id.",
-    "forbidden": "Use a key of another scope.",
+    "forbidden": "Use a key of another scope; for an action, a session of the round's own game and currency.",
     "limit-exceeded": "`limit` names the limit; `retry_after` says when, where waiting helps.",
     failures.GAME_DISABLED: "Tell the player. Rounds under way finish.",
     failures.PLAYER_BLOCKED: "Tell the player. Rounds under way finish.",

@@ -54,6 +54,25 @@ async def test_a_raise_costs_what_it_says_and_pays_what_it_wins(player: Player) 
     assert raised["win"]["amount"] == cost * (3 if gamble["drawn"] == "red" else 1)
 
 
+async def test_a_session_acts_in_its_own_game_and_currency_alone(operator: Operator, player: Player) -> None:
+    round_ = await open_round(player)
+    round_id, before = round_["round_id"], await player.balance()
+    for game_id, currency in (("dice", "USD"), ("dice", "EUR"), (GAME.id, "USD")):
+        other = await operator.open_session(player.player_id, game_id=game_id, currency=currency)
+        for action_id in ("a-1", "a-2"):
+            checked_problem(await act(other, round_id, "collect", action_id=action_id), 403, "forbidden")
+        looked = await other.call("GET", f"/rounds/{round_id}")
+        assert (looked.status_code, looked.json()) == (200, round_), "looking stays possible"
+        reused = await other.bet(round_id)
+        assert (reused.status_code, reused.json()["code"]) == (422, "id-reused")
+    again = await operator.open_session(player.player_id, game_id=GAME.id)
+    settled = checked_round(await act(again, round_id, "collect", action_id="a-1"))
+    assert (settled["state"], len(settled["actions"])) == ("settled", 1)
+    assert await player.balance() == before + settled["win"]["amount"]
+    stale = await operator.open_session(player.player_id, currency="USD")
+    checked_problem(await act(stale, round_id, "collect", action_id="a-1"), 403, "forbidden")
+
+
 async def test_the_free_spins_are_those_that_were_picked(player: Player) -> None:
     round_ = await open_round(player, "pick")
     picked = (await act(player, round_["round_id"], "pick", spins=6)).json()

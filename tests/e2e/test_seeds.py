@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.session.schemas import SeedRotated
+from runtime.unavailable import WORDS, Cause
 from storage import rounds
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem
@@ -264,3 +265,15 @@ async def test_a_revealed_seed_is_in_no_log(
     assert b"DEBUG" in debug_log.read_bytes(), "it is talkative indeed"
     for path in [*logs, debug_log]:
         assert not any(form in path.read_bytes() for form in (seed.encode(), bytes.fromhex(seed))), path
+
+
+async def test_a_seed_whose_key_is_missing_is_no_fault_of_the_client_and_no_overload(player: Player) -> None:
+    await player.operator.gateway.database.pool.execute(
+        "UPDATE seeds SET sealed_server_seed = regexp_replace(sealed_server_seed, '^v1[.][^.]+', 'v1.gone')"
+        " WHERE id = (SELECT seed_id FROM sessions WHERE id = $1)",
+        player.session_id,
+    )
+    refused = await player.call("POST", "/seed", json={"client_seed": "next"})
+    problem = checked_problem(refused, 503, "overloaded")
+    assert problem["detail"].startswith(WORDS[Cause.KEY])
+    assert "gone" not in refused.text

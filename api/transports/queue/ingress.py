@@ -22,6 +22,7 @@ from api.transports.queue.messages import ActOnRound, SubmitRound
 from events.command_consumer import is_plain
 from events.commands import ACT_ON_ROUND, STATUS_HEADER, SUBMIT_ROUND, Answer, Command, TryAgain
 from runtime import metrics
+from security.payload_codec import CANNOT_OPEN
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 JSON_TYPE: Final = "application/json"
@@ -79,6 +80,8 @@ class QueueIngress:
             answer = _refused(problem, request_id)
         except DATABASE_AWAY as error:
             raise TryAgain(f"the database is away: {type(error).__name__}") from None
+        except CANNOT_OPEN as sealed:
+            raise TryAgain(f"a sealed value does not open: {sealed}") from None
         except Exception:
             log.exception("command %s failed", request_id)
             unforeseen = Problem("internal", "Ask for the round before sending anything again.")

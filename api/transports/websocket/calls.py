@@ -29,6 +29,7 @@ from api.transports.websocket.messages import (
 from api.wallet import calls as wallet_calls
 from contracts.sessions import SessionClaims
 from runtime import metrics
+from runtime.unavailable import Cause
 
 Message = dict[str, Any]
 
@@ -158,7 +159,7 @@ async def answer(asked: Asked, client: Client) -> Message:
     if (full := client.admission.full(bet=call.bet)) is not None:
         if call.bet:
             metrics.BETS_REFUSED.labels("overloaded").inc()
-        problem = Problem("overloaded", "Try again after retry_after seconds.")
+        problem = problems.unavailable(Cause.BUSY, "Try again after retry_after seconds.")
         return problem_message(problem, asked.id, request_id, retry_after_s=full.retry_after_s)
     try:
         async with client.admission.serve(bet=call.bet):

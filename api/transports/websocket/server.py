@@ -17,7 +17,7 @@ from api.gateway import problems
 from api.gateway.admission import Admission
 from api.gateway.authentication import session_claims
 from api.gateway.caller import Caller
-from api.gateway.problems import Problem
+from api.gateway.problems import Problem, unavailable
 from api.gateway.rate_limits import too_many
 from api.result.schemas import round_body
 from api.services import Services
@@ -27,9 +27,9 @@ from api.transports.websocket.feed import RESYNC, Feed
 from api.transports.websocket.messages import Hello
 from api.transports.websocket.outgoing import Outgoing
 from api.wallet import calls as wallet_calls
-from contracts.rounds import RoundKey
 from contracts.views import RoundView
 from runtime import metrics
+from runtime.unavailable import Cause
 
 PATH: Final = "/v1/game/ws"
 HELLO_LIMIT_S: Final = 5.0
@@ -79,7 +79,7 @@ class SocketServer:
             await _turn_away(send, too_many(wait_s))
             return
         if self._draining or len(self._sockets) >= self.limits.sockets:
-            await _turn_away(send, Problem("overloaded", "No socket is free: connect again after a while."))
+            await _turn_away(send, unavailable(Cause.BUSY, "No socket is free: connect again after a while."))
             return
         socket = _Socket(self, address, scope["state"]["cut"], receive, send)
         self._sockets.add(socket)
@@ -224,7 +224,7 @@ class _Socket:
         """Follows first and reads then, so that no change is missed in between."""
         permits = self._server.admission.requests
         if permits.full:
-            raise _Closing(codes.TRY_LATER, Problem("overloaded", "Connect again after a while."))
+            raise _Closing(codes.TRY_LATER, unavailable(Cause.BUSY, "Connect again after a while."))
         try:
             with permits.one():
                 await self._server.services.pushes.join(feed)
@@ -274,9 +274,7 @@ class _Socket:
             await self._out.put(RESYNC)
 
     async def _send_open_round(self, round_id: str, client: Client, feed: Feed) -> None:
-        claims = client.claims
-        key = RoundKey(operator_id=claims.operator_id, player_key=claims.player_key, round_id=round_id)
-        view = await client.services.results.find(key)
+        view = await client.services.results.look_up(client.claims.round_key(round_id))
         if view is not None and not view.state.final:  # one that closed meanwhile is pushed
             await self._send_round(view, feed)
 

@@ -49,7 +49,8 @@ class InsufficientFunds(Problem):
 
 
 class Forbidden(Problem):
-    """Not allowed: the key's scope, a blocked player, a game that is switched off."""
+    """Not allowed: the key's scope, a blocked player, a game that is switched off, a session of another game
+    or currency than the round's."""
 
 
 class LimitExceeded(Forbidden):

@@ -737,7 +737,7 @@ export interface Operations {
     query: Record<string, never>;
     body: TakeAction;
     answer: RoundOut;
-    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "game-disabled" | "not-found" | "round-closed" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "unknown-choice" | "too-many-requests" | "internal" | "wallet-failed" | "overloaded";
+    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "forbidden" | "game-disabled" | "not-found" | "round-closed" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "unknown-choice" | "too-many-requests" | "internal" | "wallet-failed" | "overloaded";
   };
   /**
    * POST /v1/game/events

@@ -231,6 +231,31 @@ async def test_a_terminated_workflow_is_found_before_its_round_is_late(floor: Fl
     await floor.resolve_all()
 
 
+async def test_a_round_that_was_terminated_before_it_was_recorded_is_driven_on(floor: Floor) -> None:
+    """Its player was told that it is pending, and the ledger has nothing of it."""
+    seat = await floor.seat()
+    bet, foreign = wager(seat), dataclasses.replace(wager(seat), session_id="of-another-database")
+    for each in (bet, foreign):
+        await floor.start_without_worker(each)
+        await floor.terminate(each)
+
+    async def found() -> bool:
+        await floor.rounds().closed_workflows(Page())
+        return bool(await floor.incidents_of(bet.key.workflow_id))
+
+    await until(found)
+    assert await floor.end_of(bet) is RoundState.SETTLED
+    await floor.resolve_all()
+    (incident,) = await floor.incidents_of(bet.key.workflow_id)
+    assert incident.finding.kind is IncidentKind.WORKFLOW_LOST
+    assert incident.finding.detail == {"state": None, "workflow": "terminated"}
+    assert incident.resolved_at is not None
+
+    left = await floor.rounds()._examine_listed(foreign.key.workflow_id)
+    assert (left.looked_at, left.opened, left.driven_on) == (1, 0, 0)
+    assert await floor.workflows.state(foreign.key.workflow_id) is WorkflowState.TERMINATED
+
+
 async def test_a_failed_workflow_of_a_closed_round_is_an_incident_until_one_completes(floor: Floor) -> None:
     seat = await floor.seat()
     bet = wager(seat)

@@ -9,8 +9,6 @@ from uuid import uuid4
 
 import pytest
 
-from api.bet.actions import ActionService
-from api.result.service import ResultService
 from contracts.actions import ActionVerdict, PlayerAction
 from contracts.choices import Chosen
 from contracts.interventions import Action, Intervention
@@ -33,7 +31,7 @@ from tests.integration.wallet.casino import (
     casino_settings,
     open_casino,
 )
-from tests.support.conditions import HANG_S, until
+from tests.support.conditions import until
 from tests.support.databases import as_application, migrated_database
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.operator import transaction_id
@@ -81,9 +79,6 @@ class Raising:
 
     def __init__(self, player: Player, bet: Bet, waits: RoundView) -> None:
         self.player, self.bet, self.waits = player, bet, waits
-        casino = player.casino
-        results = ResultService(casino.resources.database)
-        self._actions = ActionService(casino.workflows, results, patience_s=HANG_S)
 
     @property
     def cost(self) -> int:
@@ -94,7 +89,7 @@ class Raising:
         params: dict[str, str | int | bool] = {} if action == "collect" else {"color": "red"}
         chosen = Chosen(action=action, params=params)
         taken = PlayerAction(action_id=action_id, chosen=chosen, request_id=uuid4().hex)
-        answer = await self._actions.take(self.bet.key, taken)
+        answer = await self.player.casino.actions.take(self.player.claims, self.bet.key.round_id, taken)
         assert answer.view is not None
         return answer.verdict, answer.view
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
-from temporalio.client import Client
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api.bet import service as bets
@@ -15,8 +15,9 @@ from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.result.service import ResultService
 from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
-from contracts.views import RoundView
+from contracts.views import RoundView, round_begun
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
+from runtime.unavailable import Cause
 from tests.support.conditions import HANG_S
 
 BET = Bet(
@@ -55,13 +56,15 @@ PENDING = dataclasses.replace(SETTLED, state=RoundState.PENDING, balance=None, c
 
 
 class Backend:
-    """A Temporal client and a ledger in one. `stored` is what the ledger has; `start` is what starting a
-    round does; `ended` is set when its workflow has."""
+    """A Temporal client and a ledger in one. `stored` is what the ledger has, `begun` what is known of a
+    round without a row; `start` is what starting a round does; `ended` is set when its workflow has."""
 
     def __init__(self, *, stored: RoundView | None = None) -> None:
         self.stored = stored
+        self.begun: RoundView | None = None
         self.start: Exception | None = None
         self.ended = asyncio.Event()
+        self.failure: WorkflowFailureError | None = None
         self.waited_on_temporal = False
 
     async def start_workflow(self, *_: object, **__: object) -> "Backend":
@@ -76,11 +79,16 @@ class Backend:
     async def result(self) -> RoundClosed:
         self.waited_on_temporal = True
         await self.ended.wait()
+        if self.failure is not None:
+            raise self.failure
         return RoundClosed(state=RoundState.SETTLED)
 
     async def find(self, key: RoundKey) -> RoundView | None:
         assert key == BET.key
         return self.stored
+
+    async def look_up(self, key: RoundKey) -> RoundView | None:
+        return await self.find(key) or self.begun
 
     def service(self, waiter: ResultWaiter, *, patience_s: float = 30.0) -> BetService:
         return BetService(
@@ -173,6 +181,52 @@ async def test_a_round_that_ends_elsewhere_is_read_when_temporal_says_so(
 
 async def test_patience_ends_without_a_view(waiter: ResultWaiter) -> None:
     assert await Backend().service(waiter, patience_s=0.01).place(BET) == bets.Answer(None, first=True)
+
+
+async def test_a_round_that_was_lost_before_it_was_recorded_is_uncertain_until_it_is_taken_up(
+    waiter: ResultWaiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
+    backend = Backend()
+    backend.failure = WorkflowFailureError(cause=TerminatedError("by mistake"))
+    backend.ended.set()
+    for start in (None, already_started()):
+        backend.start = start
+        with pytest.raises(OutcomeUncertain) as uncertain:
+            await backend.service(waiter).place(BET)
+        assert uncertain.value.cause is Cause.LOST
+    backend.stored = SETTLED
+    assert await backend.service(waiter).place(BET) == bets.Answer(SETTLED, first=False)
+
+
+class TestARepeatOfWhichNothingIsStoredYet:
+    """The bet that holds the id may be another: its body is never answered with the repeat's."""
+
+    @pytest.fixture
+    def backend(self, monkeypatch: pytest.MonkeyPatch) -> Backend:
+        monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
+        backend = Backend()
+        backend.start = already_started()
+        return backend
+
+    async def test_is_the_other_bet_at_once_when_it_is_late(
+        self, waiter: ResultWaiter, backend: Backend
+    ) -> None:
+        backend.begun = round_begun(dataclasses.replace(BET, stake=200))
+        async with asyncio.timeout(HANG_S):
+            answer = await backend.service(waiter, patience_s=10 * HANG_S).place(BET)
+        assert answer == bets.Answer(backend.begun, first=False)
+
+    async def test_is_pending_as_it_began(self, waiter: ResultWaiter, backend: Backend) -> None:
+        backend.begun = round_begun(BET, AT)
+        answer = await backend.service(waiter, patience_s=0.02).place(BET)
+        assert answer == bets.Answer(backend.begun, first=False)
+
+    async def test_is_uncertain_when_nobody_knows_the_bet(
+        self, waiter: ResultWaiter, backend: Backend
+    ) -> None:
+        with pytest.raises(OutcomeUncertain):
+            await backend.service(waiter, patience_s=0.02).place(BET)
 
 
 async def test_a_start_that_nobody_confirmed_is_uncertain(waiter: ResultWaiter) -> None:

@@ -14,6 +14,10 @@ from api.gateway import problems
 from api.gateway.problems import CONTENT_TYPE, PROBLEMS, Problem, document
 from contracts import failures
 from games import protocol
+from runtime.unavailable import UNAVAILABLE, WORDS, Cause
+from security.keyring import UnknownKey
+from security.payload_codec import PayloadRefused
+from security.sealing import SealBroken
 
 # The contract's codes (docs for clients list the same).
 CONTRACT = {
@@ -136,3 +140,32 @@ def _problems(source: str) -> list[ast.Call]:
 
 def _problem_calls(path: str) -> list[str]:
     return [f"{keyword.arg}=" for call in _problems(Path(path).read_text()) for keyword in call.keywords]
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_each_cause_of_a_503_has_its_own_words_and_its_own_label(cause: Cause) -> None:
+    before = UNAVAILABLE.labels(cause.value)._value.get()
+    problem = problems.unavailable(cause, "Try again.")
+    assert UNAVAILABLE.labels(cause.value)._value.get() == before + 1
+    status, headers, body = document(problem, "an-id")
+    assert (status, body["code"], body["detail"]) == (503, "overloaded", f"{WORDS[cause]} Try again.")
+    assert headers["Retry-After"]
+    others = {words for other, words in WORDS.items() if other is not cause}
+    assert WORDS[cause] not in {*others, body["title"]}
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (UnknownKey("the keyring's seeds section has no key 'k1'"), Cause.KEY),
+        (SealBroken("a sealed value was changed"), Cause.KEY),
+        (PayloadRefused("a payload is not encrypted"), Cause.KEY),
+        (TimeoutError(), Cause.LEDGER),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_does_not_open_and_what_does_not_answer_are_told_apart(error: Exception, cause: Cause) -> None:
+    problem = problems.of(error, "an-id")
+    assert problem.code == "overloaded"
+    assert problem.detail.startswith(WORDS[cause])
+    assert "k1" not in problem.detail, "which key it is stands in the log"
