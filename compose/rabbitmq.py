@@ -1,12 +1,20 @@
-"""The embedded RabbitMQ: one node on loopback with its own port mapper, user and password."""
+"""The embedded RabbitMQ: one node on loopback with its own port mapper, users and passwords.
+
+Two users: the administrator, for people and tests, and the one that our programs connect as, who may declare,
+write and read what is Croupier's.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import os
 from pathlib import Path
+from typing import Any
 
 from compose import probes
-from compose.layout import Layout, Memory, write_private
+from compose.layout import Layout, Memory, write_json, write_private
 from compose.problems import NotReady
 from compose.process import Command
 from compose.rabbitmq_programs import Programs, find_or_fetch
@@ -14,13 +22,19 @@ from compose.service import Say
 from runtime.settings import Settings
 
 USER = "croupier"
+APPLICATION = "croupier_app"
 NODE = "croupier@localhost"
 
-# The user named here is made instead of `guest` when the database of the node is made.
+# Our exchanges and queues, and the queues that the broker names (amq.gen-...) for one connection alone.
+OURS = r"croupier\..*|amq\.gen-.*"
+EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
+# Answers to commands go to whatever queue their sender names, over the default exchange.
+OF_PROGRAMS = {"configure": f"^({OURS})$", "write": rf"^({OURS}|amq\.default)$", "read": f"^({OURS})$"}
+
+# The users are made, instead of `guest`, or changed at each start, before the node listens.
 CONFIGURATION = """\
 listeners.tcp.local = 127.0.0.1:{port}
-default_user = {user}
-default_pass = {password}
+load_definitions = {definitions}
 vm_memory_high_watermark.absolute = 256MB
 disk_free_limit.absolute = 50MB
 log.file = false
@@ -41,19 +55,28 @@ class EmbeddedRabbitMQ:
         self._distribution_port = memory.port("rabbitmq_distribution")
         self._mapper_port = memory.port("rabbitmq_mapper")
         self._password = memory.secret("rabbitmq_password")
+        self._application_password = memory.secret("rabbitmq_application_password")
         self._cookie = memory.secret("erlang_cookie")
         self._folder = layout.data / "rabbitmq"
         self._programs: Programs | None = None
 
     @property
     def url(self) -> str:
+        """The administrator's."""
         return f"amqp://{USER}:{self._password}@127.0.0.1:{self._port}/"
+
+    @property
+    def application_url(self) -> str:
+        """Our programs'."""
+        return f"amqp://{APPLICATION}:{self._application_password}@127.0.0.1:{self._port}/"
 
     async def prepare(self, say: Say) -> None:
         self._programs = await asyncio.to_thread(find_or_fetch, say)
         for folder in (self._folder, self._folder / "nodes"):
             folder.mkdir(mode=0o700, exist_ok=True)
-        configuration = CONFIGURATION.format(port=self._port, user=USER, password=self._password)
+        definitions = self._folder / "definitions.json"
+        write_json(definitions, self._definitions())
+        configuration = CONFIGURATION.format(port=self._port, definitions=definitions)
         write_private(self._folder / "rabbitmq.conf", configuration)
         write_private(self._folder / "plugins", "[].\n")
         write_private(self._folder / ".erlang.cookie", self._cookie, mode=0o400)
@@ -74,7 +97,22 @@ class EmbeddedRabbitMQ:
         return EmbeddedPortMapper(self._programs, self._folder, self._mapper_port)
 
     async def probe(self) -> None:
-        await probes.amqp(self.url)
+        """As both users, for a node makes them one after the other."""
+        for url in (self.url, self.application_url):
+            await probes.amqp(url)
+
+    def _definitions(self) -> dict[str, Any]:
+        return {
+            "vhosts": [{"name": "/"}],
+            "users": [
+                _user(USER, self._password, tags="administrator"),
+                _user(APPLICATION, self._application_password, tags=""),
+            ],
+            "permissions": [
+                {"user": USER, "vhost": "/", **EVERYTHING},
+                {"user": APPLICATION, "vhost": "/", **OF_PROGRAMS},
+            ],
+        }
 
     def _environment(self, programs: Programs) -> dict[str, str]:
         folder = self._folder
@@ -105,6 +143,18 @@ class EmbeddedRabbitMQ:
         if programs.libraries:
             variables["LD_LIBRARY_PATH"] = ":".join(str(path) for path in programs.libraries)
         return variables
+
+
+def _user(name: str, password: str, *, tags: str) -> dict[str, str]:
+    """A user as RabbitMQ's definitions have it: the hash is of four bytes of salt and the password."""
+    salt = os.urandom(4)
+    salted = salt + hashlib.sha256(salt + password.encode()).digest()
+    return {
+        "name": name,
+        "password_hash": base64.b64encode(salted).decode(),
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": tags,
+    }
 
 
 class EmbeddedPortMapper:

@@ -41,12 +41,13 @@ GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui")
 @dataclass(frozen=True)
 class Addresses:
     """Where the services are. The URLs hold passwords, so they stay out of the printed form. `database_url`
-    is the owner's, who makes the tables; `application_database_url` is what our programs connect with. An
-    outside database may have one for both."""
+    is the owner's, who makes the tables, and `amqp_url` the administrator's; `application_database_url` and
+    `application_amqp_url` are what our programs connect with. An outside service may have one for both."""
 
     database_url: str
     application_database_url: str
     amqp_url: str
+    application_amqp_url: str
     temporal_address: str
     temporal_namespace: str
     temporal_ui: str | None
@@ -290,11 +291,13 @@ class Stack:
 
     def _as_application(self, *ports: str) -> dict[str, str]:
         """The settings of a program that only plays: it gets no address with which it could alter what is
-        written. An empty value counts as not given, and hides what this process has in its environment.
+        written, or reach what is not ours on the broker. An empty value counts as not given, and hides what
+        this process has in its environment.
         """
         return self.environment(*ports) | {
             "CROUPIER_DATABASE_URL": self.addresses.application_database_url,
             "CROUPIER_OWNER_DATABASE_URL": "",
+            "CROUPIER_AMQP_URL": self.addresses.application_amqp_url,
         }
 
     def environment(self, *ports: str) -> dict[str, str]:
@@ -448,6 +451,7 @@ def _addresses(settings: Settings, services: _Services) -> Addresses:
         else given(settings.owner_database_url or settings.database_url),
         application_database_url=postgres.application_url if postgres else given(settings.database_url),
         amqp_url=rabbitmq.url if rabbitmq else given(settings.amqp_url),
+        application_amqp_url=rabbitmq.application_url if rabbitmq else given(settings.amqp_url),
         temporal_address=temporal.address if temporal else str(settings.temporal_address),
         temporal_namespace=settings.temporal_namespace,
         temporal_ui=temporal.ui if temporal else None,

@@ -5,8 +5,8 @@ import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Protocol
 
 from aio_pika import DeliveryMode, Message
@@ -15,6 +15,7 @@ from aio_pika.exceptions import DeliveryError
 
 from contracts.failures import bounded
 from events import commands
+from events.answers import Answers
 from events.broker import (
     CONNECT_SECONDS,
     LinkLost,
@@ -26,10 +27,13 @@ from events.broker import (
 )
 from events.commands import COMMANDS, DROPPED, Answer, Command, TryAgain
 from events.connection import BrokerConnection
-from events.dead_letters import dead_letter
+from events.dead_letters import OneOfEachId, dead_letter
+from events.odd_properties import is_text, readable
 
 log = logging.getLogger(__name__)
 
+# So many more are taken while most of those in hand are being parked: what is no command keeps no other back.
+WHILE_PARKING: Final = 200
 OWN_QUEUES: Final = "croupier."
 PARKED_BYTES: Final = 64 * 1024
 _PLAIN: Final = frozenset({"", "identity", "utf-8", "utf8"})
@@ -41,6 +45,7 @@ _TOKEN: Final = re.compile(rb"e\0?y\0?J\0?(?:[\w.-]\0?){16,}")
 _DROPPED_BECAUSE: Final = {
     "expired": "its time was over before anybody took it",
     "delivery_limit": "returned to the queue too often",
+    "rejected": "it could not be concluded: see the log",
 }
 
 
@@ -59,14 +64,24 @@ class _Link:
         self.channel = channel
         self.lost = asyncio.Event()
         self.under_way: set[asyncio.Task[None]] = set()
-        # The client library identifies a refused publish by its message_id, so dead letters go out one by
-        # one.
-        self.parking = asyncio.Lock()
+        self.one_of_each_id = OneOfEachId()
+        self.parking = 0  # how many are being parked
+        self.parking_changed = asyncio.Event()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self.under_way.add(task)
         task.add_done_callback(self.under_way.discard)
+
+    @contextmanager
+    def being_parked(self) -> Iterator[None]:
+        self.parking += 1
+        self.parking_changed.set()
+        try:
+            yield
+        finally:
+            self.parking -= 1
+            self.parking_changed.set()
 
     async def idle(self) -> None:
         while self.under_way:
@@ -85,8 +100,8 @@ class CommandConsumer:
     """Hands commands to one handler, over a connection of its own, until `stop`.
 
     - At most `prefetch` commands are under way, in no order of their own.
-    - A command is acknowledged after the broker has confirmed its answer, and its dead letter where it gets
-      one. A process that dies before has it handed out again.
+    - A command is acknowledged after the broker has confirmed its answer, or refused its address, and its
+      dead letter where it gets one. A process that dies before has it handed out again.
     - A handler that says TryAgain is asked again, with growing pauses and the message in hand: giving it back
       would count against the queue's delivery limit.
     - A lost broker: connects again for ever.
@@ -96,6 +111,7 @@ class CommandConsumer:
         assert 1 <= prefetch <= 65_535
         self._handler = handler
         self._prefetch = prefetch
+        self._answers = Answers(amqp_url)
         self._connection = BrokerConnection(
             amqp_url,
             name="commands",
@@ -111,11 +127,13 @@ class CommandConsumer:
 
     def start(self) -> None:
         """Returns at once, with or without a broker."""
+        self._answers.start()
         self._connection.start()
 
     async def stop(self, *, grace_seconds: float) -> None:
         """Takes no more commands, finishes those in hand, closes. Past the grace the queue has them back."""
         await self._connection.close(grace_seconds=grace_seconds)
+        await self._answers.close()
 
     async def _consume(self, channel: AbstractChannel) -> None:
         """Subscribes, and works until the link is lost or `stop` is called."""
@@ -127,6 +145,7 @@ class CommandConsumer:
                 await self._subscribe(link, COMMANDS.name, self._serve),
                 await self._subscribe(link, DROPPED.name, self._park_dropped),
             ]
+            link.begin(self._take_more(link))
             self._connection.established()
             await _either(self._connection.stopping, link.lost)
             if not link.lost.is_set():
@@ -143,6 +162,28 @@ class CommandConsumer:
         queue = await link.channel.get_queue(name, ensure=False)
         return queue, await queue.consume(take, timeout=CONNECT_SECONDS)
 
+    async def _take_more(self, link: _Link) -> None:
+        """Until `stop`: takes more commands while most of those in hand are being parked, for each of these
+        is in hand for two round trips to the broker's disk."""
+        try:
+            with link_errors_as_one():
+                while True:
+                    await self._until_parking(link, lambda: link.parking > self._prefetch // 2)
+                    if self._connection.stopping.is_set():
+                        return
+                    await link.channel.set_qos(prefetch_count=WHILE_PARKING, timeout=CONNECT_SECONDS)
+                    queue, tag = await self._subscribe(link, COMMANDS.name, self._serve)
+                    await self._until_parking(link, lambda: link.parking == 0)
+                    await queue.cancel(tag, timeout=CONNECT_SECONDS)
+        except LinkLost:
+            link.lost.set()
+
+    async def _until_parking(self, link: _Link, condition: Callable[[], bool]) -> None:
+        """Returns when the `condition` holds, or at `stop`."""
+        while not condition() and not self._connection.stopping.is_set():
+            link.parking_changed.clear()
+            await _either(link.parking_changed, self._connection.stopping)
+
     async def _finish(self, link: _Link, queues: list[tuple[AbstractQueue, str]]) -> None:
         """Takes no more, and waits for what is under way."""
         with suppress(LinkLost), link_errors_as_one():
@@ -151,8 +192,7 @@ class CommandConsumer:
         await link.idle()
 
     async def _guarded(self, work: _Work, message: AbstractIncomingMessage, link: _Link) -> None:
-        """Serves one command. One that cannot be concluded ends its link, or it would never be
-        acknowledged."""
+        """Serves one command. One that cannot be acknowledged ends its link, or it would stay in hand."""
         try:
             with link_errors_as_one():
                 await work(message, link)
@@ -160,19 +200,29 @@ class CommandConsumer:
             link.lost.set()
         except Exception:
             log.exception("commands: one could not be concluded")
+            await self._put_aside(work, message, link)
+
+    async def _put_aside(self, work: _Work, message: AbstractIncomingMessage, link: _Link) -> None:
+        """What failed as nobody foresaw would come again, and fail again: the broker drops it."""
+        if work != self._serve:  # dropped before: it waits for the next link
+            link.lost.set()
+            return
+        try:
+            with link_errors_as_one():
+                await message.reject(requeue=False)
+        except LinkLost:
             link.lost.set()
 
     async def _serve(self, message: AbstractIncomingMessage, link: _Link) -> None:
-        if (message.reply_to or "").startswith(OWN_QUEUES):
-            # The sender may lack the right to write there, which we have.
-            await self._park(message, "reply_to names a queue of Croupier's own", link)
+        if (why := _unanswerable(message)) is not None:
+            await self._park(message, why, link)
             await message.ack()
             return
         answer = await self._answer(_command(message))
         if answer is None:
             return  # stopped: the queue has it back
         if message.reply_to:
-            await _reply(message, answer, link)
+            await self._answers.send(_reply(message, answer), message.reply_to)
         if answer.parked_because is not None:
             await self._park(message, answer.parked_because, link)
         await message.ack()
@@ -200,10 +250,11 @@ class CommandConsumer:
         sender's."""
         why = without_tokens(why.encode()).decode(errors="replace")
         log.warning("commands: parked %r: %r", message.message_id, why)
-        body = parked_body(message.body, message.content_encoding)
+        body = parked_body(message.body, readable(message.content_encoding))
         try:
-            async with link.parking:
-                await dead_letter(link.channel, COMMANDS, message, why, body=body, headers={})
+            with link.being_parked():
+                async with link.one_of_each_id.lock(message):
+                    await dead_letter(link.channel, COMMANDS, message, why, body=body, headers={})
         except DeliveryError as error:
             # The dead queue was deleted, or has no majority. The next link declares it again.
             raise LinkLost(reason(error)) from None
@@ -237,16 +288,27 @@ def _command(message: AbstractIncomingMessage) -> Command:
     return Command(
         routing_key=message.routing_key or "",
         body=message.body,
-        content_type=message.content_type,
-        content_encoding=message.content_encoding,
+        content_type=readable(message.content_type),
+        content_encoding=readable(message.content_encoding),
     )
 
 
-async def _reply(message: AbstractIncomingMessage, answer: Answer, link: _Link) -> None:
-    """Returns once the broker has confirmed the answer, also for a caller that is gone. Waits as long as the
-    link lives: a broker that is short of memory takes nothing for a while."""
-    assert message.reply_to is not None, "somebody waits for it"
-    reply = Message(
+def _unanswerable(message: AbstractIncomingMessage) -> str | None:
+    """Why the answer to a command must go nowhere, or None. What is left of a property that is no UTF-8 names
+    somebody else, or something else that was asked."""
+    reply_to, correlation_id = message.reply_to or "", message.correlation_id or ""
+    if not is_text(reply_to):
+        return "reply_to is not UTF-8"
+    if not is_text(correlation_id):
+        return "correlation_id is not UTF-8"
+    if reply_to.startswith(OWN_QUEUES):
+        # The sender may lack the right to write there, which we have.
+        return "reply_to names a queue of Croupier's own"
+    return None
+
+
+def _reply(message: AbstractIncomingMessage, answer: Answer) -> Message:
+    return Message(
         answer.body,
         type=answer.type,
         content_type=answer.content_type,
@@ -255,12 +317,6 @@ async def _reply(message: AbstractIncomingMessage, answer: Answer, link: _Link) 
         delivery_mode=DeliveryMode.PERSISTENT,
         app_id="croupier",
     )
-    try:
-        # Not mandatory: the direct reply-to would report itself unroutable each time.
-        await link.channel.default_exchange.publish(reply, message.reply_to, mandatory=False)
-    except DeliveryError as error:
-        # The caller's queue is full. It can send its command again, and gets the same answer.
-        log.warning("commands: a caller's queue refused its answer: %s", reason(error))
 
 
 async def _either(*events: asyncio.Event) -> None:

@@ -19,6 +19,7 @@ from events.broker import (
 )
 
 FIRST_PAUSE_SECONDS: Final = 0.1
+DECLARE_AGAIN_SECONDS: Final = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,9 @@ class DownListener(Protocol):
 
 
 class BrokerConnection:
-    """Keeps one connection open from one task. `declare` and then `use` get each fresh channel.
+    """Keeps one connection open from one task. `declare` and then `use` get each fresh channel. While one is
+    used, `declare` gets another now and then: the broker says nothing of an exchange, a binding or somebody
+    else's queue that is deleted.
 
     - `use` raises LinkLost, as whatever it awaits of the broker does: the connection is closed, and there is
       a new one after a pause. Pauses double from FIRST_PAUSE_SECONDS to `longest_pause_seconds` until the
@@ -76,6 +79,7 @@ class BrokerConnection:
         self._pauses = Pauses(first_seconds=FIRST_PAUSE_SECONDS, longest_seconds=longest_pause_seconds)
         self._connection: AbstractConnection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._declare_now = asyncio.Event()
         self.stopping = asyncio.Event()
         self.connected = False  # for readiness checks and metrics
         self.down = False  # from a failed try until the next `established`
@@ -92,6 +96,10 @@ class BrokerConnection:
         self.down = False
         self.connected = True
         self._pauses.reset()
+
+    def declare_again(self) -> None:
+        """Has all declared again soon; otherwise that is done every DECLARE_AGAIN_SECONDS."""
+        self._declare_now.set()
 
     async def wait(self) -> None:
         """Returns after `end`; raises what ended the task if that is something else."""
@@ -137,9 +145,37 @@ class BrokerConnection:
         try:
             channel = await self._fresh_channel()
             await self._declare(channel)
-            await self._use(channel)
+            declaring = asyncio.create_task(self._keep_declaring())
+            try:
+                await self._use(channel)
+            finally:
+                await end_tasks([declaring])
         finally:
             self.connected = False
+
+    async def _keep_declaring(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DECLARE_AGAIN_SECONDS):
+                    await self._declare_now.wait()
+            self._declare_now.clear()
+            try:
+                with link_errors_as_one():
+                    await self._declare_over_again()
+            except LinkLost as error:
+                log.warning("%s: what it needs on the broker cannot be declared: %s", self._name, error)
+            except Exception:
+                log.exception("%s: what it needs on the broker cannot be declared", self._name)
+
+    async def _declare_over_again(self) -> None:
+        """On a channel of its own, which a refusal closes."""
+        if self._connection is None:
+            return
+        channel = await open_channel(self._connection, confirms=False)
+        try:
+            await self._declare(channel)
+        finally:
+            await close_quietly(channel)
 
     async def _fresh_channel(self) -> AbstractChannel:
         """On the open connection, or on a new one."""

@@ -13,7 +13,7 @@ from events import topology
 from events.broker import CONNECT_SECONDS, LinkLost, Pauses, link_errors_as_one, reason, when_lost
 from events.catalogue import EventInvalid
 from events.connection import BrokerConnection
-from events.dead_letters import dead_letter
+from events.dead_letters import OneOfEachId, dead_letter
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER
 
 log = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class Consumer(Generic[EventT]):
         self._prefetch = prefetch
         self._batch_limit = batch_limit
         self._linger_seconds = linger_seconds
+        self._one_of_each_id = OneOfEachId()
         self._connection = BrokerConnection(
             amqp_url,
             name=self._name,
@@ -136,13 +137,20 @@ class Consumer(Generic[EventT]):
 
     async def _process(self, batch: list[AbstractIncomingMessage], channel: AbstractChannel) -> None:
         readable: list[tuple[AbstractIncomingMessage, EventT]] = []
+        unusable: list[tuple[AbstractIncomingMessage, str]] = []
         for message in batch:
             try:
                 readable.append((message, self._read(message)))
             except EventInvalid as invalid:
-                await self._dead_letter(message, str(invalid), channel)
-        if not readable:
-            return
+                unusable.append((message, str(invalid)))
+        if readable:
+            await self._apply(readable, channel)
+        # At once: each waits for its own confirm, and the next batch for all of them.
+        await asyncio.gather(*(self._dead_letter(message, why, channel) for message, why in unusable))
+
+    async def _apply(
+        self, readable: list[tuple[AbstractIncomingMessage, EventT]], channel: AbstractChannel
+    ) -> None:
         error = await self._hand_over([event for _, event in readable])
         if error is None:
             for message, _ in readable:
@@ -200,19 +208,21 @@ class Consumer(Generic[EventT]):
     async def _dead_letter(
         self, message: AbstractIncomingMessage, why: str, channel: AbstractChannel
     ) -> None:
-        log.error("%s: dead letter %s: %s", self._name, message.message_id, why)
+        log.error("%s: dead letter %r: %s", self._name, message.message_id, why)
         try:
-            await dead_letter(
-                channel,
-                self._queue,
-                message,
-                why,
-                body=message.body,
-                headers=message.headers,
-                timeout_seconds=CONNECT_SECONDS,
-            )
-        except DeliveryError:
-            # No dead queue takes it from us; the queue's own dead-lettering keeps trying, without the reason.
+            async with self._one_of_each_id.lock(message):
+                await dead_letter(
+                    channel,
+                    self._queue,
+                    message,
+                    why,
+                    body=message.body,
+                    headers=message.headers,
+                    timeout_seconds=CONNECT_SECONDS,
+                )
+        except (DeliveryError, TypeError, ValueError):
+            # No dead queue takes it from us, or it cannot be copied; the queue's own dead-lettering keeps
+            # trying, without the reason.
             await message.reject(requeue=False)
         else:
             await message.ack()

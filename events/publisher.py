@@ -30,7 +30,8 @@ class PublishUncertain(Exception):
 
 
 class Unroutable(Exception):
-    """The broker took the event and no queue wanted it: the statistics queue or its binding is missing."""
+    """The broker took the event and no queue wanted it. Where a queue of ours should have, it is being
+    declared again."""
 
 
 class DetachedSignature(Protocol):
@@ -137,7 +138,12 @@ class Publisher:
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         async with self._alone(event.event_id, deadline):
             lane = await self._open_lane(deadline)
-            await self._publish_on(lane, message, key, deadline)
+            try:
+                await self._publish_on(lane, message, key, deadline)
+            except Unroutable:
+                if topology.has_taker(event.type):
+                    self._connection.declare_again()  # the queue or its binding was deleted
+                raise
 
     async def close(self) -> None:
         """Lets confirms under way arrive, for a moment, and closes the connection."""

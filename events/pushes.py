@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
@@ -26,6 +27,9 @@ ROUND_CHANGED: Final = "push.round"
 SESSION_ENDED: Final = "push.session-ended"
 # Every process gets the end of every session: there are few, and the operator does not name the player.
 SESSIONS_KEY: Final = "sessions"
+# A process tells itself now and then that pushes arrive: the broker says nothing of deleted bindings.
+CHECK: Final = "push.check"
+CHECK_SECONDS: Final = 30.0
 # A process that does not keep up loses the oldest pushes, and the broker none of its memory.
 QUEUE_LIMIT: Final = 10_000
 # A client's hello waits for its player's binding, so a silent broker is soon given up.
@@ -91,6 +95,8 @@ class PushLink:
         self._channel: AbstractChannel | None = None
         self._queue: AbstractQueue | None = None
         self._lost = asyncio.Event()
+        self._own_key = f"check.{uuid4().hex}"
+        self._checked = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -165,17 +171,29 @@ class PushLink:
             await self._open_queue(channel)
             self._connection.established()
             self._on_restored()
-            await lost.wait()
+            await self._stay_until(lost)
         finally:
             self._channel = self._queue = None
-        raise LinkLost("the channel or its queue was lost")
+        raise LinkLost("the channel, its queue or a binding was lost")
+
+    async def _stay_until(self, lost: asyncio.Event) -> None:
+        """Returns when the channel is lost, or when a push to ourselves has not arrived by the time of the
+        next one."""
+        self._checked.set()
+        while self._checked.is_set() and not lost.is_set():
+            self._checked.clear()
+            await self._publish(CHECK, {}, self._own_key)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await lost.wait()
 
     async def _open_queue(self, channel: AbstractChannel) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
             queue = await channel.declare_queue(
                 exclusive=True, auto_delete=True, arguments={"x-max-length": QUEUE_LIMIT}
             )
-            await queue.bind(topology.PUSHES_EXCHANGE, SESSIONS_KEY)
+            for key in (SESSIONS_KEY, self._own_key):
+                await queue.bind(topology.PUSHES_EXCHANGE, key)
         async with self._binding:
             self._bound = set()
             for player in tuple(self._followed):
@@ -186,9 +204,12 @@ class PushLink:
             self._channel, self._queue = channel, queue
 
     async def _receive(self, message: AbstractIncomingMessage) -> None:
+        if message.type == CHECK:
+            self._checked.set()
+            return
         try:
             push = parse(message.type, message.body)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             log.warning("a push cannot be read: %s", type(error).__name__)
             return
         if push is not None:
@@ -200,8 +221,8 @@ async def _declare(channel: AbstractChannel) -> None:
 
 
 def parse(kind: str | None, body: bytes) -> Push | None:
-    """The push of a message, None for one that no socket waits for. Raises ValueError, KeyError or TypeError
-    for a malformed one."""
+    """The push of a message, None for one that no socket waits for. Raises ValueError, KeyError, TypeError or
+    RecursionError for a malformed one."""
     fields: dict[str, Any] = json.loads(body)
     if kind in (ROUND_SETTLED, ROUND_VOID):
         player = PlayerName(

@@ -53,6 +53,11 @@ STATISTICS: Final = ConsumerQueue(
 INCIDENTS: Final = ConsumerQueue(name="croupier.incidents", bindings=(f"*.*.{INCIDENT_OPENED}",))
 
 
+def has_taker(event_type: str) -> bool:
+    """Whether a queue of ours takes all events of the type."""
+    return any(f"*.*.{event_type}" in queue.bindings for queue in (STATISTICS, INCIDENTS))
+
+
 async def declare(channel: AbstractChannel, queue: ConsumerQueue, *, timeout_seconds: float) -> None:
     """Declares the exchanges and `queue`; declaring again changes nothing. `timeout_seconds` for each call.
 

@@ -1,6 +1,6 @@
 """The outbox: reading events that wait for the broker, and marking those it has confirmed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -18,7 +18,8 @@ FIND: Final = f"SELECT {_COLUMNS} FROM outbox WHERE event_id = $1"  # noqa: S608
 # once.
 WAITING: Final = (
     f"SELECT {_COLUMNS} FROM outbox WHERE published_at IS NULL "  # noqa: S608
-    "AND (occurred_at < $1 OR type NOT IN ('round.settled', 'round.void')) ORDER BY id LIMIT $2"
+    "AND (occurred_at < $1 OR type NOT IN ('round.settled', 'round.void')) "
+    "AND event_id <> ALL($3) ORDER BY id LIMIT $2"
 )
 MARK: Final = (
     "UPDATE outbox SET published_at = clock_timestamp() WHERE event_id = ANY($1) AND published_at IS NULL"
@@ -36,10 +37,13 @@ async def find(pool: asyncpg.Pool, event_id: str) -> tuple[RecordedEvent, bool] 
     return None if row is None else (recorded_event(row), row["published_at"] is not None)
 
 
-async def waiting(pool: asyncpg.Pool, *, older_than_s: float, limit: int) -> Sequence[RecordedEvent]:
-    """At most `limit` unpublished events, oldest first; of those that rounds publish by themselves, the ones
-    that are older than `older_than_s` seconds."""
-    rows = await pool.fetch(WAITING, datetime.now(UTC) - timedelta(seconds=older_than_s), limit)
+async def waiting(
+    pool: asyncpg.Pool, *, older_than_s: float, limit: int, but: Collection[str] = ()
+) -> Sequence[RecordedEvent]:
+    """At most `limit` unpublished events, oldest first, without those whose ids are in `but`; of those that
+    rounds publish by themselves, the ones that are older than `older_than_s` seconds."""
+    before = datetime.now(UTC) - timedelta(seconds=older_than_s)
+    rows = await pool.fetch(WAITING, before, limit, [UUID(event_id) for event_id in but])
     return [recorded_event(row) for row in rows]
 
 

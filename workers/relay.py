@@ -17,7 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from contracts.events import RecordedEvent
 from events.broker import reason
-from events.catalogue import ROUND_SETTLED, ROUND_VOID, EventInvalid
+from events.catalogue import ROUND_SETTLED, ROUND_VOID
 from events.publisher import BrokerUnavailable, Publisher, PublishUncertain, Unroutable
 from runtime.resources import open_resources
 from runtime.settings import Settings
@@ -90,21 +90,22 @@ class SweepResult:
 async def sweep(
     pool: asyncpg.Pool, publisher: Publisher, *, older_than_s: float = OLDER_THAN_S
 ) -> SweepResult:
-    """Publishes what waits, oldest first, batch by batch; of the events of workflows those that are older."""
+    """Publishes what waits, oldest first, batch by batch; of the events of workflows those that are older. An
+    event that cannot be published keeps its place, and none of the later ones."""
     published = 0
+    unusable: set[str] = set()
     for _ in range(BATCHES):
-        events = await outbox.waiting(pool, older_than_s=older_than_s, limit=BATCH)
+        events = await outbox.waiting(pool, older_than_s=older_than_s, limit=BATCH, but=unusable)
         if not events:
             break
-        confirmed = await _publish_all(publisher, events)
-        await outbox.mark_published(pool, [event.event_id for event in confirmed])
-        published += len(confirmed)
-        _count(confirmed)
-        if len(confirmed) < len(events):
-            return SweepResult(
-                published, all_confirmed=False
-            )  # the broker is not well: the next sweep tries again
-    return SweepResult(published, all_confirmed=True)
+        outcome = await _publish_all(publisher, events)
+        await outbox.mark_published(pool, [event.event_id for event in outcome.confirmed])
+        published += len(outcome.confirmed)
+        unusable |= outcome.unusable
+        _count(outcome.confirmed)
+        if not outcome.broker_is_well:
+            return SweepResult(published, all_confirmed=False)  # the next sweep tries again
+    return SweepResult(published, all_confirmed=not unusable)
 
 
 async def check_backlog(pool: asyncpg.Pool) -> None:
@@ -126,26 +127,43 @@ def _count(confirmed: Sequence[RecordedEvent]) -> None:
         log.warning("published %d events that no workflow had", late)
 
 
-async def _publish_all(publisher: Publisher, events: Sequence[RecordedEvent]) -> list[RecordedEvent]:
-    """Those that are done with. Confirms pipeline, so all are sent at once."""
-    problems = await asyncio.gather(*(_problem(publisher, event) for event in events))
-    failed = [problem for problem in problems if problem is not None]
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a batch: the events that are done with, the ids of those that cannot be published, and
+    whether the broker confirmed all others."""
+
+    confirmed: list[RecordedEvent]
+    unusable: set[str]
+    broker_is_well: bool
+
+
+async def _publish_all(publisher: Publisher, events: Sequence[RecordedEvent]) -> _Outcome:
+    """Confirms pipeline, so all are sent at once."""
+    errors = await asyncio.gather(*(_error(publisher, event) for event in events))
+    failed = [(event, error) for event, error in zip(events, errors, strict=True) if error is not None]
     if failed:
-        log.warning("%d of %d events were not confirmed, the first: %s", len(failed), len(events), failed[0])
-    return [event for event, problem in zip(events, problems, strict=True) if problem is None]
+        event, error = failed[0]
+        first = f"event {event.event_id}: {reason(error)}"
+        log.warning("%d of %d events were not confirmed, the first: %s", len(failed), len(events), first)
+    of_the_broker = (BrokerUnavailable, PublishUncertain)
+    return _Outcome(
+        confirmed=[event for event, error in zip(events, errors, strict=True) if error is None],
+        unusable={event.event_id for event, error in failed if not isinstance(error, of_the_broker)},
+        broker_is_well=not any(isinstance(error, of_the_broker) for _, error in failed),
+    )
 
 
-async def _problem(publisher: Publisher, event: RecordedEvent) -> str | None:
+async def _error(publisher: Publisher, event: RecordedEvent) -> Exception | None:
     """Publishes the event; why it is not done with, or None. The end of a round always has a taker, the
     statistics. Any other event that no queue wants has been offered, and is in the feed."""
     try:
         await publisher.publish(event, timeout_seconds=PUBLISH_LIMIT_S)
     except Unroutable as error:
         if event.type in OF_WORKFLOWS:
-            return f"event {event.event_id}: {reason(error)}"
+            return error
         EVENTS_UNWANTED.labels(event.type).inc()
-    except (BrokerUnavailable, PublishUncertain, EventInvalid) as error:
-        return f"event {event.event_id}: {reason(error)}"
+    except Exception as error:  # noqa: BLE001 - one event that nobody foresaw must not keep the others
+        return error
     return None
 
 

@@ -2,7 +2,6 @@
 nonsense in nobody's way."""
 
 import asyncio
-import functools
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -15,12 +14,11 @@ import httpx
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelNotFoundEntity
-from aiormq import spec
 from temporalio.client import Client
 
 from api.result.schemas import RoundOut
 from compose.process import Process
-from events.commands import ACT_ON_ROUND, COMMANDS, COMMANDS_EXCHANGE, SUBMIT_ROUND
+from events.commands import ACT_ON_ROUND, COMMANDS, SUBMIT_ROUND
 from events.dead_letters import ROUTING_KEY_HEADER
 from storage.database import Database
 from tests.conftest import Services
@@ -206,52 +204,6 @@ class TestAnAction:
         # A session that has ended may finish its round.
         collect = self.decision(player.expired(), round_["round_id"], "c1", "collect")
         assert checked_round(await caller.ask(collect, key=ACT_ON_ROUND))["state"] == "settled"
-
-
-class _Bytes(spec.Basic.Properties):
-    """Properties as no client library would write them."""
-
-    def __init__(self, reply_to: str, flag: int, value: bytes) -> None:
-        super().__init__()
-        reply = len(reply_to).to_bytes(1, "big") + reply_to.encode()
-        # In the order of their flags, which stand for the fields that follow.
-        fields = sorted([(0x0200, reply), (flag, value)], reverse=True)
-        self._encoded = (0x0200 | flag).to_bytes(2, "big") + b"".join(field for _, field in fields)
-
-    def marshal(self) -> bytes:
-        return self._encoded
-
-
-NESTED: Final = functools.reduce(
-    lambda inner, _: b"\x01aF" + len(inner).to_bytes(4, "big") + inner, range(2_000), b""
-)
-ODD_PROPERTIES: Final = {
-    "a correlation id that is not UTF-8": (0x0400, b"\x02\xff\xfe"),
-    "a message id of bytes": (0x0080, b"\xff" + b"\xff" * 255),
-    "a content type that is not UTF-8": (0x8000, b"\x02\xff\xfe"),
-    "a header's name that is not UTF-8": (0x2000, b"\x00\x00\x00\x04\x02\xff\xfeV"),
-    "headers nested without end": (0x2000, len(NESTED).to_bytes(4, "big") + NESTED),
-    "a time beyond every calendar": (0x0040, b"\x7f" + b"\xff" * 7),
-    "the highest priority": (0x0800, b"\xff"),
-}
-
-
-@pytest.mark.parametrize(("flag", "value"), ODD_PROPERTIES.values(), ids=ODD_PROPERTIES)
-async def test_a_message_with_odd_properties_is_answered_as_any_other(
-    caller: QueueCaller, player: Player, amqp_url: str, flag: int, value: bytes
-) -> None:
-    async with calling(amqp_url) as odd:
-        queue = await caller.channel.declare_queue(exclusive=True)
-        channel = await odd.channel.get_underlay_channel()
-        await channel.basic_publish(
-            json.dumps(submission(player)).encode(),
-            exchange=COMMANDS_EXCHANGE,
-            routing_key=SUBMIT_ROUND,
-            properties=_Bytes(queue.name, flag, value),
-        )
-        answer = await until(lambda: queue.get(no_ack=True, fail=False))
-        assert answer is not None
-        assert checked_round(answer)["state"] == "settled"
 
 
 class TestPoison:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from aio_pika import Message
@@ -29,6 +29,16 @@ from tests.integration.events_on_broker import (
 )
 from tests.support import conditions
 from tests.support.conditions import HANG_S, PAUSE_S
+from tests.support.raw_properties import (
+    HEADERS,
+    MESSAGE_ID,
+    NESTED,
+    TYPE,
+    long_text,
+    publish_raw,
+    short,
+    table,
+)
 
 
 class StoreAway(Exception):
@@ -186,6 +196,47 @@ async def test_what_cannot_be_used_is_buried_with_its_reason_and_blocks_nothing(
     assert junk.headers[ROUTING_KEY_HEADER] == routing_key_of(bench.operator)
     assert (unsigned.message_id, unsigned.headers[REASON_HEADER]) == ("unsigned", "the event is not signed")
     assert await bench.waiting() == 0
+
+
+BAD_HEADERS: Final = {
+    "bytes that are no UTF-8": table((b"trace", long_text(b"\xff\xfe\x00\x01"))),
+    "nearly as large as a frame": table((b"note", long_text(b"x" * 130_960))),
+    "thousands of values": table((b"a", b"A" + (100_000).to_bytes(4, "big") + b"V" * 100_000)),
+    "nested without end": NESTED,
+    "a number that is read and cannot be written": table((b"n", b"D\x00\xff\xff\xff\xff")),
+    "a name that is too long": table((b"n" * 200, b"V")),
+    "further routing keys": table(
+        (b"CC", b"A" + (26 + 5).to_bytes(4, "big") + long_text(b"croupier.statistics.dead.x"))
+    ),
+}
+
+
+@pytest.mark.parametrize("headers", BAD_HEADERS.values(), ids=BAD_HEADERS)
+async def test_a_bad_header_costs_its_own_event_and_no_other(bench: Bench, headers: bytes) -> None:
+    """It is handed out once: what is given back with it would come again."""
+    fields = {HEADERS: headers, MESSAGE_ID: short(b"\xffbad"), TYPE: short(b"\xfe")}
+    await publish_raw(bench.channel, EVENTS_EXCHANGE, routing_key_of(bench.operator), b"{}", fields)
+    ids = await bench.publish(range(50))
+    store = Store()
+    async with bench.consuming(store) as consumer:
+        await until(lambda: len(store.applied) == 50)
+        (letter,) = await bench.dead_letters(1)
+        assert consumer.connected
+    assert sorted(store.applied) == sorted(ids)
+    assert (letter.body, letter.message_id) == (b"{}", "bad")
+    assert letter.headers[REASON_HEADER] == "the event is not signed"
+    assert "CC" not in letter.headers
+    assert await bench.waiting() == 0
+
+
+async def test_bytes_in_a_header_are_kept_in_the_dead_letter(bench: Bench) -> None:
+    headers = BAD_HEADERS["bytes that are no UTF-8"]
+    await publish_raw(
+        bench.channel, EVENTS_EXCHANGE, routing_key_of(bench.operator), b"{}", {HEADERS: headers}
+    )
+    async with bench.consuming(Store()):
+        (letter,) = await bench.dead_letters(1)
+    assert letter.headers["trace"] == bytearray(b"\xff\xfe\x00\x01")
 
 
 async def test_a_forged_event_is_buried(bench: Bench) -> None:

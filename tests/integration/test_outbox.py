@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from activities.events import EventActivities
+from contracts.events import RecordedEvent
 from contracts.rounds import Bet, Resolution
 from events.publisher import Publisher
 from security.keyring import Keyring
@@ -21,7 +22,7 @@ from tests.conftest import Services
 from tests.support.conditions import until
 from tests.support.databases import own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat, waiting_for_a_lock
-from workers.relay import ROUNDS_SETTLING, SETTLING_AGE_SECONDS, check_backlog, sweep
+from workers.relay import BATCH, ROUNDS_SETTLING, SETTLING_AGE_SECONDS, check_backlog, sweep
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,67 @@ async def test_the_sweeper_publishes_what_no_workflow_did(database: Database, pu
     await until(swept)
     assert all([await _published(database, event_id) for event_id in event_ids])
     assert (await sweep(database.pool, publisher, older_than_s=0)).confirmed == 0
+
+
+@asynccontextmanager
+async def unusable_events(database: Database, seat: Seat, count: int) -> AsyncIterator[None]:
+    """Events that no catalogue knows wait in the outbox while the block runs."""
+    await database.pool.execute(
+        """
+        INSERT INTO outbox
+            (event_id, type, operator_id, player_key, game_id, subject, sequence, data, occurred_at)
+        SELECT gen_random_uuid(), 'of.another-release', $1, $2, '', 's', -n, '{}', clock_timestamp()
+        FROM generate_series(1, $3::int) n
+        """,
+        seat.session.operator_id,
+        seat.session.player_key,
+        count,
+    )
+    try:
+        yield
+    finally:
+        await database.pool.execute(
+            "UPDATE outbox SET published_at = clock_timestamp() WHERE type = 'of.another-release'"
+        )
+
+
+async def test_events_that_cannot_be_published_keep_none_behind_them(
+    database: Database, publisher: Publisher
+) -> None:
+    seat = await take_seat(database, balance=1_000)
+    await until(lambda: _connected(publisher))
+    async with unusable_events(database, seat, count=BATCH + 50):
+        event_id = await _settled(seat)
+        result = await sweep(database.pool, publisher, older_than_s=0)
+        assert await _published(database, event_id)
+        assert not result.all_confirmed
+
+
+class Choosy(Publisher):
+    """Fails on one event as nobody foresaw."""
+
+    refused = ""
+
+    async def publish(self, event: RecordedEvent, *, timeout_seconds: float) -> None:
+        if event.event_id == self.refused:
+            raise ZeroDivisionError
+        await super().publish(event, timeout_seconds=timeout_seconds)
+
+
+async def test_an_event_that_fails_as_nobody_foresaw_fails_alone(database: Database, amqp_url: str) -> None:
+    publisher = Choosy(amqp_url, Signer(Keyring.generate().events))
+    publisher.start()
+    try:
+        await until(lambda: _connected(publisher))
+        seat = await take_seat(database, balance=1_000)
+        publisher.refused, other = await _settled(seat), await _settled(seat)
+        await sweep(database.pool, publisher, older_than_s=0)
+        assert await _published(database, other)
+        assert not await _published(database, publisher.refused)
+        publisher.refused = ""
+        await sweep(database.pool, publisher, older_than_s=0)
+    finally:
+        await publisher.close()
 
 
 async def _emitted(steps: EventActivities, database: Database, event_id: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -29,6 +30,7 @@ from tests.integration.events_on_broker import (
     routing_key_of,
     until,
 )
+from tests.support import conditions
 from tests.support.conditions import HANG_S
 
 UNUSED_URL = "amqp://guest:s3cret@127.0.0.1:1/"
@@ -95,6 +97,27 @@ async def test_an_event_that_no_queue_takes_comes_back(amqp_url: str) -> None:
             await publisher.publish(game_event(operator, 1), timeout_seconds=HANG_S)
         async with listener(amqp_url, operator):
             await publisher.publish(game_event(operator, 1), timeout_seconds=HANG_S)
+
+
+@pytest.mark.parametrize("queue", [topology.STATISTICS, topology.INCIDENTS], ids=lambda queue: queue.name)
+async def test_a_queue_deleted_while_nobody_consumes_it_is_made_again(
+    amqp_url: str, queue: topology.ConsumerQueue
+) -> None:
+    type_ = queue.bindings[0].removeprefix("*.*.")
+    async with publishing(amqp_url) as publisher, channel_to(amqp_url) as channel:
+        await channel.queue_delete(queue.name)
+
+        async def taken() -> bool:
+            event = replace(game_event(fresh_operator(), 1), type=type_, data='{"player_id": "p"}')
+            try:
+                await publisher.publish(event, timeout_seconds=HANG_S)
+            except Unroutable:
+                return False
+            return True
+
+        await conditions.until(taken)
+        assert publisher.connected
+        await channel.declare_queue(queue.name, passive=True)
 
 
 async def test_two_publishes_of_one_unroutable_event_both_come_back(amqp_url: str) -> None:

@@ -10,6 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from events.broker import CONNECT_SECONDS, close_quietly, connect, link_errors_as_one, open_channel
 from events.catalogue import ROUND_SETTLED, ROUND_VOID, EventInvalid, RoundEvent
+from events.odd_properties import readable
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER
 from events.topology import EVENTS_EXCHANGE
 from security.keyring import UnknownKey
@@ -60,13 +61,13 @@ class EventLog:
         try:
             event = RoundEvent.parse(message.body)
         except EventInvalid as error:
-            self.unsound.add(f"message {message.message_id}: {error}")
+            self.unsound.add(f"message {readable(message.message_id)}: {error}")
             return
         if not event.player_id.startswith(self.player_prefix):
             return
         self._check_signature(message)
         if message.message_id != event.event_id:
-            self.unsound.add(f"event {event.event_id}: its message id is {message.message_id}")
+            self.unsound.add(f"event {event.event_id}: its message id is {readable(message.message_id)}")
         self._note(event)
 
     def _check_signature(self, message: AbstractIncomingMessage) -> None:
@@ -74,7 +75,7 @@ class EventLog:
         try:
             self.verifier.verify(message.body, key_id=key_id, value=value)
         except (SignatureInvalid, UnknownKey) as error:
-            self.unsound.add(f"message {message.message_id}: {error}")
+            self.unsound.add(f"message {readable(message.message_id)}: {error}")
 
     def _note(self, event: RoundEvent) -> None:
         short = _short(event)

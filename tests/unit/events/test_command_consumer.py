@@ -1,12 +1,18 @@
-"""What lies among the dead letters holds no session token, in whatever form its sender wrote it."""
+"""What lies among the dead letters holds no session token, in whatever form its sender wrote it; they come
+there side by side."""
 
+import asyncio
 import hashlib
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from events.command_consumer import PARKED_BYTES, parked_body
+from events import command_consumer
+from events.command_consumer import PARKED_BYTES, CommandConsumer, _Link, parked_body
 from security.keyring import Keyring
 from security.tokens import TokenIssuer
+from tests.support.conditions import HANG_S
 from tests.unit.api.transports.test_queue import CLAIMS
 
 TOKEN = TokenIssuer(Keyring.generate()).issue(CLAIMS)
@@ -39,3 +45,49 @@ def test_nothing_is_left_of_what_is_compressed() -> None:
 def test_other_text_stays_as_it_is() -> None:
     text = b'not JSON \xff {"session_token": "short", "eyJ": 1}'
     assert parked_body(text, "UTF-8") == text
+
+
+class DeadLetters:
+    """Takes a dead letter for good only once `at_once` of them are on their way together."""
+
+    def __init__(self, at_once: int) -> None:
+        self.together = asyncio.Barrier(at_once)
+        self.under_way: list[str] = []
+
+    async def __call__(self, _channel: Any, _queue: Any, message: Any, _why: str, **_: Any) -> None:
+        assert message.message_id is None or message.message_id not in self.under_way
+        self.under_way.append(message.message_id)
+        async with asyncio.timeout(HANG_S):
+            await self.together.wait()
+        self.under_way.remove(message.message_id)
+
+
+@pytest.mark.parametrize("ids", [[None] * 6, ["a", "b", "c", "a", "b", "c"]])
+async def test_dead_letters_do_not_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, ids: list[str | None]
+) -> None:
+    """But for those of one id, by which the client library would confuse them."""
+    monkeypatch.setattr(command_consumer, "dead_letter", DeadLetters(at_once=3))
+    link = _Link(cast(Any, None))
+    messages = [SimpleNamespace(message_id=id_, body=b"", content_encoding=None) for id_ in ids]
+    consumer = CommandConsumer("amqp://unused", handler=cast(Any, None), prefetch=24)
+    await asyncio.gather(*(consumer._park(cast(Any, message), "why", link) for message in messages))
+
+
+async def test_a_command_that_fails_as_nobody_foresaw_leaves_the_queue_alone() -> None:
+    """Given back it would come again, and those in hand beside it would go back with it each time."""
+    rejected: list[bool] = []
+
+    async def reject(*, requeue: bool) -> None:
+        rejected.append(requeue)
+
+    async def handler(_command: Any) -> Any:
+        raise ZeroDivisionError
+
+    properties = dict.fromkeys(("reply_to", "correlation_id", "content_type", "content_encoding"))
+    message = SimpleNamespace(routing_key="rounds.submit", body=b"", reject=reject, **properties)
+    link = _Link(cast(Any, None))
+    consumer = CommandConsumer("amqp://unused", handler=handler, prefetch=24)
+    await consumer._guarded(consumer._serve, cast(Any, message), link)
+    assert rejected == [False]
+    assert not link.lost.is_set()
