@@ -52,6 +52,10 @@ class Kind(StrEnum):
     """307 to elsewhere, not processed."""
     HUGE = "huge"
     """Processed; the right answer with a megabyte of padding in it."""
+    ANSWERED_TWICE = "answered-twice"
+    """Processed; the right answer, written twice to a connection that is kept alive."""
+    EMPTY_LINE = "empty-line"
+    """Processed; the right answer, and an empty line beyond its length."""
 
 
 # Calls that a kind is for; the others are for all.

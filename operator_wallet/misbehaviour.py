@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from contracts.wallet import WalletRefusal, WalletRequest
@@ -140,6 +141,10 @@ def spoil(fault: Fault, outcome: Outcome) -> Response | None:
             return EMPTY
         case Kind.HUGE:
             return Response(status=right.status, body=right.body + b" " * PADDING)
+        case Kind.ANSWERED_TWICE:
+            return replace(right, delivery=Delivery.TWICE)
+        case Kind.EMPTY_LINE:
+            return replace(right, delivery=Delivery.WITH_EMPTY_LINE)
         case Kind.WRONG_AMOUNT if isinstance(outcome, Taken):
             return Response(status=200, body=_wrong_amount(outcome, fault.draw))
         case Kind.DUPLICATE_ANSWER if isinstance(outcome, Taken) and not outcome.duplicate:
