@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """Processed; half of the answer's body, then the connection is reset."""
     WRONG_AMOUNT = "wrong-amount"
     """Processed; the balance is a fraction or a text, or the currency is another one. Only what was taken."""
+    ODD_BALANCE = "odd-balance"
+    """Processed; the balance is below 0, beyond 2^53, or beyond 2^63. Only where there is one."""
     DUPLICATE_ANSWER = "duplicate-answer"
     """Processed; says that it was a duplicate, though it was the first. Only what was taken now."""
     SLOW = "slow"

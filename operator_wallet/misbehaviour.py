@@ -23,6 +23,7 @@ HTML_PAGE: Final = Response(
     headers={"content-type": "text/html"},
 )
 EMPTY: Final = Response(status=200)
+ODD_BALANCES: Final = (-50, 2**53, 2**63)
 
 
 class Misbehaviour:
@@ -147,6 +148,10 @@ def spoil(fault: Fault, outcome: Outcome) -> Response | None:
             return replace(right, delivery=Delivery.WITH_EMPTY_LINE)
         case Kind.WRONG_AMOUNT if isinstance(outcome, Taken):
             return Response(status=200, body=_wrong_amount(outcome, fault.draw))
+        case Kind.ODD_BALANCE if outcome.balance is not None:
+            status, body = answer(outcome)
+            odd = {**body, "balance": ODD_BALANCES[fault.draw % len(ODD_BALANCES)]}
+            return Response(status=status, body=json.dumps(odd).encode())
         case Kind.DUPLICATE_ANSWER if isinstance(outcome, Taken) and not outcome.duplicate:
             _, body = answer(outcome)
             return Response(status=200, body=json.dumps({**body, "duplicate": True}).encode())

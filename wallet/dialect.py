@@ -145,12 +145,14 @@ class Ids:
 
 @dataclass(frozen=True, config=_DATA)
 class AnswerFields:
-    """The paths of an answer's fields. Without `duplicate`, a repeat is recognised by its code."""
+    """The paths of an answer's fields. Without `duplicate`, a repeat is recognised by its code. An answer may
+    repeat the transaction id of its request under `in_reply_to`, where that has a place."""
 
     balance: Place
     currency: Place
     code: Place
     transaction_id: Place | None = None
+    in_reply_to: Place | None = None
     duplicate: Place | None = None
 
 

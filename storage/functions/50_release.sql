@@ -42,7 +42,8 @@ BEGIN
     IF p_rolled_back THEN
         UPDATE wallet_bets SET resolved_at = clock_timestamp()
         WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
-        v_available := coalesce(p_wallet_balance, b.balance + b.stake, v_available);
+        v_available := coalesce(p_wallet_balance, -- null where the wallet said none that a client is shown
+            CASE WHEN b.balance <= 9007199254740991 - b.stake THEN b.balance + b.stake END);
     END IF;
 
     IF r.id IS NULL THEN

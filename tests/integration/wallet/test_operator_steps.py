@@ -3,7 +3,9 @@ wallet was told, in the words of docs/platform/wallet.md.
 """
 
 import asyncio
+import json
 import logging
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -16,7 +18,9 @@ from storage import operator_wallets, rounds
 from storage.database import Database
 from tests.integration.wallet.table import ACCEPTED, TIMEOUT, WHY, WON, Table, refused
 from tests.support.conditions import HANG_S
-from tests.support.ledger import OUTCOME, take_seat
+from tests.support.ledger import OUTCOME, assert_hold, take_seat
+from verification.invariants.events import EVENTS_AGREE
+from verification.invariants.rounds import ROUNDS_ARE_COMPLETE
 from wallet.ledger import LedgerSteps
 from wallet.operator import OperatorSteps, transaction_id
 from wallet.router import MoneyRouter
@@ -40,6 +44,25 @@ async def test_a_round_tells_the_wallet_its_bet_and_its_win(table: Table) -> Non
     assert (paid.call, paid.amount, paid.bet_transaction_id) == (WalletCall.WIN, 250, asked.transaction_id)
     assert asked.transaction_id == transaction_id(bet.key, WalletCall.BET) != paid.transaction_id
     assert await table.seat.money() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("at_bet", "at_end", "shown"),
+    [(-50, -30, -30), (-50, None, 200), (None, None, None), (2**53 - 1, None, None)],
+)
+@pytest.mark.parametrize("end", ["settle", "release"])
+async def test_a_balance_is_shown_as_the_wallet_says_it_and_an_event_says_what_can_be_bet(
+    table: Table, end: str, at_bet: int | None, at_end: int | None, shown: int | None
+) -> None:
+    bet = table.seat.bet(stake=250)
+    await table.reserve(bet, replace(ACCEPTED, balance=at_bet))
+    ended = await getattr(table, end)(bet, replace(ACCEPTED, balance=at_end))
+    assert ended.balance == shown
+    pool = table.seat.database.pool
+    told = await pool.fetchval("SELECT data::text FROM outbox WHERE event_id = $1", ended.event_id)
+    assert json.loads(told)["balance"] == {"amount": max(shown or 0, 0), "currency": "EUR"}
+    async with pool.acquire() as connection:
+        await assert_hold(connection, [EVENTS_AGREE, ROUNDS_ARE_COMPLETE], overdue_after_s=0)
 
 
 @pytest.mark.parametrize(
