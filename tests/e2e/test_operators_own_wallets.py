@@ -147,6 +147,16 @@ async def test_a_round_counts_and_the_player_is_shown_a_balance_or_none(
     assert seen == {-50, None}
 
 
+async def test_a_session_is_authenticated_before_its_first_bet_and_no_more(
+    casino: Casino, player: Player
+) -> None:
+    counted = {"operator": casino.operator.operator_id, "call": "authenticate", "verdict": "accepted"}
+    before = await casino.metric("croupier_wallet_calls_total", **counted)
+    for _ in range(3):
+        await player.played()
+    assert await casino.metric("croupier_wallet_calls_total", **counted) == before + 1
+
+
 async def test_money_is_neither_moved_nor_shown_in_our_ledger(casino: Casino, player: Player) -> None:
     books = await casino.operator.books()
     checked_problem(await player.deposit(100), 409, "wrong-state")

@@ -185,6 +185,23 @@ class TakesBetsOnEndedSessions(Book):
         return False
 
 
+class BetsInAuthenticatedSessions(Book):
+    """No defect: some wallets do."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._sessions: set[tuple[str, str]] = set()
+
+    def authenticate(self, request: WalletRequest) -> Taken:
+        self._sessions.add((request.player_id, request.session_id))
+        return super().authenticate(request)
+
+    def bet(self, request: WalletRequest) -> Taken:
+        if (request.player_id, request.session_id) not in self._sessions:
+            raise Refused(WalletRefusal.SESSION_EXPIRED)
+        return super().bet(request)
+
+
 class SaysAnotherBalance(Book):
     """When the balance does not cover the stake."""
 
@@ -397,6 +414,12 @@ async def test_a_balance_call_that_costs_is_found(tmp_path: Path) -> None:
     async with broken(Defect(set(), BillsForLooking), tmp_path / "book") as url:
         report = await run.certify(choices(url, only="3,4"), SECRET)
     assert report.failed == (3, 4)
+
+
+async def test_a_wallet_that_bets_in_authenticated_sessions_alone_passes_every_case(tmp_path: Path) -> None:
+    async with broken(Defect(set(), BetsInAuthenticatedSessions), tmp_path / "book") as url:
+        report = await run.certify(choices(url), SECRET)
+    assert (report.failed, report.not_asked) == ((), ())
 
 
 async def test_the_reference_wallet_passes_every_case(tmp_path: Path) -> None:

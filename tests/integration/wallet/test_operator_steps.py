@@ -24,6 +24,7 @@ from verification.invariants.rounds import ROUNDS_ARE_COMPLETE
 from wallet.ledger import LedgerSteps
 from wallet.operator import OperatorSteps, transaction_id
 from wallet.router import MoneyRouter
+from wallet.sessions import Authenticating
 from wallet.steps import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 NOT_SENT: Final = WalletAnswer(verdict=WalletVerdict.UNKNOWN, code="wallet-away", sent=False)
@@ -131,6 +132,31 @@ async def test_a_bet_that_the_wallet_rolled_back_is_released(table: Table) -> No
     with pytest.raises(WalletUncertain):
         await table.reserve(bet, refused(WalletRefusal.ROLLED_BACK))
     assert (await table.release(bet, refused(WalletRefusal.ROLLED_BACK, 3))).balance == 3
+
+
+async def test_a_repeat_that_is_not_authenticated_is_rolled_back_not_declined(table: Table) -> None:
+    """The interleaving: the wallet takes the bet of a process that dies before it has that on record; the
+    session ends; another process repeats the bet, and authenticates the session first."""
+    bet = table.seat.bet()
+    with pytest.raises(WalletUncertain):
+        await table.reserve(bet, TIMEOUT)
+    another = OperatorSteps(table.seat.database.pool, Authenticating(table.ask))
+    table.answers[:] = [refused(WalletRefusal.SESSION_EXPIRED)]
+    with pytest.raises(WalletUncertain):
+        await another.reserve(bet)
+    assert table.calls == [WalletCall.BET, WalletCall.AUTHENTICATE]
+    void = await table.release(bet, ACCEPTED)
+    assert (void.state, table.calls[-1]) == (RoundState.VOID, WalletCall.ROLLBACK)
+
+
+async def test_a_bet_of_a_session_that_the_wallet_does_not_know_is_declined(table: Table) -> None:
+    money = OperatorSteps(table.seat.database.pool, Authenticating(table.ask))
+    table.answers[:] = [refused(WalletRefusal.SESSION_EXPIRED)]
+    declined = await money.reserve(table.seat.bet())
+    assert (declined.state, declined.failure_code) == (RoundState.DECLINED, "session-expired")
+    table.answers[:] = [ACCEPTED, ACCEPTED]
+    assert (await money.reserve(table.seat.bet())).state is RoundState.PENDING
+    assert table.calls == [WalletCall.AUTHENTICATE, WalletCall.AUTHENTICATE, WalletCall.BET]
 
 
 @pytest.mark.parametrize(
