@@ -6,15 +6,21 @@ It is not the client that rounds are played with: that one never sends a tampere
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import uuid4
 
+import h11
+import httpcore
 import httpx
 
+from certification.connection import Heard, listen
 from operator_wallet.wire import STATUSES
+from outbound.addresses import GuardedBackend
+from outbound.client import tls_context
+from outbound.transport import GuardedTransport
 from security.standard_webhooks import SECRET_PREFIX, SharedSecret, signed_headers
 
 ANSWER_LIMIT: Final = 64 * 1024
@@ -24,6 +30,11 @@ CALLS_AT_ONCE: Final = 32
 CODES: Final[Mapping[str, int]] = {code.value: status for code, status in STATUSES.items()}
 HIDDEN: Final = "[secret]"
 SHOWN_LIMIT: Final = 600
+TIMEOUTS: Final = (TimeoutError, httpx.TimeoutException, httpcore.TimeoutException)
+FAILURES: Final = (
+    *(httpx.HTTPError, httpcore.NetworkError, httpcore.RemoteProtocolError),
+    *(h11.RemoteProtocolError, OSError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,8 @@ class Ask:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """What came. `problem` says why it is no answer of the protocol, and the rest is then not to be trusted.
-    `balance` is in minor units. `request` and `answer` are bounded lines without secrets, for people."""
+    `balance` is in minor units. `beyond` is how many bytes followed the answer, where that was listened for.
+    `request` and `answer` are bounded lines without secrets, for people."""
 
     status: int | None = None
     code: str | None = None
@@ -59,6 +71,7 @@ class Reply:
     wallet_transaction_id: str | None = None
     duplicate: bool = False
     problem: str | None = None
+    beyond: int = 0
     request: str = ""
     answer: str = ""
 
@@ -87,21 +100,31 @@ class Caller:
 
     async def send(self, ask: Ask, content: bytes, headers: Mapping[str, str]) -> Reply:
         """`content` and `headers` as they are, whether they fit or not. `ask` says where to."""
+        return await self._reply(ask, content, lambda: self._exchange(ask.call, content, headers))
+
+    async def listen(self, ask: Ask) -> Reply:
+        """On a connection of its own, which is listened to for what follows the answer."""
+        content = ask.content
+        headers = _with_ours(self.signed(content, ask.message_id))
+        target = f"{self.url}/{ask.call}"
+        return await self._reply(ask, content, lambda: listen(target, headers, content, limit=ANSWER_LIMIT))
+
+    async def _reply(self, ask: Ask, content: bytes, exchange: Callable[[], Awaitable[Heard]]) -> Reply:
         request = self.shown(f"POST /{ask.call} {content.decode(errors='replace')}")
         try:
             async with self.turns, asyncio.timeout(CALL_LIMIT_S):
-                status, encoding, body = await self._exchange(ask.call, content, headers)
-        except (TimeoutError, httpx.TimeoutException):
+                heard = await exchange()
+        except TIMEOUTS:
             return Reply(problem=f"no answer within {CALL_LIMIT_S:.0f} s", request=request)
-        except httpx.HTTPError as error:
+        except FAILURES as error:
             problem = self.shown(f"the connection failed: {type(error).__name__}: {error}")
             return Reply(problem=problem, request=request)
-        answer = self.shown(f"{status} {body.decode(errors='replace')}")
+        answer = self.shown(f"{heard.status} {heard.body.decode(errors='replace')}")
         try:
-            reply = read(status, encoding, body)
+            reply = read(heard.status, heard.encoding, heard.body)
         except NoAnswerOfOurs as problem:
-            reply = Reply(status=status, problem=self.shown(str(problem)))
-        return replace(reply, request=request, answer=answer)
+            reply = Reply(status=heard.status, problem=self.shown(str(problem)))
+        return replace(reply, request=request, answer=answer, beyond=heard.beyond)
 
     async def abandon(self, ask: Ask, *, after_s: float) -> None:
         """Sends the call and hangs up after that time, whatever came."""
@@ -109,7 +132,7 @@ class Caller:
         try:
             async with asyncio.timeout(after_s):
                 await self._exchange(ask.call, content, self.signed(content, ask.message_id))
-        except (TimeoutError, httpx.HTTPError):
+        except (*TIMEOUTS, *FAILURES):
             return
 
     def signed(
@@ -123,11 +146,8 @@ class Caller:
             body=content,
         )
 
-    async def _exchange(
-        self, call: str, content: bytes, headers: Mapping[str, str]
-    ) -> tuple[int, str, bytes]:
-        """Status, content encoding, and the body as it came, cut a little after ANSWER_LIMIT."""
-        sent = {"content-type": "application/json", "accept-encoding": "identity", **headers}
+    async def _exchange(self, call: str, content: bytes, headers: Mapping[str, str]) -> Heard:
+        sent = _with_ours(headers)
         body = b""
         target = f"{self.url}/{call}"
         async with self.client.stream("POST", target, content=content, headers=sent) as response:
@@ -135,7 +155,7 @@ class Caller:
                 body += part
                 if len(body) > ANSWER_LIMIT:
                     break
-        return response.status_code, response.headers.get("content-encoding", ""), body
+        return Heard(response.status_code, response.headers.get("content-encoding", ""), body)
 
     def shown(self, text: str) -> str:
         """A bounded line for people. Nobody should answer with the secret; when somebody does, it must not
@@ -148,10 +168,20 @@ class Caller:
 @asynccontextmanager
 async def calling(url: str, secret: SharedSecret, secret_text: str) -> AsyncIterator[Caller]:
     """Redirects are not followed and proxies of the environment not asked: what is certified is the wallet at
-    that address."""
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=CALLS_AT_ONCE)
-    async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=CALL_LIMIT_S) as client:
+    that address. What a wallet leaves on a connection is no answer to the next call, or every case would fail
+    for it."""
+    transport = GuardedTransport(
+        # Calls that are abandoned wait for no turn, so there may be some more.
+        GuardedBackend(local=True),
+        connections=2 * CALLS_AT_ONCE,
+        tls=tls_context(),
+    )
+    async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=CALL_LIMIT_S) as client:
         yield Caller(client, url, secret, secret_text)
+
+
+def _with_ours(headers: Mapping[str, str]) -> dict[str, str]:
+    return {"content-type": "application/json", "accept-encoding": "identity", **headers}
 
 
 def read(status: int, encoding: str, body: bytes) -> Reply:

@@ -46,6 +46,7 @@ async def certify(choices: Choices, secret_text: str) -> Report:
         raise CannotRun(f"the secret cannot be used: {problem}") from None
     async with calling(url, key, secret_text) as caller:
         await _check_players(caller, seat)
+        await _authenticate(caller, seat)
         began = datetime.now(UTC)
         results = [
             _not_asked(case, "the wallet takes one bet a round (--one-bet): no action that costs is offered")
@@ -99,6 +100,15 @@ async def _check_players(caller: Caller, seat: Seat) -> None:
             raise CannotRun(
                 f"player {player_id} has {reply.balance}, and the cases need {MONEY_NEEDED} minor units"
             )
+
+
+async def _authenticate(caller: Caller, seat: Seat) -> None:
+    """As Croupier does before a session's first bet. Whatever comes: case 3 judges it, and a wallet that bets
+    in no other session refuses the bets of all the rest."""
+    ask = Trial(caller, seat, remedy="").authenticate_ask()
+    await caller.call(ask)
+    if seat.other_player_id is not None:
+        await caller.call(ask.but(player_id=seat.other_player_id, session_id=seat.other_session_id))
 
 
 def chosen(only: str) -> tuple[Case, ...]:

@@ -182,6 +182,8 @@ class Trial:
 
 def outcome(reply: Reply) -> str:
     """What an answer said, in a few words."""
+    if reply.beyond:
+        return f"{reply.beyond} bytes more, after {reply.status} and its body"
     known = "" if reply.balance is None else f", balance {reply.balance}"
     if not reply.taken:
         return f"refused: {reply.code}{known}"

@@ -13,7 +13,8 @@ from contracts.sessions import DEMO
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundView:
     """A round as it is stored. Amounts are minor units of `currency`; `balance` is the player's available
-    balance right after the round closed, and None while it is open.
+    balance right after the round closed. It is None while the round is open, and where the operator's wallet
+    said none that can be shown; below 0 where that says so.
 
     `stake` is the bet's, `extra` what further actions cost. `actions` counts those, and `taken` has them:
     action_id, action, params, debit, by and at. While the round waits for its player, `offer` is what it

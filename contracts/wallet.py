@@ -56,10 +56,11 @@ class WalletRefusal(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletAnswer:
     """`code` is a WalletRefusal for a refusal, and says what went wrong for an unknown outcome (`timeout`,
-    `connection-lost`, `status-503`, `not-json`, ...). `balance` is in minor units, and None where the wallet
-    did not say; `balance_stored` says that it is the one after the first call, which a wallet repeated and
-    which may be old. `detail` is bounded text without secrets, for the person who reads it. `sent` is False
-    when it is certain that not one byte of the call left us, so that nothing can have moved."""
+    `connection-lost`, `status-503`, `not-json`, ...). `balance` is in minor units, below 0 for a player who
+    owes, and None where the wallet did not say one that can be shown; `balance_stored` says that it is the
+    one after the first call, which a wallet repeated and which may be old. `detail` is bounded text without
+    secrets, for the person who reads it. `sent` is False when it is certain that not one byte of the call
+    left us, so that nothing can have moved."""
 
     verdict: WalletVerdict
     code: str | None = None

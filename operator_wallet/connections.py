@@ -51,6 +51,8 @@ class Delivery(Enum):
     """How an answer gets to the client."""
 
     WHOLE = auto()
+    TWICE = auto()
+    WITH_EMPTY_LINE = auto()
     RESET_MID_BODY = auto()
     NEVER = auto()
 
@@ -208,8 +210,10 @@ class Connection(asyncio.Protocol):
                 self._transport.write(_head(response, keep_alive=keep_alive) + half)
                 await asyncio.sleep(BEFORE_RESET_S)
                 self._reset()
-            case Delivery.WHOLE:
-                self._transport.write(_head(response, keep_alive=keep_alive) + response.body)
+            case Delivery.WHOLE | Delivery.TWICE | Delivery.WITH_EMPTY_LINE:
+                whole = _head(response, keep_alive=keep_alive) + response.body
+                beyond = {Delivery.TWICE: whole, Delivery.WITH_EMPTY_LINE: b"\r\n"}
+                self._transport.write(whole + beyond.get(response.delivery, b""))
                 if not keep_alive:
                     self._transport.close()
 

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     """Processed; half of the answer's body, then the connection is reset."""
     WRONG_AMOUNT = "wrong-amount"
     """Processed; the balance is a fraction or a text, or the currency is another one. Only what was taken."""
+    ODD_BALANCE = "odd-balance"
+    """Processed; the balance is below 0, beyond 2^53, or beyond 2^63. Only where there is one."""
     DUPLICATE_ANSWER = "duplicate-answer"
     """Processed; says that it was a duplicate, though it was the first. Only what was taken now."""
     SLOW = "slow"
@@ -52,6 +54,10 @@ class Kind(StrEnum):
     """307 to elsewhere, not processed."""
     HUGE = "huge"
     """Processed; the right answer with a megabyte of padding in it."""
+    ANSWERED_TWICE = "answered-twice"
+    """Processed; the right answer, written twice to a connection that is kept alive."""
+    EMPTY_LINE = "empty-line"
+    """Processed; the right answer, and an empty line beyond its length."""
 
 
 # Calls that a kind is for; the others are for all.

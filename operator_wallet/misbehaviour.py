@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from contracts.wallet import WalletRefusal, WalletRequest
@@ -22,6 +23,7 @@ HTML_PAGE: Final = Response(
     headers={"content-type": "text/html"},
 )
 EMPTY: Final = Response(status=200)
+ODD_BALANCES: Final = (-50, 2**53, 2**63)
 
 
 class Misbehaviour:
@@ -140,8 +142,16 @@ def spoil(fault: Fault, outcome: Outcome) -> Response | None:
             return EMPTY
         case Kind.HUGE:
             return Response(status=right.status, body=right.body + b" " * PADDING)
+        case Kind.ANSWERED_TWICE:
+            return replace(right, delivery=Delivery.TWICE)
+        case Kind.EMPTY_LINE:
+            return replace(right, delivery=Delivery.WITH_EMPTY_LINE)
         case Kind.WRONG_AMOUNT if isinstance(outcome, Taken):
             return Response(status=200, body=_wrong_amount(outcome, fault.draw))
+        case Kind.ODD_BALANCE if outcome.balance is not None:
+            status, body = answer(outcome)
+            odd = {**body, "balance": ODD_BALANCES[fault.draw % len(ODD_BALANCES)]}
+            return Response(status=status, body=json.dumps(odd).encode())
         case Kind.DUPLICATE_ANSWER if isinstance(outcome, Taken) and not outcome.duplicate:
             _, body = answer(outcome)
             return Response(status=200, body=json.dumps({**body, "duplicate": True}).encode())

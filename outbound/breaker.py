@@ -54,13 +54,17 @@ class Bulkhead:
 class Breaker:
     """Closed, every call passes. After `unknowns` unknown outcomes in a row it opens, and nothing passes.
     After `pause_s` it is half-open: one call tries, and closes it or opens it again. `now_s` never goes
-    back."""
+    back.
+
+    An outcome may be `of` somebody whom alone it may concern. Then it counts once in a row, and again says
+    nothing: neither does it open the breaker, nor does it end a trial for the others."""
 
     def __init__(self, *, unknowns: int, pause_s: float, now_s: Callable[[], float]) -> None:
         self._limit = unknowns
         self._pause_s = pause_s
         self._now_s = now_s
         self._unknowns = 0
+        self._of: set[str] = set()
         self._closed = True
         self._trying = False
         self._opened_at_s = now_s()
@@ -84,9 +88,17 @@ class Breaker:
         finally:
             self._trying = False
 
-    def record(self, *, certain: bool) -> None:
+    def record(self, *, certain: bool, of: str | None = None) -> None:
         """The outcome of a call that passed."""
-        self._unknowns = 0 if certain else self._unknowns + 1
-        self._closed = self._unknowns < self._limit
+        if of in self._of and not certain:
+            return
+        if certain:
+            self._unknowns = 0
+            self._of.clear()
+        elif of is None:
+            self._unknowns += 1
+        else:
+            self._of.add(of)
+        self._closed = self._unknowns + len(self._of) < self._limit
         if not self._closed:
             self._opened_at_s = self._now_s()

@@ -1,8 +1,4 @@
-"""The connections to one receiver: a guarded pool, and how much of an answer is read from it.
-
-Whether a connection may carry a next exchange, and what becomes of the bytes that an answer leaves on it, is
-decided here and nowhere else.
-"""
+"""httpx over guarded connections to one receiver, and how much of an answer is read from them."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -12,6 +8,7 @@ import httpcore
 import httpx
 
 from outbound.addresses import GuardedBackend
+from outbound.connections import CleanPool
 
 # Below the 5 s after which many servers drop an idle connection: a call on one that is just being dropped has
 # an unknown outcome, and for a bet with an unknown outcome the round is given up.
@@ -31,12 +28,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, backend: GuardedBackend, *, connections: int, tls: ssl.SSLContext) -> None:
         self._backend = backend
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=connections,
-            keepalive_expiry=IDLE_S,
-            network_backend=backend,
-        )
+        self._pool = CleanPool(backend, connections=connections, idle_s=IDLE_S, tls=tls)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises what httpcore raises."""

@@ -7,8 +7,14 @@ from contracts.currencies import UnknownCurrency, exponent
 from wallet.dialect import AmountForm
 
 LIMIT: Final = 2**63 - 1
+# The largest integer that every JSON client reads exactly.
+SHOWN_LIMIT: Final = 2**53 - 1
 MICRO_EXPONENT: Final = 6
-_DECIMAL: Final = re.compile(r"(0|[1-9][0-9]{0,18})(?:\.([0-9]{1,18}))?", re.ASCII)
+_DECIMAL: Final = re.compile(r"(-?)(0|[1-9][0-9]{0,99})(?:\.([0-9]{1,99}))?", re.ASCII)
+
+
+class TooFine(ValueError):
+    """The amount has digits beyond the currency's exponent that are not zero."""
 
 
 class NotExpressible(ValueError):
@@ -34,13 +40,27 @@ def write(amount: int, currency: str, form: AmountForm) -> int | str:
 def read(value: Any, currency: str, form: AmountForm) -> int:
     """The minor units of a JSON value. Raises ValueError for another type, a negative value, digits beyond
     the currency's exponent that are not zero, and what exceeds LIMIT."""
-    if form is AmountForm.DECIMAL:
-        amount = _from_decimal(value, currency)
-    else:
-        amount = _from_integer(value, currency, form)
+    amount = _minor_units(value, currency, form)
     if not 0 <= amount <= LIMIT:
         raise ValueError("out of range")
     return amount
+
+
+def read_balance(value: Any, currency: str, form: AmountForm) -> int | None:
+    """The minor units that a player has, below 0 for one who owes. None for what no client can be shown:
+    finer than the currency, or beyond SHOWN_LIMIT. Raises ValueError for what is no amount of this form."""
+    try:
+        amount = _minor_units(value, currency, form)
+    except TooFine:
+        return None
+    return amount if abs(amount) <= SHOWN_LIMIT else None
+
+
+def _minor_units(value: Any, currency: str, form: AmountForm) -> int:
+    """Of either sign and any size. Raises ValueError."""
+    if form is AmountForm.DECIMAL:
+        return _from_decimal(value, currency)
+    return _from_integer(value, currency, form)
 
 
 def _minor_unit(currency: str, form: AmountForm) -> int:
@@ -67,7 +87,7 @@ def _from_integer(value: Any, currency: str, form: AmountForm) -> int:
         raise ValueError("not an integer")
     amount, rest = divmod(value, _minor_unit(currency, form))
     if rest:
-        raise ValueError("finer than the currency")
+        raise TooFine("finer than the currency")
     return amount
 
 
@@ -75,8 +95,8 @@ def _from_decimal(value: Any, currency: str) -> int:
     found = _DECIMAL.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("not a decimal string")
-    whole, fraction = found[1], (found[2] or "").rstrip("0")
+    sign, whole, fraction = found[1], found[2], (found[3] or "").rstrip("0")
     decimals = _exponent(currency)
     if len(fraction) > decimals:
-        raise ValueError("finer than the currency")
-    return int(whole + fraction.ljust(decimals, "0"))
+        raise TooFine("finer than the currency")
+    return int(sign + whole + fraction.ljust(decimals, "0"))

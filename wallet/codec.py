@@ -76,6 +76,7 @@ def _answer(status: int, body: bytes, request: WalletRequest, dialect: Dialect) 
     if codes is None:
         raise _Unreadable(f"status-{status}", f"status {status} means nothing in this protocol")
     said = _object(body)
+    _check_request(said, request, dialect)
     meaning = codes.get(_code(said, dialect))
     if meaning is None:
         raise _Unreadable("unknown-code", f"the code under status {status} is not one that is agreed")
@@ -90,6 +91,8 @@ def _answer(status: int, body: bytes, request: WalletRequest, dialect: Dialect) 
             balance_stored=duplicate and dialect.repeat_balance == "stored",
             wallet_transaction_id=_wallet_id(said, dialect),
             duplicate=duplicate,
+            # The call is taken, whatever its player has: a balance that cannot be shown decides nothing.
+            detail=excerpt(body) if meaning == ACCEPTED and balance is None else "",
         )
     if meaning in dialect.also_accepted.get(request.call, ()):
         detail = f"the wallet said {meaning}: nothing is left to do"
@@ -204,9 +207,18 @@ def _balance(said: dict[str, Any], request: WalletRequest, dialect: Dialect, *, 
     if value is _ABSENT:
         return None
     try:
-        return amounts.read(value, request.currency, dialect.amounts)
+        return amounts.read_balance(value, request.currency, dialect.amounts)
     except ValueError as problem:
         raise _Unreadable("bad-amount", f"the balance cannot be read: {problem}") from None
+
+
+def _check_request(said: dict[str, Any], request: WalletRequest, dialect: Dialect) -> None:
+    """An answer that names a transaction answers that one. Most name none."""
+    if dialect.answer.in_reply_to is None or request.transaction_id is None:
+        return
+    value = _at(said, dialect.answer.in_reply_to)
+    if value is not _ABSENT and value != _transaction_id(request.transaction_id, dialect.ids):
+        raise _Unreadable("other-request", "the answer is to another request")
 
 
 def _check_currency(said: dict[str, Any], request: WalletRequest, dialect: Dialect, *, needed: bool) -> None:

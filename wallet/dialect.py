@@ -145,12 +145,14 @@ class Ids:
 
 @dataclass(frozen=True, config=_DATA)
 class AnswerFields:
-    """The paths of an answer's fields. Without `duplicate`, a repeat is recognised by its code."""
+    """The paths of an answer's fields. Without `duplicate`, a repeat is recognised by its code. An answer may
+    repeat the transaction id of its request under `in_reply_to`, where that has a place."""
 
     balance: Place
     currency: Place
     code: Place
     transaction_id: Place | None = None
+    in_reply_to: Place | None = None
     duplicate: Place | None = None
 
 
@@ -158,7 +160,8 @@ class AnswerFields:
 class Dialect:
     """`meanings` maps a status and a code (empty when there is none) to what they say; all else is unknown.
     `also_accepted` are refusals after which nothing is left to do, such as that of a rollback whose bet the
-    wallet never saw and will refuse. `signatures` are the versions of Standard Webhooks that it checks."""
+    wallet never saw and will refuse. `signatures` are the versions of Standard Webhooks that it checks. With
+    `authenticate_sessions` it is asked for `authenticate` before the first bet of a session."""
 
     name: str
     signatures: Annotated[frozenset[Literal["v1", "v1a"]], Field(min_length=1)]
@@ -171,6 +174,7 @@ class Dialect:
     meanings: Mapping[Status, Mapping[str, Meaning]]
     also_accepted: Mapping[WalletCall, frozenset[WalletRefusal]] = field(default_factory=dict)
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = field(default_factory=dict)
+    authenticate_sessions: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

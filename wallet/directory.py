@@ -22,6 +22,7 @@ from wallet.codec import unknown
 from wallet.dialect import Dialect, Limits
 from wallet.operator import Ask, OperatorSteps
 from wallet.operator_http import OperatorWalletConfig, OperatorWallets
+from wallet.sessions import Authenticating
 
 # How long a change of an operator's wallet may stay unknown to a program.
 REFRESH_S: Final = 5.0
@@ -132,7 +133,10 @@ class WalletDirectory:
             log.error("the wallet of %s cannot be used: %s", wallet.operator_id, reason)
             return _cannot_be_asked, 1
         assert config.limits is not None
-        return partial(self._clients.call, config), config.limits.calls
+        ask: Ask = partial(self._clients.call, config)
+        if self._dialects[config.dialect].authenticate_sessions:
+            ask = Authenticating(ask)
+        return ask, config.limits.calls
 
 
 class _BalanceCalls:

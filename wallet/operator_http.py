@@ -22,6 +22,13 @@ from wallet.codec import Message, decode, encode, unknown
 from wallet.dialect import Dialect, Limits
 
 BODY_LIMIT_BYTES: Final = 64 * 1024
+# Unknown outcomes that tell of the wallet, whatever it was asked.
+AWAY: Final = frozenset(
+    {
+        *("timeout", "connection-lost", "not-reached", "tls", "address-refused", "unexpected"),
+        *("status-429", "status-502", "status-503", "status-504"),
+    }
+)
 
 
 class Clock(Protocol):
@@ -149,12 +156,17 @@ class OperatorWalletClient:
         try:
             async with self._http.permit():
                 answer = await self._watched(request, message)
-                self._breaker.record(certain=answer.verdict is not WalletVerdict.UNKNOWN)
+                self._record(request, answer)
                 self._watch.breaker(self._operator_id, is_open=self._breaker.is_open)
                 return answer
         except NotAsked as reason:
             self._watch.not_asked(request)
             return unknown(_NOT_ASKED[type(reason)], str(reason), sent=False)
+
+    def _record(self, request: WalletRequest, answer: WalletAnswer) -> None:
+        """A wallet that is there and answers nonsense may do so for this player alone."""
+        certain = answer.verdict is not WalletVerdict.UNKNOWN
+        self._breaker.record(certain=certain, of=None if answer.code in AWAY else request.player_id)
 
     async def aclose(self) -> None:
         """Waits for the calls under way; later ones find no permit."""

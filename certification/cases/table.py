@@ -7,7 +7,16 @@ docs/platform/wallet.md leaves a wallet free, every safe answer passes.
 from collections.abc import Mapping
 from typing import Final
 
-from certification.cases import balance, bet, rollback, several_bets, signature, transaction_id, win
+from certification.cases import (
+    balance,
+    bet,
+    connection,
+    rollback,
+    several_bets,
+    signature,
+    transaction_id,
+    win,
+)
 
 # All stakes of all cases together, and as much again.
 MONEY_NEEDED: Final = 1_000
@@ -22,6 +31,7 @@ CASES: Final = tuple(
             *rollback.CASES,
             *transaction_id.CASES,
             *several_bets.CASES,
+            *connection.CASES,
         ),
         key=lambda case: case.number,
     )

@@ -72,8 +72,10 @@ CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS 
         'round_id', r.round_id, 'player_id', r.player_id, 'session_id', r.session_id,
         'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
         'stake', money_json(r.stake + r.extra, r.currency), 'win', money_json(r.win, r.currency),
-        -- Unknown where the operator's wallet declined and did not send it.
-        'balance', CASE WHEN r.balance IS NOT NULL THEN balance_json(r.balance, r.currency) END,
+        -- What the player could bet: nothing where the operator's wallet says less, or cannot say it. Of a bet that
+        -- it declined it is null then.
+        'balance', CASE WHEN r.balance IS NOT NULL OR r.state <> 'declined'
+            THEN balance_json(greatest(r.balance, 0), r.currency) END,
         CASE r.state WHEN 'settled' THEN 'settled_at' ELSE 'closed_at' END,
         to_char(r.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
         || CASE WHEN r.failure_code IS NULL THEN '{}'::jsonb

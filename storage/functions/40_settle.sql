@@ -64,7 +64,8 @@ BEGIN
         IF p_wallet_paid THEN
             UPDATE wallet_bets SET resolved_at = clock_timestamp()
             WHERE player_key = p_player_key AND round_id = p_round_id;
-            v_available := coalesce(p_wallet_balance, b.balance + v_win, v_available);
+            v_available := coalesce(p_wallet_balance, -- null where the wallet said none that a client is shown
+                CASE WHEN b.balance <= 9007199254740991 - v_win THEN b.balance + v_win END);
         END IF;
 
         PERFORM count_loss(r.session_id, v_staked, v_win);

@@ -18,6 +18,7 @@ DECLARE
     v_session sessions;
     v_demo boolean;
     v_available bigint;
+    v_staked bigint;
 BEGIN
     SELECT demo INTO v_demo FROM players
     WHERE id = p_bet.player_key AND operator_id = p_bet.operator_id FOR NO KEY UPDATE;
@@ -46,7 +47,9 @@ BEGIN
         UPDATE wallet_action_bets SET outcome = 'rolled-back', refusal = 'round-closed',
             resolved_at = clock_timestamp()
         WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id AND outcome IS NULL;
-        v_available := coalesce(p_wallet_balance, b.balance + b.stake + coalesce(r.extra, 0), v_available);
+        v_staked := b.stake + coalesce(r.extra, 0);
+        v_available := coalesce(p_wallet_balance, -- null where the wallet said none that a client is shown
+            CASE WHEN b.balance <= 9007199254740991 - v_staked THEN b.balance + v_staked END);
     END IF;
 
     IF r.id IS NULL THEN

@@ -111,6 +111,54 @@ async def test_looking_moves_nothing_and_says_which_call_it_is(casino: Casino, p
     assert after == before + 1
 
 
+async def test_an_answer_that_the_wallet_writes_twice_is_no_answer_to_another_player(
+    casino: Casino, player: Player
+) -> None:
+    poor = await casino.operator.open_session()
+    casino.wallet.book.open_player(casino.operator.operator_id, poor.player_id, "EUR", 0)
+    for call in ("bet", "win", "bet", "win"):
+        await casino.wallet.set_faults(script=[{"kind": "answered-twice", "call": call}])
+        await player.played()
+        checked_problem(await poor.bet(), 402, "insufficient-funds")
+
+
+async def test_a_wallet_that_sends_an_empty_line_beyond_each_answer_settles_every_round(
+    casino: Casino, player: Player
+) -> None:
+    await casino.wallet.set_faults(rates={"empty-line": 1})
+    for _ in range(10):
+        assert (await player.played())["state"] == "settled"
+
+
+async def test_a_round_counts_and_the_player_is_shown_a_balance_or_none(
+    casino: Casino, player: Player
+) -> None:
+    await casino.wallet.set_faults(rates={"odd-balance": 1})
+    for _ in range(6):
+        played = await player.played()
+        assert played["balance"] is None or played["balance"]["amount"] < OPENING
+    seen: set[int | None] = set()
+
+    async def both_seen() -> bool:
+        """What it owes, and nothing for what no client could read exactly."""
+        balance = (await _session(player))["balance"]
+        seen.add(balance and balance["amount"])
+        return seen >= {-50, None}
+
+    await until(both_seen)
+    assert seen == {-50, None}
+
+
+async def test_a_session_is_authenticated_before_its_first_bet_and_no_more(
+    casino: Casino, player: Player
+) -> None:
+    counted = {"operator": casino.operator.operator_id, "call": "authenticate", "verdict": "accepted"}
+    before = await casino.metric("croupier_wallet_calls_total", **counted)
+    for _ in range(3):
+        await player.played()
+    assert await casino.metric("croupier_wallet_calls_total", **counted) == before + 1
+
+
 async def test_money_is_neither_moved_nor_shown_in_our_ledger(casino: Casino, player: Player) -> None:
     books = await casino.operator.books()
     checked_problem(await player.deposit(100), 409, "wrong-state")

@@ -21,7 +21,7 @@ from cli.wallet.certify import Choices
 from contracts.wallet import WalletRefusal, WalletRequest
 from operator_wallet import server
 from operator_wallet.book import Book
-from operator_wallet.connections import Request, Response, Server
+from operator_wallet.connections import Delivery, Request, Response, Server
 from operator_wallet.entries import ENTRY_COLUMNS, Entry, Policy, Refused, Taken
 from operator_wallet.server import Wallet, WalletSettings
 from security.standard_webhooks import (
@@ -209,6 +209,23 @@ class TakesBetsOnEndedSessions(Book):
         return False
 
 
+class BetsInAuthenticatedSessions(Book):
+    """No defect: some wallets do."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._sessions: set[tuple[str, str]] = set()
+
+    def authenticate(self, request: WalletRequest) -> Taken:
+        self._sessions.add((request.player_id, request.session_id))
+        return super().authenticate(request)
+
+    def bet(self, request: WalletRequest) -> Taken:
+        if (request.player_id, request.session_id) not in self._sessions:
+            raise Refused(WalletRefusal.SESSION_EXPIRED)
+        return super().bet(request)
+
+
 class SaysAnotherBalance(Book):
     """When the balance does not cover the stake."""
 
@@ -339,6 +356,7 @@ class Defect:
     must: set[int]
     book: Callable[..., Book] = Book
     receive: Callable[[Request], None] = nothing
+    delivery: Delivery = Delivery.WHOLE
     may: frozenset[int] = frozenset()
     threads: int = 1
 
@@ -355,7 +373,7 @@ async def broken(defect: Defect, database: Path) -> AsyncIterator[str]:
 
         async def handle(request: Request) -> Response:
             defect.receive(request)
-            return await wallet.handle(request)
+            return replace(await wallet.handle(request), delivery=defect.delivery)
 
         listening = Server(handle)
         try:
@@ -390,6 +408,8 @@ DEFECTS = {
     "win refused for its session": Defect({24}, RefusesWinsOfEndedSessions),
     "bet on an ended session taken": Defect({24}, TakesBetsOnEndedSessions),
     "call not compared": Defect({42}, receive=pass_over_the_call),
+    "each answer written twice": Defect({45}, delivery=Delivery.TWICE),
+    "an empty line after each answer": Defect({45}, delivery=Delivery.WITH_EMPTY_LINE),
     "negative amount accepted": Defect({8}, receive=make_positive),
     "wrong balance without funds": Defect({7}, SaysAnotherBalance),
     "any currency": Defect({31}, TakesAnyCurrency),
@@ -422,6 +442,12 @@ async def test_a_balance_call_that_costs_is_found(tmp_path: Path) -> None:
     assert report.failed == (3, 4)
 
 
+async def test_a_wallet_that_bets_in_authenticated_sessions_alone_passes_every_case(tmp_path: Path) -> None:
+    async with broken(Defect(set(), BetsInAuthenticatedSessions), tmp_path / "book") as url:
+        report = await run.certify(choices(url), SECRET)
+    assert (report.failed, report.not_asked) == ((), ())
+
+
 async def test_the_reference_wallet_passes_every_case(tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     async with running_wallet("--new-players", "100000") as wallet:
@@ -433,7 +459,7 @@ async def test_the_reference_wallet_passes_every_case(tmp_path: Path) -> None:
     assert (code, said["failed"], said["not_asked"]) == (0, [], []), output
     assert [case["number"] for case in said["cases"]] == [case.number for case in cases.CASES]
     assert [case["notes"] for case in said["cases"] if case["notes"]] == []
-    assert {case.number for case in cases.CASES} | cases.ELSEWHERE.keys() == set(range(1, 45))
+    assert {case.number for case in cases.CASES} | cases.ELSEWHERE.keys() == set(range(1, 46))
     assert wallet.secret not in output + errors + page.read_text()
 
 

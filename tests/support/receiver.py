@@ -42,7 +42,8 @@ def fits(secret: str, headers: dict[str, str], body: bytes) -> bool:
 @dataclass
 class Receiver:
     """`answers` are the statuses of the next requests, in order; then `otherwise`, or what it says of the
-    event's id. An answer of 0 is a connection that breaks."""
+    event's id. An answer of 0 is a connection that breaks. `beyond` is what follows the next answers, each
+    one's on its connection."""
 
     url: str = ""
     secrets: list[str] = field(default_factory=list)
@@ -50,6 +51,7 @@ class Receiver:
     otherwise: int | Callable[[str], int] = OK
     says: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    beyond: list[bytes] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)  # the ids of what was answered with a 2xx
 
@@ -92,7 +94,8 @@ class Receiver:
         said = b"" if status == OK else self.says
         told = {**self.headers, **({} if status == OK else {"content-length": str(len(said))})}
         more = "".join(f"{name}: {value}\r\n" for name, value in told.items())
-        writer.write(f"HTTP/1.1 {status} Said\r\n{more}\r\n".encode() + said)
+        beyond = self.beyond.pop(0) if self.beyond else b""
+        writer.write(f"HTTP/1.1 {status} Said\r\n{more}\r\n".encode() + said + beyond)
         await writer.drain()
         return True
 

@@ -121,7 +121,6 @@ def _compare_event(agreement: Agreement, view: RoundView, heard: dict[str, Heard
 
 
 def _event_should_say(view: RoundView) -> HeardEvent:
-    assert view.balance is not None, "a closed round has a balance"
     assert view.sequence is not None, "a closed round has a sequence"
     return HeardEvent(
         type=f"round.{view.state}",
@@ -133,7 +132,7 @@ def _event_should_say(view: RoundView) -> HeardEvent:
         currency=view.currency,
         stake=view.staked,
         win=view.win,
-        balance=view.balance,
+        balance=max(view.balance or 0, 0),
         sequence=view.sequence,
     )
 

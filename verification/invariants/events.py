@@ -152,7 +152,7 @@ EVENTS_AGREE: Final = Invariant(
            OR (o.data -> 'stake', o.data -> 'win', o.data -> 'balance') IS DISTINCT FROM (
                jsonb_build_object('amount', r.stake + r.extra, 'currency', r.currency),
                jsonb_build_object('amount', r.win, 'currency', r.currency),
-               CASE WHEN r.balance IS NULL THEN 'null'::jsonb
-                    ELSE jsonb_build_object('amount', r.balance, 'currency', r.currency) END)
+               CASE WHEN r.balance IS NULL AND r.state = 'declined' THEN 'null'::jsonb
+                    ELSE jsonb_build_object('amount', greatest(r.balance, 0), 'currency', r.currency) END)
     """,
 )

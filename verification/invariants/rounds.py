@@ -135,7 +135,7 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
     # A round of demo money has neither number nor event.
     # A round at an operator's wallet has a result before it is settled, and keeps its outcome if the wallet
     # had rolled its bet back all the same, or a person voided it. So does a round that waited for its player:
-    # what was shown stays on record. What the wallet did not say with a refusal, nobody knows. Bets that
+    # what was shown stays on record. A balance that the wallet did not say, nobody knows. Bets that
     # were declined before their events were recorded have none.
     broken="""
         SELECT format('round %s of player %s', r.round_id, r.player_key) AS subject,
@@ -144,12 +144,12 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
         LEFT JOIN wallet_bets b ON b.player_key = r.player_key AND b.round_id = r.round_id
         LEFT JOIN operator_wallets w ON w.operator_id = r.operator_id
         WHERE NOT coalesce(CASE state
-            WHEN 'settled' THEN outcome IS NOT NULL AND r.balance IS NOT NULL
+            WHEN 'settled' THEN outcome IS NOT NULL AND (r.balance IS NOT NULL OR b.round_id IS NOT NULL)
                 AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo
                 AND closed_at IS NOT NULL AND failure_code IS NULL
                 AND seed_id IS NOT NULL AND nonce IS NOT NULL
             WHEN 'void' THEN (outcome IS NULL OR seed_id IS NOT NULL)
-                AND win = 0 AND r.balance IS NOT NULL
+                AND win = 0 AND (r.balance IS NOT NULL OR b.round_id IS NOT NULL)
                 AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo
                 AND closed_at IS NOT NULL AND failure_code IS NOT NULL
             WHEN 'declined' THEN outcome IS NULL AND win = 0

@@ -113,8 +113,11 @@ async def test_wrong_amounts_are_of_every_wrong_kind(wallet: RunningWallet, play
     assert seen == {("float", "EUR"), ("str", "EUR"), ("int", "USD")}
 
 
-async def test_reset_leaves_half_a_body(wallet: RunningWallet, player: str) -> None:
-    await wallet.set_faults(script=[{"kind": "reset-mid-body"}])
+async def bet_over_a_line(
+    wallet: RunningWallet, player: str, kind: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes, int]:
+    """The connection of a bet that meets the fault, its answer's head, and the length that this promises."""
+    await wallet.set_faults(script=[{"kind": kind}])
     content = json.dumps(bet(player_id=player)).encode()
     head = "".join(f"{name}: {value}\r\n" for name, value in wallet.signed(content).items())
     url = httpx.URL(wallet.url)
@@ -124,10 +127,28 @@ async def test_reset_leaves_half_a_body(wallet: RunningWallet, player: str) -> N
     )
     answer = await reader.readuntil(b"\r\n\r\n")
     promised = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return reader, writer, answer, promised
+
+
+async def test_reset_leaves_half_a_body(wallet: RunningWallet, player: str) -> None:
+    reader, writer, _, promised = await bet_over_a_line(wallet, player, "reset-mid-body")
     half = await reader.readexactly(promised // 2)
     assert half.startswith(b'{"balance"')
     with pytest.raises(ConnectionResetError):
         await reader.read()
+    writer.close()
+
+
+async def test_an_answer_is_written_twice(wallet: RunningWallet, player: str) -> None:
+    reader, writer, head, promised = await bet_over_a_line(wallet, player, "answered-twice")
+    body = await reader.readexactly(promised)
+    assert await reader.readexactly(len(head) + promised) == head + body
+    writer.close()
+
+
+async def test_an_empty_line_is_beyond_the_answer(wallet: RunningWallet, player: str) -> None:
+    reader, writer, _, promised = await bet_over_a_line(wallet, player, "empty-line")
+    assert (await reader.readexactly(promised + 2))[-2:] == b"\r\n"
     writer.close()
 
 

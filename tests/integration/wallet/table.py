@@ -26,9 +26,9 @@ class Table:
         self.answers: list[WalletAnswer | Exception] = []
         self.told: list[WalletRequest] = []
         self.before: Callable[[], Any] | None = None
-        self.money = OperatorSteps(seat.database.pool, self._ask, several_bets=several_bets)
+        self.money = OperatorSteps(seat.database.pool, self.ask, several_bets=several_bets)
 
-    async def _ask(self, request: WalletRequest) -> WalletAnswer:
+    async def ask(self, request: WalletRequest) -> WalletAnswer:
         self.told.append(request)
         if self.before is not None:
             await self.before()

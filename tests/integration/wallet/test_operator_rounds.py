@@ -111,7 +111,10 @@ async def test_a_player_whom_the_wallet_blocks_is_declined(player: Player) -> No
     await player.assert_square(declined)
 
 
-PROCESSED_AND_TOLD: Final = (Kind.SLOW, Kind.DUPLICATE_ANSWER)
+PROCESSED_AND_TOLD: Final = (
+    *(Kind.SLOW, Kind.DUPLICATE_ANSWER, Kind.ODD_BALANCE),
+    *(Kind.ANSWERED_TWICE, Kind.EMPTY_LINE),
+)
 CALLS: Final = (WalletCall.BET, WalletCall.WIN, WalletCall.ROLLBACK)
 
 

@@ -3,7 +3,9 @@ wallet was told, in the words of docs/platform/wallet.md.
 """
 
 import asyncio
+import json
 import logging
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -16,10 +18,13 @@ from storage import operator_wallets, rounds
 from storage.database import Database
 from tests.integration.wallet.table import ACCEPTED, TIMEOUT, WHY, WON, Table, refused
 from tests.support.conditions import HANG_S
-from tests.support.ledger import OUTCOME, take_seat
+from tests.support.ledger import OUTCOME, assert_hold, take_seat
+from verification.invariants.events import EVENTS_AGREE
+from verification.invariants.rounds import ROUNDS_ARE_COMPLETE
 from wallet.ledger import LedgerSteps
 from wallet.operator import OperatorSteps, transaction_id
 from wallet.router import MoneyRouter
+from wallet.sessions import Authenticating
 from wallet.steps import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 NOT_SENT: Final = WalletAnswer(verdict=WalletVerdict.UNKNOWN, code="wallet-away", sent=False)
@@ -40,6 +45,25 @@ async def test_a_round_tells_the_wallet_its_bet_and_its_win(table: Table) -> Non
     assert (paid.call, paid.amount, paid.bet_transaction_id) == (WalletCall.WIN, 250, asked.transaction_id)
     assert asked.transaction_id == transaction_id(bet.key, WalletCall.BET) != paid.transaction_id
     assert await table.seat.money() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("at_bet", "at_end", "shown"),
+    [(-50, -30, -30), (-50, None, 200), (None, None, None), (2**53 - 1, None, None)],
+)
+@pytest.mark.parametrize("end", ["settle", "release"])
+async def test_a_balance_is_shown_as_the_wallet_says_it_and_an_event_says_what_can_be_bet(
+    table: Table, end: str, at_bet: int | None, at_end: int | None, shown: int | None
+) -> None:
+    bet = table.seat.bet(stake=250)
+    await table.reserve(bet, replace(ACCEPTED, balance=at_bet))
+    ended = await getattr(table, end)(bet, replace(ACCEPTED, balance=at_end))
+    assert ended.balance == shown
+    pool = table.seat.database.pool
+    told = await pool.fetchval("SELECT data::text FROM outbox WHERE event_id = $1", ended.event_id)
+    assert json.loads(told)["balance"] == {"amount": max(shown or 0, 0), "currency": "EUR"}
+    async with pool.acquire() as connection:
+        await assert_hold(connection, [EVENTS_AGREE, ROUNDS_ARE_COMPLETE], overdue_after_s=0)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +132,31 @@ async def test_a_bet_that_the_wallet_rolled_back_is_released(table: Table) -> No
     with pytest.raises(WalletUncertain):
         await table.reserve(bet, refused(WalletRefusal.ROLLED_BACK))
     assert (await table.release(bet, refused(WalletRefusal.ROLLED_BACK, 3))).balance == 3
+
+
+async def test_a_repeat_that_is_not_authenticated_is_rolled_back_not_declined(table: Table) -> None:
+    """The interleaving: the wallet takes the bet of a process that dies before it has that on record; the
+    session ends; another process repeats the bet, and authenticates the session first."""
+    bet = table.seat.bet()
+    with pytest.raises(WalletUncertain):
+        await table.reserve(bet, TIMEOUT)
+    another = OperatorSteps(table.seat.database.pool, Authenticating(table.ask))
+    table.answers[:] = [refused(WalletRefusal.SESSION_EXPIRED)]
+    with pytest.raises(WalletUncertain):
+        await another.reserve(bet)
+    assert table.calls == [WalletCall.BET, WalletCall.AUTHENTICATE]
+    void = await table.release(bet, ACCEPTED)
+    assert (void.state, table.calls[-1]) == (RoundState.VOID, WalletCall.ROLLBACK)
+
+
+async def test_a_bet_of_a_session_that_the_wallet_does_not_know_is_declined(table: Table) -> None:
+    money = OperatorSteps(table.seat.database.pool, Authenticating(table.ask))
+    table.answers[:] = [refused(WalletRefusal.SESSION_EXPIRED)]
+    declined = await money.reserve(table.seat.bet())
+    assert (declined.state, declined.failure_code) == (RoundState.DECLINED, "session-expired")
+    table.answers[:] = [ACCEPTED, ACCEPTED]
+    assert (await money.reserve(table.seat.bet())).state is RoundState.PENDING
+    assert table.calls == [WalletCall.AUTHENTICATE, WalletCall.AUTHENTICATE, WalletCall.BET]
 
 
 @pytest.mark.parametrize(

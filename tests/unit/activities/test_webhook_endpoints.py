@@ -41,6 +41,13 @@ async def test_every_2xx_takes_the_event(endpoints: Endpoints, status: int) -> N
         assert await send(endpoints, receiver.url) == Answer()
 
 
+async def test_an_answer_that_an_endpoint_writes_twice_takes_no_other_event(endpoints: Endpoints) -> None:
+    taken = b"HTTP/1.1 204 Said\r\n\r\n"
+    async with receiving(answers=[204, 500], beyond=[taken]) as receiver:
+        assert await send(endpoints, receiver.url) == Answer()
+        assert (await send(endpoints, receiver.url)).error == "status-500"
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_is_a_failure_and_is_not_followed(endpoints: Endpoints, status: int) -> None:
     async with receiving() as inside:

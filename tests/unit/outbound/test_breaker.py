@@ -88,6 +88,40 @@ def test_calls_that_end_late_count_too(breaker: Breaker, time: Time) -> None:
     assert passes(breaker)
 
 
+def test_what_may_concern_one_alone_counts_once_for_it(breaker: Breaker, time: Time) -> None:
+    for _ in range(20):
+        breaker.record(certain=False, of="anna")
+    assert passes(breaker)
+    breaker.record(certain=False, of="ben")
+    assert passes(breaker)
+    breaker.record(certain=False)
+    assert not passes(breaker)
+
+
+def test_what_may_concern_one_alone_counts_again_after_a_certain_outcome(breaker: Breaker) -> None:
+    for who in ("anna", "ben"):
+        breaker.record(certain=False, of=who)
+    breaker.record(certain=True)
+    for who in ("anna", "ben"):
+        breaker.record(certain=False, of=who)
+    assert passes(breaker)
+    breaker.record(certain=False, of="carl")
+    assert not passes(breaker)
+
+
+def test_a_trial_that_fails_for_one_who_failed_before_is_left_to_the_next(
+    breaker: Breaker, time: Time
+) -> None:
+    for who in ("anna", "ben", "carl"):
+        breaker.record(certain=False, of=who)
+    time.now_s += 10
+    with breaker.passage():
+        breaker.record(certain=False, of="anna")
+    with breaker.passage():
+        breaker.record(certain=False, of="dora")
+    assert not passes(breaker)
+
+
 async def test_who_finds_no_permit_waits_and_is_then_refused() -> None:
     bulkhead = Bulkhead(permits=2, wait_s=0.05)
     async with bulkhead.permit(), bulkhead.permit():

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -243,8 +244,10 @@ def test_the_dialect_of_millionths() -> None:
         (200, {**FINE, "balance": 99.0}, "bad-amount"),
         (200, {**FINE, "balance": "9900"}, "bad-amount"),
         (200, {**FINE, "balance": True}, "bad-amount"),
-        (200, {**FINE, "balance": -1}, "bad-amount"),
-        (200, {**FINE, "balance": 2**63}, "bad-amount"),
+        (200, {**FINE, "in_reply_to": WIN_ID}, "other-request"),
+        (200, {**FINE, "in_reply_to": BET_ID.replace("-", "")}, "other-request"),
+        (200, {**FINE, "in_reply_to": 7}, "other-request"),
+        (402, {"code": "insufficient-funds", "in_reply_to": WIN_ID}, "other-request"),
         (200, b'{"balance": 1e2, "currency": "EUR"}', "bad-amount"),
         (200, {**FINE, "currency": "USD"}, "other-currency"),
         (200, {**FINE, "currency": "eur"}, "other-currency"),
@@ -274,6 +277,72 @@ def test_all_else_is_unknown(status: int, body: Any, code: str) -> None:
     assert (answer.verdict, answer.code, answer.balance) == (WalletVerdict.UNKNOWN, code, None)
     assert 0 < len(answer.detail) <= DETAIL_LIMIT
     assert answer.detail.isprintable()
+
+
+# A player may owe, and a wallet may count further or finer than a client can be shown. None of it says
+# anything about the call.
+BALANCES = [
+    (-50, -50),
+    (-(2**53) + 1, -(2**53) + 1),
+    (-(2**53), None),
+    (2**53 - 1, 2**53 - 1),
+    (2**53, None),
+    (2**63, None),
+    (10**400, None),
+]
+
+
+@pytest.mark.parametrize(("balance", "shown"), BALANCES, ids=lambda value: repr(value)[:20])
+def test_the_verdict_counts_whatever_the_player_has(balance: int, shown: int | None) -> None:
+    for request in (BALANCE, BET, WIN, ROLLBACK):
+        taken = ours({**FINE, "balance": balance}, request=request)
+        assert (taken.verdict, taken.code, taken.balance) == (WalletVerdict.ACCEPTED, None, shown)
+    refused = ours({"code": "insufficient-funds", "balance": balance}, status=402)
+    assert (refused.verdict, refused.code, refused.balance) == (
+        WalletVerdict.REFUSED,
+        "insufficient-funds",
+        shown,
+    )
+
+
+@pytest.mark.parametrize(
+    ("balance", "shown"),
+    [("-0.50", -50), ("-0", 0), ("1.005", None), ("90071992547409.92", None), ("9" * 100, None)],
+    ids=lambda value: repr(value)[:20],
+)
+def test_the_verdict_counts_in_decimals_too(balance: str, shown: int | None) -> None:
+    for code, verdict in (("OK", "accepted"), ("ERROR_NOT_ENOUGH_MONEY", "refused")):
+        found = decode(200, said({"status": code, "balance": balance, "currency": "EUR"}), BET, DECIMAL)
+        assert (found.verdict, found.balance) == (verdict, shown)
+
+
+@pytest.mark.parametrize(
+    ("balance", "shown"), [(-500_000, -50), (1_005_000, None), (10_000, 1), (2**53 * 10_000, None)]
+)
+def test_the_verdict_counts_in_millionths_too(balance: int, shown: int | None) -> None:
+    taken = decode(200, said({"balance": {"amount": balance, "currency": "EUR"}}), BET, MICRO)
+    refused = decode(400, said({"error": "ERR_IPB", "balance": {"amount": balance}}), BET, MICRO)
+    assert (taken.verdict, taken.balance) == (WalletVerdict.ACCEPTED, shown)
+    assert (refused.verdict, refused.balance) == (WalletVerdict.REFUSED, shown)
+
+
+def test_a_balance_that_is_not_shown_stays_on_record() -> None:
+    assert str(2**53) in ours({**FINE, "balance": 2**53}).detail
+
+
+def test_an_answer_that_names_its_request_is_taken_for_that_one() -> None:
+    for request in (BET, WIN, ROLLBACK):
+        named = ours({**FINE, "in_reply_to": request.transaction_id}, request=request)
+        assert named.verdict is WalletVerdict.ACCEPTED
+    assert ours({**FINE, "in_reply_to": None}).verdict is WalletVerdict.ACCEPTED
+    assert ours({**FINE, "in_reply_to": "w"}, request=BALANCE).verdict is WalletVerdict.ACCEPTED
+    named = decode(
+        200,
+        said({"status": "OK", "balance": "1.00", "currency": "EUR", "transaction_uuid": UUID(BET_ID).hex}),
+        BET,
+        DECIMAL,
+    )
+    assert named.verdict is WalletVerdict.ACCEPTED
 
 
 @given(status=st.sampled_from([200, 400, 402, 409, 500]), body=st.binary(max_size=200))

@@ -105,7 +105,6 @@ async def test_http_1_0_without_a_length_is_read_to_its_end(ask: Ask) -> None:
         (answer(b'{"balance": 99.0, "currency": "EUR"}'), "bad-amount"),
         (answer(b'{"balance": 9900, "currency": "USD"}'), "other-currency"),
         (answer(b'{"balance": 1, "balance": 2, "currency": "EUR"}'), "not-json"),
-        (answer(b'{"balance": ' + b"9" * 400 + b', "currency": "EUR"}'), "bad-amount"),
         (answer(b'{"balance": ' + b"9" * 9000 + b', "currency": "EUR"}'), "not-json"),
         (answer(b'{"balance": NaN, "currency": "EUR"}'), "not-json"),
         (answer(b"\xff\xfe{}"), "not-json"),

@@ -149,6 +149,39 @@ async def test_refusals_do_not_open_the_breaker(wallets: OperatorWallets) -> Non
             assert (await wallets.call(small, BET)).verdict is WalletVerdict.REFUSED
 
 
+MALFORMED = {
+    "another currency": answer(b'{"balance": 1, "currency": "USD"}'),
+    "a fraction": answer(b'{"balance": 1.5, "currency": "EUR"}'),
+    "no code": answer(b"{}", "409 Conflict"),
+    "no JSON": answer(b"<html>"),
+    "packed": answer(b"x", "200 OK", "Content-Encoding: gzip"),
+    "too much": answer(b" " * 70_000),
+    "a status of its own": answer(b"", "500 Internal Server Error"),
+}
+
+
+@pytest.mark.parametrize("said", MALFORMED.values(), ids=MALFORMED)
+async def test_malformed_answers_for_one_player_do_not_open_the_breaker_for_others(
+    wallets: OperatorWallets, said: bytes
+) -> None:
+    async with wallet(says(said)) as served:
+        small = config(served.url, limits=replace(LIMITS, unknowns=2))
+        for _ in range(10):
+            found = await wallets.call(small, BET)
+            assert (found.verdict, found.sent) == (WalletVerdict.UNKNOWN, True)
+        served.say = says(answer())
+        others = replace(BET, player_id="another")
+        assert (await wallets.call(small, others)).verdict is WalletVerdict.ACCEPTED
+
+
+async def test_malformed_answers_for_everybody_open_the_breaker(wallets: OperatorWallets) -> None:
+    async with wallet(says(answer(b"<html>"))) as served:
+        small = config(served.url, limits=replace(LIMITS, unknowns=2))
+        for player in ("anna", "ben"):
+            check_unknown(await wallets.call(small, replace(BET, player_id=player)), "not-json")
+        check_unknown(await wallets.call(small, replace(BET, player_id="carl")), "wallet-away", sent=False)
+
+
 async def test_calls_that_are_cancelled_give_back_all_that_they_held(wallets: OperatorWallets) -> None:
     async with wallet(says(b"", pause_s=600)) as served:
         patient = config(served.url)
