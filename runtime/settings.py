@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     games: Annotated[tuple[str, ...], NoDecode] = Field(
         ("games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"),
-        description="Plug-ins as module:attribute; in the environment separated by commas.",
+        description="Plug-ins as module:attribute; in the environment also separated by commas.",
     )
     max_open_requests: int = Field(
         512, ge=1, description="Beyond it, the ingress answers 503 and Retry-After."
@@ -149,12 +149,7 @@ class Settings(BaseSettings):
     @field_validator("games", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """The environment has no lists: `a:A,b:B`."""
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return _listed(value) if isinstance(value, str) else value
 
     @field_validator("games")
     @classmethod
@@ -274,6 +269,20 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """
     names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     return {names[key]: value for key, value in environment.items() if key in names and value != ""}
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """A list in a variable, which has only text: `a:A,b:B`, or as the settings file writes it,
+    `["a:A", "b:B"]`."""
+    if text.lstrip().startswith("["):
+        try:
+            (values,) = tomllib.loads(f"values = {text.strip()}").values()
+        except ValueError:
+            raise ValueError('a list is written a,b or ["a", "b"]') from None
+        if not all(isinstance(value, str) for value in values):
+            raise ValueError("each part of the list is a text")
+        return tuple(values)
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:
