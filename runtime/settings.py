@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         PROJECT_ROOT / ".local", description="Data, logs, pids and secrets of the embedded stack."
     )
 
-    http_host: str = Field("127.0.0.1", description="The address the ingress listens on.")
+    http_host: str = Field(
+        "127.0.0.1", description="The address the ingress listens on; `::` is every one of IPv4 and IPv6."
+    )
     http_port: Port | None = Field(None, description="The ingress; a free one when not given.")
     metrics_host: str = Field("127.0.0.1", description="The address the metrics listen on.")
     metrics_port: Port | None = Field(
@@ -180,6 +182,11 @@ class Settings(BaseSettings):
     def _queue_is_amqp(cls, value: SecretStr | None) -> SecretStr | None:
         return _with_scheme(value, "amqp", "amqps")
 
+    @field_validator("game_client_url")
+    @classmethod
+    def _game_client_can_be_launched(cls, value: str | None) -> str | None:
+        return None if value is None else _launchable(value)
+
     @field_validator("temporal_address")
     @classmethod
     def _temporal_is_host_and_port(cls, value: str | None) -> str | None:
@@ -297,6 +304,21 @@ def _with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:
     if not usable:
         raise ValueError(f"must be a URL that begins with {schemes[0]}:// and names a host")
     return value
+
+
+def _launchable(url: str) -> str:
+    """A URL to which the game goes in the query and the token in the fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("must be a URL such as https://games.example/play") from None
+    if not parts.scheme or not parts.netloc:
+        raise ValueError("must be a URL such as https://games.example/play")
+    if parts.fragment or "game" in parse_qs(parts.query, keep_blank_values=True):
+        raise ValueError(
+            "has a fragment or a `game` of its own: launch URLs put the token and the game there"
+        )
+    return url
 
 
 def _one_line(problem: ValidationError) -> str:

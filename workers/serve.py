@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -31,6 +32,7 @@ from contracts.views import RoundView
 from events.command_consumer import CommandConsumer
 from games.registry import Registry
 from runtime import metrics
+from runtime.listening import is_every_address, url_host
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
@@ -42,6 +44,8 @@ from wallet.directory import WalletDirectory
 from workers import round_worker, wallets
 from workers.http_server import GRACE_S, listen, serve_http
 from workers.lifecycle import run
+
+log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -67,7 +71,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         ):
             workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             services = _services(
-                resources, registry, operators, workflows, results, waiter, pushes, _address(listener)
+                resources,
+                registry,
+                operators,
+                workflows,
+                results,
+                waiter,
+                pushes,
+                _game_client_url(settings, listener),
             )
             admission = Admission(
                 max_open_requests=settings.max_open_requests,
@@ -127,9 +138,13 @@ def _rate_limits(settings: Settings) -> RateLimits:
     )
 
 
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{host}:{port}"
+def _game_client_url(settings: Settings, listener: socket.socket) -> str:
+    """Where launch URLs point: as is set, or to the ingress itself, as this machine reaches it."""
+    if settings.game_client_url:
+        return settings.game_client_url
+    if is_every_address(settings.http_host):
+        log.warning("game_client_url is not set: launch URLs lead to this machine's own address alone")
+    return f"http://{url_host(settings.http_host)}:{listener.getsockname()[1]}/play"
 
 
 def _socket_limits(settings: Settings) -> SocketLimits:
@@ -148,7 +163,7 @@ def _services(
     results: ResultService,
     waiter: ResultWaiter,
     pushes: Pushes,
-    base_url: str,
+    game_client_url: str,
 ) -> Services:
     settings, pool, keyring = resources.settings, resources.database.pool, resources.keyring
     patience_s = settings.client_patience_ms / 1000
@@ -169,7 +184,7 @@ def _services(
         operator_keys=OperatorKeys(pool),
         pushes=pushes,
         tokens=TokenVerifier(keyring, time.time),
-        game_client_url=settings.game_client_url or f"{base_url}/play",
+        game_client_url=game_client_url,
         limits=_rate_limits(settings),
     )
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
@@ -47,18 +47,25 @@ async def open_session(body: OpenSession, operator: GameServer, services: Deps) 
         jurisdiction=body.jurisdiction,
         limits=limits,
     )
-    fragment = urlencode({"token": token})
     return JSONResponse(
         {
             "session_id": session.session_id,
             "token": token,
-            "launch_url": f"{services.game_client_url}?{urlencode({'game': body.game_id})}#{fragment}",
+            "launch_url": _launch_url(services.game_client_url, game_id=body.game_id, token=token),
             "expires_at": moment(session.expires_at),
             "limits": limits.as_json(),
             "enabled": session.enabled,
         },
         201,
     )
+
+
+def _launch_url(client_url: str, *, game_id: str, token: str) -> str:
+    """The game client's own query stays as it is, and the game comes after it."""
+    parts = urlsplit(client_url)
+    own = f"{parts.query}&" if parts.query else ""
+    query = own + urlencode({"game": game_id})
+    return parts._replace(query=query, fragment=urlencode({"token": token})).geturl()
 
 
 def _limits(body: OpenSession, game: Game) -> SessionLimits:

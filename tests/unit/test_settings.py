@@ -103,6 +103,10 @@ def test_it_cannot_be_changed(tmp_path: Path) -> None:
         (f'database_url = "mysql://a:{SECRET}@h/d"', "database_url"),
         (f'database_url = "postgresql://a:{SECRET}@h:port/d"', "database_url"),
         ('temporal_address = "nowhere"', "temporal_address"),
+        ('game_client_url = "play"', "game_client_url"),
+        ('game_client_url = "https://[games.example/play"', "game_client_url"),
+        ('game_client_url = "https://games.example/#/play"', "game_client_url"),
+        ('game_client_url = "https://games.example/play?game=dice"', "game_client_url"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named_in_one_line(tmp_path: Path, text: str, named: str) -> None:
