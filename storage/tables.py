@@ -55,21 +55,28 @@ def _amount(default: str | None = None) -> Any:
 
 
 class Operator(SQLModel, table=True):
-    """A platform that sends players."""
+    """A platform that sends players. While it is disabled it opens no session, and its keys only read."""
 
     __tablename__ = "operators"
     id: str = Field(primary_key=True)
     name: str
     created_at: datetime = _now()
+    disabled_at: datetime | None = _time()
 
 
 class ApiKey(SQLModel, table=True):
-    """An operator's key. Only its hash is here; the key itself is shown once, when it is made."""
+    """An operator's key, or one of the platform, which has no operator. Only its hash is here; the key itself
+    is shown once, when it is made."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (CheckConstraint("scope IN ('game', 'operator', 'admin')", name="api_key_scope"),)
+    __table_args__ = (
+        CheckConstraint("scope IN ('game', 'operator', 'admin', 'platform')", name="api_key_scope"),
+        CheckConstraint(
+            "(scope = 'platform') = (operator_id IS NULL)", name="api_key_of_operator_or_platform"
+        ),
+    )
     id: str = Field(primary_key=True)
-    operator_id: str = Field(foreign_key="operators.id")
+    operator_id: str | None = Field(default=None, foreign_key="operators.id")
     secret_hash: str  # SHA-256, in hex
     scope: str
     created_at: datetime = _now()

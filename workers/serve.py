@@ -19,6 +19,7 @@ from api.gateway.admission import Admission
 from api.gateway.health import ReadinessChecks
 from api.gateway.rate_limits import Rate, RateLimits
 from api.operator.service import OperatorKeys, Switches
+from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
 from api.result.service import ResultService
@@ -182,6 +183,7 @@ def _services(
         webhooks=WebhookService(pool, Feed(pool), vault, local=settings.webhooks_local),
         switches=Switches(pool),
         operator_keys=OperatorKeys(pool),
+        operators=Operators(pool),
         pushes=pushes,
         tokens=TokenVerifier(keyring, time.time),
         game_client_url=game_client_url,

@@ -1,4 +1,4 @@
-"""`croupier operator`: an operator's wallet and API keys."""
+"""`croupier operator`: operators, their wallets and API keys."""
 
 from __future__ import annotations
 
@@ -18,6 +18,41 @@ app.add_typer(key_app, name="key")
 
 OperatorId = Annotated[str, typer.Argument(help="The operator's id.", show_default=False)]
 ApiKeyId = Annotated[str, typer.Argument(help="As `operator key list` shows it.", show_default=False)]
+
+
+@app.command("add")
+def add_operator(
+    operator: Annotated[str, typer.Argument(help="1 to 64 of A-Z a-z 0-9 _ -; it never changes.")],
+    name: Annotated[str | None, typer.Option("--name", help="For people; the id when not given.")] = None,
+) -> None:
+    """Add an operator, and print its first key, of the scope admin, this once, on standard output."""
+    from cli.operator import operators
+
+    sys.exit(operators.add(settings_or_exit(), operator, name))
+
+
+@app.command("list")
+def list_operators(as_json: Json = False) -> None:
+    """Show all operators."""
+    from cli.operator import operators
+
+    sys.exit(operators.show(settings_or_exit(), as_json=as_json))
+
+
+@app.command("disable")
+def disable_operator(operator: OperatorId) -> None:
+    """End the operator's sessions and open no more; its keys then only read. Rounds under way finish."""
+    from cli.operator import operators
+
+    sys.exit(operators.disable(settings_or_exit(), operator))
+
+
+@app.command("enable")
+def enable_operator(operator: OperatorId) -> None:
+    """Let a disabled operator go on; its players need new sessions."""
+    from cli.operator import operators
+
+    sys.exit(operators.enable(settings_or_exit(), operator))
 
 
 @wallet_app.command("set")

@@ -1,0 +1,25 @@
+"""operators that are disabled, and keys of the platform, which belong to no operator
+
+Revision ID: 0022
+Revises: 0014
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0022"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("operators", sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True))
+    op.alter_column("api_keys", "operator_id", existing_type=sa.String(), nullable=True)
+    op.drop_constraint("api_key_scope", "api_keys", type_="check")
+    op.create_check_constraint(
+        "api_key_scope", "api_keys", "scope IN ('game', 'operator', 'admin', 'platform')"
+    )
+    op.create_check_constraint(
+        "api_key_of_operator_or_platform", "api_keys", "(scope = 'platform') = (operator_id IS NULL)"
+    )
