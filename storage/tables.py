@@ -409,9 +409,9 @@ class GameStatistics(SQLModel, table=True):
 
 
 class OperatorWallet(SQLModel, table=True):
-    """Where the wallet is that keeps the money of an operator's players; an operator without a row has none,
-    and its players' money is in our ledger. The secrets are sealed, bound to the operator. Limits that are
-    null are the dialect's; times in milliseconds."""
+    """Where the wallet is that keeps the money of an operator's players; an operator without a row, or with
+    one that is unset, has none, and its players' money is in our ledger. The secrets are sealed, bound to the
+    operator. Limits that are null are the dialect's; times in milliseconds."""
 
     __tablename__ = "operator_wallets"
     operator_id: str = Field(primary_key=True, foreign_key="operators.id")
@@ -424,6 +424,7 @@ class OperatorWallet(SQLModel, table=True):
     total_ms: int | None = None
     calls: int | None = None  # at once
     updated_at: datetime = _now()
+    unset_at: datetime | None = _time()
 
 
 class WalletBet(SQLModel, table=True):

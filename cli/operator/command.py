@@ -77,7 +77,8 @@ def set_operator_wallet(
     total_ms: Annotated[int | None, typer.Option("--total-ms", min=1, help="For one call.")] = None,
     calls: Annotated[int | None, typer.Option("--calls", min=1, max=1000, help="At once.")] = None,
 ) -> None:
-    """Let the operator's own wallet keep its players' money, in all rounds that begin from now on."""
+    """Let the operator's own wallet keep its players' money, in all rounds that begin from now on, and say
+    what it answers."""
     from cli.operator import wallet as command
 
     wanted = command.Wanted(
@@ -91,6 +92,37 @@ def set_operator_wallet(
         calls=calls,
     )
     sys.exit(command.set_wallet(settings_or_exit(), wanted, secret_file))
+
+
+@wallet_app.command("test")
+def ask_operator_wallet(
+    operator: OperatorId,
+    player: Annotated[
+        str, typer.Option("--player", help="Whose balance is asked for; the wallet need not know it.")
+    ] = "croupier-test",
+    currency: Annotated[str, typer.Option("--currency", help="In which currency.")] = "EUR",
+) -> None:
+    """Ask the wallet for a balance, signed as rounds are, and say what came. Exits 0 when it answers as its
+    dialect does."""
+    from cli.operator import wallet_trial as command
+
+    sys.exit(command.ask(settings_or_exit(), operator, player_id=player, currency=currency))
+
+
+@wallet_app.command("show")
+def show_operator_wallet(operator: OperatorId, as_json: Json = False) -> None:
+    """Show what is set, with the limits that hold, and no secret."""
+    from cli.operator import wallet_trial as command
+
+    sys.exit(command.show(settings_or_exit(), operator, as_json=as_json))
+
+
+@wallet_app.command("unset")
+def unset_operator_wallet(operator: OperatorId) -> None:
+    """Let our ledger keep the players' money again; the operator is disabled, and no round is under way."""
+    from cli.operator import wallet as command
+
+    sys.exit(command.unset_wallet(settings_or_exit(), operator))
 
 
 @key_app.command("add")

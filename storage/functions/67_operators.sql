@@ -13,7 +13,7 @@ END $$;
 
 -- The operator's sessions with which a bet may still come, or be on its way: a token may have expired since.
 CREATE FUNCTION sessions_that_may_bet(p_operator_id text) RETURNS SETOF text LANGUAGE sql STABLE AS $$
-    SELECT id FROM sessions
+    SELECT id::text FROM sessions
     WHERE operator_id = p_operator_id AND ended_at IS NULL
       AND expires_at > clock_timestamp() - interval '1 day'
 $$;

@@ -1,4 +1,4 @@
-"""operators that are disabled, and keys of the platform, which belong to no operator
+"""operators that are disabled, keys of the platform, which belong to no operator, and wallets that are unset
 
 Revision ID: 0022
 Revises: 0014
@@ -15,6 +15,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("operators", sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("operator_wallets", sa.Column("unset_at", sa.DateTime(timezone=True), nullable=True))
     op.alter_column("api_keys", "operator_id", existing_type=sa.String(), nullable=True)
     op.drop_constraint("api_key_scope", "api_keys", type_="check")
     op.create_check_constraint(
