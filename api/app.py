@@ -14,6 +14,7 @@ from api.gateway.middleware import EdgeMiddleware
 from api.gateway.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
 from api.gateway.rate_limits import RateLimits
 from api.operator import key_routes, switch_routes
+from api.platform import routes as platform
 from api.result import intervention_routes
 from api.result import operator_routes as operator_result
 from api.result import routes as result
@@ -30,7 +31,7 @@ ROUTERS: Final = tuple(
     part.router
     for part in (
         *(health, game, session, operator_session, bet, result, operator_result, intervention_routes),
-        *(wallet, operator_wallet, event, webhook, switch_routes, key_routes, websocket, asyncapi),
+        *(wallet, operator_wallet, event, webhook, switch_routes, key_routes, platform, websocket, asyncapi),
     )
 )
 

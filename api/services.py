@@ -7,6 +7,7 @@ from api.bet.service import BetService
 from api.event.service import EventFeed, GameEvents
 from api.gateway.rate_limits import RateLimits
 from api.operator.service import OperatorKeys, Switches
+from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
 from api.result.service import ResultService
@@ -34,6 +35,7 @@ class Services:
     webhooks: WebhookService
     switches: Switches
     operator_keys: OperatorKeys
+    operators: Operators
     pushes: Pushes
     tokens: TokenVerifier
     game_client_url: str

@@ -10,6 +10,7 @@ from cli.audit import command as audit
 from cli.bench import command as bench
 from cli.keys import command as keys
 from cli.operator import command as operator
+from cli.platform import command as platform
 from cli.reconciliation import command as reconciliation
 from cli.round import command as round_
 from cli.stack import command as stack
@@ -38,6 +39,7 @@ app.add_typer(reconciliation.app)
 app.add_typer(wallet.app)
 app.add_typer(round_.app, name="round")
 app.add_typer(operator.app, name="operator")
+app.add_typer(platform.app, name="platform")
 app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(bench.app, name="bench")

@@ -31,6 +31,7 @@ from compose.programs import OwnProgram
 from compose.rabbitmq import EmbeddedRabbitMQ
 from compose.service import Component, wait_until_ready
 from compose.temporal import EmbeddedTemporal
+from runtime.listening import url_host
 from runtime.settings import PROJECT_ROOT, Settings, to_environment
 
 PROVISION_LIMIT_SECONDS = 120
@@ -336,10 +337,7 @@ class Stack:
         return {**known, "metrics_urls": metrics}
 
     def _base_url(self, variables: dict[str, str]) -> str:
-        # Listening on every address is no address to call.
-        callable_instead = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-        host = callable_instead.get(self.settings.http_host, self.settings.http_host)
-        return f"http://{host}:{variables['CROUPIER_HTTP_PORT']}"
+        return f"http://{url_host(self.settings.http_host)}:{variables['CROUPIER_HTTP_PORT']}"
 
     # Single components, by name
 
@@ -460,4 +458,5 @@ def _addresses(settings: Settings, services: _Services) -> Addresses:
 
 
 def _metrics_url(variables: dict[str, str]) -> str:
-    return f"http://127.0.0.1:{variables['CROUPIER_METRICS_PORT']}/metrics"
+    host = url_host(variables["CROUPIER_METRICS_HOST"])
+    return f"http://{host}:{variables['CROUPIER_METRICS_PORT']}/metrics"

@@ -190,13 +190,25 @@ class DepositView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeyView:
-    """An operator's key as stored: the hash is compared in memory, never sent anywhere."""
+    """A key as stored: the hash is compared in memory, never sent anywhere. `operator_id` is empty for a key
+    of the platform, which belongs to no operator. `disabled` is whether the operator is."""
 
     key_id: str
     operator_id: str
     secret_hash: str  # SHA-256, in hex
     scope: str
     expires_at: datetime | None = None
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRecord:
+    """An operator as the platform sees it. `disabled_at` is None while it is enabled."""
+
+    operator_id: str
+    name: str
+    created_at: datetime
+    disabled_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

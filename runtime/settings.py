@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -43,7 +43,9 @@ class Settings(BaseSettings):
         PROJECT_ROOT / ".local", description="Data, logs, pids and secrets of the embedded stack."
     )
 
-    http_host: str = Field("127.0.0.1", description="The address the ingress listens on.")
+    http_host: str = Field(
+        "127.0.0.1", description="The address the ingress listens on; `::` is every one of IPv4 and IPv6."
+    )
     http_port: Port | None = Field(None, description="The ingress; a free one when not given.")
     metrics_host: str = Field("127.0.0.1", description="The address the metrics listen on.")
     metrics_port: Port | None = Field(
@@ -77,7 +79,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     games: Annotated[tuple[str, ...], NoDecode] = Field(
         ("games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"),
-        description="Plug-ins as module:attribute; in the environment separated by commas.",
+        description="Plug-ins as module:attribute; in the environment also separated by commas.",
     )
     game_processes: int = Field(
         2, ge=1, le=64, description="Processes for each game that does not come with Croupier."
@@ -157,12 +159,7 @@ class Settings(BaseSettings):
     @field_validator("games", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """The environment has no lists: `a:A,b:B`."""
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else value
-        )
+        return _listed(value) if isinstance(value, str) else value
 
     @field_validator("games")
     @classmethod
@@ -192,6 +189,11 @@ class Settings(BaseSettings):
     @classmethod
     def _queue_is_amqp(cls, value: SecretStr | None) -> SecretStr | None:
         return _with_scheme(value, "amqp", "amqps")
+
+    @field_validator("game_client_url")
+    @classmethod
+    def _game_client_can_be_launched(cls, value: str | None) -> str | None:
+        return None if value is None else _launchable(value)
 
     @field_validator("temporal_address")
     @classmethod
@@ -305,6 +307,20 @@ def _for_asyncpg(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+def _listed(text: str) -> tuple[str, ...]:
+    """A list in a variable, which has only text: `a:A,b:B`, or as the settings file writes it,
+    `["a:A", "b:B"]`."""
+    if text.lstrip().startswith("["):
+        try:
+            (values,) = tomllib.loads(f"values = {text.strip()}").values()
+        except ValueError:
+            raise ValueError('a list is written a,b or ["a", "b"]') from None
+        if not all(isinstance(value, str) for value in values):
+            raise ValueError("each part of the list is a text")
+        return tuple(values)
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:
     if value is None:
         return None
@@ -317,6 +333,21 @@ def _with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:
     if not usable:
         raise ValueError(f"must be a URL that begins with {schemes[0]}:// and names a host")
     return value
+
+
+def _launchable(url: str) -> str:
+    """A URL to which the game goes in the query and the token in the fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("must be a URL such as https://games.example/play") from None
+    if not parts.scheme or not parts.netloc:
+        raise ValueError("must be a URL such as https://games.example/play")
+    if parts.fragment or "game" in parse_qs(parts.query, keep_blank_values=True):
+        raise ValueError(
+            "has a fragment or a `game` of its own: launch URLs put the token and the game there"
+        )
+    return url
 
 
 def _one_line(problem: ValidationError) -> str:

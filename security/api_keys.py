@@ -1,4 +1,4 @@
-"""API keys of operators: `crk_<id>_<secret>`; only a hash of the secret is ever stored."""
+"""API keys of operators and the platform: `crk_<id>_<secret>`; only a hash of the secret is ever stored."""
 
 import hashlib
 import hmac
@@ -11,6 +11,9 @@ from typing import Final, Literal
 # `admin` for that and the operator's keys.
 KeyScope = Literal["game", "operator", "admin"]
 SCOPES: Final[tuple[KeyScope, ...]] = ("game", "operator", "admin")
+# For whoever runs the casino: it makes operators and switches them, and is no operator's key.
+PlatformScope = Literal["platform"]
+PLATFORM: Final[PlatformScope] = "platform"
 
 _SECRET_BYTES: Final = 32
 _KEY_ID_BYTES: Final = 8

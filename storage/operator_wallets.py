@@ -8,7 +8,7 @@ Each statement calls one function of `storage/functions/` and is one transaction
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import asyncpg
 
@@ -57,8 +57,10 @@ RECORD_ATTEMPT: Final = (
 ALL: Final = """
     SELECT operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms, total_ms, calls,
            several_bets
-    FROM operator_wallets
+    FROM operator_wallets WHERE unset_at IS NULL
 """
+OF_OPERATOR: Final = f"{ALL} AND operator_id = $1"
+UNSET: Final = "SELECT unset_operator_wallet_v1($1)"
 SET: Final = "SELECT set_operator_wallet_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 KNOWN_OPERATOR: Final = "SELECT EXISTS (SELECT 1 FROM operators WHERE id = $1)"
 
@@ -237,6 +239,21 @@ async def record_attempt(
 async def read_all(pool: asyncpg.Pool) -> list[StoredWallet]:
     """The wallets of all operators that have one."""
     return [StoredWallet(**dict(row)) for row in await pool.fetch(ALL)]
+
+
+async def find(pool: asyncpg.Pool, operator_id: str) -> StoredWallet | None:
+    """The operator's own wallet, if it has one."""
+    row = await pool.fetchrow(OF_OPERATOR, operator_id)
+    return None if row is None else StoredWallet(**dict(row))
+
+
+UnsetVerdict = Literal["unset", "no-wallet", "enabled", "sessions-open", "rounds-open"]
+
+
+async def unset(pool: asyncpg.Pool, operator_id: str) -> UnsetVerdict:
+    """Lets our ledger keep the money of the operator's players, or decides what stands in the way."""
+    verdict: UnsetVerdict = await pool.fetchval(UNSET, operator_id)
+    return verdict
 
 
 async def store(pool: asyncpg.Pool, wallet: StoredWallet) -> bool:

@@ -1,11 +1,11 @@
-"""Operators and their API keys."""
+"""Operators, their API keys, and those of the platform: `operator_id` is None for the latter."""
 
 from datetime import datetime
 from typing import Final, Literal
 
 import asyncpg
 
-from contracts.views import ApiKeyRecord, ApiKeyView
+from contracts.views import ApiKeyRecord, ApiKeyView, OperatorRecord
 
 # Far above what an operator with keys for each of its servers has, and a list of them is still one page.
 KEYS_LIMIT: Final = 100
@@ -17,15 +17,26 @@ ADD_KEY: Final = "SELECT add_api_key_v1($1, $2, $3, $4, $5, $6)"
 ROTATE_KEY: Final = "SELECT scope, old_expires_at FROM rotate_api_key_v1($1, $2, $3, $4, $5)"
 REVOKE_KEY: Final = "SELECT revoke_api_key_v1($1, $2)"
 FIND_KEY: Final = """
-    SELECT id AS key_id, operator_id, secret_hash, scope, expires_at FROM api_keys
-    WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+    SELECT k.id AS key_id, coalesce(k.operator_id, '') AS operator_id, k.secret_hash, k.scope, k.expires_at,
+           o.disabled_at IS NOT NULL AS disabled
+    FROM api_keys k LEFT JOIN operators o ON o.id = k.operator_id
+    WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
 LIST_KEYS: Final = """
     SELECT id AS key_id, scope, created_at, expires_at, revoked_at,
            revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS active
-    FROM api_keys WHERE operator_id = $1
+    FROM api_keys WHERE operator_id IS NOT DISTINCT FROM $1
     ORDER BY active DESC, created_at DESC, id LIMIT $2
 """
+
+ADD_OPERATOR: Final = "SELECT add_operator_v1($1, $2)"
+SWITCH_OPERATOR: Final = "SELECT switch_operator_v1($1, $2)"
+FIND_OPERATOR: Final = "SELECT id AS operator_id, name, created_at, disabled_at FROM operators WHERE id = $1"
+LIST_OPERATORS: Final = """
+    SELECT id AS operator_id, name, created_at, disabled_at FROM operators
+    WHERE id > $1 ORDER BY id LIMIT $2
+"""
+OPEN_SESSIONS: Final = "SELECT id FROM sessions_that_may_bet($1) AS id"
 
 AddVerdict = Literal["added", "too-many", "no-operator"]
 
@@ -36,13 +47,19 @@ async def ensure_operator(pool: asyncpg.Pool, *, operator_id: str, name: str) ->
 
 async def add_key(pool: asyncpg.Pool, key: ApiKeyView) -> AddVerdict:
     verdict: AddVerdict = await pool.fetchval(
-        ADD_KEY, key.operator_id, key.key_id, key.secret_hash, key.scope, key.expires_at, KEYS_LIMIT
+        ADD_KEY, key.operator_id or None, key.key_id, key.secret_hash, key.scope, key.expires_at, KEYS_LIMIT
     )
     return verdict
 
 
 async def rotate_key(
-    pool: asyncpg.Pool, *, operator_id: str, key_id: str, new_id: str, secret_hash: str, overlap_s: int
+    pool: asyncpg.Pool,
+    *,
+    operator_id: str | None,
+    key_id: str,
+    new_id: str,
+    secret_hash: str,
+    overlap_s: int,
 ) -> tuple[str, datetime] | None:
     """Returns the scope of both keys and when the old one ends; None when the operator has no such key that
     still opens something."""
@@ -50,7 +67,7 @@ async def rotate_key(
     return None if row is None else (row["scope"], row["old_expires_at"])
 
 
-async def revoke_key(pool: asyncpg.Pool, *, operator_id: str, key_id: str) -> bool:
+async def revoke_key(pool: asyncpg.Pool, *, operator_id: str | None, key_id: str) -> bool:
     """Revokes a key. Returns whether the operator has it. A repeat changes nothing."""
     known: bool = await pool.fetchval(REVOKE_KEY, operator_id, key_id)
     return known
@@ -62,7 +79,34 @@ async def find_key(pool: asyncpg.Pool, key_id: str) -> ApiKeyView | None:
     return None if row is None else ApiKeyView(**dict(row))
 
 
-async def list_keys(pool: asyncpg.Pool, *, operator_id: str) -> list[ApiKeyRecord]:
+async def list_keys(pool: asyncpg.Pool, *, operator_id: str | None) -> list[ApiKeyRecord]:
     """The operator's keys: those that open something first, then newest first."""
     rows = await pool.fetch(LIST_KEYS, operator_id, LISTED_LIMIT)
     return [ApiKeyRecord(**dict(row)) for row in rows]
+
+
+async def add(pool: asyncpg.Pool, *, operator_id: str, name: str) -> bool:
+    """Adds an operator. Returns whether there was none of this id."""
+    added: bool = await pool.fetchval(ADD_OPERATOR, operator_id, name)
+    return added
+
+
+async def switch(pool: asyncpg.Pool, *, operator_id: str, enabled: bool) -> bool:
+    """Enables or disables an operator. Returns whether there is one of this id."""
+    known: bool = await pool.fetchval(SWITCH_OPERATOR, operator_id, enabled)
+    return known
+
+
+async def find(pool: asyncpg.Pool, operator_id: str) -> OperatorRecord | None:
+    row = await pool.fetchrow(FIND_OPERATOR, operator_id)
+    return None if row is None else OperatorRecord(**dict(row))
+
+
+async def listed(pool: asyncpg.Pool, *, after: str, limit: int) -> list[OperatorRecord]:
+    """Operators by their ids, those after `after`."""
+    return [OperatorRecord(**dict(row)) for row in await pool.fetch(LIST_OPERATORS, after, limit)]
+
+
+async def open_sessions(pool: asyncpg.Pool, *, operator_id: str) -> list[str]:
+    """The ids of the operator's sessions with which a bet may still come, or be on its way."""
+    return [row["id"] for row in await pool.fetch(OPEN_SESSIONS, operator_id)]

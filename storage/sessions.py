@@ -97,11 +97,26 @@ async def _ensured(pool: asyncpg.Pool, statement: str, *arguments: object) -> in
     return key
 
 
+class OperatorDisabled(Exception):
+    """The operator opens no session."""
+
+
 async def open_session(
     pool: asyncpg.Pool, session: SessionView, *, seed_id: str, sealed_server_seed: str
 ) -> SessionView:
-    """Stores a new session with its first seed pair, and records that it was opened."""
-    stored = await pool.fetchrow(
+    """Stores a new session with its first seed pair, and records that it was opened. Raises
+    OperatorDisabled."""
+    try:
+        stored = await _opened(pool, session, seed_id, sealed_server_seed)
+    except asyncpg.ObjectNotInPrerequisiteStateError:
+        raise OperatorDisabled from None
+    return replace(session, **dict(stored))
+
+
+async def _opened(
+    pool: asyncpg.Pool, session: SessionView, seed_id: str, sealed_server_seed: str
+) -> asyncpg.Record:
+    return await pool.fetchrow(
         OPEN,
         session.session_id,
         session.operator_id,
@@ -118,7 +133,6 @@ async def open_session(
         session.jurisdiction,
         session.limits,
     )
-    return replace(session, **dict(stored))
 
 
 async def find_session(pool: asyncpg.Pool, *, session_id: str, operator_id: str) -> SessionView | None:

@@ -56,21 +56,28 @@ def _amount(default: str | None = None) -> Any:
 
 
 class Operator(SQLModel, table=True):
-    """A platform that sends players."""
+    """A platform that sends players. While it is disabled it opens no session, and its keys only read."""
 
     __tablename__ = "operators"
     id: str = Field(primary_key=True)
     name: str
     created_at: datetime = _now()
+    disabled_at: datetime | None = _time()
 
 
 class ApiKey(SQLModel, table=True):
-    """An operator's key. Only its hash is here; the key itself is shown once, when it is made."""
+    """An operator's key, or one of the platform, which has no operator. Only its hash is here; the key itself
+    is shown once, when it is made."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (CheckConstraint("scope IN ('game', 'operator', 'admin')", name="api_key_scope"),)
+    __table_args__ = (
+        CheckConstraint("scope IN ('game', 'operator', 'admin', 'platform')", name="api_key_scope"),
+        CheckConstraint(
+            "(scope = 'platform') = (operator_id IS NULL)", name="api_key_of_operator_or_platform"
+        ),
+    )
     id: str = Field(primary_key=True)
-    operator_id: str = Field(foreign_key="operators.id")
+    operator_id: str | None = Field(default=None, foreign_key="operators.id")
     secret_hash: str  # SHA-256, in hex
     scope: str
     created_at: datetime = _now()
@@ -403,9 +410,9 @@ class GameStatistics(SQLModel, table=True):
 
 
 class OperatorWallet(SQLModel, table=True):
-    """Where the wallet is that keeps the money of an operator's players; an operator without a row has none,
-    and its players' money is in our ledger. The secrets are sealed, bound to the operator. Limits that are
-    null are the dialect's; times in milliseconds."""
+    """Where the wallet is that keeps the money of an operator's players; an operator without a row, or with
+    one that is unset, has none, and its players' money is in our ledger. The secrets are sealed, bound to the
+    operator. Limits that are null are the dialect's; times in milliseconds."""
 
     __tablename__ = "operator_wallets"
     operator_id: str = Field(primary_key=True, foreign_key="operators.id")
@@ -419,6 +426,7 @@ class OperatorWallet(SQLModel, table=True):
     calls: int | None = None  # at once
     several_bets: bool = Field(sa_column_kwargs={"server_default": text("false")})  # of one round
     updated_at: datetime = _now()
+    unset_at: datetime | None = _time()
 
 
 class WalletBet(SQLModel, table=True):

@@ -105,7 +105,11 @@ class WalletDirectory:
     async def refresh(self) -> None:
         """Reads the stored wallets. A wallet that cannot be used stays its operator's wallet and answers
         nothing, because its players' money is not in our ledger."""
-        for wallet in await stored.read_all(self._pool):
+        found = await stored.read_all(self._pool)
+        for unset in self._known.keys() - {wallet.operator_id for wallet in found}:
+            # No round of its is under way there: unset_operator_wallet_v1 sees to it.
+            del self._known[unset], self.wallets[unset]
+        for wallet in found:
             if self._known.get(wallet.operator_id) != wallet:
                 self._known[wallet.operator_id] = wallet
                 ask, calls = self._ask(wallet)

@@ -14,6 +14,7 @@ from api.gateway.middleware import BODY_LIMIT_BYTES
 from api.gateway.rate_limits import RateLimits
 from api.transports.websocket.protocol import SocketProtocol
 from api.transports.websocket.server import DRAIN_S
+from runtime.listening import open_listener
 from runtime.settings import Settings, SettingsError
 from workers.lifecycle import serve_metrics
 
@@ -114,9 +115,7 @@ def _connections(settings: Settings, rates: RateLimits) -> Connections:
 def listen(settings: Settings) -> socket.socket:
     """Bound before the worker starts, so that a port in use is one clear line and not a round lost."""
     try:
-        listener = socket.create_server(
-            (settings.http_host, settings.http_port or 0), backlog=1024, reuse_port=False
-        )
+        listener = open_listener(settings.http_host, settings.http_port or 0)
     except OSError as error:
         raise SettingsError(
             f"http_port {settings.http_port} of {settings.http_host} cannot be used: {error.strerror}"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from api.gateway.admission import Admission
 from api.gateway.health import ReadinessChecks
 from api.gateway.rate_limits import Rate, RateLimits
 from api.operator.service import OperatorKeys, Switches
+from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
 from api.result.service import ResultService
@@ -32,6 +34,7 @@ from events.command_consumer import CommandConsumer
 from games.registry import Registry
 from hosting.health import GameHealth
 from runtime import games, metrics
+from runtime.listening import is_every_address, url_host
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
@@ -43,6 +46,8 @@ from wallet.directory import WalletDirectory
 from workers import round_worker, wallets
 from workers.http_server import GRACE_S, listen, serve_http
 from workers.lifecycle import run
+
+log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -69,7 +74,14 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             round_worker.running(client, resources, registry, operators, deliver, health),
         ):
             services = _services(
-                resources, registry, operators, workflows, results, waiter, pushes, _address(listener)
+                resources,
+                registry,
+                operators,
+                workflows,
+                results,
+                waiter,
+                pushes,
+                _game_client_url(settings, listener),
             )
             admission = Admission(
                 max_open_requests=settings.max_open_requests,
@@ -129,9 +141,13 @@ def _rate_limits(settings: Settings) -> RateLimits:
     )
 
 
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{host}:{port}"
+def _game_client_url(settings: Settings, listener: socket.socket) -> str:
+    """Where launch URLs point: as is set, or to the ingress itself, as this machine reaches it."""
+    if settings.game_client_url:
+        return settings.game_client_url
+    if is_every_address(settings.http_host):
+        log.warning("game_client_url is not set: launch URLs lead to this machine's own address alone")
+    return f"http://{url_host(settings.http_host)}:{listener.getsockname()[1]}/play"
 
 
 def _socket_limits(settings: Settings) -> SocketLimits:
@@ -150,7 +166,7 @@ def _services(
     results: ResultService,
     waiter: ResultWaiter,
     pushes: Pushes,
-    base_url: str,
+    game_client_url: str,
 ) -> Services:
     settings, pool, keyring = resources.settings, resources.database.pool, resources.keyring
     patience_s = settings.client_patience_ms / 1000
@@ -169,9 +185,10 @@ def _services(
         webhooks=WebhookService(pool, Feed(pool), vault, local=settings.webhooks_local),
         switches=Switches(pool),
         operator_keys=OperatorKeys(pool),
+        operators=Operators(pool),
         pushes=pushes,
         tokens=TokenVerifier(keyring, time.time),
-        game_client_url=settings.game_client_url or f"{base_url}/play",
+        game_client_url=game_client_url,
         limits=_rate_limits(settings),
     )
 

@@ -13,7 +13,7 @@ from api.services import Services
 from contracts import failures
 from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView
-from security.api_keys import KeyScope
+from security.api_keys import PLATFORM, KeyScope, PlatformScope
 from security.tokens import TokenExpired, TokenInvalid
 
 SESSION_TOKEN = HTTPBearer(
@@ -22,6 +22,10 @@ SESSION_TOKEN = HTTPBearer(
 _OPERATOR_KEY = HTTPBearer(
     scheme_name="operatorKey", description="An operator's API key, `crk_...`.", auto_error=False
 )
+_PLATFORM_KEY = HTTPBearer(
+    scheme_name="platformKey", description="An API key of the platform, `crk_...`.", auto_error=False
+)
+DISABLED: Final = "The operator is disabled: its keys only read."
 Credentials = HTTPAuthorizationCredentials | None
 
 
@@ -72,9 +76,10 @@ def _caller(request: Request, credentials: Credentials, services: Services, *, l
 
 
 class KeyOf:
-    """A dependency: the key that the request presented, found and of one of `scopes`."""
+    """A dependency: the key that the request presented, found and of one of `scopes`. A disabled operator's
+    keys only read."""
 
-    def __init__(self, *scopes: KeyScope) -> None:
+    def __init__(self, *scopes: KeyScope | PlatformScope) -> None:
         self.scopes: Final = frozenset(scopes)
 
     async def __call__(
@@ -96,7 +101,21 @@ class KeyOf:
         services.limits.admit_key(key.key_id)
         if key.scope not in self.scopes:
             raise Problem("forbidden", "This key has another scope.")
+        if key.disabled and request.method != "GET":
+            raise Problem("forbidden", DISABLED)
         return key
+
+
+class PlatformKey(KeyOf):
+    """The same for a key of the platform, which is described as another kind of key."""
+
+    async def __call__(
+        self,
+        request: Request,
+        credentials: Annotated[Credentials, Depends(_PLATFORM_KEY)],
+        services: Annotated[Services, Depends(services)],
+    ) -> ApiKeyView:
+        return await super().__call__(request, credentials, services)
 
 
 def _presented(request: Request, credentials: Credentials, services: Services, what: str) -> str:
@@ -126,4 +145,6 @@ LiveSession = Annotated[Caller, Depends(live_session)]
 GameServer = Annotated[ApiKeyView, Depends(KeyOf("game", "operator", "admin"))]
 Operator = Annotated[ApiKeyView, Depends(KeyOf("operator", "admin"))]
 Admin = Annotated[ApiKeyView, Depends(KeyOf("admin"))]
+# Whoever runs the casino. The key has no operator, and no route takes both kinds.
+Platform = Annotated[ApiKeyView, Depends(PlatformKey(PLATFORM))]
 Deps = Annotated[Services, Depends(services)]

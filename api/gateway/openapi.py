@@ -25,16 +25,19 @@ TAGS: Final = (
     {"name": "Wallet API", "description": "Balances, deposits, withdrawals and statements."},
     {"name": "Event API", "description": "What happened, as events."},
     {"name": "Operator API", "description": "The operator's own matters, such as its keys."},
+    {"name": "Platform API", "description": "For whoever runs the casino: its operators."},
     {"name": "Open", "description": "Without a key: health, games, and checking a round's fairness."},
 )
 BY_SECURITY: Final = {
     "sessionToken": ("unauthenticated",),
     "operatorKey": ("unauthenticated", "forbidden"),
+    "platformKey": ("unauthenticated", "forbidden"),
 }
 # What the examples of requests name, so that they can be sent one after the other.
 EXAMPLES: Final = {
     "currency": "EUR",
     "game_id": "dice",
+    "operator_id": "acme",
     "key_id": "8f14e45fceea167a",
     "player_id": "alice",
     "round_id": "r-1001",
@@ -84,7 +87,9 @@ _HEADERS_OF_PROBLEMS: Final = {
 def operation_id(route: APIRoute) -> str:
     """How clients in other languages name the call: `gamePlaceBet`, `operatorRounds`, `verify`."""
     part = route.path.removeprefix("/v1/").split("/")[0]
-    words = [part, *route.name.split("_")] if part in ("game", "operator") else route.name.split("_")
+    words = (
+        [part, *route.name.split("_")] if part in ("game", "operator", "platform") else route.name.split("_")
+    )
     return words[0] + "".join(word.capitalize() for word in words[1:])
 
 

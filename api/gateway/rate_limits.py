@@ -22,6 +22,7 @@ FORWARDED_HEADER: Final = b"x-forwarded-for"
 NO_ADDRESS: Final = ""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,34 +125,48 @@ class RateLimits:
         if client is None:
             return NO_ADDRESS
         if not self._proxies:
-            return client[0] if ":" not in client[0] else _as_caller(ipaddress.ip_address(client[0]))
+            return client[0] if ":" not in client[0] else _as_caller(_address(client[0]))
         return self._behind_proxies(client[0], scope)
 
     def is_proxy(self, address: str) -> bool:
         """Whether one of our proxies has this address."""
-        return bool(self._proxies) and self._trusts(ipaddress.ip_address(address))
+        return bool(self._proxies) and self._trusts(_address(address))
 
     def _behind_proxies(self, peer: str, scope: Scope) -> str:
-        at = ipaddress.ip_address(peer)
+        at = _address(peer)
         forwarded = [value for name, value in scope["headers"] if name == FORWARDED_HEADER]
         hops = b",".join(forwarded).decode("latin-1").split(",") if forwarded else []
         while hops and self._trusts(at):
             try:
-                at = ipaddress.ip_address(hops.pop().strip())
+                at = _address(_without_port(hops.pop().strip()))
             except ValueError:
                 break  # the last one that can be read passed it on
         return _as_caller(at)
 
-    def _trusts(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)
 
 
-def _as_caller(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def _address(text: str) -> Address:
+    """Who listens on IPv6 for both sees an IPv4 peer as `::ffff:10.0.0.1`: it is that IPv4 address. Raises
+    ValueError."""
+    address = ipaddress.ip_address(text)
+    return address if isinstance(address, ipaddress.IPv4Address) else address.ipv4_mapped or address
+
+
+def _without_port(hop: str) -> str:
+    """The address of `203.0.113.7:51234`, `[2001:db8::1]:443`, `"[2001:db8::1]"` and of plain addresses, as
+    proxies write them."""
+    hop = hop.strip('"')
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+def _as_caller(address: Address) -> str:
     """One household has a whole /64 of IPv6, so that is what counts as one address."""
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 

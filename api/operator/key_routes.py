@@ -12,6 +12,7 @@ from api.gateway.schemas import PROBLEM_RESPONSES, moment
 from api.gateway.strict_json import StrictRoute
 from api.operator.schemas import ApiKeyIssued, ApiKeyPage, NewApiKey, RotateApiKey, api_key_body
 from api.operator.service import TooManyKeys
+from api.services import Services
 from contracts.views import IssuedApiKey
 
 router = APIRouter(
@@ -37,19 +38,7 @@ async def keys(operator: Admin, services: Deps) -> JSONResponse:
 async def add_key(body: NewApiKey, operator: Admin, services: Deps) -> JSONResponse:
     """Makes a key and shows it, this once. Asked again it makes another one: a key whose answer was lost is
     in the list, and can be revoked."""
-    if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
-        raise Problem("invalid", "expires_at: is in the past")
-    try:
-        issued = await services.operator_keys.issue(
-            operator_id=operator.operator_id, scope=body.scope, expires_at=body.expires_at
-        )
-    except TooManyKeys:
-        raise Problem(
-            "limit-exceeded", "The operator has as many keys as it may: revoke one first."
-        ) from None
-    if issued is None:
-        raise Problem("not-found", "There is no such operator.")
-    return _issued(issued)
+    return await issued(services, operator.operator_id, body)
 
 
 @router.post(
@@ -58,12 +47,12 @@ async def add_key(body: NewApiKey, operator: Admin, services: Deps) -> JSONRespo
 async def rotate_key(key_id: KeyId, body: RotateApiKey, operator: Admin, services: Deps) -> JSONResponse:
     """Makes a key of the same scope and shows it, this once; the old one ends after `overlap_s`, or when it
     would have ended anyway. Asked again, it makes another one, and the old one lives no longer."""
-    issued = await services.operator_keys.rotate(
+    rotated = await services.operator_keys.rotate(
         operator_id=operator.operator_id, key_id=key_id, overlap_s=body.overlap_s
     )
-    if issued is None:
+    if rotated is None:
         raise Problem("not-found", "There is no such key, or it opens nothing any more.")
-    return _issued(issued)
+    return _shown(rotated)
 
 
 @router.delete("/{key_id}", status_code=204, responses=problems("not-found"))
@@ -74,7 +63,24 @@ async def revoke_key(key_id: KeyId, operator: Admin, services: Deps) -> Response
     return Response(status_code=204)
 
 
-def _issued(key: IssuedApiKey) -> JSONResponse:
+async def issued(services: Services, operator_id: str, body: NewApiKey) -> JSONResponse:
+    """A new key of the operator, as its administrator or the platform asks for it. Raises Problem."""
+    if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
+        raise Problem("invalid", "expires_at: is in the past")
+    try:
+        key = await services.operator_keys.issue(
+            operator_id=operator_id, scope=body.scope, expires_at=body.expires_at
+        )
+    except TooManyKeys:
+        raise Problem(
+            "limit-exceeded", "The operator has as many keys as it may: revoke one first."
+        ) from None
+    if key is None:
+        raise Problem("not-found", "There is no such operator.")
+    return _shown(key)
+
+
+def _shown(key: IssuedApiKey) -> JSONResponse:
     body = {
         "key_id": key.key_id,
         "key": key.text,

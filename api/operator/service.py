@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from contracts.views import ApiKeyRecord, ApiKeyView, IssuedApiKey
-from security.api_keys import ApiKeyInvalid, KeyScope, new_api_key, parse_api_key
+from security.api_keys import ApiKeyInvalid, KeyScope, PlatformScope, new_api_key, parse_api_key
 from storage import game_switches, operators, players
 
 # A revoked key is refused at the latest after this time.
@@ -50,7 +50,8 @@ class TooManyKeys(Exception):
 
 
 class OperatorKeys:
-    """Authenticates API keys, and makes, rotates and revokes them.
+    """Authenticates API keys, and makes, rotates and revokes them. An `operator_id` of None means the keys of
+    the platform.
 
     A found key is remembered for KEY_CACHE_S, and its end is honoured at once. An unknown key id costs a
     query once in that time, and an unauthenticated client with many of them gets no more than its address's
@@ -96,13 +97,17 @@ class OperatorKeys:
         return key
 
     async def issue(
-        self, *, operator_id: str, scope: KeyScope, expires_at: datetime | None = None
+        self,
+        *,
+        operator_id: str | None,
+        scope: KeyScope | PlatformScope,
+        expires_at: datetime | None = None,
     ) -> IssuedApiKey | None:
         """A new key; None when there is no such operator. Raises TooManyKeys."""
         key = new_api_key()
         stored = ApiKeyView(
             key_id=key.key_id,
-            operator_id=operator_id,
+            operator_id=operator_id or "",
             secret_hash=key.secret_hash,
             scope=scope,
             expires_at=expires_at,
@@ -114,7 +119,7 @@ class OperatorKeys:
             return None
         return IssuedApiKey(key_id=key.key_id, text=key.text, scope=scope, expires_at=expires_at)
 
-    async def rotate(self, *, operator_id: str, key_id: str, overlap_s: int) -> IssuedApiKey | None:
+    async def rotate(self, *, operator_id: str | None, key_id: str, overlap_s: int) -> IssuedApiKey | None:
         """A new key of the same scope, while the old one goes on for `overlap_s`; None when the operator
         has no such key that still opens something."""
         key = new_api_key()
@@ -134,7 +139,7 @@ class OperatorKeys:
             key_id=key.key_id, text=key.text, scope=scope, replaces=key_id, replaced_until=until
         )
 
-    async def revoke(self, *, operator_id: str, key_id: str) -> bool:
+    async def revoke(self, *, operator_id: str | None, key_id: str) -> bool:
         """Revokes a key. Returns whether the operator has it. This process refuses it at once, others within
         KEY_CACHE_S."""
         known = await operators.revoke_key(self._pool, operator_id=operator_id, key_id=key_id)
@@ -142,7 +147,7 @@ class OperatorKeys:
             self._found.pop(key_id, None)
         return known
 
-    async def listed(self, operator_id: str) -> list[ApiKeyRecord]:
+    async def listed(self, operator_id: str | None) -> list[ApiKeyRecord]:
         return await operators.list_keys(self._pool, operator_id=operator_id)
 
 

@@ -2,17 +2,18 @@
 
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 
 from api.game.calls import known_game
-from api.gateway.authentication import Deps, GameServer
+from api.gateway.authentication import DISABLED, Deps, GameServer
 from api.gateway.problems import Problem, problems
 from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, moment
 from api.gateway.strict_json import StrictRoute
 from api.session.schemas import OpenSession, OperatorSession, SessionOpened, operator_session_body
+from api.session.service import OperatorDisabled
 from contracts import failures
 from contracts.jurisdictions import UnknownCurrency, UnknownJurisdiction, jurisdiction
 from contracts.limits import SessionLimits
@@ -37,28 +38,38 @@ async def open_session(body: OpenSession, operator: GameServer, services: Deps) 
     """Opens a session; the player is made by the first one. The token goes to the game client."""
     game = known_game(body.game_id, services.games)
     limits = _limits(body, game)
-    session, token = await services.sessions.open(
-        operator_id=operator.operator_id,
-        player_id=body.player_id,
-        game_id=body.game_id,
-        currency=body.currency,
-        client_seed=body.client_seed,
-        mode=body.mode,
-        jurisdiction=body.jurisdiction,
-        limits=limits,
-    )
-    fragment = urlencode({"token": token})
+    try:
+        session, token = await services.sessions.open(
+            operator_id=operator.operator_id,
+            player_id=body.player_id,
+            game_id=body.game_id,
+            currency=body.currency,
+            client_seed=body.client_seed,
+            mode=body.mode,
+            jurisdiction=body.jurisdiction,
+            limits=limits,
+        )
+    except OperatorDisabled:  # since the key was last read
+        raise Problem("forbidden", DISABLED) from None
     return JSONResponse(
         {
             "session_id": session.session_id,
             "token": token,
-            "launch_url": f"{services.game_client_url}?{urlencode({'game': body.game_id})}#{fragment}",
+            "launch_url": _launch_url(services.game_client_url, game_id=body.game_id, token=token),
             "expires_at": moment(session.expires_at),
             "limits": limits.as_json(),
             "enabled": session.enabled,
         },
         201,
     )
+
+
+def _launch_url(client_url: str, *, game_id: str, token: str) -> str:
+    """The game client's own query stays as it is, and the game comes after it."""
+    parts = urlsplit(client_url)
+    own = f"{parts.query}&" if parts.query else ""
+    query = own + urlencode({"game": game_id})
+    return parts._replace(query=query, fragment=urlencode({"token": token})).geturl()
 
 
 def _limits(body: OpenSession, game: Game) -> SessionLimits:

@@ -16,6 +16,7 @@ from security.seeds import SeedVault, commitment, new_server_seed
 from security.tokens import TokenIssuer
 from storage import seeds, sessions
 from storage.seeds import NewSeed
+from storage.sessions import OperatorDisabled as OperatorDisabled
 
 # The least balance at the beginning of a demo session, in minor units of any currency.
 DEMO_BALANCE: Final = 100_000
@@ -45,7 +46,7 @@ class SessionService:
     ) -> tuple[SessionView, str]:
         """A new session and its token. The player and the account are made when they are missing. With demo
         money (DEMO) both are apart from those of real money, and the account is filled. `limits` include the
-        jurisdiction's already."""
+        jurisdiction's already. Raises OperatorDisabled."""
         player_key, account_id = await sessions.ensure_account(
             self._pool, operator_id=operator_id, player_id=player_id, currency=currency, demo=mode == DEMO
         )

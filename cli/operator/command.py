@@ -1,4 +1,4 @@
-"""`croupier operator`: an operator's wallet and API keys."""
+"""`croupier operator`: operators, their wallets and API keys."""
 
 from __future__ import annotations
 
@@ -18,6 +18,41 @@ app.add_typer(key_app, name="key")
 
 OperatorId = Annotated[str, typer.Argument(help="The operator's id.", show_default=False)]
 ApiKeyId = Annotated[str, typer.Argument(help="As `operator key list` shows it.", show_default=False)]
+
+
+@app.command("add")
+def add_operator(
+    operator: Annotated[str, typer.Argument(help="1 to 64 of A-Z a-z 0-9 _ -; it never changes.")],
+    name: Annotated[str | None, typer.Option("--name", help="For people; the id when not given.")] = None,
+) -> None:
+    """Add an operator, and print its first key, of the scope admin, this once, on standard output."""
+    from cli.operator import operators
+
+    sys.exit(operators.add(settings_or_exit(), operator, name))
+
+
+@app.command("list")
+def list_operators(as_json: Json = False) -> None:
+    """Show all operators."""
+    from cli.operator import operators
+
+    sys.exit(operators.show(settings_or_exit(), as_json=as_json))
+
+
+@app.command("disable")
+def disable_operator(operator: OperatorId) -> None:
+    """End the operator's sessions and open no more; its keys then only read. Rounds under way finish."""
+    from cli.operator import operators
+
+    sys.exit(operators.disable(settings_or_exit(), operator))
+
+
+@app.command("enable")
+def enable_operator(operator: OperatorId) -> None:
+    """Let a disabled operator go on; its players need new sessions."""
+    from cli.operator import operators
+
+    sys.exit(operators.enable(settings_or_exit(), operator))
 
 
 @wallet_app.command("set")
@@ -46,7 +81,8 @@ def set_operator_wallet(
         typer.Option("--one-bet", help="It takes one bet a round: nothing is offered that adds to a stake."),
     ] = False,
 ) -> None:
-    """Let the operator's own wallet keep its players' money, in all rounds that begin from now on."""
+    """Let the operator's own wallet keep its players' money, in all rounds that begin from now on, and say
+    what it answers."""
     from cli.operator import wallet as command
 
     wanted = command.Wanted(
@@ -61,6 +97,37 @@ def set_operator_wallet(
         several_bets=not one_bet,
     )
     sys.exit(command.set_wallet(settings_or_exit(), wanted, secret_file))
+
+
+@wallet_app.command("test")
+def ask_operator_wallet(
+    operator: OperatorId,
+    player: Annotated[
+        str, typer.Option("--player", help="Whose balance is asked for; the wallet need not know it.")
+    ] = "croupier-test",
+    currency: Annotated[str, typer.Option("--currency", help="In which currency.")] = "EUR",
+) -> None:
+    """Ask the wallet for a balance, signed as rounds are, and say what came. Exits 0 when it answers as its
+    dialect does."""
+    from cli.operator import wallet_trial as command
+
+    sys.exit(command.ask(settings_or_exit(), operator, player_id=player, currency=currency))
+
+
+@wallet_app.command("show")
+def show_operator_wallet(operator: OperatorId, as_json: Json = False) -> None:
+    """Show what is set, with the limits that hold, and no secret."""
+    from cli.operator import wallet_trial as command
+
+    sys.exit(command.show(settings_or_exit(), operator, as_json=as_json))
+
+
+@wallet_app.command("unset")
+def unset_operator_wallet(operator: OperatorId) -> None:
+    """Let our ledger keep the players' money again; the operator is disabled, and no round is under way."""
+    from cli.operator import wallet as command
+
+    sys.exit(command.unset_wallet(settings_or_exit(), operator))
 
 
 @key_app.command("add")

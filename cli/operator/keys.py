@@ -1,4 +1,6 @@
-"""`croupier operator key`: an operator's API keys. A new key is printed once, alone, on standard output."""
+"""`croupier operator key` and `platform key`: API keys. A new one is printed once, alone, on standard output.
+
+An `operator_id` of None means the keys of the platform."""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from contracts.views import IssuedApiKey
     from runtime.settings import Settings
-    from security.api_keys import KeyScope
+    from security.api_keys import KeyScope, PlatformScope
 
 Answer = TypeVar("Answer")
 
@@ -30,7 +32,9 @@ class _CannotDo(Exception):
     """Why nothing was done, in one line."""
 
 
-def add(settings: Settings, operator_id: str, scope: KeyScope, *, days: int | None) -> int:
+def add(
+    settings: Settings, operator_id: str | None, scope: KeyScope | PlatformScope, *, days: int | None
+) -> int:
     """Prints a new key. Returns 0, or 1 when none was made."""
     ends = None if days is None else datetime.now(UTC) + timedelta(days=days)
 
@@ -40,17 +44,17 @@ def add(settings: Settings, operator_id: str, scope: KeyScope, *, days: int | No
     return _run(settings, issue, lambda key: _show(key, f"there is no operator {operator_id}"))
 
 
-def rotate(settings: Settings, operator_id: str, key_id: str, *, overlap_s: int) -> int:
+def rotate(settings: Settings, operator_id: str | None, key_id: str, *, overlap_s: int) -> int:
     """Prints the key that takes the place of `key_id`. Returns 0, or 1 when none was made."""
 
     async def replace(keys: OperatorKeys) -> IssuedApiKey | None:
         return await keys.rotate(operator_id=operator_id, key_id=key_id, overlap_s=overlap_s)
 
-    missing = f"{operator_id} has no key {key_id} that opens anything"
+    missing = f"{_owner(operator_id)} has no key {key_id} that opens anything"
     return _run(settings, replace, lambda key: _show(key, missing))
 
 
-def revoke(settings: Settings, operator_id: str, key_id: str) -> int:
+def revoke(settings: Settings, operator_id: str | None, key_id: str) -> int:
     """Returns 0, or 1 when the operator has no such key."""
 
     async def end(keys: OperatorKeys) -> bool:
@@ -58,15 +62,14 @@ def revoke(settings: Settings, operator_id: str, key_id: str) -> int:
 
     def say(known: bool) -> None:
         if not known:
-            raise _CannotDo(f"{operator_id} has no key {key_id}")
-        typer.echo(
-            f"key {key_id} of {operator_id} opens nothing after {KEY_CACHE_S:.0f} seconds at the latest"
-        )
+            raise _CannotDo(f"{_owner(operator_id)} has no key {key_id}")
+        after = f"after {KEY_CACHE_S:.0f} seconds at the latest"
+        typer.echo(f"key {key_id} of {_owner(operator_id)} opens nothing {after}")
 
     return _run(settings, end, say)
 
 
-def show(settings: Settings, operator_id: str, *, as_json: bool) -> int:
+def show(settings: Settings, operator_id: str | None, *, as_json: bool) -> int:
     """Prints what the operator's keys are, and no secret."""
 
     async def items(keys: OperatorKeys) -> list[dict[str, Any]]:
@@ -100,13 +103,17 @@ def _show(key: IssuedApiKey | None, missing: str) -> None:
     sys.stdout.write(key.text + "\n")
 
 
+def _owner(operator_id: str | None) -> str:
+    return "the platform" if operator_id is None else operator_id
+
+
 def _run(
     settings: Settings, ask: Callable[[OperatorKeys], Awaitable[Answer]], say: Callable[[Answer], None]
 ) -> int:
     try:
         say(asyncio.run(_ask(with_database(settings), ask)))
     except TooManyKeys:
-        typer.echo("croupier: the operator has as many keys as it may: revoke one first", err=True)
+        typer.echo("croupier: there are as many keys as there may be: revoke one first", err=True)
         return 1
     except (_CannotDo, Unreachable, SettingsError) as problem:
         typer.echo(f"croupier: {problem}", err=True)

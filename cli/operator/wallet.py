@@ -1,4 +1,4 @@
-"""`croupier operator wallet set`: where the wallet is that keeps the money of an operator's players."""
+"""`croupier operator wallet set|unset`: where the wallet is that keeps the money of an operator's players."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from cli.operator import wallet_trial
 from cli.services import database_of, with_database
 from contracts.failures import one_line
 from runtime.resources import Unreachable, load_keyring
@@ -16,16 +17,24 @@ from runtime.settings import SettingsError
 from security.keyring import KeyringInvalid
 from security.standard_webhooks import PrivateKey
 from storage import operator_wallets
-from storage.operator_wallets import StoredWallet
+from storage.operator_wallets import StoredWallet, UnsetVerdict
 from wallet import dialect
 from wallet.directory import REFRESH_S, WalletVault, client_config, takes_secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from runtime.settings import Settings
 
 SECRETS_LIMIT: Final = 4096  # bytes
+IN_THE_WAY: Final[Mapping[UnsetVerdict, str]] = {
+    "no-wallet": "{operator_id} has no wallet of its own: our ledger keeps its players' money",
+    "enabled": "rounds could begin at the wallet meanwhile: first ./croupier operator disable {operator_id}",
+    "sessions-open": "sessions are open yet: ./croupier operator disable {operator_id} ends them",
+    "rounds-open": "rounds are under way at the wallet, which has to answer for them: wait for their ends, or"
+    " decide about them with ./croupier round resolve",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +71,33 @@ def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> 
     typer.echo(
         f"the wallet of {wanted.operator_id} is set; what runs will know it within {REFRESH_S:.0f} seconds"
     )
+    # It stays set, whatever it answers: it may be there later than we are.
+    wallet_trial.ask(settings, wanted.operator_id)
     if not shared:
         typer.echo(f"it checks our calls by this public key: {public_key}")
     return 0
+
+
+def unset_wallet(settings: Settings, operator_id: str) -> int:
+    """Returns 0, or 1 with what stands in the way."""
+    try:
+        verdict = asyncio.run(_unset(with_database(settings), operator_id))
+    except (CannotSet, Unreachable, SettingsError) as problem:
+        typer.echo(f"croupier: {problem}", err=True)
+        return 1
+    if verdict != "unset":
+        typer.echo(f"croupier: {IN_THE_WAY[verdict].format(operator_id=operator_id)}", err=True)
+        return 1
+    typer.echo(
+        f"our ledger keeps the money of {operator_id}'s players; what runs will know it within"
+        f" {REFRESH_S:.0f} seconds. Deposit what each had, then: ./croupier operator enable {operator_id}"
+    )
+    return 0
+
+
+async def _unset(settings: Settings, operator_id: str) -> UnsetVerdict:
+    async with database_of(settings, CannotSet) as database:
+        return await operator_wallets.unset(database.pool, operator_id)
 
 
 async def store(settings: Settings, wanted: Wanted, secrets: tuple[str, ...]) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from compose import control
 from compose.control import SupervisorHandle
@@ -160,14 +159,10 @@ def _show(info: dict[str, Any], choices: Choices, progress: Console) -> None:
         sys.stdout.flush()
         return
     console = Console(highlight=False)
-    table = Table(title="croupier is up", show_header=False, title_justify="left")
-    table.add_column()
-    # A key or an address that is cut off is of no use; it goes on in the next line instead.
-    table.add_column(overflow="fold")
+    console.print("croupier is up", style="bold")
+    # A line each, which the terminal wraps: a key or an address of two lines could not be copied.
     for label, value in _rows(info):
-        table.add_row(label, value)
-    # What a pipe receives has no width of its own.
-    console.print(table, width=None if console.is_terminal else 200)
+        console.print(f"  {label:<26} {value}", markup=False, soft_wrap=True)
     if "operator_key" in info:
         console.print("A first call, as the operator who opens a session for a player:")
         console.print(first_call(info), markup=False, soft_wrap=True)

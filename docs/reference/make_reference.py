@@ -141,12 +141,19 @@ CLOSED: Final = {
 }
 
 
+COMMAND_PAGES: Final = {
+    "commands.md": ("", "rounds, books and keys"),
+    "commands-operators.md": (": operators", "operators, the platform and webhooks"),
+    "commands-stack.md": (": the stack and its tests", "starting, stopping, testing and measuring the stack"),
+}
+OF_OPERATORS: Final = frozenset({"operator", "platform", "webhooks"})
+
+
 def pages() -> dict[str, str]:
     """The text of each page by the name of its file."""
     made = {
         "settings.md": settings(),
-        "commands.md": commands(of_the_stack=False),
-        "commands-stack.md": commands(of_the_stack=True),
+        **{page: commands(page) for page in COMMAND_PAGES},
         "metrics.md": metrics(),
         "errors.md": errors(),
         "steps.md": limits_of_steps(),
@@ -170,27 +177,31 @@ line. `croupier.example.toml` has the same list to copy.
     return f"{head}\n{_table(('setting', 'default', 'meaning'), rows)}"
 
 
-def commands(*, of_the_stack: bool) -> str:
-    """Every command of one of the two pages, with its options."""
-    other, about = (
-        ("commands.md", "The commands that start, stop, test and measure the stack.")
-        if of_the_stack
-        else ("commands-stack.md", "The commands for rounds, books, operators, keys and webhooks.")
-    )
+def commands(page: str) -> str:
+    """Every command of one of the pages, with its options."""
+    title, about = COMMAND_PAGES[page]
+    others = " · ".join(f"[{words}]({other})" for other, (_, words) in COMMAND_PAGES.items() if other != page)
     parts = [
-        f"""# Commands{": the stack and its tests" if of_the_stack else ""}
+        f"""# Commands{title}
 
-{about} [The others]({other}). `./croupier COMMAND --help` prints the same. With `--json` a command prints
-JSON alone on standard output. `./croupier operator-wallet --help` lists the options of the reference wallet.
+The commands for {about}. The others: {others}. `./croupier COMMAND --help` prints the same.
+With `--json` a command prints JSON alone on standard output. `./croupier operator-wallet --help` lists the
+options of the reference wallet.
 """
     ]
     for name, command in _commands(typer.main.get_command(command_line.app), ()):
-        if (name in OF_THE_STACK) is of_the_stack:
+        if _page_of(name) == page:
             parts.append(f"## {name}\n\n{_usage(command)}\n")
             options = [(f"`{_names(option)}`", option.help or "") for option in _options(command)]
             if options:
                 parts.append(_table(("option", "meaning"), options))
     return "\n".join(parts)
+
+
+def _page_of(name: str) -> str:
+    if name in OF_THE_STACK:
+        return "commands-stack.md"
+    return "commands-operators.md" if name.split()[0] in OF_OPERATORS else "commands.md"
 
 
 def metrics() -> str:

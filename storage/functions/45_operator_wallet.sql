@@ -314,7 +314,7 @@ CREATE FUNCTION set_operator_wallet_v2(
         url = EXCLUDED.url, dialect = EXCLUDED.dialect, sealed_secrets = EXCLUDED.sealed_secrets,
         local = EXCLUDED.local, connect_ms = EXCLUDED.connect_ms, read_ms = EXCLUDED.read_ms,
         total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls, several_bets = EXCLUDED.several_bets,
-        updated_at = clock_timestamp()
+        updated_at = clock_timestamp(), unset_at = NULL
 $$;
 
 -- As the release before called it, when a wallet was asked for one bet a round.
@@ -325,3 +325,29 @@ CREATE FUNCTION set_operator_wallet_v1(
     SELECT set_operator_wallet_v2(p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms,
                                   p_read_ms, p_total_ms, p_calls, false)
 $$;
+
+-- From now on our ledger keeps the money of the operator's players. `unset`; `no-wallet`; or what stands in the way:
+-- `enabled` (the operator must be disabled first), `sessions-open`, `rounds-open`. A bet whose session has ended is
+-- refused before the wallet is asked, so with the sessions ended and the bets resolved nothing can be on its way there.
+-- The row stays, for what the wallet has kept is on record.
+CREATE FUNCTION unset_operator_wallet_v1(p_operator_id text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM operator_wallets WHERE operator_id = p_operator_id AND unset_at IS NULL FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'no-wallet';
+    END IF;
+    -- No session opens while this is shared: 67_operators.sql.
+    PERFORM 1 FROM operators WHERE id = p_operator_id AND disabled_at IS NOT NULL FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN 'enabled';
+    END IF;
+    IF EXISTS (SELECT FROM sessions_that_may_bet(p_operator_id)) THEN
+        RETURN 'sessions-open';
+    END IF;
+    IF EXISTS (SELECT FROM wallet_bets b JOIN players p ON p.id = b.player_key
+               WHERE p.operator_id = p_operator_id AND b.resolved_at IS NULL) THEN
+        RETURN 'rounds-open';
+    END IF;
+    UPDATE operator_wallets SET unset_at = clock_timestamp() WHERE operator_id = p_operator_id;
+    RETURN 'unset';
+END $$;

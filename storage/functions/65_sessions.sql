@@ -2,7 +2,8 @@
 --
 -- The interleavings that must not hurt: a session that is ended twice at once, and an end beside a bet. All of them
 -- wait for the player's row, which is locked before the session's, as every operation here has it: so a second
--- end finds the first and records nothing, and a bet comes before the end or is refused.
+-- end finds the first and records nothing, and a bet comes before the end or is refused. A new session takes the
+-- operator's row before the player's, as 67_operators.sql says why: whoever disables the operator has that one first.
 
 -- A new session with its first seed pair, and the limits that it keeps.
 CREATE FUNCTION open_session_v1(
@@ -13,6 +14,11 @@ CREATE FUNCTION open_session_v1(
 DECLARE
     v_session sessions;
 BEGIN
+    PERFORM 1 FROM operators WHERE id = p_operator_id AND disabled_at IS NULL FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'operator % is disabled', p_operator_id
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
     PERFORM 1 FROM players WHERE id = p_player_key AND operator_id = p_operator_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'operator % has no player %', p_operator_id, p_player_key

@@ -7,19 +7,26 @@
 --   leave a successor.
 -- * A key is rotated twice, because the first answer was lost. Each time makes a new key, and the old one's end only
 --   ever comes nearer: no rotation lets a key live longer.
--- * Many keys are added at once. The operator's row is locked, so the limit is counted by one at a time.
+-- * Many keys are added at once. The operator's row is locked, so the limit is counted by one at a time; for those of
+--   the platform, a lock of their own.
+--
+-- The operator is null for keys of the platform, which no operator can rotate or revoke.
 
 -- `added`; `too-many` when the operator has p_limit keys that open something; `no-operator`.
 CREATE FUNCTION add_api_key_v1(
     p_operator_id text, p_id text, p_secret_hash text, p_scope text, p_expires_at timestamptz, p_limit int
 ) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM 1 FROM operators WHERE id = p_operator_id FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RETURN 'no-operator';
+    IF p_operator_id IS NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtext('croupier: keys of the platform'));
+    ELSE
+        PERFORM 1 FROM operators WHERE id = p_operator_id FOR NO KEY UPDATE;
+        IF NOT FOUND THEN
+            RETURN 'no-operator';
+        END IF;
     END IF;
     IF p_limit <= (SELECT count(*) FROM api_keys
-                   WHERE operator_id = p_operator_id AND revoked_at IS NULL
+                   WHERE operator_id IS NOT DISTINCT FROM p_operator_id AND revoked_at IS NULL
                      AND (expires_at IS NULL OR expires_at > clock_timestamp())) THEN
         RETURN 'too-many';
     END IF;
@@ -36,7 +43,7 @@ CREATE FUNCTION rotate_api_key_v1(
 BEGIN
     UPDATE api_keys k
     SET expires_at = least(k.expires_at, clock_timestamp() + make_interval(secs => p_overlap_s))
-    WHERE k.id = p_old_id AND k.operator_id = p_operator_id AND k.revoked_at IS NULL
+    WHERE k.id = p_old_id AND k.operator_id IS NOT DISTINCT FROM p_operator_id AND k.revoked_at IS NULL
       AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
     RETURNING k.scope, k.expires_at INTO scope, old_expires_at;
     IF FOUND THEN
@@ -50,6 +57,6 @@ END $$;
 CREATE FUNCTION revoke_api_key_v1(p_operator_id text, p_id text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp())
-    WHERE id = p_id AND operator_id = p_operator_id;
+    WHERE id = p_id AND operator_id IS NOT DISTINCT FROM p_operator_id;
     RETURN FOUND;
 END $$;

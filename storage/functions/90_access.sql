@@ -17,13 +17,14 @@ BEGIN
         -- rounds at operators' wallets
         'begin_wallet_bet_v1', 'accept_wallet_bet_v1', 'decline_wallet_bet_v1', 'record_wallet_result_v1',
         'begin_wallet_release_v1', 'record_wallet_attempt_v1', 'set_operator_wallet_v1',
-        'set_operator_wallet_v2', 'begin_wallet_action_v1', 'accept_wallet_action_v1',
+        'set_operator_wallet_v2', 'unset_operator_wallet_v1', 'begin_wallet_action_v1', 'accept_wallet_action_v1',
         'refuse_wallet_action_v1', 'end_wallet_action_v1',
         -- players' money
         'deposit_v1', 'withdraw_v1', 'give_play_money_v1',
         -- sessions and their seeds
         'open_session_v1', 'prolong_session_v1', 'end_session_v1', 'rotate_seed_v1', 'record_game_events_v1',
-        -- operators' API keys
+        -- operators, and API keys
+        'add_operator_v1', 'switch_operator_v1',
         'add_api_key_v1', 'rotate_api_key_v1', 'revoke_api_key_v1',
         -- reconciliation
         'note_incident_v1', 'resolve_incident_v1', 'mark_incidents_published_v1', 'move_reconciliation_mark_v1']
@@ -38,7 +39,7 @@ BEGIN
 
     IF to_regrole('croupier_app') IS NOT NULL THEN
         GRANT USAGE ON TYPE bet_v1 TO croupier_app;
-        GRANT EXECUTE ON FUNCTION is_open TO croupier_app;
+        GRANT EXECUTE ON FUNCTION is_open, sessions_that_may_bet TO croupier_app;
         EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC, croupier_app', current_schema());
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_app', current_schema());
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_app', current_schema());

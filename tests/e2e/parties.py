@@ -14,11 +14,12 @@ import httpx
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from api.operator.service import OperatorKeys
 from api.result.schemas import RoundOut
 from contracts.rounds import Bet, RoundKey
 from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView
-from security.api_keys import new_api_key
+from security.api_keys import PLATFORM, new_api_key
 from security.keyring import Keyring
 from security.tokens import TokenExpired, TokenIssuer, TokenVerifier
 from storage import operators
@@ -65,6 +66,13 @@ class Gateway:
             expires_at=expires_at,
         )
         await operators.add_key(self.database.pool, stored)
+        self.secrets.append(made.text)
+        return made.text
+
+    async def platform_key(self) -> str:
+        """The first key of the platform is one that a command makes."""
+        made = await OperatorKeys(self.database.pool).issue(operator_id=None, scope=PLATFORM)
+        assert made is not None
         self.secrets.append(made.text)
         return made.text
 

@@ -30,7 +30,9 @@ from tests.support.routes import OPEN, guards
 LONGER_AND_LONGER_S = (1, 5, 25)
 ROUTES = guards()
 OF_GAMES = {name: guard for name, guard in ROUTES.items() if guard and not isinstance(guard[0], KeyOf)}
-OF_OPERATORS = {name: guard[0] for name, guard in ROUTES.items() if guard and isinstance(guard[0], KeyOf)}
+BY_KEY = {name: guard[0] for name, guard in ROUTES.items() if guard and isinstance(guard[0], KeyOf)}
+OF_OPERATORS = {name: guard for name, guard in BY_KEY.items() if "platform" not in guard.scopes}
+OF_PLATFORM = {name: guard for name, guard in BY_KEY.items() if name not in OF_OPERATORS}
 # Bodies that would do something if the caller might do it; any other call comes with an empty object.
 BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/operator/rounds/{round_id}/void": {"reason": "a test"},
@@ -206,7 +208,7 @@ async def test_a_call_without_a_token_or_key_is_refused(
     gateway: Gateway, victim: Victim, unmoved: None, header: bytes | None
 ) -> None:
     headers: dict[bytes, bytes] = {} if header is None else {b"authorization": header}
-    for name in (*OF_GAMES, *OF_OPERATORS):
+    for name in (*OF_GAMES, *BY_KEY):
         method, path = name.split(" ")
         body = b"{}" if method in ("POST", "PUT", "PATCH") else None
         as_json = {**headers, b"content-type": b"application/json"}
@@ -261,7 +263,7 @@ async def test_a_key_opens_what_its_scope_says_and_nothing_else(
     gateway: Gateway, victim: Victim, unmoved: None, scope: str
 ) -> None:
     """Of what it may do, only what an empty body cannot do is tried here."""
-    for name, guard in OF_OPERATORS.items():
+    for name, guard in BY_KEY.items():
         if scope not in guard.scopes:
             checked_problem(await victim.call(gateway.http, name, victim.keys[scope]), 403, "forbidden")
         elif name.startswith("GET") or (name not in BODIES and not name.startswith("DELETE")):
@@ -298,9 +300,20 @@ async def test_a_wrong_key_opens_nothing(gateway: Gateway, victim: Victim, case:
     else:
         wrong = wrong_keys(victim)[case]
     before = await victim.books()
-    for name in OF_OPERATORS:
+    for name in BY_KEY:
         checked_problem(await victim.call(gateway.http, name, wrong), 401, "unauthenticated")
     assert await victim.books() == before
+
+
+async def test_a_key_of_the_platform_opens_nothing_of_an_operator_or_a_player(
+    gateway: Gateway, victim: Victim, unmoved: None
+) -> None:
+    key = await gateway.platform_key()
+    for name in OF_OPERATORS:
+        checked_problem(await victim.call(gateway.http, name, key), 403, "forbidden")
+    for name in OF_GAMES:
+        checked_problem(await victim.call(gateway.http, name, key), 401, "unauthenticated")
+    assert len(OF_PLATFORM) >= 5
 
 
 async def test_an_administrator_manages_the_keys_of_its_operator(gateway: Gateway) -> None:

@@ -31,9 +31,9 @@ def in_order(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, An
 class Sender:
     """Sends an operation's example. What an answer calls `..._id` stands for the example's from then on."""
 
-    def __init__(self, gateway: Gateway, described: dict[str, Any], key: str) -> None:
+    def __init__(self, gateway: Gateway, described: dict[str, Any], key: str, platform_key: str) -> None:
         self._house, self._described = gateway, described
-        self._credentials = {"operatorKey": key}
+        self._credentials = {"operatorKey": key, "platformKey": platform_key}
         self._ids: dict[str, str] = {}
 
     async def send(self, path: str, verb: str, operation: dict[str, Any]) -> httpx.Response:
@@ -52,7 +52,8 @@ class Sender:
         response = await self._house.http.request(
             verb, path.format_map(values), params=query, headers=headers, **body
         )
-        if response.status_code == 201:
+        # What the platform makes is another operator's.
+        if response.status_code == 201 and not path.startswith("/v1/platform"):
             self._keep(response.json())
         return response
 
@@ -71,7 +72,7 @@ async def test_every_example_is_answered_as_the_description_says(gateway: Gatewa
     described = (await gateway.http.get("/openapi.json")).json()
     operator = await gateway.new_operator()
     admin = await gateway.new_key(operator.operator_id, scope="admin")
-    sender = Sender(gateway, described, admin)
+    sender = Sender(gateway, described, admin, await gateway.platform_key())
     sent = 0
     for path, verb, operation in in_order(described):
         response = await sender.send(path, verb, operation)

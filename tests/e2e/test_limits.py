@@ -159,6 +159,23 @@ async def test_a_stranger_who_keeps_trying_is_told_to_wait_and_the_genuine_are_s
     assert await ingress.limited("failures") >= 3
 
 
+@pytest.mark.parametrize(
+    ("client", "other"),
+    [("203.0.113.31:{port}", "203.0.113.32"), ("[2001:db8:31::1]:{port}", "2001:db8:32::1")],
+)
+async def test_a_proxy_that_writes_ports_is_not_charged_for_its_clients(
+    ingress: Ingress, client: str, other: str
+) -> None:
+    async def answer(address: str) -> httpx.Response:
+        headers = {"authorization": "Bearer forged", "x-forwarded-for": address}
+        return await ingress.http.get("/v1/game/balance", headers=headers)
+
+    for number in range(FAILURES_BURST):
+        checked_problem(await answer(client.format(port=50_000 + number)), 401, "unauthenticated")
+    checked_wait(await answer(client.format(port=443)))
+    checked_problem(await answer(f"{other}, 127.0.0.1:8080"), 401, "unauthenticated")
+
+
 async def test_unknown_keys_of_a_stranger_are_looked_up_only_within_its_budget(ingress: Ingress) -> None:
     async def answer(key: str) -> int:
         headers = {"authorization": f"Bearer {key}", "x-forwarded-for": "203.0.113.20"}

@@ -24,6 +24,9 @@ bearer = "${SESSION_TOKEN}"
 [auth.openapi.operatorKey]
 bearer = "${OPERATOR_KEY}"
 
+[auth.openapi.platformKey]
+bearer = "${PLATFORM_KEY}"
+
 [generation]
 allow-x00 = false
 
@@ -51,6 +54,7 @@ async def test_requests_made_from_the_description_are_answered_as_it_says(
     environment = os.environ | {
         "SESSION_TOKEN": alice.token,
         "OPERATOR_KEY": await gateway.new_key(operator.operator_id, scope="admin"),
+        "PLATFORM_KEY": await gateway.platform_key(),
         "PYTHONPATH": str(PROJECT_ROOT),
     }
     process = await asyncio.create_subprocess_exec(

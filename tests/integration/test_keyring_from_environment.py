@@ -1,7 +1,7 @@
 """A casino whose keyring comes from a variable alone: no file is read or made, and nobody else gets it."""
 
-import asyncio
 import base64
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -16,16 +16,17 @@ from pydantic import SecretStr
 from cli.round import show as rounds
 from cli.round.lines import lines
 from cli.round.show import Wanted
+from compose import process
+from compose.problems import NotReady
 from compose.programs import OwnProgram
 from runtime import provision
+from runtime.settings import PROJECT_ROOT
 from security.keyring import SECTIONS
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import seat_players
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import one_more_ingress
-from workers import reconciler, relay, statistics, webhooks
-from workers.lifecycle import Program
 
 
 def secrets_of(services: Services) -> list[str]:
@@ -41,7 +42,7 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
     services: Services, platform: dict[str, Any], tmp_path: Path
 ) -> None:
     nowhere = tmp_path / "no-keyring.json"
-    settings = {"keyring": nowhere, "keyring_json": services.keyring.to_json()}
+    settings: dict[str, Any] = {"keyring": nowhere, "keyring_json": services.keyring.to_json()}
     async with one_more_ingress(services.stack, "fileless", **settings) as ingress:
         command_line = " ".join(psutil.Process(ingress.running.pid).cmdline())
         (player,) = await seat_players({**platform, "base_url": ingress.base_url}, 1)
@@ -69,30 +70,59 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
     assert not nowhere.exists()
 
 
-@pytest.mark.parametrize(
-    "program",
-    [relay.relay, statistics.consume, reconciler.reconcile, webhooks.send],
-    ids=lambda one: one.__module__,
+# Every program of ours is one module of workers/ that can be run.
+PROGRAMS = sorted(
+    path.stem
+    for path in (PROJECT_ROOT / "workers").glob("*.py")
+    if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8")
 )
-async def test_every_other_program_starts_without_a_keyring_file(
-    services: Services, tmp_path: Path, program: Program
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_every_program_starts_from_the_environment_alone(
+    services: Services, tmp_path: Path, program: str
 ) -> None:
-    addresses = services.stack.addresses
-    settings = services.settings.model_copy(
-        update={
-            "database_url": SecretStr(addresses.application_database_url),
-            "amqp_url": SecretStr(addresses.amqp_url),
-            "temporal_address": addresses.temporal_address,
-            "metrics_port": None,
-            "keyring": tmp_path / "no-keyring.json",
-            "keyring_json": SecretStr(services.keyring.to_json()),
-        }
+    """As in a container: the variables that a secret store and the example write, and no file."""
+    stack, addresses = services.stack, services.stack.addresses
+    name = f"alone-{program}"
+    metrics_port = stack.port(f"{name}-metrics")
+    variables = {
+        "CROUPIER_HOME": str(tmp_path),
+        "CROUPIER_DATABASE_URL": addresses.application_database_url,
+        "CROUPIER_AMQP_URL": addresses.amqp_url,
+        "CROUPIER_TEMPORAL_ADDRESS": addresses.temporal_address,
+        "CROUPIER_TEMPORAL_NAMESPACE": addresses.temporal_namespace,
+        "CROUPIER_KEYRING_JSON": services.keyring.to_json(),
+        "CROUPIER_GAMES": '["games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"]',
+        "CROUPIER_HTTP_PORT": str(stack.port(name)),
+        "CROUPIER_METRICS_PORT": str(metrics_port),
+    }
+    started = OwnProgram(
+        name=name,
+        module=f"workers.{program}",
+        ready_url=f"http://127.0.0.1:{metrics_port}/metrics",
+        settings=variables,
     )
-    stop = asyncio.Event()
-    stop.set()
-    async with asyncio.timeout(HANG_S):
-        await program(settings, stop)
+    running = await process.start(started.command(), stack.layout)
+
+    async def ready_or_ended() -> bool:
+        with contextlib.suppress(NotReady):
+            await started.probe()
+            return True
+        return not running.running
+
+    try:
+        await until(ready_or_ended)
+        assert running.running, process.tail(stack.layout.log_of(name))
+    finally:
+        await running.stop()
     assert not names_in(tmp_path)
+
+
+def test_the_programs_that_run_alone_are_those_of_the_stack(services: Services) -> None:
+    assert {f"workers.{name}" for name in PROGRAMS} == {
+        program.module for program in services.stack.programs()
+    }
 
 
 async def test_a_first_start_makes_no_file_beside_it(services: Services, tmp_path: Path) -> None:

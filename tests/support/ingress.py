@@ -10,6 +10,7 @@ from compose import process
 from compose.programs import OwnProgram
 from compose.service import wait_until_ready
 from compose.stack import Stack
+from runtime.listening import url_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,14 @@ class Ingress:
 
 
 @asynccontextmanager
-async def one_more_ingress(stack: Stack, name: str, **settings: Any) -> AsyncIterator[Ingress]:
-    """Ready, until the block ends. `settings` are those of croupier.example.toml."""
+async def one_more_ingress(
+    stack: Stack, name: str, *, called: str = "127.0.0.1", **settings: Any
+) -> AsyncIterator[Ingress]:
+    """Ready, until the block ends. `called` is the host at which it is; `settings` are those of
+    croupier.example.toml."""
     port, metrics_port = stack.port(name), stack.port(f"{name}-metrics")
     variables = {f"CROUPIER_{key.upper()}": str(value) for key, value in settings.items()}
-    base_url = f"http://127.0.0.1:{port}"
+    base_url = f"http://{url_host(called)}:{port}"
     program = OwnProgram(
         name=name,
         module="workers.serve",

@@ -18,6 +18,9 @@ from runtime.settings import (
 )
 
 SECRET = "hunter2"
+EXAMPLE = re.findall(
+    r"^# (\w+ = .+)$", (PROJECT_ROOT / "croupier.example.toml").read_text(), flags=re.MULTILINE
+)
 
 
 def write(folder: Path, text: str) -> dict[str, str]:
@@ -64,6 +67,22 @@ def test_games_are_a_list_in_the_file_and_separated_by_commas_in_a_variable(tmp_
     assert load({**write(tmp_path, ""), "CROUPIER_GAMES": "a:B, c.d:E"}).games == ("a:B", "c.d:E")
 
 
+def test_every_line_of_the_example_means_the_same_in_a_variable(tmp_path: Path) -> None:
+    """A deployment has no file: it takes the example's right side, and the text's quotes are the shell's."""
+    for line in EXAMPLE:
+        name, _, value = line.partition(" = ")
+        in_the_file = getattr(load(write(tmp_path, line)), name)
+        variable = {f"CROUPIER_{name.upper()}": value.strip("\"'")}
+        assert getattr(load({**write(tmp_path, ""), **variable}), name) == in_the_file, name
+
+
+@pytest.mark.parametrize("name", ["games", "trusted_proxies"])
+@pytest.mark.parametrize("text", ['["a:B"', '["a:B", 3]', "[[]]", '["a:B"]\nhttp_port = 1'])
+def test_a_list_in_a_variable_that_is_none_is_one_line(tmp_path: Path, name: str, text: str) -> None:
+    variable = f"CROUPIER_{name.upper()}"
+    assert variable in problem_of({**write(tmp_path, ""), variable: text})
+
+
 def test_it_cannot_be_changed(tmp_path: Path) -> None:
     with pytest.raises(ValidationError):
         load(write(tmp_path, "")).http_port = 1  # type: ignore[misc]
@@ -86,6 +105,10 @@ def test_it_cannot_be_changed(tmp_path: Path) -> None:
         (f'owner_database_url = "postgresql://a:{SECRET}@h/d?sslmode=require&keepalives="', "keepalives"),
         (f'database_url = "postgresql://a:{SECRET}@h:port/d"', "database_url"),
         ('temporal_address = "nowhere"', "temporal_address"),
+        ('game_client_url = "play"', "game_client_url"),
+        ('game_client_url = "https://[games.example/play"', "game_client_url"),
+        ('game_client_url = "https://games.example/#/play"', "game_client_url"),
+        ('game_client_url = "https://games.example/play?game=dice"', "game_client_url"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named_in_one_line(tmp_path: Path, text: str, named: str) -> None:
@@ -116,7 +139,5 @@ def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
 
 
 def test_the_example_names_every_setting_and_nothing_else(tmp_path: Path) -> None:
-    example = (PROJECT_ROOT / "croupier.example.toml").read_text()
-    lines = re.findall(r"^# (\w+ = .+)$", example, flags=re.MULTILINE)
-    load(write(tmp_path, "\n".join(lines)))
-    assert {line.split(" = ")[0] for line in lines} == set(Settings.model_fields)
+    load(write(tmp_path, "\n".join(EXAMPLE)))
+    assert {line.split(" = ")[0] for line in EXAMPLE} == set(Settings.model_fields)

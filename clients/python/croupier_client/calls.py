@@ -22,7 +22,7 @@ from croupier_client.models import (
     SessionOpened,
     page_of,
 )
-from croupier_client.steps import Patience, Pause, Request, Response, Steps, exchange
+from croupier_client.steps import Patience, Pause, Request, Steps, exchange
 
 Strategy: TypeAlias = Callable[[Round], Decision]
 POLL_S = 0.5
@@ -51,11 +51,8 @@ class GameCalls:
         body: dict[str, Any] = {"round_id": round_id or new_id(), "stake": stake, "mode": mode}
         if choice is not None:
             body["choice"] = choice
-        # 202 says that the round is pending. The same bet once more waits for its end, and starts it should
-        # nothing be stored of it.
-        return exchange(
-            Request("POST", "/v1/game/rounds", body=body), Round.parse, self._patience, unfinished=_pending
-        )
+        # The same bet once more waits for its end, and starts it should nothing be stored of it.
+        return self._until_certain(Request("POST", "/v1/game/rounds", body=body))
 
     def act(
         self, round_id: str, action: str, params: Mapping[str, Any] | None, *, action_id: str | None
@@ -63,8 +60,7 @@ class GameCalls:
         body: dict[str, Any] = {"action_id": action_id or new_id(), "action": action}
         if params is not None:
             body["params"] = params
-        request = Request("POST", f"/v1/game/rounds/{_word(round_id)}/actions", body=body)
-        return exchange(request, Round.parse, self._patience, unfinished=_pending)
+        return self._until_certain(Request("POST", f"{_path(round_id)}/actions", body=body))
 
     def finish(self, round_: Round, strategy: Strategy) -> Steps[Round]:
         """Plays an open round to its end: each time it offers choices, `strategy` decides."""
@@ -76,11 +72,11 @@ class GameCalls:
                 )
             else:
                 yield Pause(POLL_S)
-                round_ = yield from self.round(round_.round_id)
+                round_ = yield from self._until_certain(Request("GET", _path(round_.round_id)))
         return round_
 
     def round(self, round_id: str) -> Steps[Round]:
-        return self._get(f"/v1/game/rounds/{_word(round_id)}", Round.parse)
+        return self._get(_path(round_id), Round.parse)
 
     def rounds(self, cursor: str | None, limit: int) -> Steps[Page[Round]]:
         return self._get("/v1/game/rounds", page_of(Round.parse), query(cursor=cursor, limit=limit))
@@ -94,6 +90,12 @@ class GameCalls:
     def report(self, events: list[Mapping[str, Any]]) -> Steps[None]:
         request = Request("POST", "/v1/game/events", body={"events": events})
         return exchange(request, lambda _: None, self._patience)
+
+    def _until_certain(self, request: Request) -> Steps[Round]:
+        """A round that is final or awaits a choice: it is asked again while the casino is at it."""
+        return exchange(
+            request, Round.parse, self._patience, unfinished=lambda round_: round_.state.under_way
+        )
 
     def _get(self, path: str, parse: Any, params: Mapping[str, str | int] | None = None) -> Steps[Any]:
         return exchange(Request("GET", path, params or {}), parse, self._patience)
@@ -163,8 +165,8 @@ class OperatorCalls:
         return exchange(request, parse, self._patience)
 
 
-def _pending(response: Response) -> bool:
-    return response.status == 202
+def _path(round_id: str) -> str:
+    return f"/v1/game/rounds/{_word(round_id)}"
 
 
 def _word(text: str) -> str:

@@ -23,6 +23,11 @@ class RoundState(StrEnum):
     def final(self) -> bool:
         return self in (RoundState.SETTLED, RoundState.DECLINED, RoundState.VOID)
 
+    @property
+    def under_way(self) -> bool:
+        """Neither final nor the player's turn: the casino is at it."""
+        return self in (RoundState.PENDING, RoundState.SETTLING)
+
 
 @dataclass(frozen=True, slots=True)
 class Money:

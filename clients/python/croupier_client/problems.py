@@ -11,10 +11,12 @@ class CroupierError(Exception):
 class Unanswered(CroupierError):
     """Nobody answered with certainty for as long as the patience lasted. What was sent may be done: the
     same call with the same `ids`, such as round_id="...", is safe at any later time and gets the first
-    answer. Without them it would be a second one. The last answer, if there was any, is the cause."""
+    answer. Without them it would be a second one. The last answer, if there was any, is the cause.
+    `unfinished` is what was seen last of a round that is still pending or settling, and None otherwise."""
 
-    def __init__(self, what: str, ids: Mapping[str, str] | None = None) -> None:
+    def __init__(self, what: str, ids: Mapping[str, str] | None = None, *, unfinished: Any = None) -> None:
         self.ids = dict(ids or {})
+        self.unfinished = unfinished
         same = ", ".join(f"{name}={value!r}" for name, value in self.ids.items())
         with_ids = f" with {same}" if same else ""
         super().__init__(f"{what}: no certain answer; the same call{with_ids} is safe later")
@@ -112,6 +114,18 @@ BY_CODE: Final[Mapping[str, type[Problem]]] = {
     "unknown-choice": UnknownChoice,
     "wallet-failed": WalletFailed,
 }
+
+
+# Statuses of a client's error that say nothing about the request itself.
+NOT_YET: Final = frozenset({408, 425, 429})
+
+
+def is_refusal(status: int, document: Mapping[str, Any]) -> bool:
+    """Returns whether a problem document says for certain that the request was refused, by whatever transport
+    it came. The same request may well be taken in a moment otherwise."""
+    if status == 502:  # a bet that was declined for its wallet's sake is on record: its round is named
+        return "round_id" in document
+    return 400 <= status < 500 and status not in NOT_YET
 
 
 def problem(status: int, body: Mapping[str, Any]) -> Problem:

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from croupier_client.calls import POLL_S, Strategy, new_id
 from croupier_client.models import Money, Round, RoundState, Session
-from croupier_client.problems import CroupierError, Problem, Unanswered, problem
+from croupier_client.problems import CroupierError, Unanswered, is_refusal, problem
 from croupier_client.steps import PAUSE_MAX_S, Patience, ids_of
 
 # What the server closes a socket with when connecting again would not help.
@@ -26,7 +26,6 @@ REFUSED: Final[Mapping[int, str]] = {
     4401: "the token is not valid",
     4410: "the session is over",
 }
-TRANSIENT: Final = frozenset({"overloaded", "internal", "too-many-requests"})
 PUSHES_MAX: Final = 1_000
 # Pushes may overtake each other. What came within this time before a connection was lost may have overtaken
 # something that never came, so the next connection asks for everything since before it.
@@ -135,8 +134,7 @@ class GameSocket:
                 decision = strategy(round_)
                 round_ = await self.act(round_.round_id, decision.action, decision.params)
             else:
-                await asyncio.sleep(POLL_S)
-                round_ = await self.round(round_.round_id)
+                round_ = await self._until_certain("round", {"round_id": round_.round_id})
         return round_
 
     async def pushes(self) -> AsyncIterator[Push]:
@@ -151,26 +149,37 @@ class GameSocket:
             await self._pushed.wait()
 
     async def _until_certain(self, kind: str, body: dict[str, Any]) -> Round:
-        while True:
-            round_ = self._seen((await self._ask(kind, **body))["round"])
-            if round_.state is not RoundState.PENDING:
-                return round_
-            await asyncio.sleep(POLL_S)
+        """A round that is final or awaits a choice: it is asked again while the casino is at it."""
+        round_: Round | None = None
+        try:
+            async with asyncio.timeout(self._patience.total_s):
+                while True:
+                    round_ = self._seen((await self._answered(kind, body))["round"])
+                    if not round_.state.under_way:
+                        return round_
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise Unanswered(kind, ids_of(body), unfinished=round_) from None
 
     async def _ask(self, kind: str, **body: Any) -> dict[str, Any]:
         """The answer to a message, which is sent again, with the same ids, on every new connection and after
         what says nothing about the message itself."""
         try:
             async with asyncio.timeout(self._patience.total_s):
-                while True:
-                    try:
-                        return await self._ask_once({"type": kind, "id": new_id(), **body})
-                    except Problem as refused:
-                        if refused.code not in TRANSIENT:
-                            raise
-                        await asyncio.sleep(float(refused.members.get("retry_after", 1)))
+                return await self._answered(kind, body)
         except TimeoutError:
             raise Unanswered(kind, ids_of(body)) from None
+
+    async def _answered(self, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        while True:
+            answer = await self._ask_once({"type": kind, "id": new_id(), **body})
+            if answer["type"] != "problem":
+                return answer
+            document = answer["problem"]
+            refused = problem(document["status"], document)
+            if is_refusal(refused.status, document):
+                raise refused
+            await asyncio.sleep(float(refused.members.get("retry_after", 1)))
 
     async def _ask_once(self, message: dict[str, Any]) -> dict[str, Any]:
         if self._ended is not None:
@@ -180,12 +189,9 @@ class GameSocket:
             if self._connection is not None:
                 with suppress(ConnectionClosed):  # it is sent on the next connection
                     await self._connection.send(json.dumps(message))
-            answer = await asked.answer
+            return await asked.answer
         finally:
             del self._asked[message["id"]]
-        if answer["type"] == "problem":
-            raise problem(answer["problem"]["status"], answer["problem"])
-        return answer
 
     async def _run(self) -> None:
         pause_s = self._patience.first_pause_s
@@ -200,6 +206,8 @@ class GameSocket:
                     self._end(REFUSED[closed.rcvd.code])
             except (OSError, InvalidHandshake, TimeoutError):
                 pass  # the server is not there, or not yet
+            except (ValueError, TypeError, KeyError, AttributeError):
+                pass  # what speaks here is not the casino
             finally:
                 self._connection = None
             if self._ended is None:

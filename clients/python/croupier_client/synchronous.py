@@ -69,7 +69,7 @@ class _Client:
                     timeout=self._timeout_s,
                 )
                 response = Response(got.status_code, dict(got.headers), got.content)
-            except httpx.TransportError:
+            except httpx.RequestError:  # the connection, or content that cannot be decoded
                 response = None
 
 

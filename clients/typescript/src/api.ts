@@ -225,6 +225,15 @@ export interface NewApiKey {
 }
 
 /**
+ * `operator_id` is a part of workflow ids and a word of routing keys, and never changes. `name` is for
+ * people; the id when it is not given.
+ */
+export interface NewOperator {
+  operator_id: string;
+  name?: string | null;
+}
+
+/**
  * `mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
  * of its limits and `limits` is stricter does.
  */
@@ -243,6 +252,20 @@ export interface OperatorBalance {
   balance: Money;
   held: Money;
   total: Money;
+}
+
+/** `disabled_at` is null while the operator is enabled. */
+export interface OperatorOut {
+  operator_id: string;
+  name: string;
+  enabled: boolean;
+  created_at: string;
+  disabled_at: string | null;
+}
+
+export interface OperatorPage {
+  items: OperatorOut[];
+  next_cursor: string | null;
 }
 
 export interface OperatorRound {
@@ -500,6 +523,10 @@ export interface StatementPage {
 }
 
 export interface SwitchGame {
+  enabled: boolean;
+}
+
+export interface SwitchOperator {
   enabled: boolean;
 }
 
@@ -1076,6 +1103,64 @@ export interface Operations {
     problem: "unauthenticated" | "insufficient-funds" | "forbidden" | "not-found" | "wrong-state" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
+   * POST /v1/platform/operators
+   * Adds an operator, which has no key yet: make its first one with the scope `admin`, and it makes the
+   * others itself.
+   */
+  platformAddOperator: {
+    path: Record<string, never>;
+    query: Record<string, never>;
+    body: NewOperator;
+    answer: OperatorOut;
+    problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/platform/operators/{operator_id}/keys
+   * Makes a key of the operator and shows it, this once. Asked again it makes another one.
+   */
+  platformAddOperatorKey: {
+    path: { operator_id: string };
+    query: Record<string, never>;
+    body: NewApiKey;
+    answer: ApiKeyIssued;
+    problem: "unauthenticated" | "forbidden" | "limit-exceeded" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/platform/operators/{operator_id}
+   * One operator.
+   */
+  platformOperator: {
+    path: { operator_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: OperatorOut;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * GET /v1/platform/operators
+   * All operators by their ids, page after page.
+   */
+  platformOperators: {
+    path: Record<string, never>;
+    query: { limit?: number; cursor?: string | null };
+    body: undefined;
+    answer: OperatorPage;
+    problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * PUT /v1/platform/operators/{operator_id}
+   * Disables an operator, or enables it again. While it is disabled, its keys only read, it opens no
+   * session, and its sessions have ended; rounds under way finish. The ledger knows at once, each ingress
+   * within 10 seconds.
+   */
+  platformSwitchOperator: {
+    path: { operator_id: string };
+    query: Record<string, never>;
+    body: SwitchOperator;
+    answer: OperatorOut;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * GET /readyz
    * Rounds can be played: the database, the broker and Temporal answer.
    */
@@ -1139,6 +1224,11 @@ export const OPERATIONS = {
   operatorWebhook: { method: "GET", path: "/v1/operator/webhooks/{webhook_id}" },
   operatorWebhooks: { method: "GET", path: "/v1/operator/webhooks" },
   operatorWithdraw: { method: "POST", path: "/v1/operator/players/{player_id}/withdrawals" },
+  platformAddOperator: { method: "POST", path: "/v1/platform/operators" },
+  platformAddOperatorKey: { method: "POST", path: "/v1/platform/operators/{operator_id}/keys" },
+  platformOperator: { method: "GET", path: "/v1/platform/operators/{operator_id}" },
+  platformOperators: { method: "GET", path: "/v1/platform/operators" },
+  platformSwitchOperator: { method: "PUT", path: "/v1/platform/operators/{operator_id}" },
   readyz: { method: "GET", path: "/readyz" },
   verify: { method: "POST", path: "/v1/fairness/verify" },
 } as const satisfies Record<keyof Operations, { method: string; path: string }>;

@@ -34,6 +34,8 @@ export interface Request {
   body?: unknown;
   /** Whether sending it twice does no more than sending it once. It is so where ids are given. */
   repeatable?: boolean;
+  /** Whether a certain answer is to be asked for again: the casino is still at it. */
+  unfinished?: (answer: unknown) => boolean;
 }
 
 export interface Arguments<N extends Name> extends Request {
@@ -67,32 +69,51 @@ const IDS = ["round_id", "action_id", "transaction_id"];
 /**
  * Nobody answered with certainty for as long as the patience lasted. What was sent may be done: the same call with
  * the same `ids` is safe later and gets the first answer; without them it would be a second one. `cause` is the
- * last answer, if there was any.
+ * last answer, if there was any. `unfinished` is what was seen last of a round that is still pending or settling.
  */
 export class Unanswered extends Error {
   readonly ids: Record<string, string>;
+  readonly unfinished: unknown;
 
-  constructor(what: string, body: unknown = null, cause?: Problem) {
+  constructor(what: string, body: unknown = null, cause?: Problem, unfinished?: unknown) {
     const sent = asObject(body);
     const ids = Object.fromEntries(IDS.filter((name) => name in sent).map((name) => [name, String(sent[name])]));
     const named = Object.entries(ids).map(([name, value]) => `${name} ${value}`).join(", ");
     super(`${what}: no certain answer; the same call${named && ` with ${named}`} is safe later`, { cause });
     this.name = "Unanswered";
     this.ids = ids;
+    this.unfinished = unfinished;
   }
 }
 
-// What says nothing about the request itself: the same one may well be answered in a moment.
-const TRY_AGAIN = new Set([429, 500, 502, 503, 504]);
+// Statuses of a client's error that say nothing about the request itself.
+const NOT_YET = new Set([408, 425, 429]);
+const UNDER_WAY = new Set<unknown>(["pending", "settling"]);
 const PAUSE_MAX_MS = 5_000;
 const RETRY_AFTER_MAX_S = 60;
 const PATIENCE: Patience = { totalMs: 60_000, firstPauseMs: 100 };
 
 interface Received {
   status: number;
-  isProblem: boolean;
+  contentType: string;
   retryAfterMs: number;
+  /** Undefined for what is empty or no JSON. */
   body: unknown;
+}
+
+/**
+ * Whether a problem document says for certain that the request was refused, by whatever transport it came. The same
+ * request may well be taken in a moment otherwise.
+ */
+export function isRefusal(status: number, document: Record<string, unknown>): boolean {
+  // A bet that was declined for its wallet's sake is on record, and stays so: its round is named.
+  if (status === 502) return "round_id" in document;
+  return status >= 400 && status < 500 && !NOT_YET.has(status);
+}
+
+/** Whether the casino is still at a round: it is neither final nor the player's turn. */
+export function isUnderWay(round: { state: string }): boolean {
+  return UNDER_WAY.has(round.state);
 }
 
 export class Caller {
@@ -112,21 +133,26 @@ export class Caller {
   /** The same for any address. */
   async request<A>(operation: Operation, args: Request = {}): Promise<A> {
     let pauseMs = this.#patience.firstPauseMs;
+    let unfinished: unknown;
     for (let waitedMs = 0; ; ) {
       const received = await this.#send(operation, args);
-      if (received !== null && isConclusive(operation, received)) {
-        if (received.isProblem || received.status >= 300) {
-          throw new Problem(received.status, asObject(received.body));
-        }
-        return received.body as A;
+      const document = problemOf(received);
+      if (received !== null && document !== null && isRefusal(received.status, document)) {
+        throw new Problem(received.status, document);
+      }
+      if (received !== null && isAnswer(received)) {
+        if (!args.unfinished?.(received.body)) return received.body as A;
+        unfinished = received.body;
+      }
+      if (args.repeatable === false && received !== null && document !== null) {
+        throw new Problem(received.status, document);
       }
       if (args.repeatable === false || waitedMs >= this.#patience.totalMs) {
-        const last = received?.isProblem ? new Problem(received.status, asObject(received.body)) : undefined;
-        if (last !== undefined && args.repeatable === false) throw last;
-        throw new Unanswered(`${operation.method} ${operation.path}`, args.body, last);
+        throw new Unanswered(`${operation.method} ${operation.path}`, args.body, lastOf(received), unfinished);
       }
       // Half of it is chance: clients that were cut off together shall not come back together.
-      const waitMs = Math.max(pauseMs * (0.5 + Math.random() / 2), received?.retryAfterMs ?? 0);
+      const chosenMs = Math.max(pauseMs * (0.5 + Math.random() / 2), received?.retryAfterMs ?? 0);
+      const waitMs = Math.min(chosenMs, this.#patience.totalMs - waitedMs);
       await pause(waitMs);
       waitedMs += waitMs;
       pauseMs = Math.min(pauseMs * 2, PAUSE_MAX_MS);
@@ -135,7 +161,7 @@ export class Caller {
 
   /** The answer to one request; null when the connection gave none. */
   async #send({ method, path }: Operation, args: Request): Promise<Received | null> {
-    const url = new URL(filled(path, args.path ?? {}), this.#options.baseUrl);
+    const url = below(this.#options.baseUrl, filled(path, args.path ?? {}));
     for (const [key, value] of Object.entries(args.query ?? {})) {
       if (value !== undefined && value !== null) url.searchParams.set(key, String(value));
     }
@@ -146,15 +172,16 @@ export class Caller {
       const response = await (this.#options.fetch ?? fetch)(url, {
         method,
         headers,
+        redirect: "manual", // a bet that follows one may become a GET
         signal: AbortSignal.timeout(this.#options.timeoutMs ?? 15_000),
         ...(args.body === undefined ? {} : { body: JSON.stringify(args.body) }),
       });
       const text = await response.text();
       return {
         status: response.status,
-        isProblem: (response.headers.get("content-type") ?? "").startsWith("application/problem+json"),
+        contentType: response.headers.get("content-type") ?? "",
         retryAfterMs: retryAfterMs(response.headers.get("retry-after")),
-        body: text === "" ? undefined : JSON.parse(text),
+        body: parsed(text),
       };
     } catch {
       return null; // the network, the timeout, or half an answer: none of them says what was done
@@ -162,19 +189,46 @@ export class Caller {
   }
 }
 
-function isConclusive(operation: Operation, received: Received): boolean {
-  // 202 to a bet says that the round is pending. The same bet once more waits for its end.
-  if (received.status === 202) return !operation.path.startsWith("/v1/game/rounds");
-  if (!TRY_AGAIN.has(received.status)) return true;
-  // A bet that was declined for its wallet's sake is on record, and stays so: its round is named.
-  return received.isProblem && received.status === 502 && "round_id" in asObject(received.body);
+/** The problem document of the casino, if it is one. */
+function problemOf(received: Received | null): Record<string, unknown> | null {
+  if (received === null || !received.contentType.startsWith("application/problem+json")) return null;
+  const document = asObject(received.body);
+  return typeof document["code"] === "string" ? document : null;
+}
+
+/** Whether it says what was asked for: a page of somebody on the way does not. */
+function isAnswer(received: Received): boolean {
+  if (received.status === 204) return true;
+  const isJson = typeof received.body === "object" && received.body !== null;
+  return received.status >= 200 && received.status < 300 && isJson && problemOf(received) === null;
+}
+
+function lastOf(received: Received | null): Problem | undefined {
+  if (received === null) return undefined;
+  const what = `${received.status} with ${received.contentType || "no content type"} is no certain answer`;
+  return new Problem(received.status, problemOf(received) ?? { code: "unknown", detail: what });
+}
+
+/** A path of the API below an address, which may have a path of its own. */
+export function below(baseUrl: string, path: string): URL {
+  const base = new URL(baseUrl);
+  return new URL(base.pathname.replace(/\/+$/, "") + path, base.origin);
+}
+
+/** Undefined for what is no JSON. */
+export function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
 }
 
 function filled(path: string, values: Record<string, unknown>): string {
   return path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(values[name])));
 }
 
-function asObject(value: unknown): Record<string, unknown> {
+export function asObject(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 

@@ -1,7 +1,7 @@
 // A player at a game, by the session's token.
 
 import type { Money, RoundOut, RoundPage, SeedRotated, SessionOut } from "./api.ts";
-import { Caller, newId, pause } from "./calls.ts";
+import { Caller, isUnderWay, newId, pause } from "./calls.ts";
 import type { Options } from "./calls.ts";
 
 export type Round = RoundOut;
@@ -19,6 +19,12 @@ const POLL_MS = 500;
 /** Whether nothing of the round can change any more. */
 export function isFinal(round: Round): boolean {
   return FINAL.has(round.state);
+}
+
+/** A round that is neither final nor awaits a choice is asked for again, as is what is no round. */
+function unfinished(answer: unknown): boolean {
+  const { state } = answer as Partial<Round>;
+  return state === undefined || isUnderWay({ state });
 }
 
 export class GameClient {
@@ -48,7 +54,7 @@ export class GameClient {
     { mode = "base", roundId = newId() }: { mode?: string; roundId?: string } = {},
   ): Promise<Round> {
     const body = { round_id: roundId, stake, mode, ...(choice === undefined ? {} : { choice }) };
-    return this.#caller.call("gamePlaceBet", { body });
+    return this.#caller.call("gamePlaceBet", { body, unfinished });
   }
 
   /** Makes one of an open round's choices. */
@@ -59,7 +65,7 @@ export class GameClient {
     actionId: string = newId(),
   ): Promise<Round> {
     const body = { action_id: actionId, action, ...(params === undefined ? {} : { params }) };
-    return this.#caller.call("gameTakeAction", { path: { round_id: roundId }, body });
+    return this.#caller.call("gameTakeAction", { path: { round_id: roundId }, body, unfinished });
   }
 
   /** Plays an open round to its end: each time it offers choices, `strategy` decides. */
@@ -70,7 +76,7 @@ export class GameClient {
         round = await this.act(round.round_id, action, params);
       } else {
         await pause(POLL_MS);
-        round = await this.round(round.round_id);
+        round = await this.#caller.call("gameRound", { path: { round_id: round.round_id }, unfinished });
       }
     }
     return round;

@@ -1,5 +1,5 @@
 export * from "./api.ts";
-export { Caller, Problem, Unanswered, newId } from "./calls.ts";
+export { Caller, Problem, Unanswered, isRefusal, isUnderWay, newId } from "./calls.ts";
 export type { Options, Patience } from "./calls.ts";
 export { GameClient, isFinal } from "./game.ts";
 export type { Decision, Round, Strategy } from "./game.ts";

@@ -2,7 +2,7 @@
 // connection is made again, what was under way is sent again with the same ids, and missed rounds are told.
 
 import type { Money, RoundOut, SessionOut } from "./api.ts";
-import { Problem, Unanswered, newId, pause } from "./calls.ts";
+import { Problem, Unanswered, asObject, below, isRefusal, isUnderWay, newId, parsed, pause } from "./calls.ts";
 import type { Patience } from "./calls.ts";
 
 type Message = Record<string, unknown>;
@@ -39,7 +39,6 @@ const REFUSED: Record<number, string> = {
   4401: "the token is not valid",
   4410: "the session is over",
 };
-const TRANSIENT = new Set(["overloaded", "internal", "too-many-requests"]);
 const POLL_MS = 500;
 const PAUSE_MAX_MS = 5_000;
 // Pushes may overtake each other. What came within this time before a connection was lost may have overtaken
@@ -113,9 +112,11 @@ export class GameSocket {
   }
 
   async #untilCertain(type: string, body: Message): Promise<RoundOut> {
-    for (;;) {
-      const round = this.#seen((await this.#ask(type, body))["round"]);
-      if (round.state !== "pending") return round;
+    const deadline = Date.now() + this.#patience.totalMs;
+    for (let round: RoundOut | undefined; ; ) {
+      round = this.#seen((await this.#ask(type, body, deadline, round))["round"]);
+      if (!isUnderWay(round)) return round;
+      if (Date.now() + POLL_MS > deadline) throw new Unanswered(type, body, undefined, round);
       await pause(POLL_MS);
     }
   }
@@ -124,21 +125,25 @@ export class GameSocket {
    * The answer to a message, which is sent again, with the same ids, on every new connection and after what
    * says nothing about the message itself.
    */
-  async #ask(type: string, body: Message = {}): Promise<Message> {
-    const deadline = Date.now() + this.#patience.totalMs;
+  async #ask(
+    type: string,
+    body: Message = {},
+    deadline: number = Date.now() + this.#patience.totalMs,
+    unfinished?: RoundOut,
+  ): Promise<Message> {
     for (;;) {
-      const answer = await this.#askOnce({ type, id: newId(), ...body }, deadline);
+      const answer = await this.#askOnce({ type, id: newId(), ...body }, deadline, unfinished);
       if (answer["type"] !== "problem") return answer;
       const document = answer["problem"] as Message;
       const refused = new Problem(Number(document["status"]), document);
       const waitMs = Number(refused.members["retry_after"] ?? 1) * 1_000;
-      if (!TRANSIENT.has(refused.code)) throw refused;
-      if (Date.now() + waitMs > deadline) throw new Unanswered(type, body, refused);
+      if (isRefusal(refused.status, document)) throw refused;
+      if (Date.now() + waitMs > deadline) throw new Unanswered(type, body, refused, unfinished);
       await pause(waitMs);
     }
   }
 
-  #askOnce(message: Message, deadline: number): Promise<Message> {
+  #askOnce(message: Message, deadline: number, unfinished?: RoundOut): Promise<Message> {
     const id = String(message["id"]);
     return new Promise<Message>((resolve, reject) => {
       if (this.#ended !== null) {
@@ -146,7 +151,7 @@ export class GameSocket {
         return;
       }
       const timer = setTimeout(
-        () => reject(new Unanswered(String(message["type"]), message)),
+        () => (done(), reject(new Unanswered(String(message["type"]), message, undefined, unfinished))),
         Math.max(deadline - Date.now(), 0),
       );
       const done = (): void => {
@@ -163,7 +168,7 @@ export class GameSocket {
   }
 
   #connect(): void {
-    const url = new URL("/v1/game/ws", this.#options.baseUrl);
+    const url = below(this.#options.baseUrl, "/v1/game/ws");
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url);
     this.#socket = socket;
@@ -171,7 +176,11 @@ export class GameSocket {
       const last = this.#toldUntil === null ? {} : { last_sequence: this.#settle() };
       socket.send(JSON.stringify({ type: "hello", token: this.#options.token, ...last }));
     };
-    socket.onmessage = (event) => this.#take(JSON.parse(String(event.data)) as Message);
+    socket.onmessage = (event) => {
+      const message = asObject(parsed(String(event.data)));
+      if ("type" in message) this.#take(message);
+      else socket.close(); // what speaks here is not the casino: another connection may lead there
+    };
     socket.onclose = (event) => this.#closed(event.code);
     socket.onerror = () => undefined; // a close follows, which says more
   }

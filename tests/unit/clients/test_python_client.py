@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import httpx
 import pytest
 from croupier_client import (
     AsyncGameClient,
@@ -26,8 +27,10 @@ from croupier_client.steps import Pause, Request, Response, Steps
 
 from api.gateway.problems import PROBLEMS, document
 from api.gateway.problems import Problem as ServerProblem
+from runtime.settings import PROJECT_ROOT
 
 PROBLEM = "application/problem+json"
+ANSWERS = json.loads((PROJECT_ROOT / "clients" / "answers.json").read_text(encoding="utf-8"))
 BODY: dict[str, Any] = {
     "round_id": "r-1",
     "state": "settled",
@@ -137,6 +140,11 @@ class TestBet:
         assert f"round_id={sent[0].body['round_id']!r}" in str(given_up.value)
         assert isinstance(given_up.value.__cause__, Problem) == (last is not None)
 
+    def test_waits_no_longer_than_its_patience_for_a_time_that_the_server_names(self) -> None:
+        steps = GameCalls(Patience(total_s=3)).bet(100, None, mode="base", round_id=None)
+        later = [answer(503, **{"retry-after": "60"}), answer(201, BODY)]
+        assert drive(steps, later)[2] == [3]
+
     def test_that_awaits_a_choice_is_an_answer(self) -> None:
         choices = [choice("collect"), choice("raise", debit=50, color=["red", "black"])]
         open_ = BODY | {"state": "awaiting_choice", "choices": choices, "decide_by": "2026-11-22T17:00:00Z"}
@@ -144,6 +152,54 @@ class TestBet:
         assert [choice.action for choice in round_.choices] == ["collect", "raise"]
         assert (round_.choices[1].debit.amount, round_.decide_by.minute) == (50, 0)
         assert round_.choices[1].params == {"color": ("red", "black")}
+
+
+BODIES = {
+    "ROUND": json.dumps(BODY),
+    "PENDING": json.dumps(BODY | {"state": "pending"}),
+    "SETTLING": json.dumps(BODY | {"state": "settling"}),
+}
+
+
+def case_name(case: dict[str, Any]) -> str:
+    return f"{case['status']} {case['content_type']}, {case['says']}"
+
+
+class TestAnswers:
+    """The one table, which the TypeScript client's tests read too."""
+
+    @pytest.mark.parametrize("case", ANSWERS, ids=case_name)
+    def test_mean_what_the_table_says(self, case: dict[str, Any]) -> None:
+        content = BODIES.get(case["body"], case["body"]).encode()
+        given = Response(case["status"], {"content-type": case["content_type"]}, content)
+        sent: list[Request] = []
+        steps = GameCalls(Patience(total_s=3)).bet(100, None, mode="base", round_id=None)
+        if case["verdict"] == "answer":
+            assert drive(steps, [given], sent)[0] == Round.parse(BODY)
+            return
+        if case["verdict"] == "refused":
+            with pytest.raises(Problem) as refused:
+                drive(steps, [given], sent)
+            assert refused.value.status == case["status"]
+            return
+        with pytest.raises(Unanswered) as given_up:
+            drive(steps, [given] * 20, sent)
+        assert len(sent) > 1, "it was given up without patience"
+        assert all(request == sent[0] for request in sent)
+        assert given_up.value.ids == sent[0].ids
+        state = Round.parse(json.loads(content)) if case["verdict"] == "unfinished" else None
+        assert given_up.value.unfinished == state
+
+    def test_are_the_same_for_a_client_with_a_connection(self) -> None:
+        """Also one whose content cannot be decoded."""
+        page = httpx.Response(200, html="<html>sign in</html>")
+        garbled = httpx.Response(
+            200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"<html>")
+        )
+        answers = iter([page, garbled, httpx.Response(201, json=BODY)])
+        http = httpx.Client(transport=httpx.MockTransport(lambda _: next(answers)))
+        with GameClient("http://casino", "t", http=http, patience=Patience(first_pause_s=0.001)) as game:
+            assert game.bet(100) == Round.parse(BODY)
 
 
 class TestFinish:
@@ -159,13 +215,21 @@ class TestFinish:
         steps = GAME.finish(begun, lambda round_: Decision("pick", {"box": len(round_.choices)}))
         round_, sent, _ = drive(steps, answers)
         assert round_.state is RoundState.SETTLED
-        assert [request.path for request in sent] == ["/v1/game/rounds/r-1/actions"] * 3 + [
-            "/v1/game/rounds/r-1"
-        ]
+        assert {request.path for request in sent} == {"/v1/game/rounds/r-1/actions"}
         assert sent[0] == sent[1], "a repeat of an action has another id"
         assert sent[1] != sent[2], "two actions have the same id"
+        assert sent[2] == sent[3], "a round that settles is not over"
         assert sent[0].body is not None
         assert sent[0].body["params"] == {"box": 1}
+
+    def test_gives_up_a_round_that_nobody_ends(self) -> None:
+        settling = BODY | {"state": "settling"}
+        steps = GameCalls(Patience(total_s=3)).finish(Round.parse(settling), lambda _: Decision("collect"))
+        sent: list[Request] = []
+        with pytest.raises(Unanswered) as given_up:
+            drive(steps, [answer(200, settling)] * 20, sent)
+        assert given_up.value.unfinished == Round.parse(settling)
+        assert {(request.method, request.path) for request in sent} == {("GET", "/v1/game/rounds/r-1")}
 
     def test_leaves_a_round_that_is_over_alone(self) -> None:
         round_ = Round.parse(BODY)

@@ -13,7 +13,16 @@ from api.gateway.problems import PROBLEMS
 from api.gateway.strict_json import StrictRoute
 from tests.support.routes import routes, validator, without_services
 
-TAGS = {"Session API", "Bet API", "Result API", "Wallet API", "Event API", "Operator API", "Open"}
+TAGS = {
+    "Session API",
+    "Bet API",
+    "Result API",
+    "Wallet API",
+    "Event API",
+    "Operator API",
+    "Platform API",
+    "Open",
+}
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +123,7 @@ def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
 
 def test_the_names_of_security_schemes_can_be_used_in_other_languages(described: dict[str, Any]) -> None:
     schemes = described["components"]["securitySchemes"]
-    assert set(schemes) == {"sessionToken", "operatorKey"}
+    assert set(schemes) == {"sessionToken", "operatorKey", "platformKey"}
     assert all(scheme["type"] == "http" and scheme["scheme"] == "bearer" for scheme in schemes.values())
 
 

@@ -122,11 +122,30 @@ def scope_of(peer: str, *forwarded: str) -> Scope:
         ("10.0.0.1", ("2001:db8:1:2:3:4:5:6",), "2001:db8:1:2::/64"),
         ("2001:db8:1:2::1", (), "2001:db8:1:2::/64"),
         ("::ffff:203.0.113.5", (), "203.0.113.5"),
+        # With the port of the client, which some proxies write too.
+        ("10.0.0.1", ("203.0.113.7:51234",), "203.0.113.7"),
+        ("10.0.0.1", ("1.1.1.1:1, 203.0.113.7:51234, 10.9.9.9:80",), "203.0.113.7"),
+        ("10.0.0.1", ("[2001:db8:1:2::1]:443",), "2001:db8:1:2::/64"),
+        ("10.0.0.1", ("[2001:db8:1:2::1]",), "2001:db8:1:2::/64"),
+        ("10.0.0.1", ('"[2001:db8:1:2::1]:443"',), "2001:db8:1:2::/64"),
+        ("10.0.0.1", ("203.0.113.7:51234, [2001:db8:1:2::1",), "2001:db8:1:2::/64"),
+        ("10.0.0.1", ("203.0.113.7:80:80",), "10.0.0.1"),
+        ("10.0.0.1", ("203.0.113.7, unknown:80",), "10.0.0.1"),
+        # What listens on `::` for IPv4 too sees all of them so.
+        ("::ffff:10.0.0.1", ("203.0.113.5",), "203.0.113.5"),
+        ("::ffff:10.0.0.1", ("203.0.113.5, ::ffff:10.9.9.9",), "203.0.113.5"),
     ],
 )
 def test_only_proxies_of_ours_are_believed(peer: str, forwarded: tuple[str, ...], address: str) -> None:
     limits = RateLimits(trusted_proxies=[ipaddress.ip_network("10.0.0.0/8")])
     assert limits.address_of(scope_of(peer, *forwarded)) == address
+
+
+def test_a_proxy_is_known_by_its_address_in_either_form() -> None:
+    limits = RateLimits(trusted_proxies=[ipaddress.ip_network("10.0.0.0/8")])
+    assert limits.is_proxy("10.0.0.1")
+    assert limits.is_proxy("::ffff:10.0.0.1")
+    assert not limits.is_proxy("::ffff:11.0.0.1")
 
 
 def test_without_proxies_the_header_counts_for_nothing() -> None:

@@ -47,6 +47,15 @@ def test_every_route_of_operators_takes_keys_of_the_scopes_written_here() -> Non
     assert all(len(guard) == 1 for guard in found.values())
 
 
+def test_every_route_of_the_platform_takes_its_own_keys_alone() -> None:
+    found = {name: guard for name, guard in guards().items() if " /v1/platform" in name}
+    assert len(found) == 5
+    for name, guard in found.items():
+        (key,) = guard
+        assert isinstance(key, KeyOf), name
+        assert key.scopes == {"platform"}, name
+
+
 def test_every_route_of_games_takes_one_sessions_token() -> None:
     found = {name: guard for name, guard in guards().items() if " /v1/game/" in name}
     assert found

@@ -1,0 +1,180 @@
+"""`operator wallet set|test|show|unset`: the wallet's answer is said, and no money stays behind there."""
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from contracts.rounds import Resolution, RoundState, SettleRequest
+from storage import operator_wallets, operators
+from storage.database import Database
+from tests.conftest import Services
+from tests.support import commands
+from tests.support.ledger import OUTCOME, take_seat
+from tests.support.operator_wallet import PLAYER, RunningWallet, new_secret, running_wallet
+from verification.invariants.rounds import ROUNDS_ARE_COMPLETE
+from wallet import dialect
+from wallet.directory import WalletDirectory, WalletVault
+from wallet.operator_http import OperatorWallets
+
+DIALECTS = dialect.load()
+
+
+@pytest.fixture
+async def operator_id(database: Database) -> str:
+    name = f"op-{uuid4().hex[:12]}"
+    await operators.ensure_operator(database.pool, operator_id=name, name="a test's")
+    return name
+
+
+@pytest.fixture
+async def wallet() -> AsyncIterator[RunningWallet]:
+    async with running_wallet("--new-players", "1234") as running:
+        yield running
+
+
+class Commands:
+    """The wallet's commands for one operator."""
+
+    def __init__(self, services: Services, platform: dict[str, Any], operator_id: str, folder: Path) -> None:
+        self._services, self._platform = services, platform
+        self._operator_id, self._folder = operator_id, folder
+
+    async def __call__(self, verb: str, *arguments: str) -> commands.Ended:
+        words = ("operator", "wallet", verb, self._operator_id, *arguments)
+        return await commands.run(self._services, self._platform, *words)
+
+    async def set(self, url: str, secret: str) -> commands.Ended:
+        file = self._folder / "secret"
+        file.write_text(secret)
+        return await self("set", "--url", url, "--local", "--secret-file", str(file))
+
+    async def switched(self, verb: str) -> None:
+        ended = await commands.run(self._services, self._platform, "operator", verb, self._operator_id)
+        assert ended[0] == 0, ended
+
+
+@pytest.fixture
+def run(services: Services, platform: dict[str, Any], operator_id: str, tmp_path: Path) -> Commands:
+    return Commands(services, platform, operator_id, tmp_path)
+
+
+class TestSet:
+    async def test_says_what_the_wallet_answers(self, run: Commands, wallet: RunningWallet) -> None:
+        code, output, errors = await run.set(wallet.url, wallet.secret)
+        assert (code, errors) == (0, "")
+        assert "answers: croupier-test has 1234 minor units of EUR" in output
+
+    async def test_says_that_nobody_is_there_and_keeps_what_was_set(
+        self, run: Commands, database: Database, operator_id: str
+    ) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            dead = f"http://127.0.0.1:{free.getsockname()[1]}"
+        code, output, errors = await run.set(dead, new_secret())
+        assert code == 0
+        assert "is set" in output
+        assert "does not answer as its dialect does: not-reached" in errors
+        assert await operator_wallets.find(database.pool, operator_id) is not None
+
+    async def test_says_that_the_secret_is_another_one(self, run: Commands, wallet: RunningWallet) -> None:
+        code, _, errors = await run.set(wallet.url, secret := new_secret())
+        assert code == 0
+        assert "refuses our signature" in errors
+        assert secret not in errors
+
+
+class TestTest:
+    async def test_asks_for_whom_it_is_told(self, run: Commands, wallet: RunningWallet) -> None:
+        await run.set(wallet.url, wallet.secret)
+        code, output, errors = await run("test", "--player", "somebody")
+        assert (code, errors) == (0, "")
+        assert "answers: somebody has 1234 minor units of EUR" in output
+        code, output, errors = await run("test", "--player", "somebody", "--currency", "USD")
+        assert (code, errors) == (0, ""), "a refusal is an answer"
+        assert "answers: it refuses the balance of somebody with currency-mismatch" in output
+        await wallet.set_faults(rates={"html": 1}, only=["balance"])
+        code, output, errors = await run("test")
+        assert (code, output) == (1, "")
+        assert "does not answer as its dialect does: " in errors
+
+    @pytest.mark.parametrize("verb", ["test", "show", "unset"])
+    async def test_an_operator_without_a_wallet_has_none(
+        self, run: Commands, operator_id: str, verb: str
+    ) -> None:
+        code, output, errors = await run(verb)
+        assert (code, output) == (1, "")
+        assert f"{operator_id} has no wallet of its own" in errors
+
+
+class TestShow:
+    async def test_shows_what_holds_and_no_secret(
+        self, run: Commands, wallet: RunningWallet, database: Database, operator_id: str
+    ) -> None:
+        await run.set(wallet.url, f"{wallet.secret}\n{new_secret()}\n")
+        stored = await operator_wallets.find(database.pool, operator_id)
+        assert stored is not None
+        code, output, _ = await run("show", "--json")
+        assert code == 0
+        shown = json.loads(output)
+        assert (shown["url"], shown["dialect"], shown["secrets"]) == (wallet.url, "croupier", 2)
+        assert shown["total_ms"] == round(DIALECTS["croupier"].limits.total_s * 1000)
+        output += (await run("show"))[1]
+        assert wallet.secret not in output
+        assert stored.sealed_secrets not in output
+
+
+class TestUnset:
+    async def test_waits_for_the_rounds_under_way_and_then_our_ledger_keeps_the_money(
+        self,
+        run: Commands,
+        wallet: RunningWallet,
+        services: Services,
+        database: Database,
+        application: Database,
+        operator_id: str,
+    ) -> None:
+        """The interleaving: the wallet has taken a bet, and is forgotten before its round ends."""
+        await run.set(wallet.url, wallet.secret)
+        directory = WalletDirectory(
+            application.pool, WalletVault(services.keyring), DIALECTS, OperatorWallets(DIALECTS)
+        )
+        async with directory.kept_fresh():
+            seat = await take_seat(database, operator_id=operator_id, player_id=PLAYER)
+            steps = directory.wallets[operator_id]
+            bet = seat.bet()
+            assert (await steps.reserve(bet)).state is RoundState.PENDING
+            assert "first ./croupier operator disable" in (await run("unset"))[2]
+            await run.switched("disable")
+            assert "rounds are under way at the wallet" in (await run("unset"))[2]
+            later = await steps.reserve(seat.bet())
+            assert (later.state, later.failure_code) == (RoundState.DECLINED, "session-expired")
+            lost = SettleRequest(bet=bet, resolution=Resolution(outcome=OUTCOME, win=0))
+            assert (await steps.settle(lost)).view.state is RoundState.SETTLED
+
+            code, output, errors = await run("unset")
+            assert (code, errors) == (0, "")
+            assert f"our ledger keeps the money of {operator_id}'s players" in output
+            await directory.refresh()
+            assert not directory.keeps_money_of(operator_id)
+            assert (await run("unset"))[0] == 1
+        broken = await database.pool.fetch(ROUNDS_ARE_COMPLETE.broken)
+        assert not [row for row in broken if row["subject"].endswith(f"player {seat.session.player_key}")]
+
+        await run.set(wallet.url, wallet.secret)
+        assert await operator_wallets.find(database.pool, operator_id) is not None
+
+    async def test_waits_for_the_sessions_whose_bets_may_be_on_their_way(
+        self, run: Commands, wallet: RunningWallet, database: Database, operator_id: str
+    ) -> None:
+        """An operator that is marked as disabled, by one whose loop over its sessions was interrupted."""
+        await run.set(wallet.url, wallet.secret)
+        await take_seat(database, operator_id=operator_id)
+        await operators.switch(database.pool, operator_id=operator_id, enabled=False)
+        assert "sessions are open yet" in (await run("unset"))[2]
+        await run.switched("disable")
+        assert (await run("unset"))[0] == 0

@@ -1,0 +1,35 @@
+"""What `up` shows: keys and addresses in one line each, so that they can be copied and piped."""
+
+import pytest
+from rich.console import Console
+
+from cli.stack import up
+from cli.stack.up import Choices
+from security.api_keys import new_api_key
+
+
+@pytest.mark.parametrize("columns", ["20", "80"])
+def test_a_key_and_each_address_is_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    info = {
+        "base_url": "http://127.0.0.1:8080",
+        "operator_id": "demo",
+        "operator_key": new_api_key().text,
+        "temporal_ui": "http://127.0.0.1:28233/namespaces/croupier/workflows",
+        "temporal_address": "127.0.0.1:27233",
+        "temporal_namespace": "croupier",
+        "home": "/a/home/with/a/rather/long/name/for/its/folder/that/does/not/fit/80/columns/.local",
+    }
+    choices = Choices(detach=True, check=False, rounds=0, as_json=False, services_only=False)
+    up._show(info, choices, Console(stderr=True))
+    lines = capsys.readouterr().out.splitlines()
+    for whole in (
+        info["base_url"],
+        f"{info['base_url']}/openapi.json",
+        info["operator_key"],
+        info["temporal_ui"],
+        f"{info['home']}/stack.json",
+    ):
+        assert any(line.endswith(f" {whole}") for line in lines), whole
