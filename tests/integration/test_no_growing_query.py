@@ -26,6 +26,7 @@ from storage import (
     interventions,
     operators,
     outbox,
+    pending,
     players,
     reconciliation,
     rounds,
@@ -244,6 +245,16 @@ async def operators_search_by_state(books: Books) -> None:
     assert found
 
 
+async def rounds_that_have_only_begun(books: Books) -> None:
+    """What a list, an operator and a player ask for before and after the rows; nothing has only begun."""
+    pool, key = books.database.pool, books.earlier.key
+    for player_key in (None, books.seat.session.player_key):
+        wanted = RoundFilter(operator_id=OPERATOR, player_key=player_key)
+        assert await pending.page(pool, wanted, before=None, limit=PAGE) == ([], None)
+    assert await pending.of_id(pool, key.round_id, operator_id=OPERATOR, player_id=None, limit=2) == []
+    assert await pending.find(pool, key) is None
+
+
 async def timeline_of_a_round(books: Books) -> None:
     pool, round_id = books.database.pool, books.earlier.key.round_id
     (found,) = await timeline.find(pool, round_id, operator_id=OPERATOR, player_id=None, limit=2)
@@ -400,7 +411,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *(a_round, rounds_since_a_lost_connection, first_page, page_in_the_middle),
     *(operators_first_page, operators_page_in_the_middle),
     *(operators_search_by_round, operators_search_by_state, timeline_of_a_round),
-    decision_about_a_round,
+    *(rounds_that_have_only_begun, decision_about_a_round),
     *(balance, deposit, withdrawal, session, new_session),
     *(statement_first_page, statement_page_in_the_middle, statement_of_a_moment, statement_of_a_quiet_wallet),
     *(event_feed_from_the_first, event_feed_in_the_middle, event_feed_at_its_end),
@@ -427,6 +438,7 @@ STATEMENTS: Final = {
             interventions,
             operators,
             outbox,
+            pending,
             players,
             reconciliation,
             rounds,
