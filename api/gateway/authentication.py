@@ -25,10 +25,12 @@ _OPERATOR_KEY = HTTPBearer(
 Credentials = HTTPAuthorizationCredentials | None
 
 
-def session_claims(token: str, services: Services, *, live: bool, address: str | None) -> SessionClaims:
+def session_claims(
+    token: str, services: Services, *, live: bool, address: str | None, size: int = 0, counted: bool = False
+) -> SessionClaims:
     """The claims of a genuine token, whatever transport it came by. An expired one reads and resumes; `live`
-    is asked of a bet. A token that is not genuine counts against its `address`, where there is one. Raises
-    Problem."""
+    is asked of a bet. A token that is not genuine counts against its `address`, where there is one. The call,
+    of `size` bytes, counts for its session, unless it is `counted` already. Raises Problem."""
     try:
         claims = services.tokens.verify(token)
     except TokenExpired as expired:
@@ -37,7 +39,8 @@ def session_claims(token: str, services: Services, *, live: bool, address: str |
         claims = expired.claims
     except TokenInvalid:
         raise _refused(address, services, "The session token is not valid.") from None
-    services.limits.admit_session(claims.session_id)
+    if not counted:
+        services.limits.admit_session(claims.session_id, size)
     return claims
 
 
@@ -67,7 +70,8 @@ async def live_session(
 
 def _caller(request: Request, credentials: Credentials, services: Services, *, live: bool) -> Caller:
     token = _presented(request, credentials, services, "a session token")
-    claims = session_claims(token, services, live=live, address=_address(request))
+    size: int = getattr(request.state, "body_bytes", 0)
+    claims = session_claims(token, services, live=live, address=_address(request), size=size)
     return Caller(claims, services, request.state.request_id)
 
 

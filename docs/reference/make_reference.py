@@ -90,7 +90,7 @@ ADVICE: Final = {
     failures.ROUND_OPEN: "Finish the round that `open_round` names, then bet with a new id.",
     "round-closed": "Ask for the round.",
     "wrong-state": "Ask for the round, or read `state`.",
-    "too-large": "Send at most 64 KiB.",
+    "too-large": "Send less: 4 KiB for a bet, 64 KiB for events, 8 KiB for anything else.",
     "unsupported-media-type": "Send plain JSON as `application/json`, not compressed.",
     "upgrade-required": "Open a WebSocket at this address.",
     "head-too-large": "Fix the client: it sends too many headers, or too long ones.",

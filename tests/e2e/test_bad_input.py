@@ -376,11 +376,14 @@ async def test_a_body_over_64_kib_is_refused(seat: Player, path: str, chunked: b
     checked_problem(response, 413, "too-large")
 
 
+@pytest.mark.parametrize(("path", "kib"), [("/rounds", 4), ("/events", 64), ("/seed", 8)])
 @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])
-async def test_a_body_of_64_kib_is_still_read(seat: Player, chunked: bool) -> None:
-    content = chunks(64) if chunked else b" " * (64 * 1024)
-    response = await seat.call("POST", "/rounds", content=content, headers=JSON)
-    checked_problem(response, *INVALID)
+async def test_a_body_of_what_its_call_needs_is_read_and_a_longer_one_is_not(
+    seat: Player, path: str, kib: int, chunked: bool
+) -> None:
+    for size, refusal in ((kib, INVALID), (kib + 1, (413, "too-large"))):
+        content = chunks(size) if chunked else b" " * (size * 1024)
+        checked_problem(await seat.call("POST", path, content=content, headers=JSON), *refusal)
 
 
 async def test_a_connection_serves_on_after_a_refused_body(gateway: Gateway, seat: Player) -> None:

@@ -15,16 +15,18 @@ from api.gateway import problems, strict_json
 from api.gateway.admission import Admission
 from api.gateway.authentication import session_claims
 from api.gateway.caller import Caller, Reply
-from api.gateway.middleware import BODY_LIMIT_BYTES
+from api.gateway.middleware import BET_LIMIT_BYTES
 from api.gateway.problems import DATABASE_AWAY, Problem
 from api.services import Services
 from api.transports.queue.messages import ActOnRound, SubmitRound
 from events.command_consumer import is_plain
 from events.commands import ACT_ON_ROUND, STATUS_HEADER, SUBMIT_ROUND, Answer, Command, TryAgain
 from runtime import metrics
+from security.tokens import TOKEN_LIMIT
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 JSON_TYPE: Final = "application/json"
+COMMAND_LIMIT_BYTES: Final = BET_LIMIT_BYTES + TOKEN_LIMIT
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +106,8 @@ def _read(command: Command) -> tuple[_Kind, Any]:
     kind = KINDS.get(command.routing_key)
     if kind is None:
         raise _Unusable(Problem("not-found", f"The routing keys are {', '.join(KINDS)}."))
-    if len(command.body) > BODY_LIMIT_BYTES:
-        raise _Unusable(Problem("too-large", f"A body has at most {BODY_LIMIT_BYTES} bytes."))
+    if len(command.body) > COMMAND_LIMIT_BYTES:
+        raise _Unusable(Problem("too-large", f"A body has at most {COMMAND_LIMIT_BYTES} bytes."))
     # Nothing said counts as JSON: many clients say nothing.
     if not strict_json.is_json(command.content_type or JSON_TYPE) or not is_plain(command.content_encoding):
         raise _Unusable(Problem("unsupported-media-type", "Send plain JSON as application/json."))

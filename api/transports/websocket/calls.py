@@ -13,7 +13,9 @@ from api.gateway import problems
 from api.gateway.admission import Admission
 from api.gateway.authentication import session_claims
 from api.gateway.caller import REPLAYED, Caller, Reply
+from api.gateway.middleware import BODY_LIMIT_BYTES
 from api.gateway.problems import RETRY_AFTER_S, Problem
+from api.gateway.rate_limits import too_many
 from api.gateway.strict_json import loads
 from api.result import calls as result_calls
 from api.services import Services
@@ -32,6 +34,13 @@ from runtime import metrics
 
 Message = dict[str, Any]
 
+# What the longest bet or action needs. A longer message is not read.
+MESSAGE_LIMIT_BYTES: Final = BODY_LIMIT_BYTES
+# Who goes on sending beyond the session's limit is read more slowly, and costs the less.
+SHORTEST_PAUSE_S: Final = 0.02
+PAUSE_LIMIT_S: Final = 0.1
+TOO_LARGE: Final = Problem("too-large", f"A message has at most {MESSAGE_LIMIT_BYTES} bytes.")
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -44,9 +53,9 @@ class Client:
     admission: Admission
 
     def caller(self, *, live: bool, request_id: str) -> Caller:
-        """As if each message came with its token: its time may end while the socket is open, and its session
-        may call only so often. Raises Problem."""
-        claims = session_claims(self.token, self.services, live=live, address=self.address)
+        """As if each message came with its token: its time may end while the socket is open. Raises
+        Problem."""
+        claims = session_claims(self.token, self.services, live=live, address=self.address, counted=True)
         return Caller(claims, self.services, request_id)
 
 
@@ -104,6 +113,32 @@ class Asked:
     call: Call | None = None
     message: BaseModel | None = None
     problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A message that counted for its session. When the session had no token left, its answer says so, and the
+    next message is not read for `pause_s` seconds."""
+
+    asked: Asked
+    pause_s: float = 0.0
+
+
+async def admit(text: str, client: Client) -> Admitted:
+    """Reads a message, when it is its turn. Every message counts, by its size, whatever it is. Raises
+    nothing."""
+    size = len(text)  # no text has fewer bytes than characters, and a limit need not be exact
+    wait_s = client.services.limits.take_of_session(client.claims.session_id, size)
+    if size > MESSAGE_LIMIT_BYTES:
+        asked = Asked(None, problem=TOO_LARGE)
+    else:
+        await client.admission.large.wait(client.claims.session_id, size)
+        asked = read(text)
+    if wait_s > 0:
+        return Admitted(
+            Asked(asked.id, problem=too_many(wait_s)), min(max(wait_s, SHORTEST_PAUSE_S), PAUSE_LIMIT_S)
+        )
+    return Admitted(asked)
 
 
 def read(text: str) -> Asked:
