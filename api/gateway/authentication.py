@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.gateway.admission import Permit
 from api.gateway.caller import Caller
 from api.gateway.problems import Problem
 from api.gateway.rate_limits import NO_ADDRESS
@@ -72,6 +73,7 @@ def _caller(request: Request, credentials: Credentials, services: Services, *, l
     token = _presented(request, credentials, services, "a session token")
     size: int = getattr(request.state, "body_bytes", 0)
     claims = session_claims(token, services, live=live, address=_address(request), size=size)
+    _belongs_to(request, claims.operator_id)
     return Caller(claims, services, request.state.request_id)
 
 
@@ -98,6 +100,7 @@ class KeyOf:
         if key is None:
             raise _refused(address, services, "The API key is not valid.")
         services.limits.admit_key(key.key_id)
+        _belongs_to(request, key.operator_id)
         if key.scope not in self.scopes:
             raise Problem("forbidden", "This key has another scope.")
         return key
@@ -115,6 +118,13 @@ def _refused(address: str | None, services: Services, detail: str) -> Problem:
     if address is not None:
         services.limits.count_failure(address)
     return Problem("unauthenticated", detail)
+
+
+def _belongs_to(request: Request, operator_id: str) -> None:
+    """Counts the request for its operator. Raises ShareFull, a Problem."""
+    permit: Permit | None = getattr(request.state, "permit", None)  # as the edge middleware took it
+    if permit is not None:
+        permit.belongs_to(operator_id)
 
 
 def _address(request: Request) -> str:

@@ -66,7 +66,8 @@ class EdgeMiddleware:
         if (full := self._full(scope, bet=is_bet)) is not None:  # meanwhile
             await self._refuse_full(send, request_id, full, bet=is_bet)
             return
-        async with self._admission.serve(bet=is_bet):
+        with self._admission.requests.one() as permit:
+            scope["state"]["permit"] = permit
             await self._serve(scope, body, sender)
 
     def _full(self, scope: Scope, *, bet: bool) -> Permits | None:

@@ -49,6 +49,8 @@ MORE_ON_METRICS: Final = {
     "croupier_wallet_calls_total": "`unknown` includes calls whose answer nobody waited for to the end.",
     "croupier_open_requests": "The limit is `max_open_requests`.",
     "croupier_open_bets": "The limit is `max_open_bets`.",
+    "croupier_open_commands": "The limit is `commands_prefetch`.",
+    "croupier_operator_overdue": "Whose wallet hangs, for instance.",
     "croupier_open_sockets": "The limit is `max_sockets`.",
     "croupier_connections": "The limit is `max_connections`.",
     "croupier_rounds_settling": "`call`: `win` or `rollback`. As of the last look, every 5 s.",

@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from api.bet import calls
 from api.gateway import problems, strict_json
-from api.gateway.admission import Admission
+from api.gateway.admission import Admission, ShareFull
 from api.gateway.authentication import session_claims
 from api.gateway.caller import Caller, Reply
 from api.gateway.middleware import BET_LIMIT_BYTES
@@ -61,7 +61,8 @@ class _Unusable(Exception):
 
 class QueueIngress:
     """Answers commands. A valid command is answered as HTTP would answer it. An invalid one is parked, and
-    its sender gets the problem as well."""
+    its sender gets the problem as well; so is one of an operator that has nearly all places already, with
+    calls that come to no end."""
 
     def __init__(self, services: Services, admission: Admission) -> None:
         self._services = services
@@ -75,6 +76,8 @@ class QueueIngress:
         except _Unusable as unusable:
             why = f"{unusable.problem.code}: {unusable.problem.detail}"
             answer = _refused(unusable.problem, request_id, parked_because=why)
+        except ShareFull as full:
+            answer = _refused(full, request_id, parked_because=f"{full.code}: {full.detail}")
         except Problem as problem:
             if problem.code == "overloaded":
                 raise TryAgain(problem.detail) from None
@@ -92,7 +95,7 @@ class QueueIngress:
         """Raises Problem, _Unusable."""
         kind, body = _read(command)
         claims = session_claims(_token(body), self._services, live=kind.is_bet, address=None)
-        async with self._admission.serve(bet=kind.is_bet):
+        async with self._admission.command(claims.operator_id, bet=kind.is_bet):
             return await kind.call(body, Caller(claims, self._services, request_id))
 
 

@@ -196,7 +196,7 @@ async def answer(asked: Asked, client: Client) -> Message:
         problem = Problem("overloaded", "Try again after retry_after seconds.")
         return problem_message(problem, asked.id, request_id, retry_after_s=full.retry_after_s)
     try:
-        async with client.admission.serve(bet=call.bet):
+        async with client.admission.call(client.claims.operator_id, bet=call.bet):
             reply = await call.serve(asked.message, client.caller(live=call.bet, request_id=request_id))
     except Exception as error:  # noqa: BLE001 - nothing that a message does may end its socket
         return problem_message(problems.of(error, request_id), asked.id, request_id)

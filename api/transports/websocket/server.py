@@ -238,7 +238,8 @@ class _Socket:
         if permits.full:
             raise _Closing(codes.TRY_LATER, Problem("overloaded", "Connect again after a while."))
         try:
-            with permits.one():
+            with permits.one() as permit:
+                permit.belongs_to(client.claims.operator_id)
                 await self._server.services.pushes.join(feed)
                 floor = await self._send_present_state(hello, client, feed)
         except (_Closing, _Gone):

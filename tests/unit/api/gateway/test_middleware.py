@@ -30,8 +30,17 @@ BETS = "/v1/game/rounds"
 
 
 def guarded(app: Any, *, requests: int = 100, bets: int = 100, running: int = 100) -> EdgeMiddleware:
+    """The edge before an app that takes bets as their route does."""
     admission = Admission(max_open_requests=requests, max_open_bets=bets, max_running_bets=running)
-    return EdgeMiddleware(app, admission)
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", BETS):
+            await app(scope, receive, send)
+            return
+        async with admission.bet("anybody's"):
+            await app(scope, receive, send)
+
+    return EdgeMiddleware(routed, admission)
 
 
 async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ from runtime import metrics
 
 PING = '{"type": "ping", "id": "p"}'
 BET = '{"type": "bet", "id": "b", "round_id": "r", "stake": 100}'
-CLAIMS = cast(SessionClaims, SimpleNamespace(session_id="s"))
+CLAIMS = cast(SessionClaims, SimpleNamespace(session_id="s", operator_id="o"))
 
 
 def client(*, requests: int = 10, bets: int = 10, limits: RateLimits | None = None) -> Client:
