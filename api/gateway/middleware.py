@@ -83,11 +83,11 @@ class EdgeMiddleware:
         its session later. Raises Problem, and ClientDisconnect."""
         limit = _BODY_LIMITS.get(scope["path"], BODY_LIMIT_BYTES)
         length, encoded = _declared(scope)
-        if length > limit:
-            raise _too_large(limit)
         if encoded:
             # A few compressed bytes can become gigabytes, so nothing here ever unpacks a body.
             raise Problem("unsupported-media-type", "Send the body without any encoding.")
+        if length > limit:
+            raise _too_large(limit)
         if not length:
             return _LimitedBody(receive, limit)
         body = await _whole(receive, limit)

@@ -160,6 +160,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def keepalive_timeout(self) -> None:
-        """A dead peer's last messages would be kept for as long as the kernel tries to send them."""
+        """A dead peer's last messages would be kept for as long as the kernel tries to send them. A peer that
+        is read slowly is not dead: its answer may stand behind what was not read yet."""
+        if self._unread or self.read_paused:
+            self.pong_timer = None
+            self.schedule_ping()
+            return
         super().keepalive_timeout()
         self.transport.abort()

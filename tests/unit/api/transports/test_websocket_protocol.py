@@ -125,4 +125,6 @@ async def test_a_socket_full_of_pings_is_taken_apart_in_pieces(monkeypatch: pyte
             await other.send("still served")
             assert await asyncio.wait_for(other.recv(), HANG_S) == "still served"
             assert own[0]._unread
+            own[0].keepalive_timeout()
+            assert not own[0].transport.is_closing(), "its answer to our ping may be among what is unread"
             own[0].transport.abort()
