@@ -47,6 +47,7 @@ def create_app(
     app = _routes()
     app.state.services = services
     app.state.readiness = readiness
+    app.state.admission = admission
     if over_sockets is not None:
         app.router.routes.append(WebSocketRoute(websocket.PATH, over_sockets))
     return EdgeMiddleware(app, admission, limits)

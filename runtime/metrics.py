@@ -76,4 +76,15 @@ COMMANDS: Final = Counter(
 COMMANDS_CONNECTED: Final = Gauge("croupier_commands_connected", "1 while commands are taken from the queue.")
 OPEN_REQUESTS: Final = Gauge("croupier_open_requests", "Requests being served.")
 OPEN_BETS: Final = Gauge("croupier_open_bets", "Bets being served.")
+OPEN_COMMANDS: Final = Gauge("croupier_open_commands", "Commands that are held, from the queue.")
+OPERATOR_OVERDUE: Final = Gauge(
+    "croupier_operator_overdue",
+    "Bets and commands of an operator that have waited for a service for more than a second.",
+    ["operator"],
+)
+OPERATOR_REFUSED: Final = Counter(
+    "croupier_operator_refused_total",
+    "Calls refused because their operator alone has nearly all there is: `requests`, `bets` or `commands`.",
+    ["operator", "what"],
+)
 OPEN_SOCKETS: Final = Gauge("croupier_open_sockets", "WebSockets of game clients.")

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         True, description="Whether the ingress takes rounds from the broker's queue too."
     )
     commands_prefetch: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
-        None, description="Commands from the queue under way at once; max_running_bets when not given."
+        None, description="Commands that are held from the queue; ten times max_running_bets when not given."
     )
     reconcile_every_s: int = Field(
         60, ge=1, description="How often ledger, Temporal, events and operators' wallets are compared."

@@ -10,9 +10,8 @@ from typing import Final
 import uvicorn
 
 from api.gateway.connections import SWEEP_S, ConnectionLimits, Connections
-from api.gateway.middleware import BODY_LIMIT_BYTES
 from api.gateway.rate_limits import RateLimits
-from api.transports.websocket.protocol import SocketProtocol
+from api.transports.websocket.protocol import FRAME_LIMIT_BYTES, SocketProtocol
 from api.transports.websocket.server import DRAIN_S
 from runtime.listening import open_listener
 from runtime.settings import Settings, SettingsError
@@ -50,7 +49,7 @@ async def serve_http(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S - int(DRAIN_S),
         ws=SocketProtocol,
-        ws_max_size=BODY_LIMIT_BYTES,
+        ws_max_size=FRAME_LIMIT_BYTES,
         ws_ping_interval=settings.socket_heartbeat_s,
         ws_ping_timeout=settings.socket_heartbeat_s,
         # A compressed message may unfold to far more, and each socket would keep a window for it.

@@ -87,10 +87,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 max_open_requests=settings.max_open_requests,
                 max_open_bets=settings.max_open_bets,
                 max_running_bets=settings.max_running_bets,
+                max_commands=settings.commands_prefetch,
             )
             sockets = SocketServer(services, admission, _socket_limits(settings))
             app = create_app(services, _readiness(resources, client), admission, services.limits, sockets)
-            async with _followed(pushes), _commands(settings, QueueIngress(services, admission), stop):
+            commands = _commands(settings, QueueIngress(services, admission), admission.commands.limit, stop)
+            async with _followed(pushes), commands:
                 await serve_http(app, listener, settings, services.limits, stop, sockets.drain)
 
 
@@ -105,7 +107,9 @@ async def _followed(pushes: Pushes) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _commands(settings: Settings, handler: QueueIngress, stop: asyncio.Event) -> AsyncIterator[None]:
+async def _commands(
+    settings: Settings, handler: QueueIngress, prefetch: int, stop: asyncio.Event
+) -> AsyncIterator[None]:
     """Takes commands from the broker inside the block, and until `stop`; leaving it waits for their ends.
     The broker may be away at any time: that neither delays nor ends anything else."""
     if not settings.commands_enabled:
@@ -114,7 +118,7 @@ async def _commands(settings: Settings, handler: QueueIngress, stop: asyncio.Eve
     consumer = CommandConsumer(
         required_secret(settings.amqp_url, "amqp_url"),
         handler=handler,
-        prefetch=settings.commands_prefetch or settings.max_running_bets,
+        prefetch=prefetch,
     )
     metrics.COMMANDS_CONNECTED.set_function(lambda: consumer.connected)
     consumer.start()

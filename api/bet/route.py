@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.bet.schemas import PlaceBet
 from api.gateway import authentication
+from api.gateway.admission import Admission
 from api.gateway.strict_json import StrictRequest, StrictRoute, check_media_type, check_query
 
 
@@ -31,7 +32,9 @@ class BetRoute(StrictRoute):
         caller = await authentication.live_session(request, credentials, services)
         check_query(request, ())
         body = await _read(request)
-        response = await self.endpoint(body=body, caller=caller)
+        admission: Admission = request.app.state.admission
+        async with admission.bet(caller.claims.operator_id):
+            response = await self.endpoint(body=body, caller=caller)
         await response(scope, receive, send)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from api.gateway.admission import Permit
 from api.gateway.caller import Caller
 from api.gateway.problems import Problem
 from api.gateway.rate_limits import NO_ADDRESS
@@ -29,10 +30,12 @@ DISABLED: Final = "The operator is disabled: its keys only read."
 Credentials = HTTPAuthorizationCredentials | None
 
 
-def session_claims(token: str, services: Services, *, live: bool, address: str | None) -> SessionClaims:
+def session_claims(
+    token: str, services: Services, *, live: bool, address: str | None, size: int = 0, counted: bool = False
+) -> SessionClaims:
     """The claims of a genuine token, whatever transport it came by. An expired one reads and resumes; `live`
-    is asked of a bet. A token that is not genuine counts against its `address`, where there is one. Raises
-    Problem."""
+    is asked of a bet. A token that is not genuine counts against its `address`, where there is one. The call,
+    of `size` bytes, counts for its session, unless it is `counted` already. Raises Problem."""
     try:
         claims = services.tokens.verify(token)
     except TokenExpired as expired:
@@ -41,7 +44,8 @@ def session_claims(token: str, services: Services, *, live: bool, address: str |
         claims = expired.claims
     except TokenInvalid:
         raise _refused(address, services, "The session token is not valid.") from None
-    services.limits.admit_session(claims.session_id)
+    if not counted:
+        services.limits.admit_session(claims.session_id, size)
     return claims
 
 
@@ -71,7 +75,9 @@ async def live_session(
 
 def _caller(request: Request, credentials: Credentials, services: Services, *, live: bool) -> Caller:
     token = _presented(request, credentials, services, "a session token")
-    claims = session_claims(token, services, live=live, address=_address(request))
+    size: int = getattr(request.state, "body_bytes", 0)
+    claims = session_claims(token, services, live=live, address=_address(request), size=size)
+    _belongs_to(request, claims.operator_id)
     return Caller(claims, services, request.state.request_id)
 
 
@@ -99,6 +105,7 @@ class KeyOf:
         if key is None:
             raise _refused(address, services, "The API key is not valid.")
         services.limits.admit_key(key.key_id)
+        _belongs_to(request, key.operator_id)
         if key.scope not in self.scopes:
             raise Problem("forbidden", "This key has another scope.")
         if key.disabled and request.method != "GET":
@@ -130,6 +137,13 @@ def _refused(address: str | None, services: Services, detail: str) -> Problem:
     if address is not None:
         services.limits.count_failure(address)
     return Problem("unauthenticated", detail)
+
+
+def _belongs_to(request: Request, operator_id: str) -> None:
+    """Counts the request for its operator. Raises ShareFull, a Problem."""
+    permit: Permit | None = getattr(request.state, "permit", None)  # as the edge middleware took it
+    if permit is not None:
+        permit.belongs_to(operator_id)
 
 
 def _address(request: Request) -> str:

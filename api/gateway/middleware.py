@@ -10,17 +10,21 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.gateway.admission import Admission
+from api.gateway.admission import Admission, Permits
 from api.gateway.problems import CONTENT_TYPE, Problem, document
-from api.gateway.rate_limits import RateLimits, too_many
+from api.gateway.rate_limits import BYTES_A_TOKEN, RateLimits, too_many
 from runtime import metrics
 from runtime.unavailable import UNAVAILABLE, WORDS, Cause
 
-BODY_LIMIT_BYTES: Final = 64 * 1024
+# What a body may have at most: what its call needs, for reading one costs the time of everybody else.
+BODY_LIMIT_BYTES: Final = 8 * 1024
+BET_LIMIT_BYTES: Final = 4 * 1024
+EVENTS_LIMIT_BYTES: Final = 64 * 1024
 REQUEST_ID_HEADER: Final = b"x-request-id"
 # Whoever watches this process must hear from it above all when it is busy.
 ALWAYS_ADMITTED: Final = frozenset({"/healthz", "/readyz"})
 BETS: Final = ("POST", "/v1/game/rounds")
+_BODY_LIMITS: Final = {BETS[1]: BET_LIMIT_BYTES, "/v1/game/events": EVENTS_LIMIT_BYTES}
 ANY_REQUEST_ID: Final = "0" * 32  # all ids have one length, so a refusal is made before its id is known
 
 log = logging.getLogger(__name__)
@@ -49,28 +53,59 @@ class EdgeMiddleware:
             await _refuse(send, request_id, problem.code, problem.members["retry_after"])
             return
         is_bet = (scope["method"], scope["path"]) == BETS
-        full = None if scope["path"] in ALWAYS_ADMITTED else self._admission.full(bet=is_bet)
-        if full is not None:
-            self._busy.inc()
-            if is_bet:
-                self._bets_refused.inc()
-            await _refuse(send, request_id, "overloaded", full.retry_after_s)
+        if (full := self._full(scope, bet=is_bet)) is not None:
+            await self._refuse_full(send, request_id, full, bet=is_bet)
             return
-        async with self._admission.serve(bet=is_bet):
-            await self._serve(scope, _LimitedBody(receive), _Sender(send, request_id))
-
-    async def _serve(self, scope: Scope, body: "_LimitedBody", sender: "_Sender") -> None:
+        sender = _Sender(send, request_id)
         try:
-            length, encoded = _declared(scope)
-            if length > BODY_LIMIT_BYTES:
-                raise _TooLarge
-            if encoded:
-                # A few compressed bytes can become gigabytes, so nothing here ever unpacks a body.
-                await sender.refuse(Problem("unsupported-media-type", "Send the body without any encoding."))
-                return
+            # Before it takes a permit: who sends slowly holds none.
+            body = await self._body(scope, receive, address)
+        except Problem as problem:
+            await sender.refuse(problem)
+            return
+        except ClientDisconnect:
+            return
+        if (full := self._full(scope, bet=is_bet)) is not None:  # meanwhile
+            await self._refuse_full(send, request_id, full, bet=is_bet)
+            return
+        with self._admission.requests.one() as permit:
+            scope["state"]["permit"] = permit
+            await self._serve(scope, body, sender)
+
+    def _full(self, scope: Scope, *, bet: bool) -> Permits | None:
+        return None if scope["path"] in ALWAYS_ADMITTED else self._admission.full(bet=bet)
+
+    async def _refuse_full(self, send: Send, request_id: str, full: Permits, *, bet: bool) -> None:
+        self._busy.inc()
+        if bet:
+            self._bets_refused.inc()
+        await _refuse(send, request_id, "overloaded", full.retry_after_s)
+
+    async def _body(self, scope: Scope, receive: Receive, address: str) -> Receive:
+        """Reads a body that is declared, when it is its turn. Its size counts: for its address here, and for
+        its session later. Raises Problem, and ClientDisconnect."""
+        limit = _BODY_LIMITS.get(scope["path"], BODY_LIMIT_BYTES)
+        length, encoded = _declared(scope)
+        if encoded:
+            # A few compressed bytes can become gigabytes, so nothing here ever unpacks a body.
+            raise Problem("unsupported-media-type", "Send the body without any encoding.")
+        if length > limit:
+            raise _too_large(limit)
+        if not length:
+            return _LimitedBody(receive, limit)
+        body = await _whole(receive, limit)
+        scope["state"]["body_bytes"] = len(body)
+        tokens = len(body) // BYTES_A_TOKEN
+        if tokens and (wait_s := self._limits.addresses.take(address, tokens)) > 0:
+            raise too_many(wait_s)
+        await self._admission.large.wait(address, len(body))
+        return _ReadBody(body, receive)
+
+    async def _serve(self, scope: Scope, body: Receive, sender: "_Sender") -> None:
+        try:
             await self._app(scope, body, sender)
-        except _TooLarge:
-            await sender.refuse(Problem("too-large", f"A body has at most {BODY_LIMIT_BYTES} bytes."))
+        except _TooLarge as problem:
+            await sender.refuse(_too_large(problem.limit))
         except ClientDisconnect:
             pass  # the client is gone, and its disconnect is no failure of ours
         except Exception:
@@ -102,21 +137,60 @@ def _refusal(code: str, retry_after_s: int) -> tuple[int, list[tuple[bytes, byte
     return status, named, before, after
 
 
+def _too_large(limit: int) -> Problem:
+    return Problem("too-large", f"The body of this call has at most {limit} bytes.")
+
+
 class _TooLarge(BaseException):
     """Passes through the app's own error handlers, which would take an Exception for a bug."""
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
 
 class _LimitedBody:
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+    """Of a request that declares no body: what comes all the same is limited too."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._limit = receive, limit
         self._seen = 0
 
     async def __call__(self) -> Message:
         message = await self._receive()
         self._seen += len(message.get("body", b""))
-        if self._seen > BODY_LIMIT_BYTES:
-            raise _TooLarge
+        if self._seen > self._limit:
+            raise _TooLarge(self._limit)
         return message
+
+
+class _ReadBody:
+    """A body that was read, for the app to receive, and then what else comes."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        if self._body is None:
+            return await self._receive()
+        message = {"type": "http.request", "body": self._body, "more_body": False}
+        self._body = None
+        return message
+
+
+async def _whole(receive: Receive, limit: int) -> bytes:
+    """Raises Problem when it is more than `limit` bytes, and ClientDisconnect."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        body += bytes(message.get("body", b""))
+        if len(body) > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return body
 
 
 class _Sender:
@@ -146,11 +220,14 @@ async def _no_body() -> Message:
 
 
 def _declared(scope: Scope) -> tuple[int, bool]:
-    """The body's length in bytes by its headers, 0 without one, and whether it is compressed."""
+    """The body's length in bytes by its headers, 1 for one that does not say it, 0 without one; and whether
+    it is compressed."""
     length, encoded = 0, False
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             length = int(value)
+        elif name == b"transfer-encoding":
+            length = length or 1
         elif name == b"content-encoding" and value.strip().lower() != b"identity":
             encoded = True
     return length, encoded

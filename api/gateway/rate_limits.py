@@ -20,6 +20,8 @@ from runtime import metrics
 CALLERS_LIMIT: Final = 100_000
 FORWARDED_HEADER: Final = b"x-forwarded-for"
 NO_ADDRESS: Final = ""
+# A body of so many bytes counts as one call more.
+BYTES_A_TOKEN: Final = 2_048
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -47,6 +49,7 @@ class Buckets:
     def __init__(self, rate: Rate, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._pause_s = 1 / rate.per_s if rate.per_s else 0.0
         # A microsecond more, for what floats lose by adding.
+        self._burst = rate.burst
         self._slack_s = self._pause_s * (rate.burst - 1) + 1e-6
         self._clock = clock
         self._young: dict[str, float] = {}
@@ -54,12 +57,14 @@ class Buckets:
         self._turn_at = clock() + self._slack_s + self._pause_s
         self._refused = metrics.REQUESTS_LIMITED.labels(name)
 
-    def take(self, caller: str) -> float:
-        """0.0 when the caller had a token, which is now spent; else the seconds until there is one."""
+    def take(self, caller: str, tokens: int = 1) -> float:
+        """0.0 when the caller had so many tokens, which are now spent; else the seconds until it has. More
+        than the burst is the burst."""
         if not self._pause_s:
             return 0.0
         now = self._clock()
-        full_at = self._full_at(caller, now)
+        before_s = self._pause_s * (min(tokens, self._burst) - 1)
+        full_at = self._full_at(caller, now) + before_s
         if (wait_s := full_at - now - self._slack_s) > 0:
             self._refused.inc()
             return wait_s
@@ -102,9 +107,14 @@ class RateLimits:
         self._failures = Buckets(failures, "failures")
         self._proxies = tuple(trusted_proxies)
 
-    def admit_session(self, session_id: str) -> None:
-        """Raises the Problem too-many-requests. For every call of a session, whatever way it came in."""
-        _check(self._sessions.take(session_id))
+    def admit_session(self, session_id: str, size: int = 0) -> None:
+        """Raises the Problem too-many-requests. For every call of a session, whatever way it came in; one
+        with a body of `size` bytes counts as often as small ones would."""
+        _check(self.take_of_session(session_id, size))
+
+    def take_of_session(self, session_id: str, size: int) -> float:
+        """As Buckets.take."""
+        return self._sessions.take(session_id, 1 + size // BYTES_A_TOKEN)
 
     def admit_key(self, key_id: str) -> None:
         """Raises the Problem too-many-requests."""

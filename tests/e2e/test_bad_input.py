@@ -29,14 +29,14 @@ NOT_JSON = {
     "NaN inside": b'{"round_id": "r1", "stake": 100, "choice": {"direction": "up", "target": NaN}}',
     "1e999 inside": b'{"round_id": "r1", "stake": 100, "choice": {"direction": "up", "target": 1e999}}',
     "10**40": b'{"round_id": "r1", "stake": 1' + b"0" * 40 + b"}",
-    "60,000 digits": b'{"round_id": "r1", "stake": ' + b"9" * 60_000 + b"}",
+    "4,000 digits": b'{"round_id": "r1", "stake": ' + b"9" * 4_000 + b"}",
     "leading zero": b'{"round_id": "r1", "stake": 0100}',
     "duplicate key": b'{"round_id": "r1", "stake": 100, "stake": 200}',
     "duplicate key, escaped": b'{"round_id": "r1", "stake": 100, "st\\u0061ke": 200}',
     "duplicate key inside": b'{"round_id": "r1", "stake": 100, "choice": {"target": 1, "target": 2}}',
     "deep arrays": b'{"round_id": "r1", "stake": 100, "choice": {"a": ' + b"[" * DEEP + b"]" * DEEP + b"}}",
-    "very deep arrays": b"[" * 30_000 + b"]" * 30_000,
-    "very deep objects": b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    "very deep arrays": b"[" * 2_000 + b"]" * 2_000,
+    "very deep objects": b'{"a":' * 600 + b"1" + b"}" * 600,
     "lone surrogate": b'{"round_id": "\\ud800", "stake": 100}',
     "lone surrogate in a name": b'{"round_id": "r1", "stake": 100, "choice": {"\\udfff": 1}}',
     "NUL": b'{"round_id": "r1\\u0000", "stake": 100}',
@@ -397,11 +397,14 @@ async def test_a_body_over_64_kib_is_refused(seat: Player, path: str, chunked: b
     checked_problem(response, 413, "too-large")
 
 
+@pytest.mark.parametrize(("path", "kib"), [("/rounds", 4), ("/events", 64), ("/seed", 8)])
 @pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "chunked"])
-async def test_a_body_of_64_kib_is_still_read(seat: Player, chunked: bool) -> None:
-    content = chunks(64) if chunked else b" " * (64 * 1024)
-    response = await seat.call("POST", "/rounds", content=content, headers=JSON)
-    checked_problem(response, *INVALID)
+async def test_a_body_of_what_its_call_needs_is_read_and_a_longer_one_is_not(
+    seat: Player, path: str, kib: int, chunked: bool
+) -> None:
+    for size, refusal in ((kib, INVALID), (kib + 1, (413, "too-large"))):
+        content = chunks(size) if chunked else b" " * (size * 1024)
+        checked_problem(await seat.call("POST", path, content=content, headers=JSON), *refusal)
 
 
 async def test_a_connection_serves_on_after_a_refused_body(gateway: Gateway, seat: Player) -> None:

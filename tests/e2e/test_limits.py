@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
@@ -12,12 +13,14 @@ import httpx
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from websockets.asyncio.client import connect
 
 from security.api_keys import new_api_key
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import one_more_ingress
+from tests.support.sockets import address
 
 SESSION_PER_S: Final = 0.5
 SESSION_BURST: Final = 8
@@ -231,3 +234,24 @@ async def test_refusing_a_stranger_costs_less_than_a_millisecond(
     cost_s = spent_s / count
     print(f"{stranger}: {cost_s * 1000:.2f} ms of the ingress's processor for a refusal")  # noqa: T201
     assert cost_s < CPU_LIMIT_S * (1 if full else MARGIN)
+
+
+async def test_messages_that_are_none_count_for_their_session_and_end_nothing(
+    ingress: Ingress, operator: Operator
+) -> None:
+    player = await operator.open_session()
+    limited = await ingress.limited("session")
+    async with connect(address(str(ingress.http.base_url).rstrip("/")), compression=None) as socket:
+        await socket.send(json.dumps({"type": "hello", "token": player.token}))  # counts too
+        await socket.recv()
+        texts = ['{"type": "nope"}', "nonsense", '{"type": "ping"}', "[]"]
+        codes = []
+        for text in itertools.islice(itertools.cycle(texts), 2 * SESSION_BURST):
+            await socket.send(text)
+            answer = json.loads(await asyncio.wait_for(socket.recv(), HANG_S))
+            codes.append(answer["problem"]["code"])
+    assert codes[: SESSION_BURST - 1] == ["invalid"] * (SESSION_BURST - 1)
+    # Some tokens may come back on a slow machine.
+    assert set(codes[SESSION_BURST - 1 :]) <= {"invalid", "too-many-requests"}
+    assert codes.count("too-many-requests") >= 1
+    assert await ingress.limited("session") - limited == codes.count("too-many-requests")

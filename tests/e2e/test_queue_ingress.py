@@ -157,7 +157,7 @@ POISON: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "another content type": ({"content_type": "text/plain"}, "unsupported-media-type: "),
     "compressed": ({"content_encoding": "gzip"}, "unsupported-media-type: "),
     "an unknown routing key": ({"key": "rounds.cancel"}, "not-found: The routing keys are rounds.submit"),
-    "too large": ({"choice": {"note": "x" * 65_536}}, "too-large: A body has at most 65536 bytes"),
+    "too large": ({"choice": {"note": "x" * 65_536}}, "too-large: A body has at most 6144 bytes"),
     "an answer to ourselves": ({"reply_to": "croupier.commands"}, "reply_to names a queue of Croupier's own"),
 }
 PROPERTIES: Final = ("content_type", "content_encoding", "key", "reply_to")

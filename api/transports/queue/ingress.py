@@ -12,10 +12,10 @@ from pydantic import SecretStr, ValidationError
 
 from api.bet import calls
 from api.gateway import problems, strict_json
-from api.gateway.admission import Admission
+from api.gateway.admission import Admission, ShareFull
 from api.gateway.authentication import session_claims
 from api.gateway.caller import Caller, Reply
-from api.gateway.middleware import BODY_LIMIT_BYTES
+from api.gateway.middleware import BET_LIMIT_BYTES
 from api.gateway.problems import DATABASE_AWAY, Problem
 from api.services import Services
 from api.transports.queue.messages import ActOnRound, SubmitRound
@@ -23,9 +23,11 @@ from events.command_consumer import is_plain
 from events.commands import ACT_ON_ROUND, STATUS_HEADER, SUBMIT_ROUND, Answer, Command, TryAgain
 from runtime import metrics
 from security.payload_codec import CANNOT_OPEN
+from security.tokens import TOKEN_LIMIT
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 JSON_TYPE: Final = "application/json"
+COMMAND_LIMIT_BYTES: Final = BET_LIMIT_BYTES + TOKEN_LIMIT
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,8 @@ class _Unusable(Exception):
 
 class QueueIngress:
     """Answers commands. A valid command is answered as HTTP would answer it. An invalid one is parked, and
-    its sender gets the problem as well."""
+    its sender gets the problem as well; so is one of an operator that has nearly all places already, with
+    calls that come to no end."""
 
     def __init__(self, services: Services, admission: Admission) -> None:
         self._services = services
@@ -74,6 +77,8 @@ class QueueIngress:
         except _Unusable as unusable:
             why = f"{unusable.problem.code}: {unusable.problem.detail}"
             answer = _refused(unusable.problem, request_id, parked_because=why)
+        except ShareFull as full:
+            answer = _refused(full, request_id, parked_because=f"{full.code}: {full.detail}")
         except Problem as problem:
             if problem.code == "overloaded":
                 raise TryAgain(problem.detail) from None
@@ -93,7 +98,7 @@ class QueueIngress:
         """Raises Problem, _Unusable."""
         kind, body = _read(command)
         claims = session_claims(_token(body), self._services, live=kind.is_bet, address=None)
-        async with self._admission.serve(bet=kind.is_bet):
+        async with self._admission.command(claims.operator_id, bet=kind.is_bet):
             return await kind.call(body, Caller(claims, self._services, request_id))
 
 
@@ -107,8 +112,8 @@ def _read(command: Command) -> tuple[_Kind, Any]:
     kind = KINDS.get(command.routing_key)
     if kind is None:
         raise _Unusable(Problem("not-found", f"The routing keys are {', '.join(KINDS)}."))
-    if len(command.body) > BODY_LIMIT_BYTES:
-        raise _Unusable(Problem("too-large", f"A body has at most {BODY_LIMIT_BYTES} bytes."))
+    if len(command.body) > COMMAND_LIMIT_BYTES:
+        raise _Unusable(Problem("too-large", f"A body has at most {COMMAND_LIMIT_BYTES} bytes."))
     # Nothing said counts as JSON: many clients say nothing.
     if not strict_json.is_json(command.content_type or JSON_TYPE) or not is_plain(command.content_encoding):
         raise _Unusable(Problem("unsupported-media-type", "Send plain JSON as application/json."))

@@ -13,7 +13,9 @@ from api.gateway import problems
 from api.gateway.admission import Admission
 from api.gateway.authentication import session_claims
 from api.gateway.caller import REPLAYED, Caller, Reply
+from api.gateway.middleware import BODY_LIMIT_BYTES
 from api.gateway.problems import RETRY_AFTER_S, Problem
+from api.gateway.rate_limits import too_many
 from api.gateway.strict_json import loads
 from api.result import calls as result_calls
 from api.services import Services
@@ -33,6 +35,13 @@ from runtime.unavailable import Cause
 
 Message = dict[str, Any]
 
+# What the longest bet or action needs. A longer message is not read.
+MESSAGE_LIMIT_BYTES: Final = BODY_LIMIT_BYTES
+# Who goes on sending beyond the session's limit is read more slowly, and costs the less.
+SHORTEST_PAUSE_S: Final = 0.02
+PAUSE_LIMIT_S: Final = 0.1
+TOO_LARGE: Final = Problem("too-large", f"A message has at most {MESSAGE_LIMIT_BYTES} bytes.")
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -45,9 +54,9 @@ class Client:
     admission: Admission
 
     def caller(self, *, live: bool, request_id: str) -> Caller:
-        """As if each message came with its token: its time may end while the socket is open, and its session
-        may call only so often. Raises Problem."""
-        claims = session_claims(self.token, self.services, live=live, address=self.address)
+        """As if each message came with its token: its time may end while the socket is open. Raises
+        Problem."""
+        claims = session_claims(self.token, self.services, live=live, address=self.address, counted=True)
         return Caller(claims, self.services, request_id)
 
 
@@ -107,6 +116,32 @@ class Asked:
     problem: Problem | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A message that counted for its session. When the session had no token left, its answer says so, and the
+    next message is not read for `pause_s` seconds."""
+
+    asked: Asked
+    pause_s: float = 0.0
+
+
+async def admit(text: str, client: Client) -> Admitted:
+    """Reads a message, when it is its turn. Every message counts, by its size, whatever it is. Raises
+    nothing."""
+    size = len(text)  # no text has fewer bytes than characters, and a limit need not be exact
+    wait_s = client.services.limits.take_of_session(client.claims.session_id, size)
+    if size > MESSAGE_LIMIT_BYTES:
+        asked = Asked(None, problem=TOO_LARGE)
+    else:
+        await client.admission.large.wait(client.claims.session_id, size)
+        asked = read(text)
+    if wait_s > 0:
+        return Admitted(
+            Asked(asked.id, problem=too_many(wait_s)), min(max(wait_s, SHORTEST_PAUSE_S), PAUSE_LIMIT_S)
+        )
+    return Admitted(asked)
+
+
 def read(text: str) -> Asked:
     """Raises nothing: what is wrong with the message is its answer."""
     try:
@@ -162,7 +197,7 @@ async def answer(asked: Asked, client: Client) -> Message:
         problem = problems.unavailable(Cause.BUSY, "Try again after retry_after seconds.")
         return problem_message(problem, asked.id, request_id, retry_after_s=full.retry_after_s)
     try:
-        async with client.admission.serve(bet=call.bet):
+        async with client.admission.call(client.claims.operator_id, bet=call.bet):
             reply = await call.serve(asked.message, client.caller(live=call.bet, request_id=request_id))
     except Exception as error:  # noqa: BLE001 - nothing that a message does may end its socket
         return problem_message(problems.of(error, request_id), asked.id, request_id)

@@ -4,10 +4,11 @@ they do not read is bounded."""
 import asyncio
 import logging
 import socket
+import time
 from asyncio.transports import BaseTransport
 from typing import Any, Final
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
@@ -17,6 +18,13 @@ from api.gateway.connections import end_of_answers
 
 # The kernel would keep megabytes for a peer that does not read, and of one that sends without a pause.
 BUFFER_BYTES: Final = 64 * 1024
+# A larger message ends its socket.
+FRAME_LIMIT_BYTES: Final = 64 * 1024
+# Bytes are taken apart in pieces, for six of them are a frame. A peer whose piece took long, being full of
+# pings or empty fragments, rests for so many times as long: no socket has more than 1/20 of the process.
+PIECE_BYTES: Final = 1024
+LONG_S: Final = 0.001
+REST: Final = 19
 # How long a peer may take to read what is left when its socket ends.
 FAREWELL_S: Final = 2.0
 
@@ -41,6 +49,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.logger = self.conn.logger = _quiet
         self.conn.debug = False
         self._end: asyncio.TimerHandle | None = None
+        self._unread = b""
+        self._rest: asyncio.Handle | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -55,8 +65,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._end is not None:
-            self._end.cancel()
+        self._unread = b""
+        for timer in (self._end, self._rest):
+            if timer is not None:
+                timer.cancel()
 
     def _end_in_time(self) -> None:
         """A transport that is closing waits until its peer has read everything, without an end of its own."""
@@ -85,8 +97,41 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._end_in_time()
 
     def data_received(self, data: bytes) -> None:
-        if not self.disconnected:
+        if self.disconnected:
+            return
+        if not self.handshake_initiated:
             super().data_received(data)
+            return
+        self._unread = self._unread + data if self._unread else data
+        if self._rest is None and not self.read_paused:
+            self._take_apart()
+        elif not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def _take_apart(self) -> None:
+        """Reads the next piece, unless the application has a message that it has not taken yet."""
+        self._rest = None
+        if self.disconnected or self.read_paused:
+            return
+        piece, self._unread = self._unread[:PIECE_BYTES], self._unread[PIECE_BYTES:]
+        since = time.perf_counter()
+        super().data_received(piece)
+        took_s = time.perf_counter() - since
+        if took_s > LONG_S or self._unread:
+            self._go_on_after(took_s * REST if took_s > LONG_S else 0)
+        elif not self.read_paused and self.writable.is_set() and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _go_on_after(self, pause_s: float) -> None:
+        if not self.disconnected and not self.transport.is_closing():
+            self.transport.pause_reading()
+            self._rest = self.loop.call_later(pause_s, self._take_apart)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await super().receive()
+        if self._unread and self._rest is None and not self.read_paused:
+            self._rest = self.loop.call_soon(self._take_apart)
+        return message
 
     def handle_ping(self) -> None:
         if not self.disconnected:
@@ -115,6 +160,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def keepalive_timeout(self) -> None:
-        """A dead peer's last messages would be kept for as long as the kernel tries to send them."""
+        """A dead peer's last messages would be kept for as long as the kernel tries to send them. A peer that
+        is read slowly is not dead: its answer may stand behind what was not read yet."""
+        if self._unread or self.read_paused:
+            self.pong_timer = None
+            self.schedule_ping()
+            return
         super().keepalive_timeout()
         self.transport.abort()

@@ -22,7 +22,17 @@ from api.gateway.rate_limits import too_many
 from api.result.schemas import round_body
 from api.services import Services
 from api.transports.websocket import messages as codes
-from api.transports.websocket.calls import Asked, Client, answer, checked, fields_of, problem_message, read
+from api.transports.websocket.calls import (
+    MESSAGE_LIMIT_BYTES,
+    TOO_LARGE,
+    Asked,
+    Client,
+    admit,
+    answer,
+    checked,
+    fields_of,
+    problem_message,
+)
 from api.transports.websocket.feed import RESYNC, Feed
 from api.transports.websocket.messages import Hello
 from api.transports.websocket.outgoing import Outgoing
@@ -204,6 +214,8 @@ class _Socket:
             raise _Closing(codes.HELLO_TIMEOUT, Problem("invalid", "Say hello first.")) from None
         if text is None:
             raise _Closing(codes.NOT_TEXT, Problem("invalid", "Send text."))
+        if len(text) > MESSAGE_LIMIT_BYTES:
+            raise _Closing(codes.BAD_HELLO, TOO_LARGE)
         try:
             hello = checked(Hello, fields_of(text))
         except Problem as problem:
@@ -226,7 +238,8 @@ class _Socket:
         if permits.full:
             raise _Closing(codes.TRY_LATER, unavailable(Cause.BUSY, "Connect again after a while."))
         try:
-            with permits.one():
+            with permits.one() as permit:
+                permit.belongs_to(client.claims.operator_id)
                 await self._server.services.pushes.join(feed)
                 floor = await self._send_present_state(hello, client, feed)
         except (_Closing, _Gone):
@@ -307,10 +320,13 @@ class _Socket:
                 if text is None:
                     self.end(codes.NOT_TEXT)
                     return
-                task = asyncio.create_task(self._answer(read(text), client, feed))
+                admitted = await admit(text, client)
+                task = asyncio.create_task(self._answer(admitted.asked, client, feed))
                 for tasks in (self._in_hand, self._server.under_way):
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
+                if admitted.pause_s:
+                    await asyncio.sleep(admitted.pause_s)
         except _Gone:
             self.end(None)
 

@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from api.bet.route import BetRoute
 from api.bet.schemas import PlaceBet
 from api.gateway import problems
+from api.gateway.admission import Admission
 from api.gateway.authentication import LiveSession
 from api.gateway.rate_limits import RateLimits
 from api.gateway.strict_json import StrictRoute
@@ -33,11 +34,13 @@ def app(route: type[APIRoute]) -> FastAPI:
     made.include_router(router)
     problems.install(made)
     made.state.services = SimpleNamespace(tokens=SimpleNamespace(verify=verify), limits=RateLimits())
+    made.state.admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
     return made
 
 
 class Claims(str):
     session_id = "s-1"
+    operator_id = "o-1"
 
 
 def verify(token: str) -> Claims:

@@ -15,16 +15,32 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.gateway import admission as admissions
 from api.gateway.admission import Admission
-from api.gateway.middleware import ALWAYS_ADMITTED, BODY_LIMIT_BYTES, EdgeMiddleware
+from api.gateway.middleware import (
+    ALWAYS_ADMITTED,
+    BET_LIMIT_BYTES,
+    BODY_LIMIT_BYTES,
+    EVENTS_LIMIT_BYTES,
+    EdgeMiddleware,
+)
 from tests.support.conditions import HANG_S
 
 KIB = b" " * 1024
+CHUNKED = (b"transfer-encoding", b"chunked")
 BETS = "/v1/game/rounds"
 
 
 def guarded(app: Any, *, requests: int = 100, bets: int = 100, running: int = 100) -> EdgeMiddleware:
+    """The edge before an app that takes bets as their route does."""
     admission = Admission(max_open_requests=requests, max_open_bets=bets, max_running_bets=running)
-    return EdgeMiddleware(app, admission)
+
+    async def routed(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("POST", BETS):
+            await app(scope, receive, send)
+            return
+        async with admission.bet("anybody's"):
+            await app(scope, receive, send)
+
+    return EdgeMiddleware(routed, admission)
 
 
 async def echo_length(scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,8 +110,8 @@ def parts(count: int) -> list[Message]:
 async def test_a_body_of_exactly_the_limit_passes() -> None:
     middleware = guarded(echo_length, requests=1)
     length = (b"content-length", str(BODY_LIMIT_BYTES).encode())
-    for headers in ((), (length,)):
-        sent = await through(middleware, parts(64), *headers)
+    for headers in ((), (length,), (CHUNKED,)):
+        sent = await through(middleware, parts(8), *headers)
         assert (sent[0]["status"], sent[1]["body"]) == (200, str(BODY_LIMIT_BYTES).encode())
 
 
@@ -103,7 +119,7 @@ async def test_a_body_that_grows_over_the_limit_is_refused_before_it_is_read_who
     middleware = guarded(echo_length, requests=1)
     messages = iter(parts(1_000))
     assert problem_of(await through(middleware, messages)) == (413, "too-large")
-    assert len(list(messages)) == 1_000 - 65
+    assert len(list(messages)) == 1_000 - 9
 
 
 async def test_a_body_that_is_declared_too_large_is_refused_unread() -> None:
@@ -112,6 +128,84 @@ async def test_a_body_that_is_declared_too_large_is_refused_unread() -> None:
 
     sent = await through(guarded(never, requests=1), [], (b"content-length", b"65537"))
     assert problem_of(sent) == (413, "too-large")
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [(BETS, BET_LIMIT_BYTES), ("/v1/game/events", EVENTS_LIMIT_BYTES), ("/v1/fairness/verify", 8 * 1024)],
+)
+async def test_a_body_has_what_its_call_needs(path: str, limit: int) -> None:
+    whole: Message = {"type": "http.request", "body": b" " * limit}
+    for size in (limit, limit + 1):
+        sent = await through(
+            guarded(echo_length), [whole], (b"content-length", str(size).encode()), path=path
+        )
+        assert sent[0]["status"] == (200 if size == limit else 413)
+
+
+async def test_who_sends_a_body_slowly_holds_no_permit() -> None:
+    middleware = guarded(echo_length, requests=1, bets=1)
+    rest = asyncio.Event()
+
+    async def dripping() -> Message:
+        await rest.wait()
+        return {"type": "http.request", "body": b"{}"}
+
+    async def ignore(_: Message) -> None: ...
+
+    headers = [(b"content-length", b"2")]
+    scopes = [
+        {"type": "http", "method": "POST", "path": BETS, "query_string": b"", "headers": headers}
+        for _ in range(3)
+    ]
+    slow = [asyncio.create_task(middleware(scope, dripping, ignore)) for scope in scopes]
+    await asyncio.sleep(0)
+    assert (await through(middleware, parts(1), path=BETS))[0]["status"] == 200
+    rest.set()
+    await asyncio.gather(*slow)
+
+
+async def test_large_bodies_are_read_one_after_another_and_no_small_one_waits_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first is read and the next ones wait, here without an end; of those, the addresses take turns."""
+    monkeypatch.setattr(admissions, "PAUSE_S_A_BYTE", 1e6)
+    read: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        read.append(scope["client"][0])
+        await echo_length(scope, receive, send)
+
+    middleware = guarded(app)
+
+    async def bring(address: str, size: int) -> None:
+        scope = {
+            "type": "http", "method": "POST", "path": "/", "query_string": b"", "client": (address, 1),
+            "headers": [(b"content-length", str(size).encode())],
+        }  # fmt: skip
+        messages: list[Message] = [{"type": "http.request", "body": b" " * size}]
+
+        async def receive() -> Message:
+            return messages.pop()
+
+        async def ignore(_: Message) -> None: ...
+
+        await middleware(scope, receive, ignore)
+
+    many = [asyncio.create_task(bring("192.0.2.1", 4_096)) for _ in range(50)]
+    await asyncio.sleep(0)
+    other = asyncio.create_task(bring("192.0.2.2", 4_096))
+    await asyncio.sleep(0)
+    await bring("192.0.2.1", 1_024)
+    assert read == ["192.0.2.1"] * 2
+    for _ in range(2):
+        middleware._admission.large._turns.release("192.0.2.1")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert other.done()
+    for task in many:
+        task.cancel()
+    await asyncio.gather(*many, return_exceptions=True)
 
 
 @pytest.mark.parametrize("declared", [b"1", b"x", b"-1", b""])

@@ -2,6 +2,8 @@
 
 import json
 import math
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,6 +81,44 @@ def test_nesting_is_allowed_up_to_the_limit(opening: bytes) -> None:
     loads(nested(DEPTH_LIMIT - 1))
     with pytest.raises(json.JSONDecodeError, match="nested too deeply"):
         loads(nested(DEPTH_LIMIT))
+
+
+def full_of(element: str, size: int = 60_000) -> bytes:
+    """A list of nothing but this."""
+    return f"[{','.join([element] * (size // (len(element) + 1)))}]".encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "times"),
+    [
+        (full_of("1"), 3), (full_of("1.5"), 3), (full_of('"a"'), 6), (full_of("[]"), 6),
+        # Who looks for a name that occurs twice looks at each object.
+        (full_of("{}"), 15),
+        # One odd text makes no text of the others.
+        (full_of("1")[:-1] + b', "' + b"1" * (DIGITS_LIMIT + 1) + b'", "\\ud83c\\udfb2"]', 8),
+    ],
+    ids=["integers", "fractions", "texts", "lists", "objects", "integers beside something odd"],
+)  # fmt: skip
+def test_checking_costs_about_as_much_as_parsing(body: bytes, times: int) -> None:
+    """In processor time, and far from what a check of each element in turn takes."""
+    ratios = [_cost_s(loads, body) / _cost_s(json.loads, body) for _ in range(3)]
+    assert min(ratios) < times
+
+
+def _cost_s(parse: Callable[[bytes], Any], body: bytes) -> float:
+    costs = []
+    for _ in range(5):
+        began = time.process_time()
+        parse(body)
+        costs.append(time.process_time() - began)
+    return min(costs)
+
+
+def test_a_backslash_before_an_escape_makes_it_none() -> None:
+    for text in ("\\u0000", "\\ud800", "\\\\uD800", "a\\\\\\udc00"):
+        assert loads(json.dumps(text).encode()) == text
+    with pytest.raises(json.JSONDecodeError):
+        loads(b'"\\\\\\ud800"')
 
 
 def test_a_pair_of_surrogates_is_one_character() -> None:

@@ -9,14 +9,14 @@ import pytest
 from api.gateway.admission import Admission
 from api.gateway.rate_limits import Rate, RateLimits
 from api.services import Services
-from api.transports.websocket.calls import Asked, Call, Client, answer, read
+from api.transports.websocket.calls import PAUSE_LIMIT_S, Asked, Call, Client, admit, answer, read
 from api.transports.websocket.messages import PingMessage
 from contracts.sessions import SessionClaims
 from runtime import metrics
 
 PING = '{"type": "ping", "id": "p"}'
 BET = '{"type": "bet", "id": "b", "round_id": "r", "stake": 100}'
-CLAIMS = cast(SessionClaims, SimpleNamespace(session_id="s"))
+CLAIMS = cast(SessionClaims, SimpleNamespace(session_id="s", operator_id="o"))
 
 
 def client(*, requests: int = 10, bets: int = 10, limits: RateLimits | None = None) -> Client:
@@ -46,10 +46,32 @@ async def test_too_many_requests_at_once_are_refused_whatever_they_are() -> None
 
 async def test_a_session_may_ask_only_so_often() -> None:
     asking = client(limits=RateLimits(sessions=Rate(per_s=0.01, burst=2)))
-    kinds = [(await answer(read(PING), asking))["type"] for _ in range(3)]
-    assert kinds == ["pong", "pong", "problem"]
-    problem = (await answer(read(PING), asking))["problem"]
+    asked = [await admit(PING, asking) for _ in range(3)]
+    assert [one.pause_s for one in asked] == [0.0, 0.0, PAUSE_LIMIT_S]
+    answers = [await answer(one.asked, asking) for one in asked]
+    assert [message["type"] for message in answers] == ["pong", "pong", "problem"]
+    problem = answers[-1]["problem"]
     assert (problem["code"], problem["retry_after"] > 1) == ("too-many-requests", True)
+    assert answers[-1]["id"] == "p"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "nonsense", "[]", '{"type": "nope"}', '{"type": "ping"}', '{"type": "bet", "id": "x", "stake": -1}'],
+)
+async def test_a_message_that_is_none_counts_as_one(text: str) -> None:
+    asking = client(limits=RateLimits(sessions=Rate(per_s=0.01, burst=2)))
+    problems = [(await answer((await admit(text, asking)).asked, asking))["problem"] for _ in range(3)]
+    assert [problem["code"] for problem in problems] == ["invalid", "invalid", "too-many-requests"]
+
+
+async def test_a_message_counts_by_its_size_and_is_not_read_beyond_what_a_call_needs() -> None:
+    asking = client(limits=RateLimits(sessions=Rate(per_s=0.01, burst=30)))
+    text = '{"type": "nope", "id": "x", "a": [' + "1," * 20_000 + "1]}"
+    first = await answer((await admit(text, asking)).asked, asking)
+    assert (first["id"], first["problem"]["code"]) == (None, "too-large")
+    second = await answer((await admit(text, asking)).asked, asking)
+    assert second["problem"]["code"] == "too-many-requests"
 
 
 async def test_what_nobody_foresaw_is_a_problem_without_its_cause(caplog: pytest.LogCaptureFixture) -> None:

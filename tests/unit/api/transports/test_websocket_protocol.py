@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.asyncio.client import connect
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
@@ -100,3 +101,30 @@ async def test_a_server_stops_while_a_closed_socket_is_not_read(monkeypatch: pyt
             await _filled(connection, server)
             connection.sendall(CLOSE)
             await until(lambda: _value(FULL[0].transport.is_closing()))
+
+
+async def test_a_socket_full_of_pings_is_taken_apart_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece is followed by a rest, here one without an end, in which other sockets are served."""
+    monkeypatch.setattr(protocol, "LONG_S", 0.0)
+    monkeypatch.setattr(protocol, "REST", 1e9)
+    own: list[SocketProtocol] = []
+
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        own.append(scope["state"]["cut"].__self__)
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    async with serving(echo) as server:
+        url = f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+        async with connect(url, proxy=None) as flooding, connect(url, proxy=None) as other:
+            await until(lambda: _value(len(own) == 2))
+            flooding.transport.write(b"\x89\x80\0\0\0\0" * 10_000)
+            await until(lambda: _value(own[0]._rest is not None))
+            await other.send("still served")
+            assert await asyncio.wait_for(other.recv(), HANG_S) == "still served"
+            assert own[0]._unread
+            own[0].keepalive_timeout()
+            assert not own[0].transport.is_closing(), "its answer to our ping may be among what is unread"
+            own[0].transport.abort()

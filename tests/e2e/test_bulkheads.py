@@ -1,0 +1,143 @@
+"""A wallet that hangs fills its own operator's share of the ingress: the bets and commands of others are
+answered before any of its own."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from storage.database import Database
+from tests.conftest import Services
+from tests.e2e.parties import Gateway, Operator, Player, checked_problem
+from tests.support.conditions import HANG_S, until
+from tests.support.ingress import Ingress, one_more_ingress
+from tests.support.operator_wallet import running_wallet
+from tests.support.queue_caller import QueueCaller, calling, status
+from tests.support.wallet_settings import program_settings, set_wallet
+
+BETS: Final = 110  # more than are admitted
+COMMANDS: Final = 60  # more than may run at once
+TOTAL_MS: Final = 7_000
+PATIENCE_MS: Final = 25_000
+
+
+@dataclass(frozen=True, slots=True)
+class Casino:
+    """An operator whose wallet hangs, while the test lasts."""
+
+    operator: Operator
+    players: list[Player]
+    metrics_url: str
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """Of this operator; 0 where it was never counted."""
+        wanted = {"operator": self.operator.operator_id, **labels}
+        async with httpx.AsyncClient(timeout=HANG_S) as client:
+            page = (await client.get(self.metrics_url)).text
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                if sample.name == name and sample.labels == wanted:
+                    return sample.value
+        return 0
+
+
+@pytest.fixture
+async def ingress(services: Services) -> AsyncIterator[Ingress]:
+    """The only one, so that every command comes to it. Its clients wait for longer than the test lasts."""
+    await services.stack.kill("ingress")
+    try:
+        async with one_more_ingress(
+            services.stack, "bulkhead-ingress", client_patience_ms=PATIENCE_MS
+        ) as running:
+            yield running
+    finally:
+        await services.stack.start("ingress")
+
+
+@pytest.fixture
+async def house(gateway: Gateway, ingress: Ingress) -> AsyncIterator[Gateway]:
+    """What the usual ingress has, at that one."""
+    limits = httpx.Limits(max_connections=2 * BETS)
+    async with httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S, limits=limits) as http:
+        yield replace(gateway, http=http)
+
+
+@pytest.fixture
+async def casino(
+    house: Gateway, ingress: Ingress, services: Services, database: Database
+) -> AsyncIterator[Casino]:
+    operator = await house.new_operator()
+    async with running_wallet("--new-players", "100000") as wallet:
+        settings = program_settings(services.stack)
+        await set_wallet(
+            settings,
+            operator.operator_id,
+            wallet.url,
+            wallet.secret,
+            read_ms=TOTAL_MS,
+            total_ms=TOTAL_MS,
+        )
+        players = [await operator.open_session() for _ in range(BETS + COMMANDS)]
+
+        async def seen() -> bool:
+            balance = await players[0].call("GET", "/balance")
+            return bool(balance.json() == {"balance": {"amount": 100_000, "currency": "EUR"}})
+
+        async def over() -> bool:
+            open_: int = await database.pool.fetchval(
+                "SELECT count(*) FROM rounds WHERE operator_id = $1"
+                " AND state NOT IN ('settled', 'declined', 'void')",
+                operator.operator_id,
+            )
+            return open_ == 0
+
+        await until(seen)
+        os.kill(wallet.pid, signal.SIGSTOP)
+        try:
+            yield Casino(operator, players, ingress.metrics_url)
+        finally:
+            os.kill(wallet.pid, signal.SIGCONT)
+        await until(over)
+
+
+@pytest.fixture
+async def caller(ingress: Ingress, amqp_url: str) -> AsyncIterator[QueueCaller]:
+    async with calling(amqp_url) as caller:
+        yield caller
+
+
+async def test_bets_and_commands_of_others_do_not_wait_for_a_wallet_that_hangs(
+    casino: Casino, caller: QueueCaller, house: Gateway
+) -> None:
+    other = await (await house.new_operator()).open_session(balance=1_000)
+    commands = [
+        asyncio.create_task(caller.ask({"session_token": one.token, **one.wager()}))
+        for one in casino.players[:COMMANDS]
+    ]
+    bets = [
+        asyncio.create_task(one.call("POST", "/rounds", json=one.wager()))
+        for one in casino.players[COMMANDS:]
+    ]
+
+    async def full() -> bool:
+        return await casino.metric("croupier_operator_refused_total", what="bets") > 0
+
+    await until(full)
+    assert (await other.played())["state"] == "settled"
+    assert status(await caller.ask({"session_token": other.token, **other.wager()})) == 201
+    answered = [bet.result().status_code for bet in bets if bet.done()]
+    assert set(answered) == {503}, "the others wait for their wallet"
+    assert len(answered) < BETS // 2, "one operator may have nearly all"
+    assert not any(command.done() for command in commands)
+    assert await casino.metric("croupier_operator_overdue") > 0
+    await asyncio.gather(*commands, *bets)
+    refused = [bet.result() for bet in bets if bet.result().status_code == 503]
+    assert refused
+    for response in refused:
+        checked_problem(response, 503, "overloaded")

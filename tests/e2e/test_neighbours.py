@@ -1,0 +1,120 @@
+"""Who brings the worst that a message may be keeps the ingress less than half busy, so that everybody else
+waits at most twice as long."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+import httpx
+import psutil
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.conftest import Services
+from tests.e2e.parties import JSON, Operator
+from tests.support.conditions import HANG_S
+from tests.support.ingress import Ingress, one_more_ingress
+from tests.support.sockets import address, opened
+
+WATCHED_S: Final = 2.0
+STEADY: Final = 1_000
+READ_BYTES: Final = 8 * 1024  # more is not read
+
+
+def full_of(element: str, size: int) -> str:
+    """A list of nothing but this."""
+    return f"[{','.join([element] * (size // (len(element) + 1)))}]"
+
+
+@pytest.fixture(scope="module")
+async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator[Ingress]:
+    async with one_more_ingress(services.stack, "busy-ingress") as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"nope","a":' + full_of("1", 40_000) + "}",
+        '{"type":"nope","a":' + full_of("1", READ_BYTES - 50) + "}",
+        '{"type":"bet","id":"x","choice":' + full_of("{}", READ_BYTES - 50) + "}",
+        "{}",
+    ],
+    ids=["large", "as large as is read", "objects", "small"],
+)
+async def test_a_session_sends_nonsense_over_all_its_sockets(
+    ingress: Ingress, operator: Operator, text: str
+) -> None:
+    nasty, other = await operator.open_session(), await operator.open_session()
+    async with AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(_greeted(ingress, nasty.token)) for _ in range(5)]
+        floods = [asyncio.create_task(_flood(socket, text)) for socket in sockets]
+        answers: asyncio.Queue[str] = asyncio.Queue()
+        floods += [asyncio.create_task(_read_on(socket, answers)) for socket in sockets]
+        await _until_steady(answers)
+        assert await _busy(ingress) < 0.5
+        async with opened(ingress.base_url, other.token) as socket:
+            assert (await socket.ask("ping"))["type"] == "pong"
+        await _end(floods)
+
+
+@pytest.mark.parametrize("element", ["1", "{}", '"\\ud83c\\udfb2"', '{"a":1}'])
+async def test_an_address_without_a_token_has_nonsense_verified(ingress: Ingress, element: str) -> None:
+    body = '{"game":"dice","actions":' + full_of(element, READ_BYTES - 50) + "}"
+
+    async def ask_on() -> None:
+        while True:
+            answer = await http.post("/v1/fairness/verify", content=body, headers=JSON)
+            assert answer.status_code in (422, 429)
+
+    async with httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S) as http:
+        asking = [asyncio.create_task(ask_on()) for _ in range(20)]
+        assert await _busy(ingress) < 0.5
+        assert (await http.get("/v1/games")).status_code == 200
+        await _end(asking)
+
+
+async def _busy(ingress: Ingress) -> float:
+    """Which part of the time the ingress takes a processor for."""
+    process = psutil.Process(ingress.running.pid)
+    began, before = time.monotonic(), process.cpu_times()
+    await asyncio.sleep(WATCHED_S)
+    after = process.cpu_times()
+    return (after.user + after.system - before.user - before.system) / (time.monotonic() - began)
+
+
+@asynccontextmanager
+async def _greeted(ingress: Ingress, token: str) -> AsyncIterator[ClientConnection]:
+    """A socket after its hello."""
+    async with connect(address(ingress.base_url), compression=None) as socket:
+        await socket.send(json.dumps({"type": "hello", "token": token}))
+        await socket.recv()
+        yield socket
+
+
+async def _flood(socket: ClientConnection, text: str) -> None:
+    while True:
+        await socket.send(text)
+
+
+async def _until_steady(answers: "asyncio.Queue[str]") -> None:
+    """Returns once the session's burst is spent, or so many messages were read that it never will be."""
+    async with asyncio.timeout(HANG_S):
+        for _ in range(STEADY):
+            if "too-many-requests" in await answers.get():
+                return
+
+
+async def _read_on(socket: ClientConnection, answers: "asyncio.Queue[str]") -> None:
+    while True:
+        answers.put_nowait(str(await socket.recv()))
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
