@@ -7,8 +7,10 @@ difference is never a matter of time.
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -105,6 +107,9 @@ class StatementChecks:
         wallets = {wallet.operator_id: wallet for wallet in await operator_wallets.read_all(self._pool)}
         try:
             async with self._statement(wallets[finding.operator_id]) as statement:
+                if detail["transaction_id"] is None:
+                    whose = _Whose(finding.operator_id, detail["player_id"], finding.round_id)
+                    return not await self._look_at_round(statement, whose, _Found())
                 item = await _find(
                     statement, finding.operator_id, detail["player_id"], detail["transaction_id"]
                 )
@@ -112,17 +117,17 @@ class StatementChecks:
             raise ReviewNotPossible(bounded(f"the wallet of {finding.operator_id}: {problem}")) from None
         if item is None:
             return not detail["accepted"]
-        return difference(item, await self._ours(item)) is None
+        return difference(item, await self._ours(_whose(item))) is None
 
     async def _compare(self, wallet: StoredWallet) -> tuple[int, int, bool]:
         """Returns how many entries were compared, how many incidents that opened, and whether there is
         more."""
-        name = f"statement:{wallet.operator_id}"
+        operator_id, name = wallet.operator_id, f"statement:{wallet.operator_id}"
         found = await stored.mark(self._pool, name)
         now = datetime.now(UTC)
         since_text, _, position = (found or "").partition("|")
         since = max(
-            await stored.wallet_set_at(self._pool, wallet.operator_id),
+            await stored.wallet_set_at(self._pool, operator_id),
             datetime.fromisoformat(since_text) if since_text else now - FIRST_SPAN,
         )
         until = min(now - self._patience.recorded, since + SPAN)
@@ -130,107 +135,62 @@ class StatementChecks:
             return 0, 0, False
         after = int(position) if position else await stored.first_attempt(self._pool)
         async with self._statement(wallet) as statement:
-            items, opened, seen = await self._theirs(statement, wallet.operator_id, since, until)
-            accepted, more_opened, after = await self._accepted(
-                statement, wallet.operator_id, since, until, after, seen
+            span = StatementQuery(operator_id=operator_id, since=since - BEFORE_SPAN, until=until)
+            items = [item async for item in statement.items(span)]
+            attempts, after = await self._attempts(operator_id, since, until, after)
+            outside = await stored.decided_outside(
+                self._pool, operator_id=operator_id, since=since - BEFORE_SPAN, until=until
             )
+            opened = 0
+            for whose, part in _by_round(operator_id, items, attempts, outside).items():
+                opened += await self._compare_round(statement, whose, part)
         await stored.move_mark(self._pool, name, found, f"{until.isoformat()}|{after}")
-        return items + accepted, opened + more_opened, until < now - self._patience.recorded
+        looked_at = len(items) + sum(attempt.accepted for attempt in attempts)
+        return looked_at, opened, until < now - self._patience.recorded
 
-    async def _theirs(
-        self, statement: Statement, operator_id: str, since: datetime, until: datetime
-    ) -> tuple[int, int, set[tuple[str, str]]]:
-        """Compares every entry of the wallet's statement with our ledger. Also returns which were seen."""
-        looked_at = opened = 0
-        seen: set[tuple[str, str]] = set()
-        async for item in statement.items(
-            StatementQuery(operator_id=operator_id, since=since - BEFORE_SPAN, until=until)
-        ):
-            looked_at += 1
-            seen.add((item.player_id, item.transaction_id))
-            opened += await self._check(item)
-        return looked_at, opened, seen
-
-    async def _accepted(
-        self,
-        statement: Statement,
-        operator_id: str,
-        since: datetime,
-        until: datetime,
-        after: int,
-        seen: set[tuple[str, str]],
-    ) -> tuple[int, int, int]:
-        """Compares every call that the wallet accepted with its statement. Also returns how far they were
-        read."""
-        looked_at = opened = 0
+    async def _attempts(
+        self, operator_id: str, since: datetime, until: datetime, after: int
+    ) -> tuple[list[Attempt], int]:
+        """The calls of the span that move money. Also returns how far they were read."""
+        found: list[Attempt] = []
         while page := await stored.attempts(self._pool, after=after, before=until):
             after = page[-1].position
-            for attempt in page:
-                if attempt.operator_id != operator_id or not _counts(attempt, since):
-                    continue
-                looked_at += 1
-                if (attempt.player_id, attempt.transaction_id) not in seen:
-                    opened += await self._check_accepted(statement, attempt)
+            found += [a for a in page if a.operator_id == operator_id and _counts(a, since)]
             if len(page) < stored.EVENT_PAGE:
                 break
-        return looked_at, opened, after
+        return found, after
 
-    async def _check(self, item: StatementItem) -> int:
-        ours = await self._ours(item)
-        why = difference(item, ours)
-        if why is None:
-            return 0
-        return await self._open(item, ours, why)
+    async def _compare_round(self, statement: Statement, whose: "_Whose", part: "_Found") -> int:
+        """Compares what the span has of a round, and all of the round where that differs: a span may have
+        but a part of it. Returns how many incidents that opened."""
+        ours = await self._ours(whose)
+        differing = _findings(whose, part, ours, ended=_has_ended(ours))
+        if differing and whose.round_id is not None:
+            differing = await self._look_at_round(statement, whose, part)
+        noted = [await note(self._pool, finding) for finding in differing]
+        return sum(one.opened for one in noted)
 
-    async def _check_accepted(self, statement: Statement, attempt: Attempt) -> int:
-        """Asks the wallet, by its id, for a transaction that was not among the span's entries."""
-        item = await _find(statement, attempt.operator_id, attempt.player_id, attempt.transaction_id)
-        if item is not None:
-            return await self._check(item)
-        detail = {
-            "why": "the wallet accepted it and does not show it",
-            "player_id": attempt.player_id,
-            "transaction_id": attempt.transaction_id,
-            "call": attempt.call,
-            "accepted": True,
-            "wallet": None,
-            "ledger": {"call": attempt.call, "amount": attempt.amount},
-        }
-        finding = Finding(
-            kind=IncidentKind.WALLET_DIFFERS,
-            subject=_subject(attempt.operator_id, attempt.player_id, attempt.transaction_id),
-            operator_id=attempt.operator_id,
-            player_key=attempt.player_key,
-            round_id=attempt.round_id,
-            detail=detail,
+    async def _look_at_round(self, statement: Statement, whose: "_Whose", part: "_Found") -> list[Finding]:
+        """What differs in all that the wallet has of the round.
+
+        The interleaving that must not hurt: the round goes on meanwhile. The ledger knows of a transaction
+        before the wallet takes it, so it is read after the wallet; and the wallet has taken everything when
+        the ledger says that the round has ended, so that is read before."""
+        ended = _has_ended(await self._ours(whose))
+        query = StatementQuery(
+            operator_id=whose.operator_id, player_id=whose.player_id, round_id=whose.round_id
         )
-        return int((await note(self._pool, finding)).opened)
+        everything = replace(part, items=[item async for item in statement.items(query)])
+        return _findings(whose, everything, await self._ours(whose), ended=ended)
 
-    async def _open(self, item: StatementItem, ours: WalletRound | None, why: str) -> int:
-        finding = Finding(
-            kind=IncidentKind.WALLET_DIFFERS,
-            subject=_subject(item.operator_id, item.player_id, item.transaction_id),
-            operator_id=item.operator_id,
-            player_key=None if ours is None else ours.key.player_key,
-            round_id=item.round_id,
-            game_id=None if ours is None else ours.game_id,
-            detail={
-                "why": why,
-                "player_id": item.player_id,
-                "transaction_id": item.transaction_id,
-                "call": item.call,
-                "accepted": False,
-                "wallet": item.as_dict(),
-                "ledger": None if ours is None else _ours_as_dict(item, ours),
-            },
-        )
-        return int((await note(self._pool, finding)).opened)
-
-    async def _ours(self, item: StatementItem) -> WalletRound | None:
-        if item.round_id is None:
+    async def _ours(self, whose: "_Whose") -> WalletRound | None:
+        if whose.round_id is None:
             return None
         return await stored.wallet_round(
-            self._pool, operator_id=item.operator_id, player_id=item.player_id, round_id=item.round_id
+            self._pool,
+            operator_id=whose.operator_id,
+            player_id=whose.player_id,
+            round_id=whose.round_id,
         )
 
     @asynccontextmanager
@@ -263,8 +223,124 @@ async def _find(
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """A player's round; no round for entries that name none."""
+
+    operator_id: str
+    player_id: str
+    round_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The wallet's entries of a round, and the calls of it that the wallet accepted."""
+
+    items: list[StatementItem] = field(default_factory=list)
+    accepted: list[Attempt] = field(default_factory=list)
+
+
+def _whose(item: StatementItem) -> _Whose:
+    return _Whose(item.operator_id, item.player_id, item.round_id)
+
+
+def _by_round(
+    operator_id: str,
+    items: Iterable[StatementItem],
+    attempts: Iterable[Attempt],
+    outside: Iterable[tuple[str, str]],
+) -> dict[_Whose, _Found]:
+    rounds: defaultdict[_Whose, _Found] = defaultdict(_Found)
+    for item in items:
+        rounds[_whose(item)].items.append(item)
+    for attempt in attempts:
+        part = rounds[_Whose(operator_id, attempt.player_id, attempt.round_id)]
+        if attempt.accepted:
+            part.accepted.append(attempt)
+    for player_id, round_id in outside:
+        rounds.setdefault(_Whose(operator_id, player_id, round_id), _Found())
+    return dict(rounds)
+
+
 def _counts(attempt: Attempt, since: datetime) -> bool:
-    return attempt.accepted and attempt.call in MOVING and attempt.created_at >= since
+    return attempt.call in MOVING and attempt.created_at >= since
+
+
+def _has_ended(ours: WalletRound | None) -> bool:
+    return ours is not None and ours.ended
+
+
+def _findings(whose: _Whose, found: _Found, ours: WalletRound | None, *, ended: bool) -> list[Finding]:
+    """What differs: single transactions, or else the sum of a round that has ended."""
+    shown = {item.transaction_id for item in found.items}
+    differing = [
+        *(_entry_differs(item, ours, why) for item in found.items if (why := difference(item, ours))),
+        *(_does_not_show(attempt) for attempt in found.accepted if attempt.transaction_id not in shown),
+    ]
+    moved = sum(item.moved for item in found.items)
+    if differing or not ended or ours is None or moved == ours.net:
+        return differing
+    return [_sum_differs(whose, ours, moved)]
+
+
+def _entry_differs(item: StatementItem, ours: WalletRound | None, why: str) -> Finding:
+    return Finding(
+        kind=IncidentKind.WALLET_DIFFERS,
+        subject=_subject(item.operator_id, item.player_id, item.transaction_id),
+        operator_id=item.operator_id,
+        player_key=None if ours is None else ours.key.player_key,
+        round_id=item.round_id,
+        game_id=None if ours is None else ours.game_id,
+        detail={
+            "why": why,
+            "player_id": item.player_id,
+            "transaction_id": item.transaction_id,
+            "call": item.call,
+            "accepted": False,
+            "wallet": item.as_dict(),
+            "ledger": None if ours is None else _ours_as_dict(item, ours),
+        },
+    )
+
+
+def _does_not_show(attempt: Attempt) -> Finding:
+    return Finding(
+        kind=IncidentKind.WALLET_DIFFERS,
+        subject=_subject(attempt.operator_id, attempt.player_id, attempt.transaction_id),
+        operator_id=attempt.operator_id,
+        player_key=attempt.player_key,
+        round_id=attempt.round_id,
+        detail={
+            "why": "the wallet accepted it and does not show it",
+            "player_id": attempt.player_id,
+            "transaction_id": attempt.transaction_id,
+            "call": attempt.call,
+            "accepted": True,
+            "wallet": None,
+            "ledger": {"call": attempt.call, "amount": attempt.amount},
+        },
+    )
+
+
+def _sum_differs(whose: _Whose, ours: WalletRound, moved: int) -> Finding:
+    """No transaction differs, and one is missing: a refund that was never booked, for instance."""
+    return Finding(
+        kind=IncidentKind.WALLET_DIFFERS,
+        subject=_subject(whose.operator_id, whose.player_id, f"round:{whose.round_id}"),
+        operator_id=whose.operator_id,
+        player_key=ours.key.player_key,
+        round_id=whose.round_id,
+        game_id=ours.game_id,
+        detail={
+            "why": "the wallet's entries of the round do not add up to its result",
+            "player_id": whose.player_id,
+            "transaction_id": None,
+            "call": None,
+            "accepted": False,
+            "wallet": {"moved": moved, "currency": ours.currency},
+            "ledger": {"state": ours.state, "moved": [ours.net], "currency": ours.currency},
+        },
+    )
 
 
 def _ours_as_dict(item: StatementItem, ours: WalletRound) -> dict[str, Any]:

@@ -77,11 +77,21 @@ WALLET_ROUND: Final = """
            (SELECT r.win FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key) AS win,
            (SELECT t.amount FROM transfers t
             WHERE t.player_key = b.player_key AND t.kind = 'returned' AND t.reference = b.round_id
-              AND t.step = 0) AS returned
+              AND t.step = 0) AS returned,
+           (SELECT coalesce(sum(CASE t.kind WHEN 'collected' THEN -t.amount ELSE t.amount END), 0)::bigint
+            FROM transfers t
+            WHERE t.player_key = b.player_key AND t.kind IN ('collected', 'paid', 'returned')
+              AND t.reference = b.round_id) AS net
     FROM wallet_bets b
     WHERE b.player_key = (SELECT p.id FROM players p
                           WHERE p.operator_id = $1 AND p.player_id = $2 AND NOT p.demo)
       AND b.round_id = $3
+"""
+DECIDED_OUTSIDE: Final = """
+    SELECT i.round_id, (SELECT p.player_id FROM players p WHERE p.id = i.player_key) AS player_id
+    FROM interventions i
+    WHERE i.operator_id = $1 AND i.created_at >= $2 AND i.created_at < $3 AND i.verdict = 'accepted'
+      AND i.action IN ('paid-outside', 'refunded-outside')
 """
 MARK: Final = "SELECT mark FROM reconciliation_marks WHERE name = $1"
 MOVE_MARK: Final = "SELECT move_reconciliation_mark_v1($1, $2, $3)"
@@ -135,7 +145,8 @@ class Attempt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRound:
     """Our ledger's record of a round whose money an operator's wallet keeps. Amounts are in minor units of
-    `currency`; `returned` is None when nothing was returned. `state` is None while there is no round."""
+    `currency`; `returned` is None when nothing was returned, `net` is what the player's balance at the wallet
+    changed by. `state` is None while there is no round."""
 
     key: RoundKey
     game_id: str
@@ -145,6 +156,12 @@ class WalletRound:
     state: RoundState | None
     win: int
     returned: int | None
+    net: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the wallet has taken all that it was, or will be, asked for."""
+        return self.state is not None and self.state.final
 
 
 async def open_rounds(pool: asyncpg.Pool, *, after: tuple[int, str], before: datetime) -> list[Standing]:
@@ -211,7 +228,17 @@ async def wallet_round(
         state=None if row["state"] is None else RoundState(row["state"]),
         win=row["win"] or 0,
         returned=row["returned"],
+        net=row["net"],
     )
+
+
+async def decided_outside(
+    pool: asyncpg.Pool, *, operator_id: str, since: datetime, until: datetime
+) -> list[tuple[str, str]]:
+    """Player's and round's ids of the rounds that were said to be paid, or refunded, by other means within
+    the span."""
+    found = await pool.fetch(DECIDED_OUTSIDE, operator_id, since, until)
+    return [(row["player_id"], row["round_id"]) for row in found]
 
 
 async def wallet_set_at(pool: asyncpg.Pool, operator_id: str) -> datetime:

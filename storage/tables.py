@@ -482,6 +482,12 @@ class Intervention(SQLModel, table=True):
     __tablename__ = "interventions"
     __table_args__ = (
         Index("interventions_of_round", "player_key", "round_id"),
+        Index(
+            "interventions_decided_outside",
+            "operator_id",
+            "created_at",
+            postgresql_where=text("verdict = 'accepted' AND action IN ('paid-outside', 'refunded-outside')"),
+        ),
         CheckConstraint(
             "action IN ('retry-now', 'paid-outside', 'refunded-outside', 'void')", name="intervention_action"
         ),

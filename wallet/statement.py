@@ -66,19 +66,21 @@ class StatementItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementQuery:
-    """A query for a time span (its end not included), or for one transaction of a player."""
+    """A query for a time span (its end not included), or for one transaction or one round of a player."""
 
     operator_id: str
     since: datetime | None = None
     until: datetime | None = None
     player_id: str | None = None
     transaction_id: str | None = None
+    round_id: str | None = None
 
     def parameters(self, cursor: str | None) -> dict[str, str]:
         given = {
             "operator_id": self.operator_id,
             "player_id": self.player_id,
             "transaction_id": self.transaction_id,
+            "round_id": self.round_id,
             "from": None if self.since is None else _rfc3339(self.since),
             "to": None if self.until is None else _rfc3339(self.until),
             "cursor": cursor,
@@ -172,11 +174,8 @@ async def open_statement(
         yield Statement(config, http, now_s=now_s)
 
 
-def difference(item: StatementItem | None, ours: WalletRound | None) -> str | None:
-    """How the wallet's entry of a transaction differs from our ledger, or None when it does not. `item` is
-    None for a transaction that the wallet had accepted and does not show."""
-    if item is None:
-        return None if ours is None else "the wallet accepted it and does not show it"
+def difference(item: StatementItem, ours: WalletRound | None) -> str | None:
+    """How the wallet's entry of a transaction differs from our ledger, or None when it does not."""
     if item.call == OPENING:
         return None
     if ours is None or item.call not in MOVING:
