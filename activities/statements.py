@@ -123,21 +123,19 @@ class StatementChecks:
         """Returns how many entries were compared, how many incidents that opened, and whether there is
         more."""
         operator_id, name = wallet.operator_id, f"statement:{wallet.operator_id}"
-        found = await stored.mark(self._pool, name)
         now = datetime.now(UTC)
-        since_text, _, position = (found or "").partition("|")
-        since = max(
-            await stored.wallet_set_at(self._pool, operator_id),
-            datetime.fromisoformat(since_text) if since_text else now - FIRST_SPAN,
-        )
+        found = await stored.mark(self._pool, name)
+        if found is None:
+            since, after = now - FIRST_SPAN, await stored.first_attempt(self._pool)
+        else:
+            since, after = _read_mark(found)
         until = min(now - self._patience.recorded, since + SPAN)
         if until <= since:
             return 0, 0, False
-        after = int(position) if position else await stored.first_attempt(self._pool)
         async with self._statement(wallet) as statement:
             span = StatementQuery(operator_id=operator_id, since=since - BEFORE_SPAN, until=until)
             items = [item async for item in statement.items(span)]
-            attempts, after = await self._attempts(operator_id, since, until, after)
+            attempts, after = await self._attempts(operator_id, until, after)
             outside = await stored.decided_outside(
                 self._pool, operator_id=operator_id, since=since - BEFORE_SPAN, until=until
             )
@@ -148,14 +146,12 @@ class StatementChecks:
         looked_at = len(items) + sum(attempt.accepted for attempt in attempts)
         return looked_at, opened, until < now - self._patience.recorded
 
-    async def _attempts(
-        self, operator_id: str, since: datetime, until: datetime, after: int
-    ) -> tuple[list[Attempt], int]:
-        """The calls of the span that move money. Also returns how far they were read."""
+    async def _attempts(self, operator_id: str, until: datetime, after: int) -> tuple[list[Attempt], int]:
+        """The calls up to `until` that move money. Also returns how far they were read."""
         found: list[Attempt] = []
         while page := await stored.attempts(self._pool, after=after, before=until):
             after = page[-1].position
-            found += [a for a in page if a.operator_id == operator_id and _counts(a, since)]
+            found += [a for a in page if a.operator_id == operator_id and a.call in MOVING]
             if len(page) < stored.EVENT_PAGE:
                 break
         return found, after
@@ -262,8 +258,11 @@ def _by_round(
     return dict(rounds)
 
 
-def _counts(attempt: Attempt, since: datetime) -> bool:
-    return attempt.call in MOVING and attempt.created_at >= since
+def _read_mark(mark: str) -> tuple[datetime, int]:
+    """How far the statement was compared, and the last attempt that was. set_operator_wallet_v1 makes the
+    first mark, and no later setting of the wallet moves it."""
+    since, _, position = mark.partition("|")
+    return datetime.fromisoformat(since), int(position)
 
 
 def _has_ended(ours: WalletRound | None) -> bool:

@@ -10,6 +10,7 @@ all rounds.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Final
 
 import asyncpg
@@ -66,10 +67,9 @@ ATTEMPTS: Final = f"""
     SELECT a.id, a.round_id, a.call, a.transaction_id, a.amount, a.verdict, a.created_at, a.player_key,
            (SELECT p.operator_id FROM players p WHERE p.id = a.player_key) AS operator_id,
            (SELECT p.player_id FROM players p WHERE p.id = a.player_key) AS player_id
-    FROM wallet_attempts a WHERE a.id > $1 AND a.created_at < $2 ORDER BY a.id LIMIT {EVENT_PAGE}
+    FROM wallet_attempts a WHERE a.id > $1 ORDER BY a.id LIMIT {EVENT_PAGE}
 """
 FIRST_ATTEMPT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_CHECK}, 0) FROM wallet_attempts"
-WALLET_SET_AT: Final = "SELECT updated_at FROM operator_wallets WHERE operator_id = $1"
 WALLET_ROUND: Final = """
     SELECT b.player_key, b.game_id, b.currency, b.stake, b.releasing,
            (SELECT r.state FROM rounds r
@@ -194,8 +194,9 @@ async def event(pool: asyncpg.Pool, event_id: str) -> StoredEvent | None:
 
 
 async def attempts(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[Attempt]:
-    """A page of attempts at operators' wallets, at most EVENT_PAGE, from before `before`."""
-    return [
+    """A page of attempts at operators' wallets, at most EVENT_PAGE. It ends at the first that is not from
+    before `before`: ids and times of two processes may be in another order, and none is to be passed over."""
+    page = [
         Attempt(
             position=row["id"],
             operator_id=row["operator_id"],
@@ -208,8 +209,9 @@ async def attempts(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[
             accepted=row["verdict"] == "accepted",
             created_at=row["created_at"],
         )
-        for row in await pool.fetch(ATTEMPTS, after, before)
+        for row in await pool.fetch(ATTEMPTS, after)
     ]
+    return list(takewhile(lambda attempt: attempt.created_at < before, page))
 
 
 async def wallet_round(
@@ -239,12 +241,6 @@ async def decided_outside(
     the span."""
     found = await pool.fetch(DECIDED_OUTSIDE, operator_id, since, until)
     return [(row["player_id"], row["round_id"]) for row in found]
-
-
-async def wallet_set_at(pool: asyncpg.Pool, operator_id: str) -> datetime:
-    """When the operator's wallet was set. Older rounds were played elsewhere."""
-    moment: datetime = await pool.fetchval(WALLET_SET_AT, operator_id)
-    return moment
 
 
 async def first_event(pool: asyncpg.Pool) -> int:

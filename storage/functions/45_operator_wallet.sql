@@ -301,11 +301,21 @@ BEGIN
     RETURN v_first;
 END $$;
 
--- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here.
+-- How far a wallet has been compared, as activities/statements.py reads it: up to a time and an attempt.
+CREATE FUNCTION statement_mark(p_until timestamptz, p_attempt bigint) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT to_char(p_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00|"') || coalesce(p_attempt, 0)
+$$;
+
+-- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here. Reconciliation of
+-- the wallet begins at the moment when there first was one, and has a mark of its own from then on: a secret or an
+-- address that changes leaves no gap.
 CREATE FUNCTION set_operator_wallet_v1(
     p_operator_id text, p_url text, p_dialect text, p_sealed_secrets text, p_local boolean, p_connect_ms int,
     p_read_ms int, p_total_ms int, p_calls int
 ) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO reconciliation_marks (name, mark)
+    SELECT 'statement:' || p_operator_id, statement_mark(clock_timestamp(), max(a.id)) FROM wallet_attempts a
+    ON CONFLICT (name) DO NOTHING;
     INSERT INTO operator_wallets (operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms,
                                   total_ms, calls)
     VALUES (p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms, p_read_ms, p_total_ms,

@@ -1,4 +1,4 @@
-"""what reconciliation of operators' wallets looks up: rounds that were decided outside
+"""reconciliation of operators' wallets: rounds that were decided outside, and a mark for each wallet
 
 Revision ID: 0017
 Revises: 0014
@@ -13,7 +13,20 @@ branch_labels = None
 depends_on = None
 
 
+# A wallet that was never compared begins where its first comparison would have begun.
+MARKS = """
+    INSERT INTO reconciliation_marks (name, mark)
+    SELECT 'statement:' || w.operator_id,
+           to_char(w.since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00|"')
+           || coalesce((SELECT max(a.id) FROM wallet_attempts a WHERE a.created_at < w.since), 0)
+    FROM (SELECT operator_id, greatest(updated_at, clock_timestamp() - interval '1 day') AS since
+          FROM operator_wallets) w
+    ON CONFLICT (name) DO NOTHING
+"""
+
+
 def upgrade() -> None:
+    op.execute(MARKS)
     op.create_index(
         "interventions_decided_outside",
         "interventions",

@@ -1,20 +1,24 @@
 """Reconciliation of statements: what an operator's wallet and our ledger have of each other."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
 import pytest
 
 from contracts.interventions import Action, InterveneRequest, Intervention
-from contracts.reconciliation import IncidentKind, Page
+from contracts.reconciliation import IncidentKind, Page, Reconciled
 from contracts.rounds import Bet, RoundState, SettleRequest
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
-from storage import interventions, operator_wallets
+from operator_wallet.book import Book
+from storage import interventions, operator_wallets, reconciliation
 from tests.integration.reconciliation.floor import Floor
-from tests.integration.wallet.casino import OPENING, STAKE, Player
+from tests.integration.wallet.casino import OPENING, STAKE, TOTAL_MS, Player
 from tests.integration.wallet.table import TIMEOUT, WON, refused
+from tests.support.wallet_settings import set_wallet
 from wallet import dialect
 from wallet.operator import OperatorSteps, transaction_id
 from wallet.operator_http import OperatorWalletConfig, OperatorWallets
@@ -157,6 +161,36 @@ async def test_what_was_decided_outside_and_never_booked_is_one_incident_until_i
     await _is_an_incident_until_booked(floor, player, bet, moved=-STAKE, net=net)
 
 
+async def test_a_wallet_that_is_set_again_is_compared_without_a_gap(floor: Floor, player: Player) -> None:
+    """Reconciliation was away for ten minutes. The wallet took something alone, then it was set again."""
+    await _compare(floor)
+    casino, name = floor.casino, f"statement:{floor.casino.operator_id}"
+    mark = await reconciliation.mark(floor.pool, name)
+    assert mark is not None
+    _, _, position = mark.partition("|")
+    away = f"{(datetime.now(UTC) - timedelta(minutes=10)).isoformat()}|{position}"
+    assert await reconciliation.move_mark(floor.pool, name, mark, away)
+    stranger = _body(floor, player, transaction_id=str(uuid4()))
+    with _book(floor, timedelta(minutes=5)) as book:
+        book.bet(WalletRequest(call=WalletCall.BET, **stranger))
+    await set_wallet(
+        casino.settings, casino.operator_id, casino.wallet.url, casino.wallet.secret, total_ms=TOTAL_MS
+    )
+    assert (await _compare(floor)).opened == 1
+    assert len(await floor.incidents_of(stranger["transaction_id"])) == 1
+
+
+@contextmanager
+def _book(floor: Floor, behind: timedelta) -> Iterator[Book]:
+    """The wallet's book, by a clock that is slow."""
+    behind_ms = behind // timedelta(milliseconds=1)
+    book = Book(str(floor.casino.wallet.database), now_ms=lambda: time.time_ns() // 1_000_000 - behind_ms)
+    try:
+        yield book
+    finally:
+        book.close()
+
+
 async def _is_an_incident_until_booked(
     floor: Floor, player: Player, bet: Bet, *, moved: int, net: int
 ) -> None:
@@ -205,8 +239,14 @@ async def _money(floor: Floor, instead: Mapping[WalletCall, WalletAnswer]) -> As
         await clients.aclose()
 
 
-async def _compare(floor: Floor) -> Any:
-    return await floor.statements().statements(Page())
+async def _compare(floor: Floor) -> Reconciled:
+    """All pages."""
+    total, cursor = Reconciled(), None
+    while True:
+        page = await floor.statements().statements(Page(cursor=cursor))
+        total, cursor = total.plus(page), page.cursor
+        if cursor is None:
+            return total
 
 
 def _body(floor: Floor, player: Player, **fields: Any) -> dict[str, Any]:
