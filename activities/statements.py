@@ -8,7 +8,7 @@ difference is never a matter of time.
 import logging
 import ssl
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -24,11 +24,12 @@ from contracts.reconciliation import Finding, Incident, IncidentKind, Page, Page
 from contracts.wallet import WalletCall
 from security.keyring import UnknownKey
 from security.sealing import SealBroken
+from security.standard_webhooks import WebhookKey
 from storage import operator_wallets
 from storage import reconciliation as stored
 from storage.operator_wallets import StoredWallet
 from storage.reconciliation import Attempt, WalletRound
-from wallet.dialect import Dialect
+from wallet.dialect import Dialect, Ids
 from wallet.directory import WalletVault, client_config
 from wallet.statement import (
     MOVING,
@@ -39,7 +40,6 @@ from wallet.statement import (
     StatementUnavailable,
     allowed_moves,
     difference,
-    offers_statement,
     open_statement,
 )
 
@@ -54,7 +54,8 @@ log = logging.getLogger(__name__)
 
 
 class StatementChecks:
-    """`tls` is made once, because reading all of a machine's certificates takes a while."""
+    """`tls` is made once, because reading all of a machine's certificates takes a while. `platform_keys` sign
+    for every wallet whose dialect takes them, as in calls."""
 
     def __init__(
         self,
@@ -63,12 +64,14 @@ class StatementChecks:
         dialects: Mapping[str, Dialect],
         tls: Callable[[], ssl.SSLContext],
         patience: Patience = PATIENCE,
+        platform_keys: Sequence[WebhookKey] = (),
     ) -> None:
         self._pool = pool
         self._vault = vault
         self._dialects = dialects
         self._tls = tls
         self._patience = patience
+        self._platform_keys = platform_keys
         self._without: set[str] = set()
 
     @activity.defn(name=steps.STATEMENTS.name)
@@ -117,7 +120,7 @@ class StatementChecks:
             raise ReviewNotPossible(bounded(f"the wallet of {finding.operator_id}: {problem}")) from None
         if item is None:
             return not detail["accepted"]
-        return difference(item, await self._ours(_whose(item))) is None
+        return difference(item, await self._ours(_whose(item), [item])) is None
 
     async def _compare(self, wallet: StoredWallet) -> tuple[int, int, bool]:
         """Returns how many entries were compared, how many incidents that opened, and whether there is
@@ -140,7 +143,8 @@ class StatementChecks:
                 self._pool, operator_id=operator_id, since=since - BEFORE_SPAN, until=until
             )
             opened = 0
-            for whose, part in _by_round(operator_id, items, attempts, outside).items():
+            ids = self._dialects[wallet.dialect].ids
+            for whose, part in _by_round(operator_id, items, attempts, outside, ids).items():
                 opened += await self._compare_round(statement, whose, part)
         await stored.move_mark(self._pool, name, found, f"{until.isoformat()}|{after}")
         looked_at = len(items) + sum(attempt.accepted for attempt in attempts)
@@ -159,7 +163,7 @@ class StatementChecks:
     async def _compare_round(self, statement: Statement, whose: "_Whose", part: "_Found") -> int:
         """Compares what the span has of a round, and all of the round where that differs: a span may have
         but a part of it. Returns how many incidents that opened."""
-        ours = await self._ours(whose)
+        ours = await self._ours(whose, part.items)
         differing = _findings(whose, part, ours, ended=_has_ended(ours))
         if differing and whose.round_id is not None:
             differing = await self._look_at_round(statement, whose, part)
@@ -167,27 +171,33 @@ class StatementChecks:
         return sum(one.opened for one in noted)
 
     async def _look_at_round(self, statement: Statement, whose: "_Whose", part: "_Found") -> list[Finding]:
-        """What differs in all that the wallet has of the round.
+        """What differs in all that there is of the round.
 
         The interleaving that must not hurt: the round goes on meanwhile. The ledger knows of a transaction
         before the wallet takes it, so it is read after the wallet; and the wallet has taken everything when
-        the ledger says that the round has ended, so that is read before."""
-        ended = _has_ended(await self._ours(whose))
+        the ledger says that it was accepted, or that the round has ended, so that is read before."""
+        before = await self._ours(whose, part.items)
+        accepted = part.accepted if before is None else await stored.accepted(self._pool, before.key)
         query = StatementQuery(
             operator_id=whose.operator_id, player_id=whose.player_id, round_id=whose.round_id
         )
-        everything = replace(part, items=[item async for item in statement.items(query)])
-        return _findings(whose, everything, await self._ours(whose), ended=ended)
+        everything = _Found([item async for item in statement.items(query)], accepted)
+        ours = await self._ours(whose, everything.items)
+        if not any(item.call == WalletCall.BET for item in everything.items):
+            # The rollback of a bet that never came moved nothing: a wallet may have no entry of it.
+            taken = [attempt for attempt in accepted if attempt.call != WalletCall.ROLLBACK]
+            everything = replace(everything, accepted=taken)
+        return _findings(whose, everything, ours, ended=_has_ended(before))
 
-    async def _ours(self, whose: "_Whose") -> WalletRound | None:
+    async def _ours(self, whose: "_Whose", items: Iterable[StatementItem]) -> WalletRound | None:
+        """The round by its id, or by its bet where the wallet's id of it may be a shorter one."""
         if whose.round_id is None:
             return None
-        return await stored.wallet_round(
-            self._pool,
-            operator_id=whose.operator_id,
-            player_id=whose.player_id,
-            round_id=whose.round_id,
-        )
+        player = {"operator_id": whose.operator_id, "player_id": whose.player_id}
+        ours = await stored.wallet_round(self._pool, **player, round_id=whose.round_id)
+        for bet_id in {item.bet_id for item in items if item.bet_id is not None}:
+            ours = ours or await stored.long_round(self._pool, **player, bet_transaction_id=bet_id)
+        return ours
 
     @asynccontextmanager
     async def _statement(self, wallet: StoredWallet) -> AsyncIterator[Statement]:
@@ -195,9 +205,9 @@ class StatementChecks:
         secrets = self._vault.open(wallet.operator_id, wallet.sealed_secrets)
         config = client_config(wallet, secrets, self._dialects)
         dialect = self._dialects[wallet.dialect]
-        if not offers_statement(dialect):
-            raise NoStatement
-        async with open_statement(config, dialect, tls=self._tls()) as statement:
+        async with open_statement(
+            config, dialect, platform_keys=self._platform_keys, tls=self._tls()
+        ) as statement:
             yield statement
 
     def _note_without(self, wallet: StoredWallet) -> None:
@@ -243,12 +253,18 @@ def _whose(item: StatementItem) -> _Whose:
 def _by_round(
     operator_id: str,
     items: Iterable[StatementItem],
-    attempts: Iterable[Attempt],
-    outside: Iterable[tuple[str, str]],
+    attempts: Sequence[Attempt],
+    outside: Sequence[tuple[str, str]],
+    ids: Ids,
 ) -> dict[_Whose, _Found]:
+    """All that the span has, under the rounds' own ids where the calls tell what the wallet's stand for."""
+    known = [(attempt.player_id, attempt.round_id) for attempt in attempts] + [*outside]
+    own = {(player_id, ids.round_id(round_id)): round_id for player_id, round_id in known}
     rounds: defaultdict[_Whose, _Found] = defaultdict(_Found)
     for item in items:
-        rounds[_whose(item)].items.append(item)
+        whose = _whose(item)
+        round_id = own.get((item.player_id, item.round_id or ""), item.round_id)
+        rounds[replace(whose, round_id=round_id)].items.append(item)
     for attempt in attempts:
         part = rounds[_Whose(operator_id, attempt.player_id, attempt.round_id)]
         if attempt.accepted:
@@ -288,7 +304,7 @@ def _entry_differs(item: StatementItem, ours: WalletRound | None, why: str) -> F
         subject=_subject(item.operator_id, item.player_id, item.transaction_id),
         operator_id=item.operator_id,
         player_key=None if ours is None else ours.key.player_key,
-        round_id=item.round_id,
+        round_id=item.round_id if ours is None else ours.key.round_id,
         game_id=None if ours is None else ours.game_id,
         detail={
             "why": why,
@@ -325,10 +341,10 @@ def _sum_differs(whose: _Whose, ours: WalletRound, moved: int) -> Finding:
     """No transaction differs, and one is missing: a refund that was never booked, for instance."""
     return Finding(
         kind=IncidentKind.WALLET_DIFFERS,
-        subject=_subject(whose.operator_id, whose.player_id, f"round:{whose.round_id}"),
+        subject=_subject(whose.operator_id, whose.player_id, f"round:{ours.key.round_id}"),
         operator_id=whose.operator_id,
         player_key=ours.key.player_key,
-        round_id=whose.round_id,
+        round_id=ours.key.round_id,
         game_id=ours.game_id,
         detail={
             "why": "the wallet's entries of the round do not add up to its result",

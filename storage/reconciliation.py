@@ -63,15 +63,20 @@ EVENTS: Final = (
 )
 EVENT: Final = f"SELECT {_EVENT} FROM outbox o WHERE o.event_id = $1::uuid"
 FIRST_EVENT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_CHECK}, 0) FROM outbox"
-ATTEMPTS: Final = f"""
-    SELECT a.id, a.round_id, a.call, a.transaction_id, a.amount, a.verdict, a.created_at, a.player_key,
+_ATTEMPT: Final = """
+    SELECT a.id, a.round_id, a.call, a.transaction_id, a.amount, a.verdict, a.duplicate, a.created_at,
+           a.player_key,
            (SELECT p.operator_id FROM players p WHERE p.id = a.player_key) AS operator_id,
            (SELECT p.player_id FROM players p WHERE p.id = a.player_key) AS player_id
-    FROM wallet_attempts a WHERE a.id > $1 ORDER BY a.id LIMIT {EVENT_PAGE}
+    FROM wallet_attempts a
 """
+ATTEMPTS: Final = f"{_ATTEMPT} WHERE a.id > $1 ORDER BY a.id LIMIT {EVENT_PAGE}"
+ACCEPTED: Final = (
+    f"{_ATTEMPT} WHERE a.player_key = $1 AND a.round_id = $2 AND a.verdict = 'accepted' ORDER BY a.id"
+)
 FIRST_ATTEMPT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_CHECK}, 0) FROM wallet_attempts"
-WALLET_ROUND: Final = """
-    SELECT b.player_key, b.game_id, b.currency, b.stake, b.releasing,
+_WALLET_ROUND: Final = """
+    SELECT b.player_key, b.round_id, b.game_id, b.currency, b.stake, b.releasing,
            (SELECT r.state FROM rounds r
             WHERE r.round_id = b.round_id AND r.player_key = b.player_key) AS state,
            (SELECT r.win FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key) AS win,
@@ -85,8 +90,10 @@ WALLET_ROUND: Final = """
     FROM wallet_bets b
     WHERE b.player_key = (SELECT p.id FROM players p
                           WHERE p.operator_id = $1 AND p.player_id = $2 AND NOT p.demo)
-      AND b.round_id = $3
 """
+WALLET_ROUND: Final = f"{_WALLET_ROUND} AND b.round_id = $3"
+# A dialect may shorten ids that are longer than this (wallet/dialect.py), and an index has their bets.
+LONG_ROUND: Final = f"{_WALLET_ROUND} AND b.transaction_id = $3 AND length(b.round_id) > 32"
 DECIDED_OUTSIDE: Final = """
     SELECT i.round_id, (SELECT p.player_id FROM players p WHERE p.id = i.player_key) AS player_id
     FROM interventions i
@@ -139,6 +146,7 @@ class Attempt:
     transaction_id: str
     amount: int | None
     accepted: bool
+    duplicate: bool
     created_at: datetime
 
 
@@ -196,22 +204,13 @@ async def event(pool: asyncpg.Pool, event_id: str) -> StoredEvent | None:
 async def attempts(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[Attempt]:
     """A page of attempts at operators' wallets, at most EVENT_PAGE. It ends at the first that is not from
     before `before`: ids and times of two processes may be in another order, and none is to be passed over."""
-    page = [
-        Attempt(
-            position=row["id"],
-            operator_id=row["operator_id"],
-            player_id=row["player_id"],
-            player_key=row["player_key"],
-            round_id=row["round_id"],
-            call=row["call"],
-            transaction_id=row["transaction_id"],
-            amount=row["amount"],
-            accepted=row["verdict"] == "accepted",
-            created_at=row["created_at"],
-        )
-        for row in await pool.fetch(ATTEMPTS, after)
-    ]
+    page = [_attempt(row) for row in await pool.fetch(ATTEMPTS, after)]
     return list(takewhile(lambda attempt: attempt.created_at < before, page))
+
+
+async def accepted(pool: asyncpg.Pool, key: RoundKey) -> list[Attempt]:
+    """The round's calls that its wallet accepted."""
+    return [_attempt(row) for row in await pool.fetch(ACCEPTED, key.player_key, key.round_id)]
 
 
 async def wallet_round(
@@ -219,19 +218,15 @@ async def wallet_round(
 ) -> WalletRound | None:
     """Returns None when no wallet was asked for that round's bet."""
     row = await pool.fetchrow(WALLET_ROUND, operator_id, player_id, round_id)
-    if row is None:
-        return None
-    return WalletRound(
-        key=RoundKey(operator_id=operator_id, player_key=row["player_key"], round_id=round_id),
-        game_id=row["game_id"],
-        currency=row["currency"],
-        stake=row["stake"],
-        releasing=row["releasing"],
-        state=None if row["state"] is None else RoundState(row["state"]),
-        win=row["win"] or 0,
-        returned=row["returned"],
-        net=row["net"],
-    )
+    return None if row is None else _wallet_round(row, operator_id)
+
+
+async def long_round(
+    pool: asyncpg.Pool, *, operator_id: str, player_id: str, bet_transaction_id: str
+) -> WalletRound | None:
+    """The same by the bet's transaction, for a round whose id may be too long for its wallet."""
+    row = await pool.fetchrow(LONG_ROUND, operator_id, player_id, bet_transaction_id)
+    return None if row is None else _wallet_round(row, operator_id)
 
 
 async def decided_outside(
@@ -282,6 +277,36 @@ def _bet(row: Mapping[str, Any]) -> Standing:
         game_id=row["game_id"],
         since=row["asked_at"],
         bet=None if row["bet"] is None else stored_bet(row["bet"]),
+    )
+
+
+def _wallet_round(row: Mapping[str, Any], operator_id: str) -> WalletRound:
+    return WalletRound(
+        key=RoundKey(operator_id=operator_id, player_key=row["player_key"], round_id=row["round_id"]),
+        game_id=row["game_id"],
+        currency=row["currency"],
+        stake=row["stake"],
+        releasing=row["releasing"],
+        state=None if row["state"] is None else RoundState(row["state"]),
+        win=row["win"] or 0,
+        returned=row["returned"],
+        net=row["net"],
+    )
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        position=row["id"],
+        operator_id=row["operator_id"],
+        player_id=row["player_id"],
+        player_key=row["player_key"],
+        round_id=row["round_id"],
+        call=row["call"],
+        transaction_id=row["transaction_id"],
+        amount=row["amount"],
+        accepted=row["verdict"] == "accepted",
+        duplicate=row["duplicate"],
+        created_at=row["created_at"],
     )
 
 

@@ -433,6 +433,13 @@ class WalletBet(SQLModel, table=True):
             unique=True,
             postgresql_where=text("resolved_at IS NULL"),
         ),
+        # For entries of a statement whose wallet has a shorter id of the round.
+        Index(
+            "wallet_bets_of_long_rounds",
+            "player_key",
+            "transaction_id",
+            postgresql_where=text("length(round_id) > 32"),
+        ),
     )
     player_key: int = Field(
         sa_column=Column(BigInteger, ForeignKey("players.id"), primary_key=True, nullable=False)

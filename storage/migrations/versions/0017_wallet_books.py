@@ -1,4 +1,4 @@
-"""reconciliation of operators' wallets: rounds that were decided outside, and a mark for each wallet
+"""reconciliation of operators' wallets: rounds decided outside, rounds by their bets, a mark for each wallet
 
 Revision ID: 0017
 Revises: 0014
@@ -33,4 +33,11 @@ def upgrade() -> None:
         ["operator_id", "created_at"],
         unique=False,
         postgresql_where=sa.text("verdict = 'accepted' AND action IN ('paid-outside', 'refunded-outside')"),
+    )
+    op.create_index(
+        "wallet_bets_of_long_rounds",
+        "wallet_bets",
+        ["player_key", "transaction_id"],
+        unique=False,
+        postgresql_where=sa.text("length(round_id) > 32"),
     )
