@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from statistics import median_low
+from typing import Any, Final, Self
 
 import asyncpg
+from prometheus_client import Gauge
 from temporalio import activity
 
 from activities.reconciliation import PATIENCE, Patience, ReviewNotPossible, note
@@ -49,6 +51,14 @@ FIRST_SPAN: Final = timedelta(days=1)
 # A call's answer is recorded shortly after the wallet took it, and clocks differ. Entries from this long
 # before the span need no call of their own.
 BEFORE_SPAN: Final = timedelta(seconds=30)
+# How slow a wallet's clock may be: so much more of its statement is read with each span.
+LONGEST_BEHIND: Final = timedelta(minutes=15)
+
+CLOCK_DIFFERENCE: Final = Gauge(
+    "croupier_wallet_clock_difference_seconds",
+    "How slow (below 0: how fast) the clock of an operator's wallet is, by its statement of our calls.",
+    ["operator"],
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +83,7 @@ class StatementChecks:
         self._patience = patience
         self._platform_keys = platform_keys
         self._without: set[str] = set()
+        self._clocks: set[str] = set()
 
     @activity.defn(name=steps.STATEMENTS.name)
     async def statements(self, page: Page) -> PageResult:
@@ -89,19 +100,21 @@ class StatementChecks:
         if not waiting:
             return PageResult()
         wallet = waiting[0]
-        looked_at = opened = 0
-        more = False
-        problems: tuple[str, ...] = ()
+        compared = _Compared()
         try:
-            looked_at, opened, more = await self._compare(wallet)
+            compared = await self._compare(wallet)
         except NoStatement:
             self._note_without(wallet)
         except _CANNOT_BE_ASKED as problem:
-            problems = (bounded(f"the wallet of {wallet.operator_id}: {problem}"),)
-        done = wallet is waiting[-1] and not more
-        cursor = wallet.operator_id + ("|" if more else "")
+            compared = _Compared(problem=str(problem))
+        done = wallet is waiting[-1] and not compared.more
+        cursor = wallet.operator_id + ("|" if compared.more else "")
+        named = bounded(f"the wallet of {wallet.operator_id}: {compared.problem}")
         return PageResult(
-            cursor=None if done else cursor, looked_at=looked_at, opened=opened, problems=problems
+            cursor=None if done else cursor,
+            looked_at=compared.looked_at,
+            opened=compared.opened,
+            problems=() if compared.problem is None else (named,),
         )
 
     async def review(self, incident: Incident) -> bool:
@@ -122,33 +135,54 @@ class StatementChecks:
             return not detail["accepted"]
         return difference(item, await self._ours(_whose(item), [item])) is None
 
-    async def _compare(self, wallet: StoredWallet) -> tuple[int, int, bool]:
-        """Returns how many entries were compared, how many incidents that opened, and whether there is
-        more."""
+    async def _compare(self, wallet: StoredWallet) -> "_Compared":
         operator_id, name = wallet.operator_id, f"statement:{wallet.operator_id}"
         now = datetime.now(UTC)
         found = await stored.mark(self._pool, name)
-        if found is None:
-            since, after = now - FIRST_SPAN, await stored.first_attempt(self._pool)
-        else:
-            since, after = _read_mark(found)
-        until = min(now - self._patience.recorded, since + SPAN)
-        if until <= since:
-            return 0, 0, False
+        mark = _Mark.read(found) if found else await self._first_mark(now)
+        until = min(now - self._patience.recorded, mark.since + SPAN)
+        if until <= mark.since:
+            return _Compared()
+        begin = mark.since - BEFORE_SPAN
         async with self._statement(wallet) as statement:
-            span = StatementQuery(operator_id=operator_id, since=since - BEFORE_SPAN, until=until)
+            span = StatementQuery(operator_id=operator_id, since=begin - mark.behind, until=until)
             items = [item async for item in statement.items(span)]
-            attempts, after = await self._attempts(operator_id, until, after)
+            attempts, position = await self._attempts(operator_id, until, mark.attempt)
             outside = await stored.decided_outside(
-                self._pool, operator_id=operator_id, since=since - BEFORE_SPAN, until=until
+                self._pool, operator_id=operator_id, since=begin, until=until
             )
             opened = 0
             ids = self._dialects[wallet.dialect].ids
             for whose, part in _by_round(operator_id, items, attempts, outside, ids).items():
                 opened += await self._compare_round(statement, whose, part)
-        await stored.move_mark(self._pool, name, found, f"{until.isoformat()}|{after}")
-        looked_at = len(items) + sum(attempt.accepted for attempt in attempts)
-        return looked_at, opened, until < now - self._patience.recorded
+            slow = await _how_slow(statement, items, attempts)
+        behind = mark.behind if slow is None else _to_allow_for(slow)
+        compared = _Mark(since=until, attempt=position, behind=behind)
+        if behind > mark.behind + BEFORE_SPAN:
+            # What the wallet took alone may be earlier, by its clock, than what was read: the span again.
+            compared = replace(mark, behind=behind)
+        await stored.move_mark(self._pool, name, found, str(compared))
+        return _Compared(
+            looked_at=len(items) + sum(attempt.accepted for attempt in attempts),
+            opened=opened,
+            more=compared.since < now - self._patience.recorded,
+            problem=self._note_clock(operator_id, slow),
+        )
+
+    async def _first_mark(self, now: datetime) -> "_Mark":
+        return _Mark(since=now - FIRST_SPAN, attempt=await stored.first_attempt(self._pool))
+
+    def _note_clock(self, operator_id: str, slow: timedelta | None) -> str | None:
+        """Returns what is to be said of a clock that is too slow to allow for."""
+        if slow is None:
+            return None
+        CLOCK_DIFFERENCE.labels(operator_id).set(slow.total_seconds())
+        differs, seconds = abs(slow) > BEFORE_SPAN, abs(slow) // timedelta(seconds=1)
+        text = f"its clock is {seconds} seconds {'slow' if slow > timedelta(0) else 'fast'}"
+        if differs and operator_id not in self._clocks:
+            log.warning("the wallet of %s: %s", operator_id, text)
+        (self._clocks.add if differs else self._clocks.discard)(operator_id)
+        return f"{text}: what it took alone may not be found" if slow > LONGEST_BEHIND else None
 
     async def _attempts(self, operator_id: str, until: datetime, after: int) -> tuple[list[Attempt], int]:
         """The calls up to `until` that move money. Also returns how far they were read."""
@@ -229,6 +263,38 @@ async def _find(
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """What came of one span. `more` says that there is a next one, `problem` what could not be compared."""
+
+    looked_at: int = 0
+    opened: int = 0
+    more: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """How far a wallet was compared: up to a time, by our clock, and an attempt. `behind` is how slow its own
+    clock was. set_operator_wallet_v1 makes the first mark, and no later setting of the wallet moves it."""
+
+    since: datetime
+    attempt: int
+    behind: timedelta = timedelta(0)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        since, attempt, *behind = text.split("|")
+        return cls(
+            since=datetime.fromisoformat(since),
+            attempt=int(attempt),
+            behind=timedelta(milliseconds=int(behind[0])) if behind else timedelta(0),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.since.isoformat()}|{self.attempt}|{self.behind // timedelta(milliseconds=1)}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Whose:
     """A player's round; no round for entries that name none."""
@@ -274,11 +340,27 @@ def _by_round(
     return dict(rounds)
 
 
-def _read_mark(mark: str) -> tuple[datetime, int]:
-    """How far the statement was compared, and the last attempt that was. set_operator_wallet_v1 makes the
-    first mark, and no later setting of the wallet moves it."""
-    since, _, position = mark.partition("|")
-    return datetime.fromisoformat(since), int(position)
+async def _how_slow(
+    statement: Statement, items: Iterable[StatementItem], attempts: Iterable[Attempt]
+) -> timedelta | None:
+    """How much later than the wallet our clock was when it took our calls; None where nothing tells."""
+    times = {(item.player_id, item.transaction_id): item.at for item in items}
+    taken = [attempt for attempt in attempts if attempt.accepted and not attempt.duplicate]
+    told = [
+        attempt.created_at - at
+        for attempt in taken
+        if (at := times.get((attempt.player_id, attempt.transaction_id))) is not None
+    ]
+    if taken and not told:
+        latest = taken[-1]
+        item = await _find(statement, latest.operator_id, latest.player_id, latest.transaction_id)
+        told = [] if item is None or item.at is None else [latest.created_at - item.at]
+    return median_low(told) if told else None
+
+
+def _to_allow_for(slow: timedelta) -> timedelta:
+    """How much earlier than by our clock a span begins at a wallet."""
+    return min(slow, LONGEST_BEHIND) if slow > BEFORE_SPAN else timedelta(0)
 
 
 def _has_ended(ours: WalletRound | None) -> bool:

@@ -53,7 +53,7 @@ class StatementUnavailable(Exception):
 class StatementItem:
     """One entry of the wallet's statement. `moved` is the change of its player's balance, in minor units of
     `currency`. Transaction ids are as we write them, `round_id` as the wallet does; `bet_transaction_id` is
-    None where the wallet does not say."""
+    None where the wallet does not say, and so is `at`, the time by the wallet's clock."""
 
     operator_id: str
     player_id: str
@@ -63,6 +63,7 @@ class StatementItem:
     currency: str
     moved: int
     bet_transaction_id: str | None = None
+    at: datetime | None = None
 
     @property
     def bet_id(self) -> str | None:
@@ -248,11 +249,13 @@ def _item(fields: Any, operator_id: str, dialect: Dialect, form: StatementForm) 
     places = form.item
     round_id, word = _at(fields, places["round_id"]), _text(_at(fields, places["call"]))
     currency, call = _text(_at(fields, places["currency"])), form.calls.get(word, word)
+    bet_id, at = _optional(fields, places, "bet_transaction_id"), _optional(fields, places, "at")
     return StatementItem(
         operator_id=_text(_at(fields, places["operator_id"])) if "operator_id" in places else operator_id,
         player_id=_text(_at(fields, places["player_id"])),
         transaction_id=_read_id(_text(_at(fields, places["transaction_id"]))),
-        bet_transaction_id=_bet_of(fields, places),
+        bet_transaction_id=None if bet_id is None else _read_id(_text(bet_id)),
+        at=None if at is None else _read_time(at, form.times),
         call=call,
         round_id=None if round_id is None else _text(round_id),
         currency=currency,
@@ -260,15 +263,12 @@ def _item(fields: Any, operator_id: str, dialect: Dialect, form: StatementForm) 
     )
 
 
-def _bet_of(fields: Any, places: Mapping[StatementField, tuple[str, ...]]) -> str | None:
-    """The bet that the entry belongs to. A wallet may leave it out where there is none."""
-    if (place := places.get("bet_transaction_id")) is None:
-        return None
+def _optional(fields: Any, places: Mapping[StatementField, tuple[str, ...]], name: StatementField) -> Any:
+    """None where the dialect has no place for it, or the wallet leaves it out."""
     try:
-        bet_id = _at(fields, place)
+        return _at(fields, places[name])
     except (KeyError, TypeError):
         return None
-    return None if bet_id is None else _read_id(_text(bet_id))
 
 
 def _moved(value: Any, currency: str, call: str, form: AmountForm, *, signed: bool) -> int:
@@ -318,6 +318,17 @@ def _written_time(moment: datetime, form: TimeForm) -> str:
     if form is TimeForm.MILLISECONDS:
         return str((moment - EPOCH) // timedelta(milliseconds=1))
     return _rfc3339(moment)
+
+
+def _read_time(value: object, form: TimeForm) -> datetime:
+    if form is TimeForm.MILLISECONDS:
+        if type(value) is not int:
+            raise ValueError("at")
+        return EPOCH + timedelta(milliseconds=value)
+    moment = datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError("at")
+    return moment
 
 
 def _rfc3339(moment: datetime) -> str:

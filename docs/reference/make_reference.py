@@ -36,7 +36,7 @@ METRICS: Final = {
     "ingress": ("runtime.metrics",),
     "relay": ("workers.relay",),
     "statistics": ("workers.statistics",),
-    "reconciler": ("activities.reconciliation",),
+    "reconciler": ("activities.reconciliation", "activities.statements"),
     "webhooks": ("activities.webhooks", "workers.webhooks"),
 }
 

@@ -2,14 +2,17 @@
 against the ledger."""
 
 import functools
+import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import REGISTRY
 
 from activities.statements import StatementChecks
 from contracts.interventions import Action, InterveneRequest, Intervention
@@ -175,6 +178,49 @@ async def test_a_refund_that_a_wallet_of_any_dialect_never_booked_is_an_incident
     as_theirs = rollback.hex if house.wallet.dialect.ids.form is IdForm.HEX else str(rollback)
     house.wallet.entries[-1] = replace(house.wallet.entries[-1], transaction_id=as_theirs)
     assert await house.checks.review(incident)
+
+
+async def test_a_wallet_whose_clock_is_slow_hides_nothing_that_it_took_alone(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its entries are earlier than the span that they belong to, which was read before they were there."""
+    house.wallet.behind = timedelta(minutes=5)
+    await house.settled(uuid4().hex)
+    with caplog.at_level(logging.WARNING):
+        assert (await house.compare()).opened == 0
+        stranger = house.wallet.take(WalletCall.BET, moved=-77, player_id=uuid4().hex)
+        looked = await house.compare()
+    assert (looked.opened, looked.problems) == (1, ())
+    await house.incident_of(stranger.player_id)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert house.wallet.operator_id in warnings[0]
+    assert "slow" in warnings[0]
+    difference = REGISTRY.get_sample_value(
+        "croupier_wallet_clock_difference_seconds", {"operator": house.wallet.operator_id}
+    )
+    assert difference is not None
+    assert difference >= 300
+
+    house.wallet.behind = timedelta(0)
+    await house.settled(uuid4().hex)
+    right = house.wallet.take(WalletCall.BET, moved=-78, player_id=uuid4().hex)
+    assert (await house.compare()).opened == 1
+    await house.incident_of(right.player_id)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_clock_that_is_too_far_off_is_told(
+    house: House, caplog: pytest.LogCaptureFixture, hours: int
+) -> None:
+    house.wallet.behind = timedelta(hours=hours)
+    await house.settled(uuid4().hex)
+    with caplog.at_level(logging.WARNING):
+        looked = await house.compare()
+    assert looked.opened == 0
+    assert ("slow" if hours > 0 else "fast") in caplog.text
+    # What a fast clock writes is read when its time has come.
+    assert len(set(looked.problems)) == (hours > 0)
 
 
 def test_a_dialect_says_all_of_its_statement_or_nothing() -> None:
