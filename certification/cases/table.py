@@ -7,7 +7,7 @@ docs/platform/wallet.md leaves a wallet free, every safe answer passes.
 from collections.abc import Mapping
 from typing import Final
 
-from certification.cases import balance, bet, rollback, signature, transaction_id, win
+from certification.cases import balance, bet, rollback, signature, statement, transaction_id, win
 
 # All stakes of all cases together, and as much again.
 MONEY_NEEDED: Final = 1_000
@@ -21,6 +21,7 @@ CASES: Final = tuple(
             *win.CASES,
             *rollback.CASES,
             *transaction_id.CASES,
+            *statement.CASES,
         ),
         key=lambda case: case.number,
     )
