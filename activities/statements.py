@@ -7,12 +7,16 @@ difference is never a matter of time.
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from statistics import median_low
+from typing import Any, Final, Self
 
 import asyncpg
+from prometheus_client import Gauge
 from temporalio import activity
 
 from activities.reconciliation import PATIENCE, Patience, ReviewNotPossible, note
@@ -22,11 +26,12 @@ from contracts.reconciliation import Finding, Incident, IncidentKind, Page, Page
 from contracts.wallet import WalletCall
 from security.keyring import UnknownKey
 from security.sealing import SealBroken
+from security.standard_webhooks import WebhookKey
 from storage import operator_wallets
 from storage import reconciliation as stored
 from storage.operator_wallets import StoredWallet
 from storage.reconciliation import Attempt, WalletRound
-from wallet.dialect import Dialect
+from wallet.dialect import Dialect, Ids
 from wallet.directory import WalletVault, client_config
 from wallet.statement import (
     MOVING,
@@ -37,7 +42,6 @@ from wallet.statement import (
     StatementUnavailable,
     allowed_moves,
     difference,
-    offers_statement,
     open_statement,
     part_of,
 )
@@ -48,12 +52,21 @@ FIRST_SPAN: Final = timedelta(days=1)
 # A call's answer is recorded shortly after the wallet took it, and clocks differ. Entries from this long
 # before the span need no call of their own.
 BEFORE_SPAN: Final = timedelta(seconds=30)
+# How slow a wallet's clock may be: so much more of its statement is read with each span.
+LONGEST_BEHIND: Final = timedelta(minutes=15)
+
+CLOCK_DIFFERENCE: Final = Gauge(
+    "croupier_wallet_clock_difference_seconds",
+    "How slow (below 0: how fast) the clock of an operator's wallet is, by its statement of our calls.",
+    ["operator"],
+)
 
 log = logging.getLogger(__name__)
 
 
 class StatementChecks:
-    """`tls` is made once, because reading all of a machine's certificates takes a while."""
+    """`tls` is made once, because reading all of a machine's certificates takes a while. `platform_keys` sign
+    for every wallet whose dialect takes them, as in calls."""
 
     def __init__(
         self,
@@ -62,13 +75,16 @@ class StatementChecks:
         dialects: Mapping[str, Dialect],
         tls: Callable[[], ssl.SSLContext],
         patience: Patience = PATIENCE,
+        platform_keys: Sequence[WebhookKey] = (),
     ) -> None:
         self._pool = pool
         self._vault = vault
         self._dialects = dialects
         self._tls = tls
         self._patience = patience
+        self._platform_keys = platform_keys
         self._without: set[str] = set()
+        self._clocks: set[str] = set()
 
     @activity.defn(name=steps.STATEMENTS.name)
     async def statements(self, page: Page) -> PageResult:
@@ -85,19 +101,21 @@ class StatementChecks:
         if not waiting:
             return PageResult()
         wallet = waiting[0]
-        looked_at = opened = 0
-        more = False
-        problems: tuple[str, ...] = ()
+        compared = _Compared()
         try:
-            looked_at, opened, more = await self._compare(wallet)
+            compared = await self._compare(wallet)
         except NoStatement:
             self._note_without(wallet)
         except _CANNOT_BE_ASKED as problem:
-            problems = (bounded(f"the wallet of {wallet.operator_id}: {problem}"),)
-        done = wallet is waiting[-1] and not more
-        cursor = wallet.operator_id + ("|" if more else "")
+            compared = _Compared(problem=str(problem))
+        done = wallet is waiting[-1] and not compared.more
+        cursor = wallet.operator_id + ("|" if compared.more else "")
+        named = bounded(f"the wallet of {wallet.operator_id}: {compared.problem}")
         return PageResult(
-            cursor=None if done else cursor, looked_at=looked_at, opened=opened, problems=problems
+            cursor=None if done else cursor,
+            looked_at=compared.looked_at,
+            opened=compared.opened,
+            problems=() if compared.problem is None else (named,),
         )
 
     async def review(self, incident: Incident) -> bool:
@@ -106,6 +124,9 @@ class StatementChecks:
         wallets = {wallet.operator_id: wallet for wallet in await operator_wallets.read_all(self._pool)}
         try:
             async with self._statement(wallets[finding.operator_id]) as statement:
+                if detail["transaction_id"] is None:
+                    whose = _Whose(finding.operator_id, detail["player_id"], finding.round_id)
+                    return not await self._look_at_round(statement, whose, _Found())
                 item = await _find(
                     statement, finding.operator_id, detail["player_id"], detail["transaction_id"]
                 )
@@ -113,126 +134,105 @@ class StatementChecks:
             raise ReviewNotPossible(bounded(f"the wallet of {finding.operator_id}: {problem}")) from None
         if item is None:
             return not detail["accepted"]
-        return difference(item, await self._ours(item)) is None
+        return difference(item, await self._ours(_whose(item), [item])) is None
 
-    async def _compare(self, wallet: StoredWallet) -> tuple[int, int, bool]:
-        """Returns how many entries were compared, how many incidents that opened, and whether there is
-        more."""
-        name = f"statement:{wallet.operator_id}"
-        found = await stored.mark(self._pool, name)
+    async def _compare(self, wallet: StoredWallet) -> "_Compared":
+        operator_id, name = wallet.operator_id, f"statement:{wallet.operator_id}"
         now = datetime.now(UTC)
-        since_text, _, position = (found or "").partition("|")
-        since = max(
-            await stored.wallet_set_at(self._pool, wallet.operator_id),
-            datetime.fromisoformat(since_text) if since_text else now - FIRST_SPAN,
-        )
-        until = min(now - self._patience.recorded, since + SPAN)
-        if until <= since:
-            return 0, 0, False
-        after = int(position) if position else await stored.first_attempt(self._pool)
+        found = await stored.mark(self._pool, name)
+        mark = _Mark.read(found) if found else await self._first_mark(now)
+        until = min(now - self._patience.recorded, mark.since + SPAN)
+        if until <= mark.since:
+            return _Compared()
+        begin = mark.since - BEFORE_SPAN
         async with self._statement(wallet) as statement:
-            items, opened, seen = await self._theirs(statement, wallet.operator_id, since, until)
-            accepted, more_opened, after = await self._accepted(
-                statement, wallet.operator_id, since, until, after, seen
+            span = StatementQuery(operator_id=operator_id, since=begin - mark.behind, until=until)
+            items = [item async for item in statement.items(span)]
+            attempts, position = await self._attempts(operator_id, until, mark.attempt)
+            outside = await stored.decided_outside(
+                self._pool, operator_id=operator_id, since=begin, until=until
             )
-        await stored.move_mark(self._pool, name, found, f"{until.isoformat()}|{after}")
-        return items + accepted, opened + more_opened, until < now - self._patience.recorded
+            opened = 0
+            ids = self._dialects[wallet.dialect].ids
+            for whose, part in _by_round(operator_id, items, attempts, outside, ids).items():
+                opened += await self._compare_round(statement, whose, part)
+            slow = await _how_slow(statement, items, attempts)
+        behind = mark.behind if slow is None else _to_allow_for(slow)
+        compared = _Mark(since=until, attempt=position, behind=behind)
+        if behind > mark.behind + BEFORE_SPAN:
+            # What the wallet took alone may be earlier, by its clock, than what was read: the span again.
+            compared = replace(mark, behind=behind)
+        await stored.move_mark(self._pool, name, found, str(compared))
+        return _Compared(
+            looked_at=len(items) + sum(attempt.accepted for attempt in attempts),
+            opened=opened,
+            more=compared.since < now - self._patience.recorded,
+            problem=self._note_clock(operator_id, slow),
+        )
 
-    async def _theirs(
-        self, statement: Statement, operator_id: str, since: datetime, until: datetime
-    ) -> tuple[int, int, set[tuple[str, str]]]:
-        """Compares every entry of the wallet's statement with our ledger. Also returns which were seen."""
-        looked_at = opened = 0
-        seen: set[tuple[str, str]] = set()
-        async for item in statement.items(
-            StatementQuery(operator_id=operator_id, since=since - BEFORE_SPAN, until=until)
-        ):
-            looked_at += 1
-            seen.add((item.player_id, item.transaction_id))
-            opened += await self._check(item)
-        return looked_at, opened, seen
+    async def _first_mark(self, now: datetime) -> "_Mark":
+        return _Mark(since=now - FIRST_SPAN, attempt=await stored.first_attempt(self._pool))
 
-    async def _accepted(
-        self,
-        statement: Statement,
-        operator_id: str,
-        since: datetime,
-        until: datetime,
-        after: int,
-        seen: set[tuple[str, str]],
-    ) -> tuple[int, int, int]:
-        """Compares every call that the wallet accepted with its statement. Also returns how far they were
-        read."""
-        looked_at = opened = 0
+    def _note_clock(self, operator_id: str, slow: timedelta | None) -> str | None:
+        """Returns what is to be said of a clock that is too slow to allow for."""
+        if slow is None:
+            return None
+        CLOCK_DIFFERENCE.labels(operator_id).set(slow.total_seconds())
+        differs, seconds = abs(slow) > BEFORE_SPAN, abs(slow) // timedelta(seconds=1)
+        text = f"its clock is {seconds} seconds {'slow' if slow > timedelta(0) else 'fast'}"
+        if differs and operator_id not in self._clocks:
+            log.warning("the wallet of %s: %s", operator_id, text)
+        (self._clocks.add if differs else self._clocks.discard)(operator_id)
+        return f"{text}: what it took alone may not be found" if slow > LONGEST_BEHIND else None
+
+    async def _attempts(self, operator_id: str, until: datetime, after: int) -> tuple[list[Attempt], int]:
+        """The calls up to `until` that move money. Also returns how far they were read."""
+        found: list[Attempt] = []
         while page := await stored.attempts(self._pool, after=after, before=until):
             after = page[-1].position
-            for attempt in page:
-                if attempt.operator_id != operator_id or not _counts(attempt, since):
-                    continue
-                looked_at += 1
-                if (attempt.player_id, attempt.transaction_id) not in seen:
-                    opened += await self._check_accepted(statement, attempt)
+            found += [a for a in page if a.operator_id == operator_id and a.call in MOVING]
             if len(page) < stored.EVENT_PAGE:
                 break
-        return looked_at, opened, after
+        return found, after
 
-    async def _check(self, item: StatementItem) -> int:
-        ours = await self._ours(item)
-        why = difference(item, ours)
-        if why is None:
-            return 0
-        return await self._open(item, ours, why)
+    async def _compare_round(self, statement: Statement, whose: "_Whose", part: "_Found") -> int:
+        """Compares what the span has of a round, and all of the round where that differs: a span may have
+        but a part of it. Returns how many incidents that opened."""
+        ours = await self._ours(whose, part.items)
+        differing = _findings(whose, part, ours, ended=_has_ended(ours))
+        if differing and whose.round_id is not None:
+            differing = await self._look_at_round(statement, whose, part)
+        noted = [await note(self._pool, finding) for finding in differing]
+        return sum(one.opened for one in noted)
 
-    async def _check_accepted(self, statement: Statement, attempt: Attempt) -> int:
-        """Asks the wallet, by its id, for a transaction that was not among the span's entries."""
-        item = await _find(statement, attempt.operator_id, attempt.player_id, attempt.transaction_id)
-        if item is not None:
-            return await self._check(item)
-        detail = {
-            "why": "the wallet accepted it and does not show it",
-            "player_id": attempt.player_id,
-            "transaction_id": attempt.transaction_id,
-            "call": attempt.call,
-            "accepted": True,
-            "wallet": None,
-            "ledger": {"call": attempt.call, "amount": attempt.amount},
-        }
-        finding = Finding(
-            kind=IncidentKind.WALLET_DIFFERS,
-            subject=_subject(attempt.operator_id, attempt.player_id, attempt.transaction_id),
-            operator_id=attempt.operator_id,
-            player_key=attempt.player_key,
-            round_id=attempt.round_id,
-            detail=detail,
+    async def _look_at_round(self, statement: Statement, whose: "_Whose", part: "_Found") -> list[Finding]:
+        """What differs in all that there is of the round.
+
+        The interleaving that must not hurt: the round goes on meanwhile. The ledger knows of a transaction
+        before the wallet takes it, so it is read after the wallet; and the wallet has taken everything when
+        the ledger says that it was accepted, or that the round has ended, so that is read before."""
+        before = await self._ours(whose, part.items)
+        accepted = part.accepted if before is None else await stored.accepted(self._pool, before.key)
+        query = StatementQuery(
+            operator_id=whose.operator_id, player_id=whose.player_id, round_id=whose.round_id
         )
-        return int((await note(self._pool, finding)).opened)
+        everything = _Found([item async for item in statement.items(query)], accepted)
+        ours = await self._ours(whose, everything.items)
+        if not any(item.call == WalletCall.BET for item in everything.items):
+            # The rollback of a bet that never came moved nothing: a wallet may have no entry of it.
+            taken = [attempt for attempt in accepted if attempt.call != WalletCall.ROLLBACK]
+            everything = replace(everything, accepted=taken)
+        return _findings(whose, everything, ours, ended=_has_ended(before))
 
-    async def _open(self, item: StatementItem, ours: WalletRound | None, why: str) -> int:
-        finding = Finding(
-            kind=IncidentKind.WALLET_DIFFERS,
-            subject=_subject(item.operator_id, item.player_id, item.transaction_id),
-            operator_id=item.operator_id,
-            player_key=None if ours is None else ours.key.player_key,
-            round_id=item.round_id,
-            game_id=None if ours is None else ours.game_id,
-            detail={
-                "why": why,
-                "player_id": item.player_id,
-                "transaction_id": item.transaction_id,
-                "call": item.call,
-                "accepted": False,
-                "wallet": item.as_dict(),
-                "ledger": None if ours is None else _ours_as_dict(item, ours),
-            },
-        )
-        return int((await note(self._pool, finding)).opened)
-
-    async def _ours(self, item: StatementItem) -> WalletRound | None:
-        if item.round_id is None:
+    async def _ours(self, whose: "_Whose", items: Iterable[StatementItem]) -> WalletRound | None:
+        """The round by its id, or by its bet where the wallet's id of it may be a shorter one."""
+        if whose.round_id is None:
             return None
-        return await stored.wallet_round(
-            self._pool, operator_id=item.operator_id, player_id=item.player_id, round_id=item.round_id
-        )
+        player = {"operator_id": whose.operator_id, "player_id": whose.player_id}
+        ours = await stored.wallet_round(self._pool, **player, round_id=whose.round_id)
+        for bet_id in {item.bet_id for item in items if item.bet_id is not None}:
+            ours = ours or await stored.long_round(self._pool, **player, bet_transaction_id=bet_id)
+        return ours
 
     @asynccontextmanager
     async def _statement(self, wallet: StoredWallet) -> AsyncIterator[Statement]:
@@ -240,9 +240,9 @@ class StatementChecks:
         secrets = self._vault.open(wallet.operator_id, wallet.sealed_secrets)
         config = client_config(wallet, secrets, self._dialects)
         dialect = self._dialects[wallet.dialect]
-        if not offers_statement(dialect):
-            raise NoStatement
-        async with open_statement(config, dialect, tls=self._tls()) as statement:
+        async with open_statement(
+            config, dialect, platform_keys=self._platform_keys, tls=self._tls()
+        ) as statement:
             yield statement
 
     def _note_without(self, wallet: StoredWallet) -> None:
@@ -264,8 +264,181 @@ async def _find(
     return None
 
 
-def _counts(attempt: Attempt, since: datetime) -> bool:
-    return attempt.accepted and attempt.call in MOVING and attempt.created_at >= since
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """What came of one span. `more` says that there is a next one, `problem` what could not be compared."""
+
+    looked_at: int = 0
+    opened: int = 0
+    more: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """How far a wallet was compared: up to a time, by our clock, and an attempt. `behind` is how slow its own
+    clock was. set_operator_wallet_v1 makes the first mark, and no later setting of the wallet moves it."""
+
+    since: datetime
+    attempt: int
+    behind: timedelta = timedelta(0)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        since, attempt, *behind = text.split("|")
+        return cls(
+            since=datetime.fromisoformat(since),
+            attempt=int(attempt),
+            behind=timedelta(milliseconds=int(behind[0])) if behind else timedelta(0),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.since.isoformat()}|{self.attempt}|{self.behind // timedelta(milliseconds=1)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """A player's round; no round for entries that name none."""
+
+    operator_id: str
+    player_id: str
+    round_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The wallet's entries of a round, and the calls of it that the wallet accepted."""
+
+    items: list[StatementItem] = field(default_factory=list)
+    accepted: list[Attempt] = field(default_factory=list)
+
+
+def _whose(item: StatementItem) -> _Whose:
+    return _Whose(item.operator_id, item.player_id, item.round_id)
+
+
+def _by_round(
+    operator_id: str,
+    items: Iterable[StatementItem],
+    attempts: Sequence[Attempt],
+    outside: Sequence[tuple[str, str]],
+    ids: Ids,
+) -> dict[_Whose, _Found]:
+    """All that the span has, under the rounds' own ids where the calls tell what the wallet's stand for."""
+    known = [(attempt.player_id, attempt.round_id) for attempt in attempts] + [*outside]
+    own = {(player_id, ids.round_id(round_id)): round_id for player_id, round_id in known}
+    rounds: defaultdict[_Whose, _Found] = defaultdict(_Found)
+    for item in items:
+        whose = _whose(item)
+        round_id = own.get((item.player_id, item.round_id or ""), item.round_id)
+        rounds[replace(whose, round_id=round_id)].items.append(item)
+    for attempt in attempts:
+        part = rounds[_Whose(operator_id, attempt.player_id, attempt.round_id)]
+        if attempt.accepted:
+            part.accepted.append(attempt)
+    for player_id, round_id in outside:
+        rounds.setdefault(_Whose(operator_id, player_id, round_id), _Found())
+    return dict(rounds)
+
+
+async def _how_slow(
+    statement: Statement, items: Iterable[StatementItem], attempts: Iterable[Attempt]
+) -> timedelta | None:
+    """How much later than the wallet our clock was when it took our calls; None where nothing tells."""
+    times = {(item.player_id, item.transaction_id): item.at for item in items}
+    taken = [attempt for attempt in attempts if attempt.accepted and not attempt.duplicate]
+    told = [
+        attempt.created_at - at
+        for attempt in taken
+        if (at := times.get((attempt.player_id, attempt.transaction_id))) is not None
+    ]
+    if taken and not told:
+        latest = taken[-1]
+        item = await _find(statement, latest.operator_id, latest.player_id, latest.transaction_id)
+        told = [] if item is None or item.at is None else [latest.created_at - item.at]
+    return median_low(told) if told else None
+
+
+def _to_allow_for(slow: timedelta) -> timedelta:
+    """How much earlier than by our clock a span begins at a wallet."""
+    return min(slow, LONGEST_BEHIND) if slow > BEFORE_SPAN else timedelta(0)
+
+
+def _has_ended(ours: WalletRound | None) -> bool:
+    return ours is not None and ours.ended
+
+
+def _findings(whose: _Whose, found: _Found, ours: WalletRound | None, *, ended: bool) -> list[Finding]:
+    """What differs: single transactions, or else the sum of a round that has ended."""
+    shown = {item.transaction_id for item in found.items}
+    differing = [
+        *(_entry_differs(item, ours, why) for item in found.items if (why := difference(item, ours))),
+        *(_does_not_show(attempt) for attempt in found.accepted if attempt.transaction_id not in shown),
+    ]
+    moved = sum(item.moved for item in found.items)
+    if differing or not ended or ours is None or moved == ours.net:
+        return differing
+    return [_sum_differs(whose, ours, moved)]
+
+
+def _entry_differs(item: StatementItem, ours: WalletRound | None, why: str) -> Finding:
+    return Finding(
+        kind=IncidentKind.WALLET_DIFFERS,
+        subject=_subject(item.operator_id, item.player_id, item.transaction_id),
+        operator_id=item.operator_id,
+        player_key=None if ours is None else ours.key.player_key,
+        round_id=item.round_id if ours is None else ours.key.round_id,
+        game_id=None if ours is None else ours.game_id,
+        detail={
+            "why": why,
+            "player_id": item.player_id,
+            "transaction_id": item.transaction_id,
+            "call": item.call,
+            "accepted": False,
+            "wallet": item.as_dict(),
+            "ledger": None if ours is None else _ours_as_dict(item, ours),
+        },
+    )
+
+
+def _does_not_show(attempt: Attempt) -> Finding:
+    return Finding(
+        kind=IncidentKind.WALLET_DIFFERS,
+        subject=_subject(attempt.operator_id, attempt.player_id, attempt.transaction_id),
+        operator_id=attempt.operator_id,
+        player_key=attempt.player_key,
+        round_id=attempt.round_id,
+        detail={
+            "why": "the wallet accepted it and does not show it",
+            "player_id": attempt.player_id,
+            "transaction_id": attempt.transaction_id,
+            "call": attempt.call,
+            "accepted": True,
+            "wallet": None,
+            "ledger": {"call": attempt.call, "amount": attempt.amount},
+        },
+    )
+
+
+def _sum_differs(whose: _Whose, ours: WalletRound, moved: int) -> Finding:
+    """No transaction differs, and one is missing: a refund that was never booked, for instance."""
+    return Finding(
+        kind=IncidentKind.WALLET_DIFFERS,
+        subject=_subject(whose.operator_id, whose.player_id, f"round:{ours.key.round_id}"),
+        operator_id=whose.operator_id,
+        player_key=ours.key.player_key,
+        round_id=ours.key.round_id,
+        game_id=ours.game_id,
+        detail={
+            "why": "the wallet's entries of the round do not add up to its result",
+            "player_id": whose.player_id,
+            "transaction_id": None,
+            "call": None,
+            "accepted": False,
+            "wallet": {"moved": moved, "currency": ours.currency},
+            "ledger": {"state": ours.state, "moved": [ours.net], "currency": ours.currency},
+        },
+    )
 
 
 def _ours_as_dict(item: StatementItem, ours: WalletRound) -> dict[str, Any]:

@@ -24,10 +24,13 @@ from outbound.transport import GuardedTransport
 from security.standard_webhooks import SECRET_PREFIX, SharedSecret, signed_headers
 
 ANSWER_LIMIT: Final = 64 * 1024
+PAGE_LIMIT: Final = 256 * 1024
 CALL_LIMIT_S: Final = 5.0
 # As many as a wallet has to take at once, unless agreed otherwise.
 CALLS_AT_ONCE: Final = 32
 CODES: Final[Mapping[str, int]] = {code.value: status for code, status in STATUSES.items()}
+# Statuses by which a wallet says that it offers no statement.
+NO_STATEMENT: Final = frozenset({404, 405})
 HIDDEN: Final = "[secret]"
 SHOWN_LIMIT: Final = 600
 TIMEOUTS: Final = (TimeoutError, httpx.TimeoutException, httpcore.TimeoutException)
@@ -125,6 +128,36 @@ class Caller:
         except NoAnswerOfOurs as problem:
             reply = Reply(status=heard.status, problem=self.shown(str(problem)))
         return replace(reply, request=request, answer=answer, beyond=heard.beyond)
+
+    async def statement(self, **filters: str) -> tuple[Reply, list[Any] | None]:
+        """The first page of what fits the filters. There are no entries where the reply has a problem, or a
+        status that says that there is no statement."""
+        url = httpx.URL(f"{self.url}/statement", params=filters)
+        request = self.shown(f"GET {url.raw_path.decode()}")
+        headers = {"accept-encoding": "identity", **self.signed(url.raw_path, str(uuid4()))}
+        try:
+            async with self.turns, asyncio.timeout(CALL_LIMIT_S):
+                status, body = await self._page(url, headers)
+        except (TimeoutError, httpx.HTTPError) as error:
+            return Reply(problem=f"no answer: {type(error).__name__}", request=request), None
+        answer = self.shown(f"{status} {body.decode(errors='replace')}")
+        reply = Reply(status=status, request=request, answer=answer)
+        if status in NO_STATEMENT:
+            return reply, None
+        try:
+            items = _object(body)["items"] if status == 200 else None
+        except (NoAnswerOfOurs, KeyError):
+            items = None
+        return (reply, items) if type(items) is list else (replace(reply, problem="no page of items"), None)
+
+    async def _page(self, url: httpx.URL, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        body = b""
+        async with self.client.stream("GET", url, headers=headers) as response:
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) > PAGE_LIMIT:
+                    break
+        return response.status_code, body
 
     async def abandon(self, ask: Ask, *, after_s: float) -> None:
         """Sends the call and hangs up after that time, whatever came."""

@@ -164,15 +164,15 @@ class Trial:
         if reply.problem is not None:
             self.find("an answer that the protocol has", reply)
 
-    def find(self, expected: str, reply: Reply) -> None:
-        """Keeps the first few."""
+    def find(self, expected: str, reply: Reply, came: str | None = None) -> None:
+        """Keeps the first few. `came` is what the reply says, where its own words are not it."""
         if len(self.findings) == FINDINGS_LIMIT:
             return
         self.findings.append(
             Finding(
                 # Both may quote what the wallet said.
                 expected=self.caller.shown(expected),
-                came=self.caller.shown(reply.problem or outcome(reply)),
+                came=self.caller.shown(came or reply.problem or outcome(reply)),
                 next=FIT_THE_PAGE if reply.problem else self.remedy,
                 request=reply.request,
                 answer=reply.answer,

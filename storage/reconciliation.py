@@ -10,6 +10,7 @@ all rounds.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Final
 
 import asyncpg
@@ -66,16 +67,21 @@ EVENTS: Final = (
 )
 EVENT: Final = f"SELECT {_EVENT} FROM outbox o WHERE o.event_id = $1::uuid"
 FIRST_EVENT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_CHECK}, 0) FROM outbox"
-ATTEMPTS: Final = f"""
-    SELECT a.id, a.round_id, a.call, a.transaction_id, a.amount, a.verdict, a.created_at, a.player_key,
+_ATTEMPT: Final = """
+    SELECT a.id, a.round_id, a.call, a.transaction_id, a.amount, a.verdict, a.duplicate, a.created_at,
+           a.player_key,
            (SELECT p.operator_id FROM players p WHERE p.id = a.player_key) AS operator_id,
            (SELECT p.player_id FROM players p WHERE p.id = a.player_key) AS player_id
-    FROM wallet_attempts a WHERE a.id > $1 AND a.created_at < $2 ORDER BY a.id LIMIT {EVENT_PAGE}
+    FROM wallet_attempts a
 """
+ATTEMPTS: Final = f"{_ATTEMPT} WHERE a.id > $1 ORDER BY a.id LIMIT {EVENT_PAGE}"
+ACCEPTED: Final = (
+    f"{_ATTEMPT} WHERE a.player_key = $1 AND a.round_id = $2 AND a.verdict = 'accepted' ORDER BY a.id"
+)
 FIRST_ATTEMPT: Final = f"SELECT greatest(coalesce(max(id), 0) - {FIRST_CHECK}, 0) FROM wallet_attempts"
-WALLET_SET_AT: Final = "SELECT updated_at FROM operator_wallets WHERE operator_id = $1"
-WALLET_ROUND: Final = """
-    SELECT b.player_key, b.game_id, b.currency, b.stake, b.releasing,
+_PLAYER: Final = "(SELECT p.id FROM players p WHERE p.operator_id = $1 AND p.player_id = $2 AND NOT p.demo)"
+_WALLET_ROUND: Final = f"""
+    SELECT b.player_key, b.round_id, b.game_id, b.currency, b.stake, b.releasing,
            (SELECT r.state FROM rounds r
             WHERE r.round_id = b.round_id AND r.player_key = b.player_key) AS state,
            (SELECT r.win FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key) AS win,
@@ -85,11 +91,28 @@ WALLET_ROUND: Final = """
            (SELECT jsonb_agg(jsonb_build_object(
                 'action_id', a.action_id, 'amount', a.amount, 'releasing', a.releasing, 'outcome', a.outcome))
             FROM wallet_action_bets a
-            WHERE a.player_key = b.player_key AND a.round_id = b.round_id) AS actions
+            WHERE a.player_key = b.player_key AND a.round_id = b.round_id) AS actions,
+           (SELECT coalesce(sum(CASE t.kind WHEN 'collected' THEN -t.amount ELSE t.amount END), 0)::bigint
+            FROM transfers t
+            WHERE t.player_key = b.player_key AND t.kind IN ('collected', 'paid', 'returned')
+              AND t.reference = b.round_id) AS net
     FROM wallet_bets b
-    WHERE b.player_key = (SELECT p.id FROM players p
-                          WHERE p.operator_id = $1 AND p.player_id = $2 AND NOT p.demo)
-      AND b.round_id = $3
+    WHERE b.player_key = {_PLAYER}
+"""
+WALLET_ROUND: Final = f"{_WALLET_ROUND} AND b.round_id = $3"
+# A dialect may shorten ids that are longer than this (wallet/dialect.py), and an index has their bets.
+LONG_ROUND: Final = f"""{_WALLET_ROUND} AND b.round_id = ANY (ARRAY(
+    SELECT w.round_id FROM wallet_bets w
+    WHERE w.player_key = {_PLAYER} AND w.transaction_id = $3 AND length(w.round_id) > 32
+    UNION ALL
+    SELECT a.round_id FROM wallet_action_bets a
+    WHERE a.player_key = {_PLAYER} AND a.transaction_id = $3 AND length(a.round_id) > 32))
+"""
+DECIDED_OUTSIDE: Final = """
+    SELECT i.round_id, (SELECT p.player_id FROM players p WHERE p.id = i.player_key) AS player_id
+    FROM interventions i
+    WHERE i.operator_id = $1 AND i.created_at >= $2 AND i.created_at < $3 AND i.verdict = 'accepted'
+      AND i.action IN ('paid-outside', 'refunded-outside')
 """
 MARK: Final = "SELECT mark FROM reconciliation_marks WHERE name = $1"
 MOVE_MARK: Final = "SELECT move_reconciliation_mark_v1($1, $2, $3)"
@@ -137,6 +160,7 @@ class Attempt:
     transaction_id: str
     amount: int | None
     accepted: bool
+    duplicate: bool
     created_at: datetime
 
 
@@ -154,8 +178,8 @@ class WalletAction:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRound:
     """Our ledger's record of a round whose money an operator's wallet keeps. Amounts are in minor units of
-    `currency`; `returned` is all that was returned, None when nothing was. `state` is None while there is no
-    round."""
+    `currency`; `returned` is all that was returned, None when nothing was, and `net` what the player's
+    balance at the wallet changed by. `state` is None while there is no round."""
 
     key: RoundKey
     game_id: str
@@ -166,6 +190,7 @@ class WalletRound:
     win: int
     returned: int | None
     actions: tuple[WalletAction, ...] = ()
+    net: int = 0
 
     def of_first_bet(self) -> "WalletRound":
         """The round as if it had only the bet that it began with."""
@@ -187,6 +212,11 @@ class WalletRound:
     @property
     def _taken(self) -> int:
         return sum(action.amount for action in self.actions if action.outcome == "taken")
+
+    @property
+    def ended(self) -> bool:
+        """Whether the wallet has taken all that it was, or will be, asked for."""
+        return self.state is not None and self.state.final
 
 
 async def open_rounds(pool: asyncpg.Pool, *, after: tuple[int, str], before: datetime) -> list[Standing]:
@@ -225,22 +255,15 @@ async def event(pool: asyncpg.Pool, event_id: str) -> StoredEvent | None:
 
 
 async def attempts(pool: asyncpg.Pool, *, after: int, before: datetime) -> list[Attempt]:
-    """A page of attempts at operators' wallets, at most EVENT_PAGE, from before `before`."""
-    return [
-        Attempt(
-            position=row["id"],
-            operator_id=row["operator_id"],
-            player_id=row["player_id"],
-            player_key=row["player_key"],
-            round_id=row["round_id"],
-            call=row["call"],
-            transaction_id=row["transaction_id"],
-            amount=row["amount"],
-            accepted=row["verdict"] == "accepted",
-            created_at=row["created_at"],
-        )
-        for row in await pool.fetch(ATTEMPTS, after, before)
-    ]
+    """A page of attempts at operators' wallets, at most EVENT_PAGE. It ends at the first that is not from
+    before `before`: ids and times of two processes may be in another order, and none is to be passed over."""
+    page = [_attempt(row) for row in await pool.fetch(ATTEMPTS, after)]
+    return list(takewhile(lambda attempt: attempt.created_at < before, page))
+
+
+async def accepted(pool: asyncpg.Pool, key: RoundKey) -> list[Attempt]:
+    """The round's calls that its wallet accepted."""
+    return [_attempt(row) for row in await pool.fetch(ACCEPTED, key.player_key, key.round_id)]
 
 
 async def wallet_round(
@@ -248,25 +271,24 @@ async def wallet_round(
 ) -> WalletRound | None:
     """Returns None when no wallet was asked for that round's bet."""
     row = await pool.fetchrow(WALLET_ROUND, operator_id, player_id, round_id)
-    if row is None:
-        return None
-    return WalletRound(
-        key=RoundKey(operator_id=operator_id, player_key=row["player_key"], round_id=round_id),
-        game_id=row["game_id"],
-        currency=row["currency"],
-        stake=row["stake"],
-        releasing=row["releasing"],
-        state=None if row["state"] is None else RoundState(row["state"]),
-        win=row["win"] or 0,
-        returned=row["returned"],
-        actions=tuple(WalletAction(**action) for action in row["actions"] or ()),
-    )
+    return None if row is None else _wallet_round(row, operator_id)
 
 
-async def wallet_set_at(pool: asyncpg.Pool, operator_id: str) -> datetime:
-    """When the operator's wallet was set. Older rounds were played elsewhere."""
-    moment: datetime = await pool.fetchval(WALLET_SET_AT, operator_id)
-    return moment
+async def long_round(
+    pool: asyncpg.Pool, *, operator_id: str, player_id: str, bet_transaction_id: str
+) -> WalletRound | None:
+    """The same by the bet's transaction, for a round whose id may be too long for its wallet."""
+    row = await pool.fetchrow(LONG_ROUND, operator_id, player_id, bet_transaction_id)
+    return None if row is None else _wallet_round(row, operator_id)
+
+
+async def decided_outside(
+    pool: asyncpg.Pool, *, operator_id: str, since: datetime, until: datetime
+) -> list[tuple[str, str]]:
+    """Player's and round's ids of the rounds that were said to be paid, or refunded, by other means within
+    the span."""
+    found = await pool.fetch(DECIDED_OUTSIDE, operator_id, since, until)
+    return [(row["player_id"], row["round_id"]) for row in found]
 
 
 async def first_event(pool: asyncpg.Pool) -> int:
@@ -308,6 +330,37 @@ def _bet(row: Mapping[str, Any]) -> Standing:
         game_id=row["game_id"],
         since=row["asked_at"],
         bet=None if row["bet"] is None else stored_bet(row["bet"]),
+    )
+
+
+def _wallet_round(row: Mapping[str, Any], operator_id: str) -> WalletRound:
+    return WalletRound(
+        key=RoundKey(operator_id=operator_id, player_key=row["player_key"], round_id=row["round_id"]),
+        game_id=row["game_id"],
+        currency=row["currency"],
+        stake=row["stake"],
+        releasing=row["releasing"],
+        state=None if row["state"] is None else RoundState(row["state"]),
+        win=row["win"] or 0,
+        returned=row["returned"],
+        actions=tuple(WalletAction(**action) for action in row["actions"] or ()),
+        net=row["net"],
+    )
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        position=row["id"],
+        operator_id=row["operator_id"],
+        player_id=row["player_id"],
+        player_key=row["player_key"],
+        round_id=row["round_id"],
+        call=row["call"],
+        transaction_id=row["transaction_id"],
+        amount=row["amount"],
+        accepted=row["verdict"] == "accepted",
+        duplicate=row["duplicate"],
+        created_at=row["created_at"],
     )
 
 

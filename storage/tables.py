@@ -443,6 +443,13 @@ class WalletBet(SQLModel, table=True):
             unique=True,
             postgresql_where=text("resolved_at IS NULL"),
         ),
+        # For entries of a statement whose wallet has a shorter id of the round.
+        Index(
+            "wallet_bets_of_long_rounds",
+            "player_key",
+            "transaction_id",
+            postgresql_where=text("length(round_id) > 32"),
+        ),
     )
     player_key: int = Field(
         sa_column=Column(BigInteger, ForeignKey("players.id"), primary_key=True, nullable=False)
@@ -477,6 +484,12 @@ class WalletActionBet(SQLModel, table=True):
             "round_id",
             unique=True,
             postgresql_where=text("outcome IS NULL"),
+        ),
+        Index(
+            "wallet_action_bets_of_long_rounds",
+            "player_key",
+            "transaction_id",
+            postgresql_where=text("length(round_id) > 32"),
         ),
         CheckConstraint("amount > 0", name="action_bet_moves_something"),
         CheckConstraint("outcome IN ('taken', 'declined', 'rolled-back')", name="action_bet_outcome"),
@@ -528,6 +541,12 @@ class Intervention(SQLModel, table=True):
     __tablename__ = "interventions"
     __table_args__ = (
         Index("interventions_of_round", "player_key", "round_id"),
+        Index(
+            "interventions_decided_outside",
+            "operator_id",
+            "created_at",
+            postgresql_where=text("verdict = 'accepted' AND action IN ('paid-outside', 'refunded-outside')"),
+        ),
         CheckConstraint(
             "action IN ('retry-now', 'paid-outside', 'refunded-outside', 'void')", name="intervention_action"
         ),

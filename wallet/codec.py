@@ -4,12 +4,11 @@ import json
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
-from uuid import NAMESPACE_URL, UUID, uuid5
 
 from contracts.failures import bounded
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
 from wallet import amounts
-from wallet.dialect import ACCEPTED, CONTENT, DUPLICATE, Dialect, IdForm, Ids
+from wallet.dialect import ACCEPTED, CONTENT, DUPLICATE, Dialect
 
 # The one field that may be null: a win by promotion has no bet.
 OPTIONAL: Final = {(WalletCall.WIN, "bet_transaction_id")}
@@ -46,7 +45,7 @@ def encode(request: WalletRequest, dialect: Dialect) -> Message:
             _put(body, place, _written(request, source, dialect))
     return Message(
         path=dialect.paths[request.call],
-        message_id=request.transaction_id and _transaction_id(request.transaction_id, dialect.ids),
+        message_id=request.transaction_id and dialect.ids.transaction_id(request.transaction_id),
         body=json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(),
     )
 
@@ -115,9 +114,9 @@ def _written(request: WalletRequest, source: str, dialect: Dialect) -> int | str
         case "amount":
             return amounts.write(_minor_units(value), request.currency, dialect.amounts)
         case "transaction_id" | "bet_transaction_id":
-            return _transaction_id(str(value), dialect.ids)
+            return dialect.ids.transaction_id(str(value))
         case "round_id":
-            return _round_id(str(value), dialect.ids)
+            return dialect.ids.round_id(str(value))
         case _:
             return value
 
@@ -126,23 +125,6 @@ def _minor_units(value: int | str) -> int:
     if type(value) is not int or value < 0:
         raise ValueError("an amount is a count of minor units, not below 0")
     return value
-
-
-def _transaction_id(text: str, ids: Ids) -> str:
-    try:
-        return _in_form(UUID(text), ids)
-    except ValueError:
-        raise ValueError("a transaction id is a UUID") from None
-
-
-def _round_id(text: str, ids: Ids) -> str:
-    if len(text) <= ids.max_length:
-        return text
-    return _in_form(uuid5(NAMESPACE_URL, f"croupier:round:{text}"), ids)
-
-
-def _in_form(value: UUID, ids: Ids) -> str:
-    return value.hex if ids.form is IdForm.HEX else str(value)
 
 
 def _put(body: dict[str, Any], place: tuple[str, ...], value: Any) -> None:
@@ -217,7 +199,7 @@ def _check_request(said: dict[str, Any], request: WalletRequest, dialect: Dialec
     if dialect.answer.in_reply_to is None or request.transaction_id is None:
         return
     value = _at(said, dialect.answer.in_reply_to)
-    if value is not _ABSENT and value != _transaction_id(request.transaction_id, dialect.ids):
+    if value is not _ABSENT and value != dialect.ids.transaction_id(request.transaction_id):
         raise _Unreadable("other-request", "the answer is to another request")
 
 

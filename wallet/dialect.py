@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -33,6 +34,20 @@ Source = Literal[
     "amount",
 ]
 
+StatementFilter = Literal["operator_id", "player_id", "transaction_id", "round_id", "from", "to", "cursor"]
+StatementField = Literal[
+    "operator_id",
+    "player_id",
+    "transaction_id",
+    "bet_transaction_id",
+    "call",
+    "round_id",
+    "currency",
+    "moved",
+    "at",
+]
+StatementCall = Literal["bet", "win", "rollback", "opening"]
+
 # The fields of each call, by the names of WalletRequest. A dialect says where each of them stands.
 _PLAYER: Final[tuple[Source, ...]] = ("call", "operator_id", "player_id", "session_id", "currency")
 _MOVEMENT: Final[tuple[Source, ...]] = (*_PLAYER, "transaction_id", "round_id", "game_id")
@@ -45,6 +60,9 @@ CONTENT: Final[Mapping[WalletCall, tuple[Source, ...]]] = {
 }
 # Without these a wallet could not move the right money once; it may do without the other fields.
 NEEDED: Final = frozenset({"player_id", "currency", "transaction_id", "bet_transaction_id", "amount"})
+# Without these an entry of a statement says nothing of a round's money.
+NEEDED_IN_ENTRY: Final = frozenset({"player_id", "transaction_id", "call", "round_id", "currency", "moved"})
+ROUND_ID_LENGTH: Final = 64
 # What the client itself adds to each request.
 RESERVED_HEADERS: Final = frozenset(
     {
@@ -85,6 +103,13 @@ class IdForm(StrEnum):
     HEX = "hex"
 
 
+class TimeForm(StrEnum):
+    """RFC 3339 in UTC, or an integer of milliseconds since 1970."""
+
+    RFC3339 = "rfc3339"
+    MILLISECONDS = "milliseconds"
+
+
 def _split(dotted: object) -> object:
     if not isinstance(dotted, str) or not re.fullmatch(r"\w+(\.\w+)*", dotted, re.ASCII):
         raise ValueError("a place is written as names joined by dots")
@@ -109,6 +134,7 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
 # The path of a field in a JSON object: `balance.amount` is ("balance", "amount").
 Place = Annotated[tuple[str, ...], BeforeValidator(_split)]
 CallPath = Annotated[str, AfterValidator(_path)]
+QueryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 Meaning = Literal["accepted", "duplicate"] | WalletRefusal
 Status = Annotated[int, Field(ge=200, le=599)]
 Duration_s = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]  # a name for times: no money is near
@@ -142,6 +168,22 @@ class Ids:
         if self.max_length < (least := 36 if self.form is IdForm.UUID else 32):
             raise ValueError(f"max_length is below the {least} characters of a {self.form}")
 
+    def transaction_id(self, text: str) -> str:
+        """A transaction id as the wallet has it. Raises ValueError for what is no UUID."""
+        try:
+            return self._in_form(UUID(text))
+        except ValueError:
+            raise ValueError("a transaction id is a UUID") from None
+
+    def round_id(self, text: str) -> str:
+        """A round id as the wallet has it. One that it has already stays as it is."""
+        if len(text) <= self.max_length:
+            return text
+        return self._in_form(uuid5(NAMESPACE_URL, f"croupier:round:{text}"))
+
+    def _in_form(self, value: UUID) -> str:
+        return value.hex if self.form is IdForm.HEX else str(value)
+
 
 @dataclass(frozen=True, config=_DATA)
 class AnswerFields:
@@ -157,11 +199,38 @@ class AnswerFields:
 
 
 @dataclass(frozen=True, config=_DATA)
+class StatementForm:
+    """The wallet's statement. `query` has the names of what a request may be narrowed to, `item` the paths in
+    an entry, `calls` what the words for its calls mean; `opening` is money that came from no round. What an
+    entry moved is `signed`, or an amount that a bet takes and any other call gives."""
+
+    path: CallPath
+    items: Place
+    next_cursor: Place
+    times: TimeForm
+    signed: bool
+    query: Mapping[StatementFilter, QueryName]
+    item: Mapping[StatementField, Place]
+    calls: Mapping[str, StatementCall]
+
+    def __post_init__(self) -> None:
+        if missing := sorted(set(get_args(StatementFilter)) - {"operator_id"} - set(self.query)):
+            raise ValueError(f"query leaves out {', '.join(missing)}")
+        if len(set(self.query.values())) != len(self.query):
+            raise ValueError("query has a name twice")
+        if missing := sorted(NEEDED_IN_ENTRY - set(self.item)):
+            raise ValueError(f"item leaves out {', '.join(missing)}")
+        if missing := sorted({"bet", "win", "rollback"} - set(self.calls.values())):
+            raise ValueError(f"calls leaves out {', '.join(missing)}")
+
+
+@dataclass(frozen=True, config=_DATA)
 class Dialect:
     """`meanings` maps a status and a code (empty when there is none) to what they say; all else is unknown.
     `also_accepted` are refusals after which nothing is left to do, such as that of a rollback whose bet the
     wallet never saw and will refuse. `signatures` are the versions of Standard Webhooks that it checks. With
-    `authenticate_sessions` it is asked for `authenticate` before the first bet of a session."""
+    `authenticate_sessions` it is asked for `authenticate` before the first bet of a session. A wallet without
+    a `statement` is not compared with our ledger."""
 
     name: str
     signatures: Annotated[frozenset[Literal["v1", "v1a"]], Field(min_length=1)]
@@ -176,6 +245,7 @@ class Dialect:
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = field(default_factory=dict)
     authenticate_sessions: bool = False
     limits: Limits = field(default_factory=Limits)
+    statement: StatementForm | None = None
 
     def __post_init__(self) -> None:
         if missing := sorted(set(WalletCall) - set(self.paths)):
@@ -188,6 +258,14 @@ class Dialect:
             raise ValueError("meanings never says accepted")
         if (self.answer.duplicate is None) is (DUPLICATE not in said):
             raise ValueError("a repeat is recognised either by answer.duplicate or by a code in meanings")
+        if (
+            self.statement is not None
+            and self.ids.max_length < ROUND_ID_LENGTH
+            and "bet_transaction_id" not in self.statement.item
+        ):
+            raise ValueError(
+                "statement.item leaves out bet_transaction_id, by which a short round id is found"
+            )
 
     @classmethod
     def parse(cls, name: str, text: str) -> Self:

@@ -2,9 +2,10 @@
 
 Between a win and a rollback of one round the ledger decides, before either is sent: `settle` records the
 result first, `release` marks the bet first, and neither goes on when the other came before it. Only a manual
-intervention may release a round whose result is recorded. A win that was under way then meets the rollback at
-the wallet, and whichever the wallet took closes the round. A transaction id derives from the round and the
-step, so that a repeat, from whichever process, is the same call.
+intervention may release a round whose result is recorded, and a wallet that refuses its win as rolled back. A
+win that was under way then meets the rollback at the wallet, and whichever the wallet took closes the round.
+What a refusal says of another call is not taken on trust: that call is sent, and closes the round. The id of
+a transaction derives from the round and the step: a repeat, from whichever process, is the same call.
 
 An action that costs something is a bet of its own in its round, with an id that derives from the action too.
 The round's one win names the first bet. A release rolls that one back first: a wallet that has taken the win
@@ -41,6 +42,12 @@ DECLINES: Final = {
     WalletRefusal.PLAYER_BLOCKED: failures.PLAYER_BLOCKED,
     WalletRefusal.CURRENCY_MISMATCH: failures.CURRENCY_MISMATCH,
 }
+
+# Why a round is released whose win the wallet refused as rolled back.
+ROLLED_BACK_THERE: Final = (
+    failures.ROLLED_BACK,
+    "the wallet had rolled the bet back before it was told the win",
+)
 
 log = logging.getLogger(__name__)
 
@@ -119,41 +126,37 @@ class OperatorSteps(MoneySteps):
         if answer.verdict is WalletVerdict.ACCEPTED:
             return await stored.close(self._pool, bet.key, balance=answer.balance)
         if _is_refusal(answer, WalletRefusal.ROLLED_BACK):
-            void = await self._void_rolled_back(bet, answer)
-            if void.failure_code == failures.ROLLED_BACK:  # else a manual intervention voided it
-                _incident(bet.key, "refuses the win, for it has rolled the bet back: the round is void")
-            return Settlement(view=void, event=None)
+            # Perhaps nobody rolled it back: a rollback of ours makes sure that the stake is returned.
+            return Settlement(view=await self._release(bet, ROLLED_BACK_THERE, within_s), event=None)
         if answer.verdict is WalletVerdict.REFUSED and asked.first:
             _incident(bet.key, f"refuses a win with {answer.code}: it is sent again until it takes it")
         raise WalletPending(f"the win: {answer.code}", view)
 
     async def release(self, request: ReleaseRequest) -> RoundView:
-        bet = request.bet
+        return await self._release(request.bet, (request.failure_code, request.failure_detail), None)
+
+    async def _release(self, bet: Bet, reason: tuple[str, str], within_s: float | None) -> RoundView:
+        """Decides to release, unless the round has ended or its result stands, and rolls the bet back.
+        `reason` is the failure's code and detail."""
+        why = {"failure_code": reason[0], "failure_detail": reason[1]}
         try:
-            begun = await stored.begin_release(
-                self._pool,
-                bet,
-                failure_code=request.failure_code,
-                failure_detail=request.failure_detail,
-            )
+            begun = await stored.begin_release(self._pool, bet, **why)
         except (asyncpg.NoDataFoundError, asyncpg.ForeignKeyViolationError) as missing:
             raise WalletConflict(str(missing)) from None
         if begun.view is not None:
             return begun.view
         for action_id in await self._to_roll_back(bet):
-            asked = await self._ask(bet.key, _request(bet, WalletCall.ROLLBACK, action_id=action_id), None)
+            rollback = _request(bet, WalletCall.ROLLBACK, action_id=action_id)
+            asked = await self._ask(bet.key, rollback, within_s)
             if action_id is None and _is_refusal(asked.answer, WalletRefusal.ALREADY_WON):
-                settled = await self._settle_what_was_taken(bet, asked.answer)
+                settled = await self._settle_what_was_taken(bet, within_s)
                 if settled is not None:
                     return settled
             answer = _rolled_back(bet.key, asked)
-        return await stored.release(
-            self._pool,
-            bet,
-            failure_code=request.failure_code,
-            failure_detail=request.failure_detail,
-            balance=answer.balance,
-        )
+        void = await stored.release(self._pool, bet, balance=answer.balance, **why)
+        if void.failure_code == failures.ROLLED_BACK:
+            _incident(bet.key, "refused the win as rolled back: the round is void")
+        return void
 
     async def _bet_on_action(
         self, request: ActRequest, amount: int, within_s: float | None
@@ -198,28 +201,21 @@ class OperatorSteps(MoneySteps):
             balance=answer.balance,
         )
 
-    async def _settle_what_was_taken(self, bet: Bet, answer: WalletAnswer) -> RoundView | None:
+    async def _settle_what_was_taken(self, bet: Bet, within_s: float | None) -> RoundView | None:
         """Settles a round whose win the wallet took before the rollback reached it: the first terminal
-        stands. Returns None when no win is on record here, so that it cannot have been ours."""
+        stands. The win is sent once more, so that a wallet without it takes it now. Returns None when the
+        wallet refuses it, and when no win is on record here, so that it cannot have been ours."""
         try:
             view = (await stored.record_result(self._pool, bet.key, None))[0].view
         except asyncpg.NoDataFoundError:
             return None
         if view.state is RoundState.SETTLING:
+            win = _request(bet, WalletCall.WIN, amount=view.win)
+            answer = (await self._ask(bet.key, win, within_s)).answer
+            if answer.verdict is WalletVerdict.REFUSED:
+                return None
             view = (await stored.close(self._pool, bet.key, balance=answer.balance)).view
         return view if view.state.final else None
-
-    async def _void_rolled_back(self, bet: Bet, answer: WalletAnswer) -> RoundView:
-        for action_id in filter(None, await self._to_roll_back(bet)):
-            asking = _request(bet, WalletCall.ROLLBACK, action_id=action_id)
-            answer = _rolled_back(bet.key, await self._ask(bet.key, asking, None))
-        return await stored.release(
-            self._pool,
-            bet,
-            failure_code=failures.ROLLED_BACK,
-            failure_detail="the wallet had rolled the bet back before it was sent the win",
-            balance=answer.balance,
-        )
 
     async def _ask(self, key: RoundKey, request: WalletRequest, within_s: float | None) -> "_Asked":
         """Makes one attempt, which is on record when this returns."""

@@ -100,6 +100,14 @@ class OperatorWalletConfig:
         return str(check_url(self.url, local=self.local, name="the wallet's URL")).rstrip("/")
 
 
+def signing_keys(keys: Sequence[WebhookKey], dialect: Dialect) -> list[WebhookKey]:
+    """Those whose signatures the dialect's wallet checks. Raises ValueError when there is none."""
+    found = [key for key in keys if key.version in dialect.signatures]
+    if not found:
+        raise ValueError("no key signs in a way that this wallet checks")
+    return found
+
+
 class OperatorWalletClient:
     """One operator's wallet. `keys` sign, those of them whose versions the dialect's wallet checks; raises
     ValueError when there is none."""
@@ -115,9 +123,7 @@ class OperatorWalletClient:
         resolve: Resolve | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self._keys = [key for key in keys if key.version in dialect.signatures]
-        if not self._keys:
-            raise ValueError("no key signs in a way that this wallet checks")
+        self._keys = signing_keys(keys, dialect)
         self._url = config.base_url()
         self._dialect = dialect
         self._clock = clock

@@ -1,19 +1,20 @@
 """An operator's wallet's own statement, read page by page, and where it differs from our ledger.
 
-What docs/platform/wallet-statement.md describes. The wallet is as untrusted here as in a call: the same
-kind of client, a bounded body, every field by its exact type.
+What docs/platform/wallet-statement.md describes, or the wallet's dialect. The wallet is as untrusted here as
+in a call: the same kind of client, a bounded body, every field by its exact type.
 """
 
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 
@@ -22,13 +23,14 @@ from contracts.rounds import RoundState
 from contracts.wallet import WalletCall
 from outbound.addresses import Resolve
 from outbound.client import Answer, ClientLimits, OutboundClient, Unanswered
-from security.standard_webhooks import SharedSecret, signed_headers
+from security.standard_webhooks import SharedSecret, WebhookKey, signed_headers
 from storage.reconciliation import WalletRound
-from wallet.dialect import AmountForm, Dialect, IdForm
+from wallet import amounts
+from wallet.dialect import AmountForm, Dialect, StatementField, StatementFilter, StatementForm, TimeForm
 from wallet.operator import transaction_id
-from wallet.operator_http import OperatorWalletConfig
+from wallet.operator_http import OperatorWalletConfig, signing_keys
 
-PATH: Final = "/statement"
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 PAGE_ITEMS: Final = 100
 # A hundred items whose texts are as long as they may be.
 PAGE_BYTES: Final = 256 * 1024
@@ -50,7 +52,8 @@ class StatementUnavailable(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementItem:
     """One entry of the wallet's statement. `moved` is the change of its player's balance, in minor units of
-    `currency`."""
+    `currency`. Transaction ids are as we write them, `round_id` as the wallet does; `bet_transaction_id` is
+    None where the wallet does not say, and so is `at`, the time by the wallet's clock."""
 
     operator_id: str
     player_id: str
@@ -59,6 +62,13 @@ class StatementItem:
     round_id: str | None
     currency: str
     moved: int
+    bet_transaction_id: str | None = None
+    at: datetime | None = None
+
+    @property
+    def bet_id(self) -> str | None:
+        """The bet's transaction id; the entry may be the bet itself."""
+        return self.transaction_id if self.call == WalletCall.BET else self.bet_transaction_id
 
     def as_dict(self) -> dict[str, Any]:
         return {"call": self.call, "moved": self.moved, "currency": self.currency}
@@ -66,29 +76,14 @@ class StatementItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementQuery:
-    """A query for a time span (its end not included), or for one transaction of a player."""
+    """A query for a time span (its end not included), or for one transaction or one round of a player."""
 
     operator_id: str
     since: datetime | None = None
     until: datetime | None = None
     player_id: str | None = None
     transaction_id: str | None = None
-
-    def parameters(self, cursor: str | None) -> dict[str, str]:
-        given = {
-            "operator_id": self.operator_id,
-            "player_id": self.player_id,
-            "transaction_id": self.transaction_id,
-            "from": None if self.since is None else _rfc3339(self.since),
-            "to": None if self.until is None else _rfc3339(self.until),
-            "cursor": cursor,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
-
-def offers_statement(dialect: Dialect) -> bool:
-    """Returns whether the dialect writes amounts and ids in the statement's one form."""
-    return dialect.amounts is AmountForm.MINOR and dialect.ids.form is IdForm.UUID
+    round_id: str | None = None
 
 
 class Statement:
@@ -96,13 +91,16 @@ class Statement:
 
     def __init__(
         self,
-        config: OperatorWalletConfig,
+        url: str,
+        dialect: Dialect,
+        form: StatementForm,
+        keys: Sequence[WebhookKey],
         http: OutboundClient,
         *,
         now_s: Callable[[], float],
     ) -> None:
-        self._url = config.base_url()
-        self._keys = [SharedSecret.parse(secret) for secret in config.secrets]
+        self._url, self._dialect, self._form = url, dialect, form
+        self._keys = keys
         self._http = http
         self._now_s = now_s
 
@@ -122,14 +120,13 @@ class Statement:
     async def _page(
         self, query: StatementQuery, cursor: str | None
     ) -> tuple[list[StatementItem], str | None]:
-        parameters = query.parameters(cursor)
-        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
-        answer = await self._ask(httpx.URL(f"{self._url}{PATH}?{text}"))
+        parameters = _parameters(query, cursor, self._dialect, self._form)
+        answer = await self._ask(httpx.URL(f"{self._url}{self._form.path}?{parameters}"))
         if answer.status in NOT_OFFERED:
             raise NoStatement
         if answer.status != httpx.codes.OK:
             raise StatementUnavailable(f"the statement: status {answer.status}")
-        return _read(answer.body, query)
+        return _read(answer.body, query, self._dialect, self._form)
 
     async def _ask(self, url: httpx.URL) -> Answer:
         headers = signed_headers(
@@ -152,12 +149,18 @@ async def open_statement(
     config: OperatorWalletConfig,
     dialect: Dialect,
     *,
+    platform_keys: Sequence[WebhookKey] = (),
     tls: ssl.SSLContext,
     resolve: Resolve | None = None,
     now_s: Callable[[], float] = time.time,
 ) -> AsyncIterator[Statement]:
     """The statement over a connection of its own, so that reading it takes no permit from a round's calls.
-    Raises ValueError for a wallet that is set up so that it cannot be asked."""
+    Raises NoStatement where the dialect has none, ValueError for a wallet that is set up so that it cannot be
+    asked."""
+    if dialect.statement is None:
+        raise NoStatement
+    secrets = [SharedSecret.parse(secret) for secret in config.secrets]
+    keys = signing_keys([*secrets, *platform_keys], dialect)
     limits = config.limits or dialect.limits
     http = OutboundClient(
         local=config.local,
@@ -169,14 +172,11 @@ async def open_statement(
         resolve=resolve,
     )
     async with aclosing(http):
-        yield Statement(config, http, now_s=now_s)
+        yield Statement(config.base_url(), dialect, dialect.statement, keys, http, now_s=now_s)
 
 
-def difference(item: StatementItem | None, ours: WalletRound | None) -> str | None:
-    """How the wallet's entry of a transaction differs from our ledger, or None when it does not. `item` is
-    None for a transaction that the wallet had accepted and does not show."""
-    if item is None:
-        return None if ours is None else "the wallet accepted it and does not show it"
+def difference(item: StatementItem, ours: WalletRound | None) -> str | None:
+    """How the wallet's entry of a transaction differs from our ledger, or None when it does not."""
     if item.call == OPENING:
         return None
     if ours is None or item.call not in MOVING:
@@ -226,33 +226,80 @@ def allowed_moves(call: WalletCall, ours: WalletRound) -> frozenset[int]:
             return frozenset()
 
 
-def _read(body: bytes, query: StatementQuery) -> tuple[list[StatementItem], str | None]:
+def _parameters(query: StatementQuery, cursor: str | None, dialect: Dialect, form: StatementForm) -> str:
+    """The query of the request's target, in the dialect's names and forms."""
+    given: dict[StatementFilter, str | None] = {
+        "operator_id": query.operator_id if "operator_id" in form.query else None,
+        "player_id": query.player_id,
+        "transaction_id": query.transaction_id and _written_id(query.transaction_id, dialect),
+        "round_id": query.round_id and dialect.ids.round_id(query.round_id),
+        "from": None if query.since is None else _written_time(query.since, form.times),
+        "to": None if query.until is None else _written_time(query.until, form.times),
+        "cursor": cursor,
+    }
+    return "&".join(
+        f"{form.query[name]}={quote(value, safe='')}" for name, value in given.items() if value is not None
+    )
+
+
+def _read(
+    body: bytes, query: StatementQuery, dialect: Dialect, form: StatementForm
+) -> tuple[list[StatementItem], str | None]:
     try:
-        page = json.loads(body.decode("utf-8"), parse_float=_never, parse_constant=_never)
-        items, following = page["items"], page["next_cursor"]
+        page = json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=_never)
+        items, following = _at(page, form.items), _at(page, form.next_cursor)
         if type(items) is not list or len(items) > PAGE_ITEMS:
             raise ValueError("items")
-        read = [_item(item) for item in items]
+        read = [_item(item, query.operator_id, dialect, form) for item in items]
         if any(item.operator_id != query.operator_id for item in read):
             raise ValueError("operator_id")
         return read, None if following is None else _text(following)
-    except (ValueError, TypeError, KeyError, RecursionError) as problem:
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as problem:
         raise StatementUnavailable(f"no statement: {type(problem).__name__}") from None
 
 
-def _item(fields: Mapping[str, Any]) -> StatementItem:
-    round_id, moved = fields["round_id"], fields["moved"]
-    if type(moved) is not int:
-        raise ValueError("moved")
+def _item(fields: Any, operator_id: str, dialect: Dialect, form: StatementForm) -> StatementItem:
+    places = form.item
+    round_id, word = _at(fields, places["round_id"]), _text(_at(fields, places["call"]))
+    currency, call = _text(_at(fields, places["currency"])), form.calls.get(word, word)
+    bet_id, at = _optional(fields, places, "bet_transaction_id"), _optional(fields, places, "at")
     return StatementItem(
-        operator_id=_text(fields["operator_id"]),
-        player_id=_text(fields["player_id"]),
-        transaction_id=_text(fields["transaction_id"]),
-        call=_text(fields["call"]),
+        operator_id=_text(_at(fields, places["operator_id"])) if "operator_id" in places else operator_id,
+        player_id=_text(_at(fields, places["player_id"])),
+        transaction_id=_read_id(_text(_at(fields, places["transaction_id"]))),
+        bet_transaction_id=None if bet_id is None else _read_id(_text(bet_id)),
+        at=None if at is None else _read_time(at, form.times),
+        call=call,
         round_id=None if round_id is None else _text(round_id),
-        currency=_text(fields["currency"]),
-        moved=moved,
+        currency=currency,
+        moved=_moved(_at(fields, places["moved"]), currency, call, dialect.amounts, signed=form.signed),
     )
+
+
+def _optional(fields: Any, places: Mapping[StatementField, tuple[str, ...]], name: StatementField) -> Any:
+    """None where the dialect has no place for it, or the wallet leaves it out."""
+    try:
+        return _at(fields, places[name])
+    except (KeyError, TypeError):
+        return None
+
+
+def _moved(value: Any, currency: str, call: str, form: AmountForm, *, signed: bool) -> int:
+    if not signed:
+        amount = amounts.read(value, currency, form)
+        return -amount if call == WalletCall.BET else amount
+    if isinstance(value, str) and value.startswith("-"):
+        return -amounts.read(value[1:], currency, form)
+    if type(value) is int and value < 0:
+        return -amounts.read(-value, currency, form)
+    return amounts.read(value, currency, form)
+
+
+def _at(fields: Any, place: tuple[str, ...]) -> Any:
+    """Raises KeyError or TypeError where there is no such place."""
+    for name in place:
+        fields = fields[name]
+    return fields
 
 
 def _text(value: object) -> str:
@@ -262,7 +309,39 @@ def _text(value: object) -> str:
 
 
 def _never(text: str) -> None:
-    raise ValueError("a number that is no integer")
+    raise ValueError("no JSON")
+
+
+def _read_id(text: str) -> str:
+    """As we write it. What is no UUID is not ours, and stays as it is."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return text
+
+
+def _written_id(text: str, dialect: Dialect) -> str:
+    try:
+        return dialect.ids.transaction_id(text)
+    except ValueError:
+        return text
+
+
+def _written_time(moment: datetime, form: TimeForm) -> str:
+    if form is TimeForm.MILLISECONDS:
+        return str((moment - EPOCH) // timedelta(milliseconds=1))
+    return _rfc3339(moment)
+
+
+def _read_time(value: object, form: TimeForm) -> datetime:
+    if form is TimeForm.MILLISECONDS:
+        if type(value) is not int:
+            raise ValueError("at")
+        return EPOCH + timedelta(milliseconds=value)
+    moment = datetime.fromisoformat(_text(value))
+    if moment.tzinfo is None:
+        raise ValueError("at")
+    return moment
 
 
 def _rfc3339(moment: datetime) -> str:

@@ -41,6 +41,7 @@ from runtime.resources import Resources, connect_temporal, open_resources, requi
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
 from runtime.temporal import certain_to_end
+from security.standard_webhooks import PrivateKey
 from wallet import dialect
 from wallet.directory import WalletVault
 from workers.lifecycle import run, serve_metrics
@@ -84,7 +85,14 @@ async def running(
         pool, resources.publisher, functools.partial(_waiting_for_statistics, amqp_url), patience
     )
     vault = WalletVault(resources.keyring)
-    statements = StatementChecks(pool, vault, dialect.load(), functools.cache(tls_context), patience)
+    statements = StatementChecks(
+        pool,
+        vault,
+        dialect.load(),
+        functools.cache(tls_context),
+        patience,
+        [PrivateKey(resources.keyring.events.signing_key())],
+    )
     incidents = IncidentSteps(
         pool,
         resources.publisher,

@@ -14,6 +14,7 @@ from certification.cases import (
     rollback,
     several_bets,
     signature,
+    statement,
     transaction_id,
     win,
 )
@@ -32,6 +33,7 @@ CASES: Final = tuple(
             *transaction_id.CASES,
             *several_bets.CASES,
             *connection.CASES,
+            *statement.CASES,
         ),
         key=lambda case: case.number,
     )

@@ -36,7 +36,7 @@ METRICS: Final = {
     "ingress": ("runtime.metrics", "runtime.unavailable", "activities.games"),
     "relay": ("workers.relay", "workers.held_feed"),
     "statistics": ("workers.statistics",),
-    "reconciler": ("activities.reconciliation",),
+    "reconciler": ("activities.reconciliation", "activities.statements"),
     "webhooks": ("activities.webhooks", "workers.webhooks"),
 }
 

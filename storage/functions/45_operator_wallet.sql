@@ -10,8 +10,8 @@
 -- * A win and a rollback of one round both on their way to the wallet. The decision between them is made here, under
 --   the player's lock, before either is sent: record_wallet_result_v1 refuses a round that is being released,
 --   begin_wallet_release_v1 answers one whose result is recorded as it stands. Only a manual intervention may release
---   such a round (46_interventions.sql); then its win, if it is under way, and the rollback meet at the wallet, which
---   takes one of them.
+--   such a round (46_interventions.sql), and a wallet that refuses its win because the bet was rolled back there; then
+--   its win, if it is under way, and the rollback meet at the wallet, which takes one of them.
 -- * The wallet takes a bet while its round is released. The release has marked the bet, so accept_wallet_bet_v1
 --   makes no round of it, and the rollback that follows the mark releases the money.
 -- * Two attempts of one bet, of which the wallet takes one and refuses the other. A refusal is final only when
@@ -224,7 +224,7 @@ BEGIN
 END $$;
 
 -- Before a win is sent to the wallet: outcome and win are committed, and the round is `settling`. From here on only a
--- manual intervention releases it. A round that has a result, or has ended, is answered as it stands; so is one that
+-- manual intervention releases it, or the wallet's word that the bet was rolled back. A round that has a result, or has ended, is answered as it stands; so is one that
 -- is being released, and it is marked so: the win must not be sent to the wallet. A round of our own ledger is
 -- settled at once.
 CREATE FUNCTION record_wallet_result_v1(
@@ -255,8 +255,9 @@ END $$;
 
 -- Before a rollback is sent to the wallet: the point where a round's release is decided. `verdict` is `rollback` (it
 -- must be sent to the wallet, then release_round_v1 closes the round) or `stands` with the round: it has ended, or
--- its result is recorded and no manual intervention has released it, or the wallet was never asked for its stake, so
--- that the void is complete. The first decision's code and detail are those of the void round.
+-- its result is recorded (and neither has a manual intervention released it, nor the wallet refused the win because
+-- the bet was rolled back there), or the wallet was never asked for its stake, so that the void is complete. The first
+-- decision's code and detail are those of the void round.
 CREATE FUNCTION begin_wallet_release_v1(p_bet bet_v1, p_failure_code text, p_failure_detail text)
 RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -271,7 +272,8 @@ BEGIN
 
     RETURN QUERY SELECT v, 'stands' FROM round_view v
     WHERE v.player_key = p_bet.player_key AND v.round_id = p_bet.round_id
-      AND v.state NOT IN ('pending', 'awaiting_choice') AND NOT (v.state = 'settling' AND b.releasing);
+      AND v.state NOT IN ('pending', 'awaiting_choice')
+      AND NOT (v.state = 'settling' AND (b.releasing OR p_failure_code = 'rolled-back'));
     IF FOUND THEN
         RETURN;
     END IF;
@@ -300,12 +302,22 @@ BEGIN
     RETURN v_first;
 END $$;
 
+-- How far a wallet has been compared, as activities/statements.py reads it: up to a time and an attempt.
+CREATE FUNCTION statement_mark(p_until timestamptz, p_attempt bigint) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT to_char(p_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00|"') || coalesce(p_attempt, 0)
+$$;
+
 -- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here. Of a wallet that
--- does not take several bets of one round no action is asked that costs something.
+-- does not take several bets of one round no action is asked that costs something. Reconciliation of the wallet begins
+-- at the moment when there first was one, and has a mark of its own from then on: a secret or an address that changes
+-- leaves no gap.
 CREATE FUNCTION set_operator_wallet_v2(
     p_operator_id text, p_url text, p_dialect text, p_sealed_secrets text, p_local boolean, p_connect_ms int,
     p_read_ms int, p_total_ms int, p_calls int, p_several_bets boolean
 ) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO reconciliation_marks (name, mark)
+    SELECT 'statement:' || p_operator_id, statement_mark(clock_timestamp(), max(a.id)) FROM wallet_attempts a
+    ON CONFLICT (name) DO NOTHING;
     INSERT INTO operator_wallets (operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms,
                                   total_ms, calls, several_bets)
     VALUES (p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms, p_read_ms, p_total_ms,

@@ -26,7 +26,6 @@ from wallet.statement import (
     StatementQuery,
     StatementUnavailable,
     difference,
-    offers_statement,
     open_statement,
 )
 
@@ -175,9 +174,19 @@ async def test_a_wallet_that_is_away_has_no_statement_now() -> None:
         await read("http://127.0.0.1:9", new_secret())
 
 
-def test_only_a_wallet_that_talks_as_the_page_does_is_asked() -> None:
-    offering = {name for name, spoken in dialect.load().items() if offers_statement(spoken)}
-    assert offering == {"croupier"}
+async def test_a_dialect_without_a_statement_has_none() -> None:
+    text, _, _ = (dialect.FOLDER / "croupier.toml").read_text(encoding="utf-8").partition("[statement]")
+    silent = dialect.Dialect.parse("silent", text)
+    config = OperatorWalletConfig(
+        operator_id=OPERATOR,
+        url="http://127.0.0.1:9",
+        dialect="croupier",
+        secrets=(new_secret(),),
+        local=True,
+    )
+    with pytest.raises(NoStatement):
+        async with open_statement(config, silent, tls=httpx.create_ssl_context(trust_env=False)):
+            pass
 
 
 KEY = RoundKey(operator_id=OPERATOR, player_key=7, round_id="r-1")

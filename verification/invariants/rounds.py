@@ -91,8 +91,9 @@ WALLET_BETS_ARE_RESOLVED: Final = Invariant(
         LEFT JOIN rounds r ON r.player_key = b.player_key AND r.round_id = b.round_id
         WHERE (b.resolved_at IS NOT NULL) <> coalesce(r.state IN ('settled', 'declined', 'void'), false)
            OR (b.releasing AND r.state = 'declined')
-           -- Only a person releases a round whose result is on record.
-           OR (b.releasing AND r.state IN ('settling', 'settled') AND NOT EXISTS (
+           -- Only a person releases a round whose result is on record, or the wallet that refused its win.
+           OR (b.releasing AND r.state IN ('settling', 'settled')
+               AND b.release_code IS DISTINCT FROM 'rolled-back' AND NOT EXISTS (
                 SELECT 1 FROM interventions i
                 WHERE i.player_key = b.player_key AND i.round_id = b.round_id AND i.verdict = 'accepted'
                   AND i.action IN ('void', 'refunded-outside')))

@@ -2,7 +2,7 @@
 
 Wallets that are set already were set up for one bet a round, and stay so until they are set again.
 
-Revision ID: 0018
+Revision ID: 0015
 Revises: 0014
 """
 

@@ -1,7 +1,7 @@
 """operators that are disabled, keys of the platform, which belong to no operator, and wallets that are unset
 
-Revision ID: 0022
-Revises: 0014
+Revision ID: 0016
+Revises: 0015
 """
 
 import sqlalchemy as sa

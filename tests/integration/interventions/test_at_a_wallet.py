@@ -210,7 +210,8 @@ class TestWithTheWalletAsked:
         with pytest.raises(WalletPending):
             await table.settle(bet, TIMEOUT)
         await accepted(table.seat, bet, Action.VOID)
-        settled = await table.release(bet, refused(WalletRefusal.ALREADY_WON, 1_150))
+        taken = WalletAnswer(verdict=WalletVerdict.ACCEPTED, balance=1_150, duplicate=True)
+        settled = await table.release(bet, refused(WalletRefusal.ALREADY_WON), taken)
         assert (settled.state, settled.win, settled.balance) == (RoundState.SETTLED, WIN, 1_150)
         assert await table.release(bet) == settled
 
@@ -233,7 +234,7 @@ class TestWithTheWalletAsked:
         await table.reserve(bet, ACCEPTED)
         table.before = lambda: accepted(table.seat, bet, Action.VOID)
         with caplog.at_level(logging.ERROR):
-            void = await table.settle(bet, refused(WalletRefusal.ROLLED_BACK, 1_000))
+            void = await table.settle(bet, refused(WalletRefusal.ROLLED_BACK), ACCEPTED)
         assert (void.state, void.failure_code) == (RoundState.VOID, VOIDED)
         assert caplog.records == []
 

@@ -185,8 +185,10 @@ async def test_a_bet_that_stays_unknown_is_void_whether_it_was_taken_or_not(
     assert after.state is RoundState.SETTLED
 
 
-async def test_a_win_that_the_wallet_had_rolled_back_ends_void(player: Player) -> None:
-    """The first terminal stands (certification case 22): somebody rolled the bet back at the wallet."""
+@pytest.mark.parametrize("lost", [0, 2], ids=["rollback-taken", "rollback-lost-twice"])
+async def test_a_win_that_the_wallet_had_rolled_back_ends_void(player: Player, lost: int) -> None:
+    """The first terminal stands (certification case 22): somebody rolled the bet back at the wallet. A
+    rollback of ours makes sure of it."""
     bet = player.bet()
     cue = {"kind": Kind.ERROR_BEFORE, "call": "win"}
     await player.casino.wallet.set_faults(script=[cue] * SERVER_ERRORS)
@@ -205,9 +207,10 @@ async def test_a_win_that_the_wallet_had_rolled_back_ends_void(player: Player) -
         },
     )
     assert rolled_back.status_code == 200, rolled_back.text
-    await player.casino.wallet.clear_faults()
+    await player.casino.wallet.set_faults(script=[{"kind": Kind.ERROR_BEFORE, "call": "rollback"}] * lost)
     view = await player.end_of(bet)
     assert (view.state, view.failure_code, view.win) == (RoundState.VOID, "rolled-back", 0)
+    assert (await player.attempts(WalletCall.ROLLBACK))[lost:] == [("accepted", None)]
     await player.assert_square(view)
 
 

@@ -12,21 +12,24 @@ import pytest
 
 from contracts.actions import ActionVerdict, ActRequest, PlayerAction
 from contracts.choices import Choice, Chosen, Offer
+from contracts.interventions import Action
 from contracts.rounds import Bet, OpenRequest, Resolution, RoundState, SettleRequest
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerdict
 from storage import operator_wallets, rounds
 from storage.database import Database
+from tests.integration.interventions.decisions import accepted
 from tests.integration.wallet.table import ACCEPTED, TIMEOUT, WHY, WON, Table, refused
 from tests.support.conditions import HANG_S
 from tests.support.ledger import OUTCOME, assert_hold, take_seat
 from verification.invariants.events import EVENTS_AGREE
-from verification.invariants.rounds import ROUNDS_ARE_COMPLETE
+from verification.invariants.rounds import ROUNDS_ARE_COMPLETE, WALLET_BETS_ARE_RESOLVED, WALLETS_ARE_SQUARE
 from wallet.ledger import LedgerSteps
 from wallet.operator import OperatorSteps, transaction_id
 from wallet.router import MoneyRouter
 from wallet.sessions import Authenticating
 from wallet.steps import WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
+ROLLED_BACK: Final = WalletAnswer(verdict=WalletVerdict.ACCEPTED, balance=1_000)
 NOT_SENT: Final = WalletAnswer(verdict=WalletVerdict.UNKNOWN, code="wallet-away", sent=False)
 
 
@@ -202,16 +205,68 @@ async def test_a_settle_of_a_round_that_is_released_tells_the_wallet_nothing(tab
     assert table.calls == [WalletCall.BET, WalletCall.ROLLBACK, WalletCall.ROLLBACK]
 
 
-async def test_a_win_refused_as_rolled_back_ends_void_and_is_an_incident(
+async def test_a_win_refused_as_rolled_back_is_void_when_a_rollback_of_ours_is_taken(
     table: Table, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Perhaps nobody rolled it back: then the wallet would keep the stake of a void round."""
     bet = table.seat.bet()
     await table.reserve(bet, ACCEPTED)
     with caplog.at_level(logging.ERROR):
-        void = await table.settle(bet, refused(WalletRefusal.ROLLED_BACK, 1_000))
-    assert (void.state, void.failure_code, void.win) == (RoundState.VOID, "rolled-back", 0)
+        void = await table.settle(bet, refused(WalletRefusal.ROLLED_BACK, 900), ROLLED_BACK)
+    assert (void.state, void.failure_code, void.win, void.balance) == (
+        RoundState.VOID,
+        "rolled-back",
+        0,
+        1_000,
+    )
+    assert table.calls == [WalletCall.BET, WalletCall.WIN, WalletCall.ROLLBACK]
+    assert len(caplog.records) == 1
     assert "incident" in caplog.text
     assert await table.seat.money() == (0, 0)
+    assert await table.settle(bet) == await table.release(bet) == void
+
+
+async def test_a_win_refused_as_rolled_back_stays_open_until_the_rollback_is_certain(table: Table) -> None:
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    with pytest.raises(WalletPending, match="rollback"):
+        await table.settle(bet, refused(WalletRefusal.ROLLED_BACK), TIMEOUT)
+    async with table.seat.database.pool.acquire() as connection:
+        await assert_hold(connection, [WALLET_BETS_ARE_RESOLVED, WALLETS_ARE_SQUARE, ROUNDS_ARE_COMPLETE])
+    with pytest.raises(WalletReleasing):
+        await table.settle(bet)
+    void = await table.release(bet, ROLLED_BACK)
+    assert (void.state, void.failure_code) == (RoundState.VOID, "rolled-back")
+
+
+async def test_a_win_refused_as_rolled_back_and_taken_in_truth_is_settled(table: Table) -> None:
+    """The interleaving: the win that timed out is taken while its repeat is refused."""
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    already_won, taken = refused(WalletRefusal.ALREADY_WON), ACCEPTED
+    settled = await table.settle(bet, refused(WalletRefusal.ROLLED_BACK), already_won, taken)
+    assert (settled.state, settled.win) == (RoundState.SETTLED, 250)
+    assert table.told[-1] == table.told[1]
+
+
+@pytest.mark.parametrize("again", [ACCEPTED, TIMEOUT], ids=["taken", "no-answer"])
+async def test_a_rollback_refused_as_already_won_is_settled_unless_the_win_is_refused_too(
+    table: Table, caplog: pytest.LogCaptureFixture, again: WalletAnswer
+) -> None:
+    """The brother: a wallet that says so, and took no win, would owe it to the player."""
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    with pytest.raises(WalletPending):
+        await table.settle(bet, TIMEOUT)
+    await accepted(table.seat, bet, Action.VOID)
+    already_won = refused(WalletRefusal.ALREADY_WON)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(2):
+            with pytest.raises(WalletPending, match="already-won"):
+                await table.release(bet, already_won, refused(WalletRefusal.ROLLED_BACK))
+    assert len(caplog.records) == 1
+    settled = await table.release(bet, already_won, again)
+    assert (settled.state, settled.win) == (RoundState.SETTLED, 250)
 
 
 async def test_a_contradiction_is_reported_once(table: Table, caplog: pytest.LogCaptureFixture) -> None:

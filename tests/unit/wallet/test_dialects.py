@@ -71,6 +71,14 @@ def test_what_calls_say_is_what_must_have_a_place() -> None:
         ("[ids]", "[limits]\ntotal_s = 0\n[ids]", "limits.total_s"),
         ("[ids]", "[limits]\ntotal_s = inf\n[ids]", "limits.total_s"),
         ("[ids]", "[limits]\ncalls = 0\n[ids]", "limits.calls"),
+        ('path = "/statement"', 'path = "statement"', "statement.path"),
+        ('times = "rfc3339"', 'times = "seconds"', "statement.times"),
+        ('to = "to"\n', "", "query leaves out to"),
+        ('to = "to"', 'to = "from"', "query has a name twice"),
+        ('to = "to"', 'to = "a&b"', "statement.query.to"),
+        ('moved = "moved"\n', "", "item leaves out moved"),
+        ('win = "win"\n', "", "calls leaves out win"),
+        ('win = "win"', 'win = "won"', "statement.calls.win"),
     ],
 )
 def test_what_cannot_be_used_is_told(before: str, after: str, told: str) -> None:
@@ -80,6 +88,15 @@ def test_what_cannot_be_used_is_told(before: str, after: str, told: str) -> None
     assert str(refused.value).startswith("dialect mine: ")
     assert told in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_statement_that_cannot_tell_a_shortened_round_is_refused() -> None:
+    short = CROUPIER.replace("max_length = 64", "max_length = 40")
+    assert Dialect.parse("mine", short).ids.max_length == 40
+    head, _, statement = short.partition("[statement.item]")
+    without = statement.replace('bet_transaction_id = "bet_transaction_id"\n', "")
+    with pytest.raises(DialectError, match="bet_transaction_id"):
+        Dialect.parse("mine", f"{head}[statement.item]{without}")
 
 
 def test_a_folder_of_ones_own_is_read(tmp_path: Path) -> None:

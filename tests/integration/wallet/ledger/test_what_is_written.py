@@ -1,15 +1,23 @@
 """What our ledger has written of an operator's wallet stays."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import asyncpg
 import pytest
 
 from contracts.rounds import Bet
 from contracts.wallet import WalletAnswer, WalletCall, WalletRequest, WalletVerdict
-from storage import operator_wallets
+from storage import operator_wallets, reconciliation
 from tests.integration.wallet.ledger.moves import OPERATOR, stored
 from tests.integration.wallet.seats import WalletSeat
+
+ATTEMPT: Final = """
+    INSERT INTO wallet_attempts (player_key, round_id, call, transaction_id, verdict, duplicate, sent,
+                                 took_us, detail, created_at)
+    VALUES ($1, 'r', 'bet', 't', 'unknown', false, true, 1, '', $2) RETURNING id
+"""
 
 
 @pytest.mark.parametrize(
@@ -65,6 +73,28 @@ async def test_a_wallet_is_stored_once_and_replaced(seat: WalletSeat) -> None:
     assert await operator_wallets.read_all(seat.pool) == [changed]
     assert await operator_wallets.store(seat.pool, stored())
     assert not await operator_wallets.store(seat.pool, replace(stored(), operator_id="nobody"))
+
+
+async def test_a_wallet_that_is_stored_again_is_compared_from_where_it_was(seat: WalletSeat) -> None:
+    name = f"statement:{OPERATOR}"
+    before = await reconciliation.mark(seat.pool, name)
+    assert before is not None, "it begins with the first wallet"
+    assert await operator_wallets.store(seat.pool, replace(stored(), url="https://elsewhere.example/wallet"))
+    assert await operator_wallets.store(seat.pool, stored())
+    assert await reconciliation.mark(seat.pool, name) == before
+
+
+async def test_an_attempt_whose_time_and_id_are_in_another_order_is_not_passed_over(seat: WalletSeat) -> None:
+    """The interleaving: of two processes, the one that took the first id writes the later time."""
+    until = datetime.now(UTC) - timedelta(hours=1)
+    later, earlier = [
+        await seat.pool.fetchval(ATTEMPT, seat.bet().key.player_key, until + timedelta(milliseconds=ms))
+        for ms in (1, -1)
+    ]
+    assert later < earlier
+    assert await reconciliation.attempts(seat.pool, after=later - 1, before=until) == []
+    found = await reconciliation.attempts(seat.pool, after=later - 1, before=until + timedelta(hours=1))
+    assert [attempt.position for attempt in found[:2]] == [later, earlier]
 
 
 async def _record_attempt(seat: WalletSeat, bet: Bet, verdict: WalletVerdict) -> bool:
