@@ -4,8 +4,9 @@ answered before any of its own."""
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import httpx
@@ -34,6 +35,7 @@ class Casino:
     operator: Operator
     players: list[Player]
     metrics_url: str
+    wake: Callable[[], None]
 
     async def metric(self, name: str, **labels: str) -> float:
         """Of this operator; 0 where it was never counted."""
@@ -100,7 +102,8 @@ async def casino(
         await until(seen)
         os.kill(wallet.pid, signal.SIGSTOP)
         try:
-            yield Casino(operator, players, ingress.metrics_url)
+            wake = partial(os.kill, wallet.pid, signal.SIGCONT)
+            yield Casino(operator, players, ingress.metrics_url, wake)
         finally:
             os.kill(wallet.pid, signal.SIGCONT)
         await until(over)
@@ -136,6 +139,7 @@ async def test_bets_and_commands_of_others_do_not_wait_for_a_wallet_that_hangs(
     assert len(answered) < BETS // 2, "one operator may have nearly all"
     assert not any(command.done() for command in commands)
     assert await casino.metric("croupier_operator_overdue") > 0
+    casino.wake()
     await asyncio.gather(*commands, *bets)
     refused = [bet.result() for bet in bets if bet.result().status_code == 503]
     assert refused

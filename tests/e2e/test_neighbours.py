@@ -98,6 +98,7 @@ async def _greeted(ingress: Ingress, token: str) -> AsyncIterator[ClientConnecti
 async def _flood(socket: ClientConnection, text: str) -> None:
     while True:
         await socket.send(text)
+        await asyncio.sleep(0)  # or the answers would not be read, and the socket be cut for that
 
 
 async def _until_steady(answers: "asyncio.Queue[str]") -> None:

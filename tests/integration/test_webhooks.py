@@ -31,6 +31,7 @@ from security.keyring import Keyring
 from security.sealing import SealBroken
 from security.standard_webhooks import PrivateKey
 from security.webhook_secrets import WebhookVault
+from storage import feed
 from storage import webhooks as stored
 from storage.database import Database
 from storage.feed import Feed
@@ -269,19 +270,19 @@ async def test_nothing_is_sent_and_nothing_passed_over_while_the_secrets_do_not_
         assert [got.signed_by for got in receiver.received] == [(rotated.secret,)]
 
 
-async def test_a_webhook_begins_with_what_is_new_or_not_at_all(own: Database, seat: Seat) -> None:
+async def test_a_webhook_begins_with_what_is_new(
+    own: Database, seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The interleaving: a transaction under way keeps the feed's end back, which is 0 for a reader that has
     just begun. The webhook would get the events of all time."""
+    monkeypatch.setattr(feed, "END_PATIENCE_S", 0.0)
     await settled(seat)
-    service = WebhookService(own.pool, Feed(own.pool, patience_s=0.05), WebhookVault(KEYRING), local=True)
+    service = WebhookService(own.pool, Feed(own.pool), WebhookVault(KEYRING), local=True)
     wanted = {"operator_id": seat.session.operator_id, "url": "http://127.0.0.1:9/", "types": None}
     async with own.pool.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT pg_current_xact_id()")
-        with pytest.raises(TimeoutError):
-            await service.create(**wanted)  # type: ignore[arg-type]
-    later = WebhookService(own.pool, patient(own.pool), WebhookVault(KEYRING), local=True)
-    made = await later.create(**wanted)  # type: ignore[arg-type]
-    assert made.status.webhook.cursor == await own.pool.fetchval("SELECT max(id) FROM outbox")
+        await connection.execute("UPDATE outbox SET subject = subject WHERE false")
+        made = await service.create(**wanted)  # type: ignore[arg-type]
+    assert made.status.webhook.cursor == await own.pool.fetchval("SELECT max(id) FROM outbox") > 0
 
 
 # Again

@@ -9,13 +9,11 @@ from uuid import uuid4
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from api.bet.actions import ActionService
 from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.result.service import ResultService
 from api.session.service import SessionService
 from contracts.rounds import Bet, RoundKey, RoundState
-from contracts.sessions import REAL, SessionClaims
 from contracts.views import RoundView
 from contracts.wallet import WalletCall
 from games.registry import Registry
@@ -78,7 +76,6 @@ class Casino:
     resources: Resources
     workflows: RoundWorkflows
     bets: BetService
-    actions: ActionService
     sessions: SessionService
     wallet: RunningWallet
 
@@ -105,20 +102,6 @@ class Player:
     account_id: int
     session_id: str
     game_id: str
-
-    @property
-    def claims(self) -> SessionClaims:
-        return SessionClaims(
-            session_id=self.session_id,
-            operator_id=self.casino.operator_id,
-            player_id=self.player_id,
-            player_key=self.player_key,
-            account_id=self.account_id,
-            game_id=self.game_id,
-            currency="EUR",
-            mode=REAL,
-            expires_at=0,
-        )
 
     def bet(self, *, stake: int = STAKE) -> Bet:
         return Bet(
@@ -223,18 +206,8 @@ async def open_casino(
             workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             results = ResultService(resources.database, workflows)
             bets = BetService(workflows, results, waiter, patience_s=PATIENCE_S)
-            actions = ActionService(workflows, results, waiter, registry, patience_s=HANG_S)
             vault, issuer = SeedVault(resources.keyring), TokenIssuer(resources.keyring)
             sessions = SessionService(resources.database.pool, vault, issuer, lifetime_s=3600)
             yield Casino(
-                operator_id,
-                settings,
-                database,
-                client,
-                resources,
-                workflows,
-                bets,
-                actions,
-                sessions,
-                wallet,
+                operator_id, settings, database, client, resources, workflows, bets, sessions, wallet
             )

@@ -4,6 +4,8 @@ reference wallet in a process of its own, with each of its faults. In the end bo
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -19,6 +21,7 @@ from games.lucky_fruits import GAME
 from games.protocol import Wager
 from games.recompute import recompute
 from operator_wallet.faults import ONLY_FOR, Kind
+from runtime.round_workflows import WorkflowLost
 from security.seeds import SeedVault, commitment, new_server_seed
 from storage import rounds
 from storage.database import Database, open_database
@@ -31,7 +34,7 @@ from tests.integration.wallet.casino import (
     casino_settings,
     open_casino,
 )
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 from tests.support.databases import as_application, migrated_database
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.operator import transaction_id
@@ -89,13 +92,13 @@ class Raising:
         params: dict[str, str | int | bool] = {} if action == "collect" else {"color": "red"}
         chosen = Chosen(action=action, params=params)
         taken = PlayerAction(action_id=action_id, chosen=chosen, request_id=uuid4().hex)
-        answer = await self.player.casino.actions.take(self.player.claims, self.bet.key.round_id, taken)
-        assert answer.view is not None
-        return answer.verdict, answer.view
+        verdict = await self.player.casino.workflows.act(self.bet, taken, within=timedelta(seconds=HANG_S))
+        return verdict, await self.stands()
 
     async def collected(self) -> RoundView:
         """The round's end. It is square."""
-        await self.act("collect", "last")
+        with suppress(WorkflowLost):  # it has ended
+            await self.act("collect", "last")
         return await self.ended()
 
     async def ended(self) -> RoundView:

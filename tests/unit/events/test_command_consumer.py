@@ -91,3 +91,55 @@ async def test_a_command_that_fails_as_nobody_foresaw_leaves_the_queue_alone() -
     await consumer._guarded(consumer._serve, cast(Any, message), link)
     assert rejected == [False]
     assert not link.lost.is_set()
+
+
+class Subscriptions:
+    """Both a channel and its queue: notes what is subscribed, and with which prefetch."""
+
+    def __init__(self) -> None:
+        self.prefetch = 0
+        self.open: list[int] = []
+        self.changed = asyncio.Event()
+
+    async def set_qos(self, *, prefetch_count: int, timeout: float) -> None:  # noqa: ASYNC109
+        self.prefetch = prefetch_count
+
+    async def get_queue(self, name: str, *, ensure: bool) -> "Subscriptions":
+        assert (name, ensure) == ("croupier.commands", False)
+        return self
+
+    async def consume(self, _take: Any, *, timeout: float) -> str:  # noqa: ASYNC109
+        self.open.append(self.prefetch)
+        self.changed.set()
+        return "tag"
+
+    async def cancel(self, tag: str, *, timeout: float) -> None:  # noqa: ASYNC109
+        assert tag == "tag"
+        self.open.pop()
+        self.changed.set()
+
+    async def next(self) -> list[int]:
+        async with asyncio.timeout(HANG_S):
+            await self.changed.wait()
+        self.changed.clear()
+        return self.open
+
+
+async def test_while_most_in_hand_are_being_parked_others_are_taken_beside_them() -> None:
+    broker = Subscriptions()
+    link = _Link(cast(Any, broker))
+    consumer = CommandConsumer("amqp://unused", handler=cast(Any, None), prefetch=4)
+    taking = asyncio.create_task(consumer._take_more(link))
+    with link.being_parked(), link.being_parked():
+        await asyncio.sleep(0)
+        assert broker.open == [], "half of them are not most"
+        with link.being_parked():
+            assert await broker.next() == [command_consumer.WHILE_PARKING]
+    assert await broker.next() == []
+    with link.being_parked(), link.being_parked(), link.being_parked():
+        assert await broker.next() == [command_consumer.WHILE_PARKING]
+        consumer._connection.stopping.set()
+        assert await broker.next() == [], "no more at its stop"
+    async with asyncio.timeout(HANG_S):
+        await taking
+    assert not link.lost.is_set()
