@@ -22,7 +22,7 @@ NOBODY: Final = ""  # the owner of a request before it is known whose it is
 COMMANDS_A_TURN: Final = 10  # commands that are held, for each bet that runs at once
 # A body up to this size costs little more to read than the request that brought it.
 SMALL_BYTES: Final = 1024
-PAUSE_S_A_BYTE: Final = 1e-6
+PAUSE_S_A_BYTE: Final = 2e-6
 
 
 class ShareFull(Problem):
@@ -265,7 +265,7 @@ def add(counts: Counter[str], owner: str, change: int) -> None:
 
 class Line:
     """Where large bodies are read one after another, their senders by turns, each after a pause in proportion
-    to the size of the one before: reading takes a fifth of that time at worst. Small ones pass."""
+    to the size of the one before: reading takes a part of that time at worst. Small ones pass."""
 
     def __init__(self) -> None:
         self._turns = Turns(1)

@@ -427,8 +427,8 @@ DEFECTS = {
     "negative amount accepted": Defect({8}, receive=make_positive),
     "wrong balance without funds": Defect({7}, SaysAnotherBalance),
     "any currency": Defect({31}, TakesAnyCurrency),
-    "rollbacks not in the statement": Defect({43}, HidesRollbacks),
-    "clock of yesterday": Defect({43}, book_of_yesterday),
+    "rollbacks not in the statement": Defect({46}, HidesRollbacks),
+    "clock of yesterday": Defect({46}, book_of_yesterday),
     "check, then debit": Defect({14}, ChecksThenActs, threads=MANY),
     "check, then refund": Defect({14, 19}, RefundsInARace, threads=MANY),
     "check, then pay": Defect({22}, EndsTwiceInARace, threads=MANY),
@@ -487,7 +487,7 @@ async def test_a_wallet_without_a_statement_passes_with_a_note(
 
     monkeypatch.setattr(Wallet, "_statement", none)
     async with broken(Defect(set()), tmp_path / "book") as url:
-        report = await run.certify(choices(url, only="43"), SECRET)
+        report = await run.certify(choices(url, only="46"), SECRET)
     assert report.ok
     assert [result.notes for result in report.results] == [(NOT_OFFERED,)]
 

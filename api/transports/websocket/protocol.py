@@ -22,7 +22,7 @@ BUFFER_BYTES: Final = 64 * 1024
 FRAME_LIMIT_BYTES: Final = 64 * 1024
 # Bytes are taken apart in pieces, for six of them are a frame. A peer whose piece took long, being full of
 # pings or empty fragments, rests for so many times as long: no socket has more than 1/20 of the process.
-PIECE_BYTES: Final = 1024
+PIECE_BYTES: Final = 2048
 LONG_S: Final = 0.001
 REST: Final = 19
 # How long a peer may take to read what is left when its socket ends.
@@ -125,12 +125,14 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def _go_on_after(self, pause_s: float) -> None:
         if not self.disconnected and not self.transport.is_closing():
             self.transport.pause_reading()
-            self._rest = self.loop.call_later(pause_s, self._take_apart)
+            if self._rest is None:
+                self._rest = self.loop.call_later(pause_s, self._take_apart)
 
     async def receive(self) -> ASGIReceiveEvent:
         message = await super().receive()
-        if self._unread and self._rest is None and not self.read_paused:
-            self._rest = self.loop.call_soon(self._take_apart)
+        if self._unread and not self.read_paused:
+            # It has just resumed reading. What is here already comes first, or it would grow without end.
+            self._go_on_after(0)
         return message
 
     def handle_ping(self) -> None:
@@ -156,7 +158,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if not self.read_paused:
+        if not self.read_paused and not self._unread:
             self.transport.resume_reading()
 
     def keepalive_timeout(self) -> None:

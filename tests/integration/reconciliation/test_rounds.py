@@ -112,7 +112,19 @@ async def test_a_round_that_waits_and_whose_wallet_was_asked_for_an_action_is_dr
     bet = player.bet()
     action = PlayerAction(action_id="a1", chosen=Chosen(action="raise"), request_id="r1")
     bet_id = transaction_id(bet.key, WalletCall.BET, action.action_id)
-    await operator_wallets.begin_bet(floor.pool, bet, transaction_id(bet.key, WalletCall.BET))
+    first_id = transaction_id(bet.key, WalletCall.BET)
+    await operator_wallets.begin_bet(floor.pool, bet, first_id)
+    taken = {
+        "operator_id": bet.key.operator_id,
+        "player_id": bet.player_id,
+        "session_id": bet.session_id,
+        "currency": bet.currency,
+        "round_id": bet.key.round_id,
+        "game_id": bet.game_id,
+        "amount": bet.stake,
+        "transaction_id": first_id,
+    }
+    assert (await floor.casino.wallet.call("bet", taken)).status_code == 200
     await operator_wallets.accept_bet(floor.pool, bet, balance=OPENING - STAKE)
     await rounds.open_round(floor.pool, bet.key, Resolution(outcome={"roll": 1}, win=0, offer=HELD))
     assert (await floor.rounds().open_rounds(Page())).looked_at == 0

@@ -265,9 +265,9 @@ async def test_a_wallet_that_took_the_win_keeps_every_bet_of_the_round(table: Ra
     with pytest.raises(WalletPending):
         await table.won(TIMEOUT)
     await decide(table.seat, table.bet, Action.VOID)
-    settled = await table.release(table.bet, refused(WalletRefusal.ALREADY_WON, 1_090))
+    settled = await table.release(table.bet, refused(WalletRefusal.ALREADY_WON, 1_090), ACCEPTED)
     assert (settled.state, settled.win, settled.staked) == (RoundState.SETTLED, 250, 160)
-    assert table.calls == [BET, WIN, ROLLBACK], "no other bet is rolled back"
+    assert table.calls == [BET, WIN, ROLLBACK, WIN], "no other bet is rolled back"
 
 
 async def test_a_win_refused_as_rolled_back_takes_back_what_the_actions_cost(table: Raising) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
@@ -128,3 +128,29 @@ async def test_a_socket_full_of_pings_is_taken_apart_in_pieces(monkeypatch: pyte
             own[0].keepalive_timeout()
             assert not own[0].transport.is_closing(), "its answer to our ping may be among what is unread"
             own[0].transport.abort()
+
+
+async def test_what_a_flood_brings_is_left_on_the_network_until_it_can_be_read() -> None:
+    kept: list[int] = []
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        own: SocketProtocol = scope["state"]["cut"].__self__
+        while (await receive())["type"] == "websocket.receive":
+            kept.append(len(own._unread))
+            await asyncio.sleep(0.001)
+
+    async with serving(slow) as server:
+        url = f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+        async with connect(url, proxy=None) as flooding:
+            sending = asyncio.create_task(_flood(flooding, "x" * 8_000))
+            await until(lambda: _value(len(kept) >= 200))
+            assert max(kept) <= 256 * 1024, "no more than what is read at once"
+            sending.cancel()
+            flooding.transport.abort()
+
+
+async def _flood(flooding: ClientConnection, text: str) -> None:
+    while True:
+        await flooding.send(text)
