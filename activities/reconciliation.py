@@ -387,7 +387,7 @@ class IncidentSteps:
         for incident in found:
             try:
                 gone = await self._reviews[incident.finding.kind](incident)
-            except ReviewNotPossible as problem:
+            except (ReviewNotPossible, *CANNOT_OPEN) as problem:
                 if str(problem) not in problems:
                     problems.append(str(problem))
                 continue

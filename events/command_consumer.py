@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from aio_pika import DeliveryMode, Message
@@ -235,6 +236,7 @@ class CommandConsumer:
                 return await self._handler(command)
             except TryAgain as away:
                 log.warning("commands: waiting: %s", bounded(str(away)))
+                command = replace(command, repeated=True)
             await self._connection.pause(pauses.next_seconds())
             if self._connection.stopping.is_set():
                 return None

@@ -38,12 +38,14 @@ STATUS_HEADER: Final = "status"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A sender's command, as it came."""
+    """A sender's command, as it came. `repeated`: an earlier attempt of it ended in TryAgain, and what it
+    began may have been played."""
 
     routing_key: str
     body: bytes = field(repr=False)  # it holds a session token
     content_type: str | None = None
     content_encoding: str | None = None
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,27 +11,28 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from api.gateway.problems import RETRY_AFTER_S, Problem
+from api.gateway.problems import RETRY_AFTER_S, Problem, unavailable
 from runtime import metrics
+from runtime.unavailable import UNAVAILABLE, WORDS, Cause
 
 TURN_S: Final = 1.0
 RETRY_AFTER_LIMIT_S: Final = 30
 RECENT: Final = 0.05  # the share of the newest request in the mean of how long requests take
 NEARLY_ALL: Final = 8  # what one owner may have, for each permit that is left to the others
-NOBODY: Final = ""  # the owner of a request before it is known whose it is
 COMMANDS_A_TURN: Final = 10  # commands that are held, for each bet that runs at once
 # A body up to this size costs little more to read than the request that brought it.
 SMALL_BYTES: Final = 1024
 PAUSE_S_A_BYTE: Final = 2e-6
+LINE_PATIENCE_S: Final = 2.0
 
 
 class ShareFull(Problem):
     """One operator has nearly all permits of a kind: what it sends beyond that is refused, and it alone."""
 
     def __init__(self, owner: str, what: str, retry_after_s: int) -> None:
-        super().__init__(
-            "overloaded", f"Too many of this operator's {what} are under way.", retry_after=retry_after_s
-        )
+        detail = f"{WORDS[Cause.BUSY]} Too many of this operator's {what} are under way."
+        super().__init__("overloaded", detail, retry_after=retry_after_s)
+        UNAVAILABLE.labels(Cause.BUSY.value).inc()
         metrics.OPERATOR_REFUSED.labels(owner, what).inc()
 
 
@@ -180,7 +181,7 @@ class Permit:
 
     def __init__(self, permits: Permits) -> None:
         self._permits = permits
-        self._owner = NOBODY
+        self._owner: str | None = None
 
     def belongs_to(self, owner: str, *, refused: bool = True) -> None:
         """Counts it for its owner. Raises ShareFull when the owner has nearly all of them, where that is
@@ -193,7 +194,7 @@ class Permit:
 
     def release(self) -> None:
         """Ends its being anybody's."""
-        if self._owner != NOBODY:
+        if self._owner is not None:
             add(self._permits.of, self._owner, -1)
 
 
@@ -265,14 +266,19 @@ def add(counts: Counter[str], owner: str, change: int) -> None:
 
 class Line:
     """Where large bodies are read one after another, their senders by turns, each after a pause in proportion
-    to the size of the one before: reading takes a part of that time at worst. Small ones pass."""
+    to the size of the one before: reading takes a part of that time at worst. Small ones pass. Nobody waits
+    for long, so that what waits takes no more memory than comes within that time."""
 
     def __init__(self) -> None:
         self._turns = Turns(1)
 
     async def wait(self, sender: str, size: int) -> None:
-        """Returns when a body of `size` bytes may be read."""
+        """Returns when a body of `size` bytes may be read. Raises Problem when that is too long."""
         if size <= SMALL_BYTES:
             return
-        await self._turns.acquire(sender)
+        try:
+            async with asyncio.timeout(LINE_PATIENCE_S):
+                await self._turns.acquire(sender)
+        except TimeoutError:
+            raise unavailable(Cause.BUSY, "Send large bodies one after another.") from None
         asyncio.get_running_loop().call_later(size * PAUSE_S_A_BYTE, self._turns.release, sender)

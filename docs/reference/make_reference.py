@@ -46,7 +46,7 @@ MORE_ON_METRICS: Final = {
     " counts twice: a figure for watching, not for books.",
     "croupier_bet_seconds": "`answer`: 201 first, 200 a repeat, 202 pending. Refusals and 5xx are left out.",
     "croupier_bets_refused_total": "By the rules, by the ledger, or (`overloaded`) by admission.",
-    "croupier_unavailable_total": "503 over HTTP and sockets; a command from the queue waits instead."
+    "croupier_unavailable_total": "503 over HTTP and sockets; a queued command waits, and counts with each try."
     " `temporal`, `ledger`: Temporal, or PostgreSQL, does not answer; `key`: something is sealed with a key"
     " that this process does not have; `unanswered`: nobody answered in time; `lost`: a round's workflow has"
     " ended, and reconciliation will restart it.",
@@ -96,7 +96,7 @@ ADVICE: Final = {
     failures.ROUND_OPEN: "Finish the round that `open_round` names, then bet with a new id.",
     "round-closed": "Ask for the round.",
     "wrong-state": "Ask for the round, or read `state`.",
-    "too-large": "Send less: 4 KiB for a bet, 64 KiB for events, 8 KiB for anything else.",
+    "too-large": "Send less: 4 KiB for a bet, 6 for a command, 64 for events, 8 for anything else.",
     "unsupported-media-type": "Send plain JSON as `application/json`, not compressed.",
     "upgrade-required": "Open a WebSocket at this address.",
     "head-too-large": "Fix the client: it sends too many headers, or too long ones.",

@@ -22,7 +22,8 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.support.conditions import until
 from tests.support.databases import own_database
-from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
+from tests.support.ledger import Seat, assert_hold, take_seat, waiting_for_a_lock
+from verification.invariants.events import EVENTS_AGREE, MOVEMENTS_AGREE
 from workers.relay import EVENTS_UNWANTED, sweep
 
 AT = "2026-11-23T01:00:00.000000+00:00"
@@ -109,6 +110,8 @@ class TestMovements:
         assert (await _data(seat, "round.settled"))["balance"] == _money(2**53 - 1)
         assert await seat.withdraw(2**52, "w") == ("withdrawn", 2**53 - 101)
         assert (await _data(seat, "wallet.withdrawn"))["balance"] == _money(2**53 - 101)
+        async with database.pool.acquire() as connection:
+            await assert_hold(connection, (EVENTS_AGREE, MOVEMENTS_AGREE))
 
     async def test_all_at_once_leave_no_gap_and_no_second_event(self, database: Database) -> None:
         """Repeats of one deposit and one withdrawal, rounds, declines and a session's end wait for each

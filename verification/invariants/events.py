@@ -43,7 +43,8 @@ MOVEMENTS_AGREE: Final = Invariant(
         WHERE o.reported > 1
            OR (o.data -> 'amount', o.data -> 'balance') IS DISTINCT FROM (
                jsonb_build_object('amount', t.amount, 'currency', t.currency),
-               jsonb_build_object('amount', t.available_after, 'currency', t.currency))
+               jsonb_build_object('amount', least(t.available_after, 9007199254740991),
+                                  'currency', t.currency))
     """,
 )
 SESSIONS_AGREE: Final = Invariant(
@@ -153,6 +154,7 @@ EVENTS_AGREE: Final = Invariant(
                jsonb_build_object('amount', r.stake + r.extra, 'currency', r.currency),
                jsonb_build_object('amount', r.win, 'currency', r.currency),
                CASE WHEN r.balance IS NULL AND r.state = 'declined' THEN 'null'::jsonb
-                    ELSE jsonb_build_object('amount', greatest(r.balance, 0), 'currency', r.currency) END)
+                    ELSE jsonb_build_object('amount', greatest(least(r.balance, 9007199254740991), 0),
+                                             'currency', r.currency) END)
     """,
 )

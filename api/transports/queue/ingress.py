@@ -39,7 +39,7 @@ async def _act(body: ActOnRound, caller: Caller) -> Reply:
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """A kind of command: the model of its body, the call that it is, and whether it is a bet: that needs a
-    live session, and takes a permit and a turn among the bets."""
+    live session, and takes a place among the commands and a turn among the bets."""
 
     model: type[Any]
     call: Callable[[Any, Caller], Awaitable[Reply]]
@@ -78,6 +78,8 @@ class QueueIngress:
             why = f"{unusable.problem.code}: {unusable.problem.detail}"
             answer = _refused(unusable.problem, request_id, parked_because=why)
         except ShareFull as full:
+            if command.repeated:  # it may have staked something, which a refusal would deny
+                raise TryAgain(full.detail) from None
             answer = _refused(full, request_id, parked_because=f"{full.code}: {full.detail}")
         except Problem as problem:
             if problem.code == "overloaded":

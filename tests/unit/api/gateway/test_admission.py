@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from api.gateway import admission as admissions
 from api.gateway.admission import Admission, Permits, ShareFull, Turns
+from api.gateway.problems import Problem
 from runtime import metrics
+from runtime.unavailable import UNAVAILABLE, WORDS, Cause
 from tests.support.conditions import HANG_S, until
 
 BETS: Final = 100
@@ -148,6 +150,32 @@ async def test_a_refusal_names_the_operator_and_says_when_to_come_again() -> Non
     assert (caught.value.code, caught.value.members["retry_after"]) == ("overloaded", 1)
     assert refused._value.get() - before == 101 - admitted
     assert metrics.BETS_REFUSED.labels("overloaded")._value.get() - overloaded == 101 - admitted
+
+
+async def test_a_call_of_the_platform_is_forgotten_with_its_end() -> None:
+    """A key of the platform has no operator: its owner is an empty text."""
+    shared = admission()
+    for _ in range(10):
+        async with shared.call("", bet=False):
+            assert shared.requests.of[""] == 1
+    assert not shared.requests.of
+
+
+async def test_a_refusal_counts_as_too_busy_and_says_so() -> None:
+    busy = UNAVAILABLE.labels(Cause.BUSY.value)
+    before = busy._value.get()
+    assert ShareFull("one", "bets", 1).detail.startswith(WORDS[Cause.BUSY])
+    assert busy._value.get() == before + 1
+
+
+async def test_a_large_body_does_not_wait_in_line_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admissions, "LINE_PATIENCE_S", 0.0)
+    line = admissions.Line()
+    await line.wait("first", 64 * 1024)
+    with pytest.raises(Problem) as caught:
+        await line.wait("second", 64 * 1024)
+    assert caught.value.code == "overloaded"
+    await line.wait("second", 1024)
 
 
 async def test_turns_go_around_the_owners_and_in_order_among_those_of_one() -> None:

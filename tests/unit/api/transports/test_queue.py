@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from api.gateway.admission import Admission
+from api.gateway.admission import Admission, ShareFull
 from api.gateway.problems import DATABASE_AWAY
 from api.gateway.rate_limits import RateLimits
 from api.services import Services
@@ -59,6 +59,15 @@ async def test_while_a_service_is_away_the_command_waits(away: Exception) -> Non
     with pytest.raises(TryAgain):
         await made(command())
     assert len(failing.bets) == 1
+
+
+async def test_a_command_that_may_have_been_played_waits_where_its_operator_has_its_share() -> None:
+    """The first attempt may have staked, so it is not parked as if nothing were."""
+    made, _ = ingress(ShareFull("o", "commands", 1))
+    first = await made(command())
+    assert (first.headers["status"], first.parked_because is not None) == (503, True)
+    with pytest.raises(TryAgain):
+        await made(command(repeated=True))
 
 
 async def test_what_nobody_foresaw_is_parked_and_tells_nothing_of_itself() -> None:
