@@ -47,8 +47,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg has no types
 
     # asyncpg's own parameters, in seconds.
     def acquire(self, *, timeout: Any = None) -> Any:
-        # An idle connection is there at once; asyncpg would make a task to guard even that.
-        if timeout is None and self.get_idle_size() == 0:
+        # Where a connection is idle or can be made, nobody waits for another's, and connecting has a limit of
+        # its own; asyncpg would make a task to guard that. Its queue of those has no public name.
+        if timeout is None and self._queue.empty():
             timeout = ACQUIRE_TIMEOUT_S
         return super().acquire(timeout=timeout)
 

@@ -46,7 +46,7 @@ MORE_ON_METRICS: Final = {
     " counts twice: a figure for watching, not for books.",
     "croupier_bet_seconds": "`answer`: 201 first, 200 a repeat, 202 pending. Refusals and 5xx are left out.",
     "croupier_bets_refused_total": "By the rules, by the ledger, or (`overloaded`) by admission.",
-    "croupier_unavailable_total": "503 over HTTP and sockets; a queued command waits, and counts with each try."
+    "croupier_unavailable_total": "503 over HTTP and sockets; a queued command waits, counting each try."
     " `temporal`, `ledger`: Temporal, or PostgreSQL, does not answer; `key`: something is sealed with a key"
     " that this process does not have; `unanswered`: nobody answered in time; `lost`: a round's workflow has"
     " ended, and reconciliation will restart it.",

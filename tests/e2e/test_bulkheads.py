@@ -138,7 +138,11 @@ async def test_bets_and_commands_of_others_do_not_wait_for_a_wallet_that_hangs(
     assert set(answered) == {503}, "the others wait for their wallet"
     assert len(answered) < BETS // 2, "one operator may have nearly all"
     assert not any(command.done() for command in commands)
-    assert await casino.metric("croupier_operator_overdue") > 0
+
+    async def overdue() -> bool:
+        return await casino.metric("croupier_operator_overdue") > 0
+
+    await until(overdue)
     casino.wake()
     await asyncio.gather(*commands, *bets)
     refused = [bet.result() for bet in bets if bet.result().status_code == 503]
