@@ -90,7 +90,7 @@ def unset_wallet(settings: Settings, operator_id: str) -> int:
         return 1
     typer.echo(
         f"our ledger keeps the money of {operator_id}'s players; what runs will know it within"
-        f" {REFRESH_S:.0f} seconds. Deposit what each had, then: ./croupier operator enable {operator_id}"
+        f" {REFRESH_S:.0f} seconds. Then: ./croupier operator enable {operator_id}, and deposit what each had"
     )
     return 0
 

@@ -159,6 +159,7 @@ class TestUnset:
             code, output, errors = await run("unset")
             assert (code, errors) == (0, "")
             assert f"our ledger keeps the money of {operator_id}'s players" in output
+            assert 0 < output.index(f"operator enable {operator_id}") < output.index("deposit")
             await directory.refresh()
             assert not directory.keeps_money_of(operator_id)
             assert (await run("unset"))[0] == 1
