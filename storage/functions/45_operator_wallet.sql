@@ -19,6 +19,8 @@
 -- * A worker that does not know yet that the operator has a wallet meets one that does: the ledger's own
 --   reserve, settle and release refuse a round that has a wallet bet, and the functions here hand a round that
 --   has none to the ledger's.
+-- * A worker that does not know yet that the operator's wallet is unset takes a bet: begin_wallet_bet_v1 hands it to
+--   the ledger's reserve, for nobody asks that wallet any more.
 
 -- A result that is recorded never changes; only a round whose bet was rolled back all the same pays nothing for it.
 CREATE FUNCTION refuse_change_of_result() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -83,8 +85,9 @@ CREATE FUNCTION bet_document(p_bet bet_v1, p_jurisdiction text) RETURNS jsonb LA
         'jurisdiction', p_jurisdiction)
 $$;
 
--- Before the wallet is asked for a stake. `verdict` is `stands` (with the round: it exists, or was refused here),
--- `ask` (the wallet may be asked), or `releasing` (the round is on its way to void: do not ask).
+-- Before the wallet is asked for a stake. `verdict` is `stands` (with the round: it exists, was refused here, or is our
+-- ledger's because the wallet is unset), `ask` (the wallet may be asked), or `releasing` (the round is on its way to
+-- void: do not ask).
 CREATE FUNCTION begin_wallet_bet_v1(p_bet bet_v1, p_transaction_id text)
 RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -110,6 +113,10 @@ BEGIN
     v_verdict := ask_again(p_bet);
     IF v_verdict IS NOT NULL THEN
         RETURN QUERY SELECT NULL::round_view, v_verdict;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM operator_wallets WHERE operator_id = p_bet.operator_id AND unset_at IS NOT NULL) THEN
+        RETURN QUERY SELECT v, 'stands' FROM reserve_round_v1(p_bet) v;
         RETURN;
     END IF;
 

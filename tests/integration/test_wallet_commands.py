@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.rounds import Resolution, RoundState, SettleRequest
+from contracts.rounds import ReleaseRequest, Resolution, RoundState, SettleRequest
 from storage import operator_wallets, operators
 from storage.database import Database
 from tests.conftest import Services
@@ -19,6 +19,7 @@ from tests.support.operator_wallet import PLAYER, RunningWallet, new_secret, run
 from verification.invariants.rounds import ROUNDS_ARE_COMPLETE
 from wallet import dialect
 from wallet.directory import WalletDirectory, WalletVault
+from wallet.ledger import LedgerSteps
 from wallet.operator_http import OperatorWallets
 
 DIALECTS = dialect.load()
@@ -168,6 +169,41 @@ class TestUnset:
 
         await run.set(wallet.url, wallet.secret)
         assert await operator_wallets.find(database.pool, operator_id) is not None
+
+    async def test_a_program_that_does_not_know_it_yet_bets_from_our_ledger(
+        self,
+        run: Commands,
+        wallet: RunningWallet,
+        services: Services,
+        database: Database,
+        application: Database,
+        operator_id: str,
+    ) -> None:
+        """The interleaving: the operator is enabled again, and a bet comes, before the program has read its
+        wallets again. The wallet has the bet and gives no answer, and then nobody asks it any more."""
+        await run.set(wallet.url, wallet.secret)
+        directory = WalletDirectory(
+            application.pool, WalletVault(services.keyring), DIALECTS, OperatorWallets(DIALECTS)
+        )
+        async with directory.kept_fresh():
+            behind = directory.wallets[operator_id]
+        await run.switched("disable")
+        assert (await run("unset"))[0] == 0
+        await run.switched("enable")
+        seat = await take_seat(database, operator_id=operator_id, player_id=PLAYER, balance=250)
+        for end in (behind, LedgerSteps(application.pool)):
+            void, lost = seat.bet(), seat.bet()
+            assert (await behind.reserve(void)).state is RoundState.PENDING
+            release = ReleaseRequest(bet=void, failure_code="resolve-failed", failure_detail="for a test")
+            assert (await end.release(release)).state is RoundState.VOID
+            assert (await behind.reserve(lost)).state is RoundState.PENDING
+            settle = SettleRequest(bet=lost, resolution=Resolution(outcome=OUTCOME, win=0))
+            assert (await end.settle(settle)).view.state is RoundState.SETTLED
+        poor = await behind.reserve(seat.bet())
+        assert (poor.state, poor.failure_code) == (RoundState.DECLINED, "insufficient-funds")
+        asked = "SELECT count(*) FROM wallet_bets WHERE player_key = $1"
+        assert await database.pool.fetchval(asked, seat.session.player_key) == 0
+        assert await seat.money() == (50, 0)
 
     async def test_waits_for_the_sessions_whose_bets_may_be_on_their_way(
         self, run: Commands, wallet: RunningWallet, database: Database, operator_id: str
