@@ -315,7 +315,8 @@ CREATE FUNCTION statement_mark(p_until timestamptz, p_attempt bigint) RETURNS te
 $$;
 
 -- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here. Of a wallet that
--- does not take several bets of one round no action is asked that costs something. Reconciliation of the wallet begins
+-- does not take several bets of one round no action is asked that costs something; where p_several_bets is null, one
+-- that was set before stays as it was, and a new one takes several. Reconciliation of the wallet begins
 -- at the moment when there first was one, and has a mark of its own from then on: a secret or an address that changes
 -- leaves no gap.
 CREATE FUNCTION set_operator_wallet_v2(
@@ -328,11 +329,12 @@ CREATE FUNCTION set_operator_wallet_v2(
     INSERT INTO operator_wallets (operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms,
                                   total_ms, calls, several_bets)
     VALUES (p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms, p_read_ms, p_total_ms,
-            p_calls, p_several_bets)
+            p_calls, coalesce(p_several_bets, true))
     ON CONFLICT (operator_id) DO UPDATE SET
         url = EXCLUDED.url, dialect = EXCLUDED.dialect, sealed_secrets = EXCLUDED.sealed_secrets,
         local = EXCLUDED.local, connect_ms = EXCLUDED.connect_ms, read_ms = EXCLUDED.read_ms,
-        total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls, several_bets = EXCLUDED.several_bets,
+        total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls,
+        several_bets = coalesce(p_several_bets, operator_wallets.several_bets),
         updated_at = clock_timestamp(), unset_at = NULL
 $$;
 

@@ -49,10 +49,14 @@ class Commands:
         words = ("operator", "wallet", verb, self._operator_id, *arguments)
         return await commands.run(self._services, self._platform, *words)
 
-    async def set(self, url: str, secret: str) -> commands.Ended:
+    async def set(self, url: str, secret: str, *options: str) -> commands.Ended:
         file = self._folder / "secret"
         file.write_text(secret)
-        return await self("set", "--url", url, "--local", "--secret-file", str(file))
+        return await self("set", "--url", url, "--local", "--secret-file", str(file), *options)
+
+    async def shown(self) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads((await self("show", "--json"))[1])
+        return shown
 
     async def switched(self, verb: str) -> None:
         ended = await commands.run(self._services, self._platform, "operator", verb, self._operator_id)
@@ -87,6 +91,18 @@ class TestSet:
         assert code == 0
         assert "refuses our signature" in errors
         assert secret not in errors
+
+    async def test_a_rotated_secret_keeps_how_many_bets_a_round_the_wallet_takes(
+        self, run: Commands, wallet: RunningWallet
+    ) -> None:
+        """A wallet that tells bets apart by round answers an action's bet as a repeat, and takes nothing for
+        it."""
+        both = f"{wallet.secret}\n{new_secret()}\n"
+        told = []
+        for options in ([], ["--one-bet"], [], ["--several-bets"], []):
+            assert (await run.set(wallet.url, both, *options))[0] == 0
+            told.append((await run.shown())["several_bets"])
+        assert told == [True, False, False, True, True], "a new wallet takes several"
 
 
 class TestTest:
