@@ -256,8 +256,9 @@ async def unset(pool: asyncpg.Pool, operator_id: str) -> UnsetVerdict:
     return verdict
 
 
-async def store(pool: asyncpg.Pool, wallet: StoredWallet) -> bool:
-    """Sets or replaces the operator's wallet. Returns False when there is no such operator."""
+async def store(pool: asyncpg.Pool, wallet: StoredWallet, *, bets_as_before: bool = False) -> bool:
+    """Sets or replaces the operator's wallet. With `bets_as_before` one that is there keeps its
+    `several_bets`, and a new one takes several. Returns False when there is no such operator."""
     if not await pool.fetchval(KNOWN_OPERATOR, wallet.operator_id):
         return False
     await pool.execute(
@@ -271,7 +272,7 @@ async def store(pool: asyncpg.Pool, wallet: StoredWallet) -> bool:
         wallet.read_ms,
         wallet.total_ms,
         wallet.calls,
-        wallet.several_bets,
+        None if bets_as_before else wallet.several_bets,
     )
     return True
 

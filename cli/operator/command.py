@@ -77,9 +77,13 @@ def set_operator_wallet(
     total_ms: Annotated[int | None, typer.Option("--total-ms", min=1, help="For one call.")] = None,
     calls: Annotated[int | None, typer.Option("--calls", min=1, max=1000, help="At once.")] = None,
     one_bet: Annotated[
-        bool,
-        typer.Option("--one-bet", help="It takes one bet a round: nothing is offered that adds to a stake."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--one-bet/--several-bets",
+            help="How many bets of one round it takes: with one, nothing is offered that adds to a stake. As"
+            " before if not given; several for a new wallet.",
+        ),
+    ] = None,
 ) -> None:
     """Let the operator's own wallet keep its players' money, in all rounds that begin from now on, and say
     what it answers."""
@@ -94,7 +98,7 @@ def set_operator_wallet(
         read_ms=read_ms,
         total_ms=total_ms,
         calls=calls,
-        several_bets=not one_bet,
+        several_bets=None if one_bet is None else not one_bet,
     )
     sys.exit(command.set_wallet(settings_or_exit(), wanted, secret_file))
 

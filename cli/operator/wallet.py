@@ -39,8 +39,8 @@ IN_THE_WAY: Final[Mapping[UnsetVerdict, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is to be set, without its secrets. Limits that are None are the dialect's; times in
-    milliseconds."""
+    """What is to be set, without its secrets. Limits that are None are the dialect's; times in milliseconds.
+    `several_bets` is None where nobody said it: as it was before, and several for a new wallet."""
 
     operator_id: str
     url: str
@@ -50,7 +50,7 @@ class Wanted:
     read_ms: int | None
     total_ms: int | None
     calls: int | None
-    several_bets: bool = True
+    several_bets: bool | None = None
 
 
 class CannotSet(Exception):
@@ -90,7 +90,7 @@ def unset_wallet(settings: Settings, operator_id: str) -> int:
         return 1
     typer.echo(
         f"our ledger keeps the money of {operator_id}'s players; what runs will know it within"
-        f" {REFRESH_S:.0f} seconds. Deposit what each had, then: ./croupier operator enable {operator_id}"
+        f" {REFRESH_S:.0f} seconds. Then: ./croupier operator enable {operator_id}, and deposit what each had"
     )
     return 0
 
@@ -113,14 +113,16 @@ async def store(settings: Settings, wanted: Wanted, secrets: tuple[str, ...]) ->
         read_ms=wanted.read_ms,
         total_ms=wanted.total_ms,
         calls=wanted.calls,
-        several_bets=wanted.several_bets,
+        several_bets=wanted.several_bets is not False,
     )
     try:
         client_config(wallet, secrets, dialect.load())
     except ValueError as reason:
         raise CannotSet(one_line(str(reason))) from None
     async with database_of(settings, CannotSet) as database:
-        known = await operator_wallets.store(database.pool, wallet)
+        known = await operator_wallets.store(
+            database.pool, wallet, bets_as_before=wanted.several_bets is None
+        )
     if not known:
         raise CannotSet(f"there is no operator {wanted.operator_id}")
 

@@ -96,6 +96,7 @@ def as_document(wallet: StoredWallet, config: OperatorWalletConfig) -> dict[str,
         "read_ms": round(limits.read_s * 1000),
         "total_ms": round(limits.total_s * 1000),
         "calls": limits.calls,
+        "several_bets": wallet.several_bets,
     }
 
 

@@ -340,7 +340,7 @@ def _options(command: Any) -> list[Any]:
 
 
 def _names(option: Any) -> str:
-    names = ", ".join(sorted(option.opts, key=len, reverse=True))
+    names = ", ".join([*sorted(option.opts, key=len, reverse=True), *option.secondary_opts])
     return names if option.is_flag else f"{names} {option.metavar or 'VALUE'}"
 
 

@@ -19,6 +19,8 @@
 -- * A worker that does not know yet that the operator has a wallet meets one that does: the ledger's own
 --   reserve, settle and release refuse a round that has a wallet bet, and the functions here hand a round that
 --   has none to the ledger's.
+-- * A worker that does not know yet that the operator's wallet is unset takes a bet: begin_wallet_bet_v1 hands it to
+--   the ledger's reserve, for nobody asks that wallet any more.
 
 -- A result that is recorded never changes; only a round whose bet was rolled back all the same pays nothing for it.
 CREATE FUNCTION refuse_change_of_result() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -83,8 +85,9 @@ CREATE FUNCTION bet_document(p_bet bet_v1, p_jurisdiction text) RETURNS jsonb LA
         'jurisdiction', p_jurisdiction)
 $$;
 
--- Before the wallet is asked for a stake. `verdict` is `stands` (with the round: it exists, or was refused here),
--- `ask` (the wallet may be asked), or `releasing` (the round is on its way to void: do not ask).
+-- Before the wallet is asked for a stake. `verdict` is `stands` (with the round: it exists, was refused here, or is our
+-- ledger's because the wallet is unset), `ask` (the wallet may be asked), or `releasing` (the round is on its way to
+-- void: do not ask).
 CREATE FUNCTION begin_wallet_bet_v1(p_bet bet_v1, p_transaction_id text)
 RETURNS TABLE (standing round_view, verdict text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -110,6 +113,10 @@ BEGIN
     v_verdict := ask_again(p_bet);
     IF v_verdict IS NOT NULL THEN
         RETURN QUERY SELECT NULL::round_view, v_verdict;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT FROM operator_wallets WHERE operator_id = p_bet.operator_id AND unset_at IS NOT NULL) THEN
+        RETURN QUERY SELECT v, 'stands' FROM reserve_round_v1(p_bet) v;
         RETURN;
     END IF;
 
@@ -308,7 +315,8 @@ CREATE FUNCTION statement_mark(p_until timestamptz, p_attempt bigint) RETURNS te
 $$;
 
 -- From now on the operator's own wallet keeps its players' money: of the rounds that begin from here. Of a wallet that
--- does not take several bets of one round no action is asked that costs something. Reconciliation of the wallet begins
+-- does not take several bets of one round no action is asked that costs something; where p_several_bets is null, one
+-- that was set before stays as it was, and a new one takes several. Reconciliation of the wallet begins
 -- at the moment when there first was one, and has a mark of its own from then on: a secret or an address that changes
 -- leaves no gap.
 CREATE FUNCTION set_operator_wallet_v2(
@@ -321,11 +329,12 @@ CREATE FUNCTION set_operator_wallet_v2(
     INSERT INTO operator_wallets (operator_id, url, dialect, sealed_secrets, local, connect_ms, read_ms,
                                   total_ms, calls, several_bets)
     VALUES (p_operator_id, p_url, p_dialect, p_sealed_secrets, p_local, p_connect_ms, p_read_ms, p_total_ms,
-            p_calls, p_several_bets)
+            p_calls, coalesce(p_several_bets, true))
     ON CONFLICT (operator_id) DO UPDATE SET
         url = EXCLUDED.url, dialect = EXCLUDED.dialect, sealed_secrets = EXCLUDED.sealed_secrets,
         local = EXCLUDED.local, connect_ms = EXCLUDED.connect_ms, read_ms = EXCLUDED.read_ms,
-        total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls, several_bets = EXCLUDED.several_bets,
+        total_ms = EXCLUDED.total_ms, calls = EXCLUDED.calls,
+        several_bets = coalesce(p_several_bets, operator_wallets.several_bets),
         updated_at = clock_timestamp(), unset_at = NULL
 $$;
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.rounds import Resolution, RoundState, SettleRequest
+from contracts.rounds import ReleaseRequest, Resolution, RoundState, SettleRequest
 from storage import operator_wallets, operators
 from storage.database import Database
 from tests.conftest import Services
@@ -19,6 +19,7 @@ from tests.support.operator_wallet import PLAYER, RunningWallet, new_secret, run
 from verification.invariants.rounds import ROUNDS_ARE_COMPLETE
 from wallet import dialect
 from wallet.directory import WalletDirectory, WalletVault
+from wallet.ledger import LedgerSteps
 from wallet.operator_http import OperatorWallets
 
 DIALECTS = dialect.load()
@@ -48,10 +49,14 @@ class Commands:
         words = ("operator", "wallet", verb, self._operator_id, *arguments)
         return await commands.run(self._services, self._platform, *words)
 
-    async def set(self, url: str, secret: str) -> commands.Ended:
+    async def set(self, url: str, secret: str, *options: str) -> commands.Ended:
         file = self._folder / "secret"
         file.write_text(secret)
-        return await self("set", "--url", url, "--local", "--secret-file", str(file))
+        return await self("set", "--url", url, "--local", "--secret-file", str(file), *options)
+
+    async def shown(self) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads((await self("show", "--json"))[1])
+        return shown
 
     async def switched(self, verb: str) -> None:
         ended = await commands.run(self._services, self._platform, "operator", verb, self._operator_id)
@@ -86,6 +91,18 @@ class TestSet:
         assert code == 0
         assert "refuses our signature" in errors
         assert secret not in errors
+
+    async def test_a_rotated_secret_keeps_how_many_bets_a_round_the_wallet_takes(
+        self, run: Commands, wallet: RunningWallet
+    ) -> None:
+        """A wallet that tells bets apart by round answers an action's bet as a repeat, and takes nothing for
+        it."""
+        both = f"{wallet.secret}\n{new_secret()}\n"
+        told = []
+        for options in ([], ["--one-bet"], [], ["--several-bets"], []):
+            assert (await run.set(wallet.url, both, *options))[0] == 0
+            told.append((await run.shown())["several_bets"])
+        assert told == [True, False, False, True, True], "a new wallet takes several"
 
 
 class TestTest:
@@ -159,6 +176,7 @@ class TestUnset:
             code, output, errors = await run("unset")
             assert (code, errors) == (0, "")
             assert f"our ledger keeps the money of {operator_id}'s players" in output
+            assert 0 < output.index(f"operator enable {operator_id}") < output.index("deposit")
             await directory.refresh()
             assert not directory.keeps_money_of(operator_id)
             assert (await run("unset"))[0] == 1
@@ -167,6 +185,41 @@ class TestUnset:
 
         await run.set(wallet.url, wallet.secret)
         assert await operator_wallets.find(database.pool, operator_id) is not None
+
+    async def test_a_program_that_does_not_know_it_yet_bets_from_our_ledger(
+        self,
+        run: Commands,
+        wallet: RunningWallet,
+        services: Services,
+        database: Database,
+        application: Database,
+        operator_id: str,
+    ) -> None:
+        """The interleaving: the operator is enabled again, and a bet comes, before the program has read its
+        wallets again. The wallet has the bet and gives no answer, and then nobody asks it any more."""
+        await run.set(wallet.url, wallet.secret)
+        directory = WalletDirectory(
+            application.pool, WalletVault(services.keyring), DIALECTS, OperatorWallets(DIALECTS)
+        )
+        async with directory.kept_fresh():
+            behind = directory.wallets[operator_id]
+        await run.switched("disable")
+        assert (await run("unset"))[0] == 0
+        await run.switched("enable")
+        seat = await take_seat(database, operator_id=operator_id, player_id=PLAYER, balance=250)
+        for end in (behind, LedgerSteps(application.pool)):
+            void, lost = seat.bet(), seat.bet()
+            assert (await behind.reserve(void)).state is RoundState.PENDING
+            release = ReleaseRequest(bet=void, failure_code="resolve-failed", failure_detail="for a test")
+            assert (await end.release(release)).state is RoundState.VOID
+            assert (await behind.reserve(lost)).state is RoundState.PENDING
+            settle = SettleRequest(bet=lost, resolution=Resolution(outcome=OUTCOME, win=0))
+            assert (await end.settle(settle)).view.state is RoundState.SETTLED
+        poor = await behind.reserve(seat.bet())
+        assert (poor.state, poor.failure_code) == (RoundState.DECLINED, "insufficient-funds")
+        asked = "SELECT count(*) FROM wallet_bets WHERE player_key = $1"
+        assert await database.pool.fetchval(asked, seat.session.player_key) == 0
+        assert await seat.money() == (50, 0)
 
     async def test_waits_for_the_sessions_whose_bets_may_be_on_their_way(
         self, run: Commands, wallet: RunningWallet, database: Database, operator_id: str

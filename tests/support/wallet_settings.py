@@ -22,7 +22,7 @@ async def set_wallet(
     connect_ms: int | None = None,
     read_ms: int | None = None,
     total_ms: int | None = None,
-    several_bets: bool = True,
+    several_bets: bool | None = None,
 ) -> None:
     """The operator's players have their money at this wallet. Limits that are None are the dialect's."""
     wanted = command.Wanted(
