@@ -20,7 +20,7 @@ from storage.database import AWAY
 from storage.operator_wallets import StoredWallet
 from wallet.codec import unknown
 from wallet.dialect import Dialect, Limits
-from wallet.operator import Ask, OperatorSteps
+from wallet.operator import LONGEST_CALL_S, Ask, OperatorSteps
 from wallet.operator_http import OperatorWalletConfig, OperatorWallets
 from wallet.sessions import Authenticating
 
@@ -30,8 +30,6 @@ REFRESH_S: Final = 5.0
 BALANCE_LIMIT_S: Final = 2.0
 # One call in so many may be the read of a balance: the others are for money.
 BALANCE_SHARE: Final = 4
-# A longer call would outlast its step, which the workflow then repeats while the first call still runs.
-LONGEST_CALL_S: Final = 8.0
 # The version of Standard Webhooks that signs by a shared secret.
 SHARED_SECRET: Final = "v1"  # noqa: S105 - a version, no secret
 
@@ -116,9 +114,7 @@ class WalletDirectory:
                 self._balances[wallet.operator_id] = _BalanceCalls(
                     ask, permits=max(1, calls // BALANCE_SHARE)
                 )
-                self.wallets[wallet.operator_id] = OperatorSteps(
-                    self._pool, ask, several_bets=wallet.several_bets
-                )
+                self.wallets[wallet.operator_id] = self._steps(wallet, ask)
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -137,10 +133,14 @@ class WalletDirectory:
             log.error("the wallet of %s cannot be used: %s", wallet.operator_id, reason)
             return _cannot_be_asked, 1
         assert config.limits is not None
-        ask: Ask = partial(self._clients.call, config)
-        if self._dialects[config.dialect].authenticate_sessions:
-            ask = Authenticating(ask)
-        return ask, config.limits.calls
+        return partial(self._clients.call, config), config.limits.calls
+
+    def _steps(self, wallet: StoredWallet, ask: Ask) -> OperatorSteps:
+        dialect = self._dialects.get(wallet.dialect)
+        if dialect is None or not dialect.authenticate_sessions:
+            return OperatorSteps(self._pool, ask, several_bets=wallet.several_bets)
+        sessions = Authenticating(ask)
+        return OperatorSteps(self._pool, sessions.ask, admit=sessions.admit, several_bets=wallet.several_bets)
 
 
 class _BalanceCalls:

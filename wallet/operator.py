@@ -51,17 +51,30 @@ ROLLED_BACK_THERE: Final = (
 
 log = logging.getLogger(__name__)
 
+# A longer call, with what comes before it, would outlast its step, which the workflow then repeats while the
+# first call still runs.
+LONGEST_CALL_S: Final = 8.0
+
 # Asks one operator's wallet once. Raises ValueError when it is set up so that it cannot be asked.
 Ask = Callable[[WalletRequest], Awaitable[WalletAnswer]]
+# What has to come before a call of a wallet: the answer of a call that must not be sent, or None.
+Admit = Callable[[WalletRequest], Awaitable[WalletAnswer | None]]
+
+
+async def _admit_all(request: WalletRequest) -> None:
+    return None
 
 
 class OperatorSteps(MoneySteps):
-    """The steps of one operator's rounds. `ask` calls its wallet, and `several_bets` says that it takes
-    several bets of one round: without that, a round offers nothing that costs."""
+    """The steps of one operator's rounds. `ask` calls its wallet, after `admit`, and `several_bets` says that
+    it takes several bets of one round: without that, a round offers nothing that costs."""
 
-    def __init__(self, pool: asyncpg.Pool, ask: Ask, *, several_bets: bool = True) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, ask: Ask, *, admit: Admit = _admit_all, several_bets: bool = True
+    ) -> None:
         self._pool = pool
         self._ask_wallet = ask
+        self._admit = admit
         self._several_bets = several_bets
 
     async def reserve(self, bet: Bet, *, within_s: float | None = None) -> RoundView:
@@ -218,13 +231,18 @@ class OperatorSteps(MoneySteps):
         return view if view.state.final else None
 
     async def _ask(self, key: RoundKey, request: WalletRequest, within_s: float | None) -> "_Asked":
-        """Makes one attempt, which is on record when this returns."""
+        """Makes one attempt, which is on record when this returns. A call that was not admitted in time was
+        never sent."""
         since = time.perf_counter_ns()
+        admitted = False
         try:
-            async with asyncio.timeout(within_s):
-                answer = await self._ask_wallet(request)
+            async with asyncio.timeout(LONGEST_CALL_S if within_s is None else within_s):
+                answer = await self._admit(request)
+                if answer is None:
+                    admitted = True
+                    answer = await self._ask_wallet(request)
         except TimeoutError:
-            answer = _unknown("timeout", "no answer within the time that a round's fast path may take")
+            answer = _unknown("timeout", "no answer within the time that this step may take", admitted)
         except ValueError:
             answer = _unknown(
                 "not-set-up", "the operator's wallet is set up so that it cannot be asked", False

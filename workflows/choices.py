@@ -84,6 +84,11 @@ class Decisions:
             raise Ended
 
     @property
+    def ended(self) -> bool:
+        """Whether a manual intervention has ended the round, or the round has come to its end."""
+        return self._ended
+
+    @property
     def _over(self) -> bool:
         return self._closed is not None or self._failure is not None or self._ended
 

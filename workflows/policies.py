@@ -56,6 +56,14 @@ RESOLVE: Final = StepPolicy(
     patience=timedelta(seconds=15),
 )
 
+# What the player did is on record, and is played when the game is back: without end. The pauses stay short,
+# for no manual intervention ends them.
+RESOLVE_ACTIONS: Final = StepPolicy(
+    attempt_limit=timedelta(seconds=5),
+    retry=_growing(first_s=0.1, longest_s=5),
+    patience=None,
+)
+
 # The outcome is not final yet, so a round that cannot be left open is given up like one that cannot be
 # computed.
 OPEN: Final = StepPolicy(

@@ -38,7 +38,7 @@ from contracts.rounds import (
 from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_WORKFLOW
 from workflows import policies
 from workflows.choices import Abandoned, Decisions, Ended
-from workflows.steps import Wakes, take, take_locally, take_without_end, uninterrupted
+from workflows.steps import Wakes, take, take_locally, take_until, take_without_end, uninterrupted
 
 
 @workflow.defn(name=ROUND_WORKFLOW)
@@ -139,14 +139,25 @@ class RoundWorkflow:
 
         request = ResolveRequest(bet=bet, draw=reservation.draw, actions=reservation.actions)
         try:
-            resolution = await take(steps.RESOLVE, request, policies.RESOLVE)
+            resolution = await self._resolve(request)
         except (FailureError, asyncio.CancelledError) as failure:
             # Without an outcome there is nothing to pay, so the stake is released.
             return await self._compensate(bet, RESOLVE_FAILED, failure)
+        if resolution is None:
+            return await uninterrupted(self._release_and_emit(_voided(bet)))
         if resolution.offer is not None:
             return await self._leave_open(bet, resolution)
 
         return await uninterrupted(self._settle_and_emit(bet, resolution))
+
+    async def _resolve(self, request: ResolveRequest) -> Resolution | None:
+        """Plays the round. Actions that are on record wait for a game that is away, until a manual
+        intervention ends the round: then None."""
+        if not request.actions:
+            return await take(steps.RESOLVE, request, policies.RESOLVE)
+        return await take_until(
+            steps.RESOLVE, request, policies.RESOLVE_ACTIONS, lambda: self._decisions.ended
+        )
 
     async def _leave_open(self, bet: Bet, resolution: Resolution) -> RoundClosed:
         try:

@@ -1,9 +1,9 @@
 """How a workflow takes a step: locally on the fast path, as an activity of its own on the durable one."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -13,6 +13,9 @@ from workflows import policies
 from workflows.policies import StepPolicy
 
 T = TypeVar("T")
+
+# Marks the histories of rounds that were ended while their game was away.
+ENDS_WHILE_RESOLVING: Final = "ends-while-resolving"
 
 
 def take_locally(step: Step[Request, Result], request: Request) -> Coroutine[Any, Any, Result]:
@@ -66,6 +69,26 @@ async def take_without_end(
         except (FailureError, asyncio.CancelledError):
             if wakes.count == seen:
                 raise
+
+
+async def take_until(
+    step: Step[Request, Result], request: Request, policy: StepPolicy, over: Callable[[], bool]
+) -> Result | None:
+    """As `take`, but returns None as soon as it is `over`: the step's answer is needed no more."""
+    taking = asyncio.ensure_future(take(step, request, policy))
+    try:
+        await workflow.wait_condition(lambda: taking.done() or over())
+    except asyncio.CancelledError:
+        taking.cancel()
+        return await taking
+    # A round that was open before there was an end to this wait goes on as it began.
+    if taking.done() or not workflow.patched(ENDS_WHILE_RESOLVING):
+        return await taking
+    taking.cancel()
+    try:
+        return await taking
+    except (FailureError, asyncio.CancelledError):
+        return None
 
 
 async def uninterrupted(step: Coroutine[Any, Any, T]) -> T:

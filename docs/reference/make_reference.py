@@ -279,20 +279,21 @@ void after it; `intervene` answers the caller with an error instead.
 """
     rows = [
         (
-            f"`{step.name}`",
+            f"`{step.name}`{what}",
             _span(policy.attempt_limit),
             "no limit" if policy.patience is None else _span(policy.patience),
             f"{_span(policy.retry.initial_interval)} to {_span(policy.retry.maximum_interval)}",
         )
-        for step, policy in (
-            (steps.RESERVE, policies.RESERVE),
-            (steps.RESOLVE, policies.RESOLVE),
-            (steps.OPEN, policies.OPEN),
-            (steps.ACT, policies.ACT),
-            (steps.SETTLE, policies.SETTLE),
-            (steps.RELEASE, policies.RELEASE),
-            (steps.EMIT, policies.EMIT),
-            (steps.INTERVENE, policies.INTERVENE),
+        for step, what, policy in (
+            (steps.RESERVE, "", policies.RESERVE),
+            (steps.RESOLVE, "", policies.RESOLVE),
+            (steps.RESOLVE, " with actions on record", policies.RESOLVE_ACTIONS),
+            (steps.OPEN, "", policies.OPEN),
+            (steps.ACT, "", policies.ACT),
+            (steps.SETTLE, "", policies.SETTLE),
+            (steps.RELEASE, "", policies.RELEASE),
+            (steps.EMIT, "", policies.EMIT),
+            (steps.INTERVENE, "", policies.INTERVENE),
         )
     ]
     return f"{head}\n{_table(('step', 'one attempt', 'all attempts', 'pauses'), rows)}"

@@ -6,8 +6,9 @@
 -- A round whose money an operator's wallet keeps is released the same way, with p_rolled_back, once the wallet has
 -- taken back the bet, and those of the round's actions: what was collected returns to the wallet. It is refused unless
 -- begin_wallet_release_v1 or a manual intervention came first, or the wallet refused the win of a recorded result
--- because the bet was rolled back there. The first decision's reason stands. Without p_rolled_back such a round is
--- refused, for its bet may stand.
+-- because the bet was rolled back there. It is refused, too, while a rollback of a round with actions is not on record:
+-- a worker of a release before knows of the first bet alone, and its step waits for one that knows them all. The first
+-- decision's reason stands. Without p_rolled_back such a round is refused, for its bet may stand.
 CREATE FUNCTION release_round_v1(
     p_bet bet_v1, p_failure_code text, p_failure_detail text,
     p_rolled_back boolean DEFAULT false, p_wallet_balance bigint DEFAULT NULL
@@ -31,7 +32,8 @@ BEGIN
     SELECT * INTO b FROM wallet_bets WHERE player_key = p_bet.player_key AND round_id = p_bet.round_id;
     IF FOUND <> p_rolled_back
        OR (p_rolled_back AND NOT b.releasing
-           AND (r.state, p_failure_code) IS DISTINCT FROM ('settling', 'rolled-back')) THEN
+           AND (r.state, p_failure_code) IS DISTINCT FROM ('settling', 'rolled-back'))
+       OR (p_rolled_back AND action_bets_stand(p_bet.player_key, p_bet.round_id)) THEN
         RAISE EXCEPTION 'round % of player % (%) is not released this way',
             p_bet.round_id, p_bet.player_key, r.state USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
@@ -65,6 +67,23 @@ BEGIN
     END IF;
     RETURN QUERY SELECT * FROM round_view v WHERE v.id = r.id;
 END $$;
+
+-- Whether an action's bet may be at the wallet of a round that is released. Each rollback has one id, so the round's
+-- rollbacks that the wallet has taken are counted: one for the bet that it began with, and one for each bet of an
+-- action that is under way, taken, or was rolled back before. The operator may have refunded them by other means.
+CREATE FUNCTION action_bets_stand(p_player_key bigint, p_round_id text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT count(*) FILTER (WHERE outcome IS NULL OR outcome = 'taken') > 0
+        AND 1 + count(*) > (
+            SELECT count(DISTINCT t.transaction_id) FROM wallet_attempts t
+            WHERE t.player_key = p_player_key AND t.round_id = p_round_id AND t.call = 'rollback'
+              AND (t.verdict = 'accepted' OR t.code = 'rolled-back'))
+        AND NOT EXISTS (
+            SELECT FROM interventions i
+            WHERE i.player_key = p_player_key AND i.round_id = p_round_id AND i.action = 'refunded-outside'
+              AND i.verdict = 'accepted')
+    FROM wallet_action_bets
+    WHERE player_key = p_player_key AND round_id = p_round_id AND outcome IS DISTINCT FROM 'declined'
+$$;
 
 -- Releases what the round holds: to what is available, or to the operator's wallet that it was collected from.
 -- Returns what is available then. Nothing is held while there is no round. A stake is held on the account that it

@@ -56,6 +56,9 @@ def _command(event: HistoryEvent) -> Iterator[str]:
     match event.WhichOneof("attributes"):
         case "marker_recorded_event_attributes":
             marker = event.marker_recorded_event_attributes
+            if marker.marker_name == "core_patch":
+                yield "patch"
+                return
             step = json.loads(marker.details["data"].payloads[0].data)["activity_type"]
             yield f"{step}: local activity" + (" (it failed)" if marker.HasField("failure") else "")
         case "activity_task_scheduled_event_attributes":

@@ -6,6 +6,7 @@ from typing import Final
 
 from temporalio.client import WorkflowUpdateFailedError
 
+from contracts.actions import ActRequest
 from contracts.choices import Abandonment, Chosen
 from contracts.interventions import Action
 from contracts.rounds import OpenRequest, Resolution, SettleRequest
@@ -167,6 +168,22 @@ async def refunded_outside(stage: Stage) -> Ended:
     return await _decided(stage, Action.REFUNDED_OUTSIDE)
 
 
+async def voided_while_an_action_waits_for_its_game(stage: Stage) -> Ended:
+    """The action is on record, and the round's workflow begins anew while its game is away."""
+    _leave_the_fast_path(stage)
+    stage.world.offers = [offer(Abandonment.HOLD)]
+    stage.world.leave_at_wallet(stage.bet, action(DOUBLE))
+    stage.world.act(ActRequest(bet=stage.bet, action=action(DOUBLE)))
+    hangs = stage.set(Hangs(step="resolve", way=DURABLE))
+    async with stage.playing() as handle:
+        try:
+            await within(hangs.reached)
+            await intervene(handle, stage.decision(Action.VOID))
+        finally:
+            hangs.go.set()  # or the worker waits for it, whatever went wrong
+        return await stage.end(handle)
+
+
 async def voided_when_on_record(stage: Stage) -> Ended:
     return await _decided(stage, Action.VOID)
 
@@ -273,6 +290,7 @@ PATHS: Final[dict[str, Path]] = {
         retried_by_a_person,
         paid_outside,
         refunded_outside,
+        voided_while_an_action_waits_for_its_game,
         voided_when_on_record,
         collected,
         doubled_and_collected,

@@ -8,7 +8,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from contracts.actions import ActionVerdict, PlayerAction
+from contracts.actions import ActionVerdict, ActRequest, PlayerAction
 from contracts.choices import Abandonment, Chosen
 from contracts.failures import ABANDONED, ACTION_REFUSED, ROUND_CANCELLED, VOIDED_BY_OPERATOR
 from contracts.interventions import Action
@@ -17,6 +17,7 @@ from tests.workflow.choices import COLLECT, DAY_S, DOUBLE, accepted, act, action
 from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Refuses
 from tests.workflow.stage import STAKE, Ended, Handle, Stage, heard, intervene, within
 from tests.workflow.world import OPENING_BALANCE, WIN
+from workflows import policies
 
 
 async def refused(handle: Handle, taken: PlayerAction) -> str:
@@ -293,6 +294,54 @@ async def test_a_round_that_is_voided_while_its_action_is_at_the_wallet_ends_voi
         ended = await waiting_stage.end(handle)
     assert ended.closed is not None
     assert (ended.closed.state, ended.closed.failure_code) == (RoundState.VOID, VOIDED_BY_OPERATOR)
+
+
+def acted_and_lost(stage: Stage) -> None:
+    """The player's action is on record, and the round's workflow is gone."""
+    stage.world.offers = [offer()]
+    stage.world.leave_at_wallet(stage.bet, action(DOUBLE))
+    stage.world.act(ActRequest(bet=stage.bet, action=action(DOUBLE)))
+
+
+async def test_an_action_on_record_is_played_when_its_game_is_back(stage: Stage) -> None:
+    """The game is away for longer than a round without actions waits for one."""
+    acted_and_lost(stage)
+    stage.set(Breaks(step="resolve", times=20))
+    ended = await stage.play()
+    assert policies.RESOLVE.patience is not None
+    assert ended.duration > policies.RESOLVE.patience
+    assert ended.closed is not None
+    assert ended.closed.state is RoundState.SETTLED
+    assert stage.world.effects[-2:] == ["settle", "emit"]
+
+
+async def test_a_person_voids_a_round_whose_action_waits_for_its_game(waiting_stage: Stage) -> None:
+    """The game may never be back."""
+    acted_and_lost(waiting_stage)
+    waiting_stage.set(Breaks(step="resolve", way=FAST))
+    away = waiting_stage.set(Hangs(step="resolve", way=DURABLE))
+    async with waiting_stage.playing() as handle:
+        await within(away.reached)
+        await intervene(handle, waiting_stage.decision(Action.VOID))
+        ended = await waiting_stage.end(handle)
+    assert ended.closed is not None
+    assert (ended.closed.state, ended.closed.failure_code) == (RoundState.VOID, VOIDED_BY_OPERATOR)
+    assert waiting_stage.world.balance == OPENING_BALANCE
+
+
+async def test_a_round_that_is_cancelled_while_its_action_waits_for_its_game_is_void(
+    waiting_stage: Stage,
+) -> None:
+    acted_and_lost(waiting_stage)
+    waiting_stage.set(Breaks(step="resolve", way=FAST))
+    away = waiting_stage.set(Hangs(step="resolve", way=DURABLE))
+    async with waiting_stage.playing() as handle:
+        await within(away.reached)
+        await handle.cancel()
+        ended = await waiting_stage.end(handle)
+    assert ended.status is WorkflowExecutionStatus.CANCELED
+    (round_,) = waiting_stage.world.rounds.values()
+    assert (round_.state, round_.failure_code) == (RoundState.VOID, ROUND_CANCELLED)
 
 
 async def _outcome(handle: Handle, taken: PlayerAction) -> Any:

@@ -23,6 +23,7 @@ from tests.support.conditions import HANG_S
 from tests.support.ledger import OUTCOME, assert_hold, take_seat
 from verification.invariants.events import EVENTS_AGREE
 from verification.invariants.rounds import ROUNDS_ARE_COMPLETE, WALLET_BETS_ARE_RESOLVED, WALLETS_ARE_SQUARE
+from wallet import operator
 from wallet.ledger import LedgerSteps
 from wallet.operator import OperatorSteps, transaction_id
 from wallet.router import MoneyRouter
@@ -137,13 +138,18 @@ async def test_a_bet_that_the_wallet_rolled_back_is_released(table: Table) -> No
     assert (await table.release(bet, refused(WalletRefusal.ROLLED_BACK, 3))).balance == 3
 
 
+def authenticating(table: Table) -> OperatorSteps:
+    sessions = Authenticating(table.ask)
+    return OperatorSteps(table.seat.database.pool, sessions.ask, admit=sessions.admit)
+
+
 async def test_a_repeat_that_is_not_authenticated_is_rolled_back_not_declined(table: Table) -> None:
     """The interleaving: the wallet takes the bet of a process that dies before it has that on record; the
     session ends; another process repeats the bet, and authenticates the session first."""
     bet = table.seat.bet()
     with pytest.raises(WalletUncertain):
         await table.reserve(bet, TIMEOUT)
-    another = OperatorSteps(table.seat.database.pool, Authenticating(table.ask))
+    another = authenticating(table)
     table.answers[:] = [refused(WalletRefusal.SESSION_EXPIRED)]
     with pytest.raises(WalletUncertain):
         await another.reserve(bet)
@@ -153,13 +159,41 @@ async def test_a_repeat_that_is_not_authenticated_is_rolled_back_not_declined(ta
 
 
 async def test_a_bet_of_a_session_that_the_wallet_does_not_know_is_declined(table: Table) -> None:
-    money = OperatorSteps(table.seat.database.pool, Authenticating(table.ask))
+    money = authenticating(table)
     table.answers[:] = [refused(WalletRefusal.SESSION_EXPIRED)]
     declined = await money.reserve(table.seat.bet())
     assert (declined.state, declined.failure_code) == (RoundState.DECLINED, "session-expired")
     table.answers[:] = [ACCEPTED, ACCEPTED]
     assert (await money.reserve(table.seat.bet())).state is RoundState.PENDING
     assert table.calls == [WalletCall.AUTHENTICATE, WalletCall.AUTHENTICATE, WalletCall.BET]
+
+
+async def test_a_bet_whose_session_is_not_authenticated_in_time_was_never_sent(table: Table) -> None:
+    """It is declined, and leaves nothing to roll back. The next one meets the answer that came meanwhile."""
+    go = asyncio.Event()
+    table.before = go.wait
+    table.answers[:] = [ACCEPTED, ACCEPTED]
+    money = authenticating(table)
+    declined = await money.reserve(table.seat.bet(), within_s=0.05)
+    assert (declined.state, declined.failure_code) == (RoundState.DECLINED, "wallet-failed")
+    assert table.calls == [WalletCall.AUTHENTICATE]
+    go.set()
+    assert (await money.reserve(table.seat.bet())).state is RoundState.PENDING
+    assert table.calls == [WalletCall.AUTHENTICATE, WalletCall.BET]
+
+
+async def test_a_bet_and_what_comes_before_it_end_within_the_longest_call(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the step would be repeated while its first attempt still asks."""
+    monkeypatch.setattr(operator, "LONGEST_CALL_S", 0.05)
+    go = asyncio.Event()
+    table.before = go.wait
+    table.answers[:] = [ACCEPTED]
+    async with asyncio.timeout(HANG_S):
+        declined = await authenticating(table).reserve(table.seat.bet())
+    go.set()
+    assert (declined.failure_code, table.calls) == ("wallet-failed", [WalletCall.AUTHENTICATE])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
+import asyncpg
 import pytest
 
 from contracts.actions import ActionVerdict, ActRequest, PlayerAction
@@ -16,7 +17,7 @@ from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletVerd
 from storage import operator_wallets, rounds
 from storage.database import Database
 from tests.integration.interventions.decisions import decide
-from tests.integration.wallet.table import ACCEPTED, TIMEOUT, Table, refused
+from tests.integration.wallet.table import ACCEPTED, TIMEOUT, WHY, Table, refused
 from tests.support.conditions import HANG_S
 from tests.support.ledger import OUTCOME, take_seat
 from wallet.operator import transaction_id
@@ -46,10 +47,14 @@ class Raising(Table):
         return self
 
     async def act(
-        self, *answers: WalletAnswer | Exception, chosen: Chosen = RAISE, within_s: float | None = None
+        self,
+        *answers: WalletAnswer | Exception,
+        chosen: Chosen = RAISE,
+        action_id: str | None = None,
+        within_s: float | None = None,
     ) -> tuple[ActionVerdict, RoundView | None]:
         self.answers[:] = answers
-        action = PlayerAction(action_id=f"{chosen.action}-1", chosen=chosen, request_id="r1")
+        action = PlayerAction(action_id=action_id or f"{chosen.action}-1", chosen=chosen, request_id="r1")
         request = ActRequest(bet=self.bet, action=action)
         return await self.money.act(request, within_s=within_s)
 
@@ -275,6 +280,50 @@ async def test_a_win_refused_as_rolled_back_takes_back_what_the_actions_cost(tab
     void = await table.won(refused(WalletRefusal.ROLLED_BACK), *[UNDONE] * 2)
     assert (void.state, void.failure_code) == (RoundState.VOID, "rolled-back")
     assert table.told[-1].bet_transaction_id == transaction_id(table.bet.key, BET, "raise-1")
+    assert await table.seat.money() == (0, 0)
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["taken", "lost"])
+async def test_a_worker_of_the_release_before_leaves_the_void_to_one_that_knows_the_actions_bets(
+    table: Raising, taken: bool
+) -> None:
+    """It rolls back the bet that the round began with, and then closes the round."""
+    if taken:
+        await table.act(ACCEPTED)
+    else:
+        await table.unknown(TIMEOUT)
+    with pytest.raises(WalletPending):
+        await table.release(table.bet, UNDONE, TIMEOUT)
+    with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
+        await operator_wallets.release(table.seat.database.pool, table.bet, balance=900, **WHY)
+    assert not (await table.stands()).state.final
+    assert (await table.release(table.bet, refused(WalletRefusal.ROLLED_BACK))).state is RoundState.VOID
+    assert await table.seat.money() == (0, 0)
+
+
+async def test_a_worker_of_the_release_before_does_not_void_a_win_refused_as_rolled_back(
+    table: Raising,
+) -> None:
+    """It rolls back nothing then. An action's bet that was given up before is no word for another's."""
+    for _ in range(3):
+        await table.unknown(TIMEOUT)
+    assert (await table.act(UNDONE))[0] == "wallet-failed"
+    await table.act(ACCEPTED, action_id="raise-2")
+    with pytest.raises(WalletPending):
+        await table.won(TIMEOUT)
+    why = {"failure_code": "rolled-back", "failure_detail": "for a test"}
+    with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
+        await operator_wallets.release(table.seat.database.pool, table.bet, balance=900, **why)
+    void = await table.won(refused(WalletRefusal.ROLLED_BACK), *[UNDONE] * 2)
+    assert (void.state, await table.seat.money()) == (RoundState.VOID, (0, 0))
+
+
+async def test_bets_that_were_refunded_outside_need_no_rollback_at_the_wallet(table: Raising) -> None:
+    await table.act(ACCEPTED)
+    with pytest.raises(WalletPending):
+        await table.release(table.bet, TIMEOUT)
+    await decide(table.seat, table.bet, Action.REFUNDED_OUTSIDE)
+    assert (await table.stands()).state is RoundState.VOID
     assert await table.seat.money() == (0, 0)
 
 

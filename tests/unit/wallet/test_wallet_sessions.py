@@ -1,5 +1,6 @@
 """A wallet is asked whether a session's player may play before the session's first bet, and then no more."""
 
+import asyncio
 from dataclasses import replace
 from typing import Final
 
@@ -39,7 +40,11 @@ class Wallet:
     def __init__(self, *answers: WalletAnswer) -> None:
         self.answers = [*answers]
         self.asked: list[WalletRequest] = []
-        self.ask = Authenticating(self._answer)
+        self.sessions = Authenticating(self._answer)
+
+    async def ask(self, request: WalletRequest) -> WalletAnswer:
+        """As OperatorSteps asks."""
+        return await self.sessions.admit(request) or await self.sessions.ask(request)
 
     async def _answer(self, request: WalletRequest) -> WalletAnswer:
         self.asked.append(request)
@@ -48,6 +53,19 @@ class Wallet:
     @property
     def calls(self) -> list[WalletCall]:
         return [request.call for request in self.asked]
+
+
+class Slow(Wallet):
+    """Answers once the test says `go`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+
+    async def _answer(self, request: WalletRequest) -> WalletAnswer:
+        answer = await super()._answer(request)
+        await self.go.wait()
+        return answer
 
 
 async def test_a_session_is_authenticated_once_before_its_first_bet() -> None:
@@ -118,3 +136,23 @@ async def test_so_many_sessions_are_remembered_and_no_more(monkeypatch: pytest.M
         await wallet.ask(replace(A_BET, session_id=session_id))
     asked = [request.session_id for request in wallet.asked if request.call is AUTHENTICATE]
     assert asked == ["s1", "s2", "s3", "s2"]
+
+
+async def test_whoever_stops_waiting_does_not_stop_the_call() -> None:
+    """Or the next bet of a player whose wallet is slow to authenticate would wait in vain as well."""
+    wallet = Slow()
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await wallet.ask(A_BET)
+    wallet.go.set()
+    assert await wallet.ask(A_BET) == YES
+    assert wallet.calls == [AUTHENTICATE, BET]
+
+
+async def test_bets_of_one_session_at_once_authenticate_it_once() -> None:
+    wallet = Slow()
+    betting = [asyncio.create_task(wallet.ask(A_BET)) for _ in range(3)]
+    wallet.go.set()
+    assert await asyncio.gather(*betting) == [YES] * 3
+    assert wallet.calls == [AUTHENTICATE, BET, BET, BET]
