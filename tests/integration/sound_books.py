@@ -15,6 +15,7 @@ from security.keyring import Keyring
 from security.seeds import SeedVault, commitment, new_server_seed
 from storage import operator_wallets, operators, outbox, players, rounds, sessions, statistics
 from storage.statistics import RoundFact
+from tests.support.ledger import record_rollbacks
 
 OPERATOR: Final = "casino"
 CURRENCY: Final = "EUR"
@@ -122,6 +123,7 @@ async def _at_a_wallet(pool: asyncpg.Pool, seat: Bet) -> list[RoundView]:
             await _raised_at_a_wallet(pool, bet)
             why = {"failure_code": "resolve-failed", "failure_detail": "a test"}
             await operator_wallets.begin_release(pool, bet, **why)
+            await record_rollbacks(pool, bet)
             void = await operator_wallets.release(pool, bet, **why, balance=1_000)
     await operator_wallets.begin_bet(pool, refused, "bet-refused")
     await operator_wallets.decline_bet(

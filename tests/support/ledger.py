@@ -12,10 +12,11 @@ from contracts.limits import SessionLimits
 from contracts.rounds import Bet, RoundKey
 from contracts.sessions import REAL
 from contracts.views import RoundView, SessionView
+from contracts.wallet import WalletAnswer, WalletCall, WalletRequest, WalletVerdict
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer
-from storage import operators, players, rounds
+from storage import operator_wallets, operators, players, rounds
 from storage.database import Database
 from verification.chain import Link, Walk
 from verification.invariants.invariant import Invariant, violations
@@ -171,3 +172,18 @@ def first_broken(links: Iterable[Link], *, length: int, head: bytes) -> int | No
         walk.follow(link)
     walk.end(length=length, head=head)
     return None if walk.broken is None else walk.broken.position
+
+
+async def record_rollbacks(pool: asyncpg.Pool, bet: Bet) -> None:
+    """As the steps do once an operator's wallet has taken the rollback of each of the round's bets."""
+    for name in ("round", *await operator_wallets.action_bets(pool, bet.key)):
+        rollback = WalletRequest(
+            call=WalletCall.ROLLBACK,
+            operator_id=bet.key.operator_id,
+            player_id=bet.player_id,
+            session_id=bet.session_id,
+            currency=bet.currency,
+            transaction_id=f"rollback-{bet.key.round_id}-{name}",
+        )
+        taken = WalletAnswer(verdict=WalletVerdict.ACCEPTED)
+        await operator_wallets.record_attempt(pool, bet.key, rollback, taken, took_us=1)

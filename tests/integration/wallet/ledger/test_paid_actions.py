@@ -17,7 +17,7 @@ from storage import operator_wallets, rounds
 from storage.operator_wallets import ActionDecision, Verdict
 from tests.integration.interventions.decisions import decide
 from tests.integration.wallet.seats import AFTER_BET, WalletSeat
-from tests.support.ledger import OUTCOME
+from tests.support.ledger import OUTCOME, record_rollbacks
 
 COLLECT: Final = Chosen(action="collect")
 RAISE: Final = Chosen(action="raise")
@@ -73,6 +73,11 @@ class Raises:
 
     async def void(self) -> RoundView:
         assert (await self.seat.begin_release(self.bet)).verdict is Verdict.ROLLBACK
+        return await self.released()
+
+    async def released(self) -> RoundView:
+        """After the wallet has taken the rollback of each bet."""
+        await record_rollbacks(self.seat.pool, self.bet)
         return await self.seat.release(self.bet)
 
 
@@ -197,7 +202,7 @@ async def test_a_release_ends_an_action_that_the_wallet_is_asked_for(round_: Rai
     assert await operator_wallets.action_bets(pool, bet.key) == ["a1"]
     for step in (round_.begin, round_.accept, round_.refuse):
         assert (await step(raised())).verdict is ActionVerdict.WRONG_STATE
-    void = await round_.seat.release(bet)
+    void = await round_.released()
     assert (void.state, void.extra) == (RoundState.VOID, 0)
     for step in (round_.begin, round_.accept, round_.refuse, round_.end):
         assert (await step(raised())).verdict is ActionVerdict.ROUND_CLOSED
@@ -268,7 +273,7 @@ async def test_answers_that_race_decide_once(seat: WalletSeat) -> None:
             *(round_.accept(raised()), round_.refuse(raised()), round_.begin(raised(request_id="r2"))),
             seat.begin_release(round_.bet),
         )
-        assert (await seat.release(round_.bet)).state is RoundState.VOID
+        assert (await round_.released()).state is RoundState.VOID
         assert await seat.seat.money() == (0, 0)
 
 
