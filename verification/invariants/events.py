@@ -154,7 +154,7 @@ EVENTS_AGREE: Final = Invariant(
                jsonb_build_object('amount', r.stake + r.extra, 'currency', r.currency),
                jsonb_build_object('amount', r.win, 'currency', r.currency),
                CASE WHEN r.balance IS NULL AND r.state = 'declined' THEN 'null'::jsonb
-                    ELSE jsonb_build_object('amount', greatest(least(r.balance, 9007199254740991), 0),
+                    ELSE jsonb_build_object('amount', least(greatest(r.balance, 0), 9007199254740991),
                                              'currency', r.currency) END)
     """,
 )
