@@ -133,7 +133,11 @@ async def test_a_bet_that_its_wallet_does_not_answer_is_pending_and_named_everyw
     pending = await seen(player, round_id)
     assert (pending["state"], pending["stake"]["amount"], pending["created_at"]) == ("pending", 100, None)
 
-    assert (await player.call("GET", "/session")).json()["open_round"] == round_id
+    async def named() -> bool:
+        """Once its bet is on record: until then the round is known by its workflow alone."""
+        return bool((await player.call("GET", "/session")).json()["open_round"] == round_id)
+
+    await until(named)
     refused = checked_problem(await player.bet("next"), 409, "round-open")
     assert refused["open_round"] == round_id, "what is refused for it names it"
     async with opened(platform["base_url"], player.token) as socket:
