@@ -12,7 +12,7 @@ from api.gateway.schemas import PROBLEM_RESPONSES
 
 # Each check raises or returns; its name is shown when it fails, its error is only logged.
 ReadinessChecks = dict[str, Callable[[], Awaitable[object]]]
-# A service that says nothing is not ready, and whoever asks has no more time than that.
+# A service that says nothing is not ready, and a probe gives up soon itself.
 CHECK_TIMEOUT_S: Final = 2.0
 
 router = APIRouter(responses=PROBLEM_RESPONSES)

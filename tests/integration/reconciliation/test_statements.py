@@ -41,16 +41,16 @@ async def test_what_the_wallet_took_unasked_is_one_incident_however_often_it_is_
     floor: Floor, player: Player
 ) -> None:
     await _compare(floor)
-    stranger = _body(floor, player, transaction_id=str(uuid4()))
-    assert (await floor.casino.wallet.call("bet", stranger)).status_code == 200
+    unasked = _body(floor, player, transaction_id=str(uuid4()))
+    assert (await floor.casino.wallet.call("bet", unasked)).status_code == 200
     looked = [await _compare(floor) for _ in range(3)]
     assert sum(one.opened for one in looked) == 1
-    (incident,) = await floor.incidents_of(stranger["transaction_id"])
+    (incident,) = await floor.incidents_of(unasked["transaction_id"])
     assert incident.finding.kind is IncidentKind.WALLET_DIFFERS
     assert incident.finding.detail["wallet"] == {"call": "bet", "moved": -STAKE, "currency": "EUR"}
     assert incident.finding.detail["ledger"] is None
     await floor.resolve_all()
-    (incident,) = await floor.incidents_of(stranger["transaction_id"])
+    (incident,) = await floor.incidents_of(unasked["transaction_id"])
     assert incident.resolved_at is None, "the wallet still has it"
 
 
@@ -109,13 +109,13 @@ async def test_a_wallet_that_is_away_fails_softly_and_the_next_run_sees_what_it_
     floor: Floor, player: Player
 ) -> None:
     await _compare(floor)
-    stranger = _body(floor, player, transaction_id=str(uuid4()))
-    assert (await floor.casino.wallet.call("bet", stranger)).status_code == 200
+    unasked = _body(floor, player, transaction_id=str(uuid4()))
+    assert (await floor.casino.wallet.call("bet", unasked)).status_code == 200
     await floor.casino.wallet.stop()
     looked = await _compare(floor)
     assert len(looked.problems) == 1
     assert floor.casino.operator_id in looked.problems[0]
-    assert await floor.incidents_of(stranger["transaction_id"]) == []
+    assert await floor.incidents_of(unasked["transaction_id"]) == []
     await floor.casino.wallet.start()
     assert (await _compare(floor)).opened == 1
 
@@ -170,14 +170,14 @@ async def test_a_wallet_that_is_set_again_is_compared_without_a_gap(floor: Floor
     _, _, position = mark.partition("|")
     away = f"{(datetime.now(UTC) - timedelta(minutes=10)).isoformat()}|{position}"
     assert await reconciliation.move_mark(floor.pool, name, mark, away)
-    stranger = _body(floor, player, transaction_id=str(uuid4()))
+    unasked = _body(floor, player, transaction_id=str(uuid4()))
     with _book(floor, timedelta(minutes=5)) as book:
-        book.bet(WalletRequest(call=WalletCall.BET, **stranger))
+        book.bet(WalletRequest(call=WalletCall.BET, **unasked))
     await set_wallet(
         casino.settings, casino.operator_id, casino.wallet.url, casino.wallet.secret, total_ms=TOTAL_MS
     )
     assert (await _compare(floor)).opened == 1
-    assert len(await floor.incidents_of(stranger["transaction_id"])) == 1
+    assert len(await floor.incidents_of(unasked["transaction_id"])) == 1
 
 
 @contextmanager

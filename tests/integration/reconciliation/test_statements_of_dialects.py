@@ -132,9 +132,9 @@ async def test_a_wallet_of_any_dialect_that_agrees_is_no_incident(house: House, 
 
 
 async def test_what_a_wallet_of_any_dialect_took_unasked_is_an_incident(house: House) -> None:
-    stranger = house.wallet.take(WalletCall.BET, moved=-77, player_id=uuid4().hex)
+    unasked = house.wallet.take(WalletCall.BET, moved=-77, player_id=uuid4().hex)
     assert [(await house.compare()).opened for _ in range(2)] == [1, 0]
-    wallet = (await house.incident_of(stranger.player_id)).finding.detail["wallet"]
+    wallet = (await house.incident_of(unasked.player_id)).finding.detail["wallet"]
     assert wallet == {"call": "bet", "moved": -77, "currency": "EUR"}
 
 
@@ -188,10 +188,10 @@ async def test_a_wallet_whose_clock_is_slow_hides_nothing_that_it_took_alone(
     await house.settled(uuid4().hex)
     with caplog.at_level(logging.WARNING):
         assert (await house.compare()).opened == 0
-        stranger = house.wallet.take(WalletCall.BET, moved=-77, player_id=uuid4().hex)
+        unasked = house.wallet.take(WalletCall.BET, moved=-77, player_id=uuid4().hex)
         looked = await house.compare()
     assert (looked.opened, looked.problems) == (1, ())
-    await house.incident_of(stranger.player_id)
+    await house.incident_of(unasked.player_id)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert house.wallet.operator_id in warnings[0]
