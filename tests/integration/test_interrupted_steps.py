@@ -8,6 +8,7 @@ are given breaks, once for each round, at the statement that the test names.
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 from temporalio.client import Client
 
+from activities import money
 from api.session.service import SessionService
 from contracts.rounds import Bet, RoundClosed, RoundState
 from contracts.steps import ROUND_WORKFLOW
@@ -36,6 +38,7 @@ from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.directory import WalletVault
 from wallet.operator import transaction_id
 from workers import round_worker, wallets
+from workflows import policies
 
 BALANCE: Final = 10_000  # minor units
 STAKE: Final = 100
@@ -151,6 +154,14 @@ class Bench:
             timeout=HANG_S,
         )
         return closed
+
+
+@pytest.fixture(autouse=True)
+def fast_path_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine sends no round to the durable path, where it would execute other statements. Well before
+    four fifths of a workflow task's ten seconds."""
+    monkeypatch.setattr(policies, "FAST_PATH_LIMIT", timedelta(seconds=7))
+    monkeypatch.setattr(money, "FAST_PATH_WALLETS_S", 6.0)
 
 
 @pytest.fixture
