@@ -15,12 +15,13 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import DeliveryError
 
 from contracts.failures import bounded
-from events import commands
+from events import commands, connection
 from events.answers import Answers
 from events.broker import (
     CONNECT_SECONDS,
     LinkLost,
     Pauses,
+    close_quietly,
     end_tasks,
     link_errors_as_one,
     reason,
@@ -64,10 +65,17 @@ class _Link:
     def __init__(self, channel: AbstractChannel) -> None:
         self.channel = channel
         self.lost = asyncio.Event()
+        self.ending = asyncio.Event()  # it takes no more
+        self.came = asyncio.Event()
         self.under_way: set[asyncio.Task[None]] = set()
         self.one_of_each_id = OneOfEachId()
         self.parking = 0  # how many are being parked
         self.parking_changed = asyncio.Event()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a command is under way; what takes more of them is a task too."""
+        return len(self.under_way) > 1
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -106,6 +114,7 @@ class CommandConsumer:
     - A handler that says TryAgain is asked again, with growing pauses and the message in hand: giving it back
       would count against the queue's delivery limit.
     - A lost broker: connects again for ever.
+    - Nothing comes for RENEW_SECONDS: it subscribes anew, for the broker may have lost it without a word.
     """
 
     def __init__(self, amqp_url: str, *, handler: Handler, prefetch: int) -> None:
@@ -137,7 +146,7 @@ class CommandConsumer:
         await self._answers.close()
 
     async def _consume(self, channel: AbstractChannel) -> None:
-        """Subscribes, and works until the link is lost or `stop` is called."""
+        """Subscribes, and works until the link is lost, nothing comes for a while, or `stop` is called."""
         link = _Link(channel)
         await when_lost(channel, link.lost.set)
         await channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
@@ -148,29 +157,42 @@ class CommandConsumer:
             ]
             link.begin(self._take_more(link))
             self._connection.established()
-            await _either(self._connection.stopping, link.lost)
+            await self._until_silent(link)
             if not link.lost.is_set():
                 await self._finish(link, queues)
         finally:
             await link.abandon()
-        if not self._connection.stopping.is_set():
+        if link.lost.is_set() and not self._connection.stopping.is_set():
             raise LinkLost("the channel was closed")
+        await close_quietly(channel)
+
+    async def _until_silent(self, link: _Link) -> None:
+        """Returns when nothing is under way and nothing comes for RENEW_SECONDS, at `stop`, or when the link
+        is lost."""
+        link.came.set()
+        while link.came.is_set() or link.busy:
+            link.came.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(connection.RENEW_SECONDS):
+                    await _either(self._connection.stopping, link.lost)
+                    return
 
     async def _subscribe(self, link: _Link, name: str, work: _Work) -> tuple[AbstractQueue, str]:
         async def take(message: AbstractIncomingMessage) -> None:
+            link.came.set()
             link.begin(self._guarded(work, message, link))
 
         queue = await link.channel.get_queue(name, ensure=False)
         return queue, await queue.consume(take, timeout=CONNECT_SECONDS)
 
     async def _take_more(self, link: _Link) -> None:
-        """Until `stop`: takes more commands while most of those in hand are being parked, for each of these
-        is in hand for two round trips to the broker's disk."""
+        """Until the link is ending: takes more commands while most of those in hand are being parked, for
+        each of these is in hand for two round trips to the broker's disk."""
         try:
             with link_errors_as_one():
                 while True:
                     await self._until_parking(link, lambda: link.parking > self._prefetch // 2)
-                    if self._connection.stopping.is_set():
+                    if link.ending.is_set():
                         return
                     await link.channel.set_qos(prefetch_count=WHILE_PARKING, timeout=CONNECT_SECONDS)
                     queue, tag = await self._subscribe(link, COMMANDS.name, self._serve)
@@ -180,13 +202,14 @@ class CommandConsumer:
             link.lost.set()
 
     async def _until_parking(self, link: _Link, condition: Callable[[], bool]) -> None:
-        """Returns when the `condition` holds, or at `stop`."""
-        while not condition() and not self._connection.stopping.is_set():
+        """Returns when the `condition` holds, or when the link is ending."""
+        while not condition() and not link.ending.is_set():
             link.parking_changed.clear()
-            await _either(link.parking_changed, self._connection.stopping)
+            await _either(link.parking_changed, link.ending)
 
     async def _finish(self, link: _Link, queues: list[tuple[AbstractQueue, str]]) -> None:
         """Takes no more, and waits for what is under way."""
+        link.ending.set()
         with suppress(LinkLost), link_errors_as_one():
             for queue, tag in queues:
                 await queue.cancel(tag, timeout=CONNECT_SECONDS)

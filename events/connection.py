@@ -20,6 +20,10 @@ from events.broker import (
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 DECLARE_AGAIN_SECONDS: Final = 30.0
+# A subscription on which nothing comes for so long is made anew, on another channel. RabbitMQ does not always
+# tell of its end: it may hand messages of a queue that was deleted and declared again to a channel that knew
+# the queue before, and lose them there.
+RENEW_SECONDS: Final = 30.0
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,16 @@ from typing import Final, Generic, Protocol, TypeVar
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import DeliveryError
 
-from events import topology
-from events.broker import CONNECT_SECONDS, LinkLost, Pauses, link_errors_as_one, reason, when_lost
+from events import connection, topology
+from events.broker import (
+    CONNECT_SECONDS,
+    LinkLost,
+    Pauses,
+    close_quietly,
+    link_errors_as_one,
+    reason,
+    when_lost,
+)
 from events.catalogue import EventInvalid
 from events.connection import BrokerConnection
 from events.dead_letters import OneOfEachId, dead_letter
@@ -58,6 +66,7 @@ class Consumer(Generic[EventT]):
       An event that fails alone, cannot be parsed, or has a bad signature goes to the dead queue with its
       reason in a header.
     - A lost broker: connects again for ever; the queue hands over again what was not acknowledged.
+    - Nothing comes for RENEW_SECONDS: it subscribes anew, for the broker may have lost it without a word.
     """
 
     def __init__(
@@ -113,7 +122,7 @@ class Consumer(Generic[EventT]):
         await topology.declare(channel, self._queue, timeout_seconds=CONNECT_SECONDS)
 
     async def _consume(self, channel: AbstractChannel) -> None:
-        """Subscribes, and works until the channel is lost or `stop` is called."""
+        """Subscribes, and works until the channel is lost, nothing comes for a while, or `stop` is called."""
         await channel.set_qos(prefetch_count=self._prefetch, timeout=CONNECT_SECONDS)
         deliveries = _Deliveries()
         await when_lost(channel, deliveries.end)
@@ -124,6 +133,9 @@ class Consumer(Generic[EventT]):
         try:
             while batch := await deliveries.batch(self._batch_limit, self._linger_seconds):
                 await self._process(batch, channel)
+        except _Silence:
+            await close_quietly(channel)  # the queue has back what came meanwhile
+            return
         finally:
             unsubscriber.cancel()
         if not self._connection.stopping.is_set():
@@ -235,6 +247,10 @@ class Consumer(Generic[EventT]):
             raise LinkLost("stopped while waiting")
 
 
+class _Silence(Exception):
+    """Nothing has come for so long that the subscription is made anew."""
+
+
 class _Deliveries:
     """The deliveries of a channel that are not handled yet, in order. It ends when the channel does."""
 
@@ -248,8 +264,13 @@ class _Deliveries:
         self._messages.put_nowait(None)
 
     async def batch(self, limit: int, linger_seconds: float) -> list[AbstractIncomingMessage]:
-        """One message or more, up to `limit`; empty at the end."""
-        first = await self._messages.get()
+        """One message or more, up to `limit`; empty at the end. Raises _Silence when none comes for
+        RENEW_SECONDS."""
+        try:
+            async with asyncio.timeout(connection.RENEW_SECONDS):
+                first = await self._messages.get()
+        except TimeoutError:
+            raise _Silence from None
         if first is None:
             return []
         batch = [first]

@@ -10,7 +10,7 @@ import pytest
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from events import topology
+from events import connection, topology
 from events.catalogue import EventInvalid
 from events.consumer import Consumer, Unprocessable
 from events.dead_letters import REASON_HEADER, ROUTING_KEY_HEADER
@@ -373,3 +373,18 @@ async def test_a_queue_deleted_under_it_is_noticed_and_made_again(bench: Bench) 
         await until(lambda: consumer.connected)
         await bench.publish([1])
         await until(lambda: len(store.applied) == 1)
+
+
+async def test_a_queue_deleted_and_made_again_time_after_time_is_consumed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ may then hand a new queue's messages to a channel that knew the old one, and lose them there
+    without a word: whatever the subscription is worth, it is renewed while nothing comes."""
+    monkeypatch.setattr(connection, "RENEW_SECONDS", 0.5)
+    store = Store()
+    async with bench.consuming(store):
+        for number in range(4):
+            await bench.channel.queue_delete(bench.queue.name)
+            await topology.declare(bench.channel, bench.queue, timeout_seconds=HANG_S)
+            await bench.publish([number])
+            await until(lambda: len(store.applied) == number + 1)  # noqa: B023 - awaited at once

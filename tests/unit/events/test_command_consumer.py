@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from events import command_consumer
+from events import command_consumer, connection
 from events.command_consumer import PARKED_BYTES, CommandConsumer, _Link, parked_body
 from security.keyring import Keyring
 from security.tokens import TokenIssuer
@@ -138,8 +138,31 @@ async def test_while_most_in_hand_are_being_parked_others_are_taken_beside_them(
     assert await broker.next() == []
     with link.being_parked(), link.being_parked(), link.being_parked():
         assert await broker.next() == [command_consumer.WHILE_PARKING]
-        consumer._connection.stopping.set()
-        assert await broker.next() == [], "no more at its stop"
+        link.ending.set()
+        assert await broker.next() == [], "no more at its end"
     async with asyncio.timeout(HANG_S):
         await taking
     assert not link.lost.is_set()
+
+
+async def test_a_subscription_is_made_anew_once_it_is_silent_and_nothing_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is under way would otherwise hold up the commands that come next."""
+    monkeypatch.setattr(connection, "RENEW_SECONDS", 0.01)
+    link = _Link(cast(Any, None))
+    consumer = CommandConsumer("amqp://unused", handler=cast(Any, None), prefetch=4)
+    link.begin(_over(link.ending))  # stands for what takes more
+    over = asyncio.Event()
+    link.begin(_over(over))
+    silent = asyncio.create_task(consumer._until_silent(link))
+    await asyncio.wait({silent}, timeout=0.1)
+    assert not silent.done()
+    over.set()
+    async with asyncio.timeout(HANG_S):
+        await silent
+    await link.abandon()
+
+
+async def _over(event: asyncio.Event) -> None:
+    await event.wait()
