@@ -56,6 +56,7 @@ class RoundView:
     left_s: float | None = None
     taken: list[dict[str, Any]] | None = None
     asked: AskedAction | None = None
+    brand: str | None = None
 
     @property
     def staked(self) -> int:
@@ -152,6 +153,7 @@ class SessionView:
     limits: dict[str, Any] | None = None  # contracts.limits.SessionLimits as JSON; None when there are none
     lost: int = 0  # the net loss so far in minor units, counted where there is a loss limit
     enabled: bool = True  # whether the operator offers the game at this moment
+    brand: str | None = None  # of the operator's: a label that its rounds and events carry
 
     @property
     def demo(self) -> bool:
@@ -191,7 +193,8 @@ class DepositView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeyView:
     """A key as stored: the hash is compared in memory, never sent anywhere. `operator_id` is empty for a key
-    of the platform, which belongs to no operator. `disabled` is whether the operator is."""
+    of the platform, which belongs to no operator. `disabled` is whether the operator is. `brand` is that of
+    each session which the key opens, None for any."""
 
     key_id: str
     operator_id: str
@@ -199,6 +202,7 @@ class ApiKeyView:
     scope: str
     expires_at: datetime | None = None
     disabled: bool = False
+    brand: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +221,7 @@ class ApiKeyRecord:
 
     key_id: str
     scope: str
+    brand: str | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -232,6 +237,7 @@ class IssuedApiKey:
     text: str = field(repr=False)
     scope: str
     expires_at: datetime | None = None
+    brand: str | None = None
     replaces: str | None = None
     replaced_until: datetime | None = None
 

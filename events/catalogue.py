@@ -228,6 +228,11 @@ def _all_of(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": [*properties], "properties": properties}
 
 
+def _of_a_brand(data: dict[str, Any]) -> dict[str, Any]:
+    """Data that names the brand of its session, where the session has one."""
+    return data | {"properties": data["properties"] | {"brand": _TEXT}}
+
+
 _PLAYED: Final[dict[str, Any]] = {
     "player_id": _TEXT,
     "session_id": _TEXT,
@@ -253,35 +258,41 @@ _MOVEMENT: Final[dict[str, Any]] = {
 
 # What `data` of the event of a settled or void round holds, as JSON Schema; the database writes it.
 ROUND_DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
-    ROUND_SETTLED: _all_of({**_ROUND, "settled_at": _TIME}),
-    ROUND_VOID: _all_of({**_ROUND, **_FAILED}),
+    ROUND_SETTLED: _of_a_brand(_all_of({**_ROUND, "settled_at": _TIME})),
+    ROUND_VOID: _of_a_brand(_all_of({**_ROUND, **_FAILED})),
 }
 
 # The same for each type. `balance` of a declined bet is null where the operator's wallet did not send it.
 DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
     **ROUND_DATA_SCHEMA,
-    ROUND_DECLINED: _all_of({**_ROUND, **_FAILED, "balance": {"oneOf": [_MONEY, {"type": "null"}]}}),
-    ROUND_OPENED: _all_of(
-        {
-            **_PLAYED,
-            "choices": {"type": "array", "items": _OBJECT},
-            "decide_by": {"type": ["string", "null"], "format": "date-time"},
-        }
+    ROUND_DECLINED: _of_a_brand(
+        _all_of({**_ROUND, **_FAILED, "balance": {"oneOf": [_MONEY, {"type": "null"}]}})
     ),
-    SESSION_OPENED: _all_of({**_SESSION, "expires_at": _TIME}),
-    SESSION_ENDED: _all_of(_SESSION),
+    ROUND_OPENED: _of_a_brand(
+        _all_of(
+            {
+                **_PLAYED,
+                "choices": {"type": "array", "items": _OBJECT},
+                "decide_by": {"type": ["string", "null"], "format": "date-time"},
+            }
+        )
+    ),
+    SESSION_OPENED: _of_a_brand(_all_of({**_SESSION, "expires_at": _TIME})),
+    SESSION_ENDED: _of_a_brand(_all_of(_SESSION)),
     WALLET_DEPOSITED: _all_of(_MOVEMENT),
     WALLET_WITHDRAWN: _all_of(_MOVEMENT),
-    GAME_EVENT: _all_of(
-        {
-            "player_id": _TEXT,
-            "session_id": _TEXT,
-            "game": _all_of({"id": _TEXT}),
-            "event_id": _TEXT,
-            "type": _TEXT,
-            "at": _TIME,
-            "data": _OBJECT,
-        }
+    GAME_EVENT: _of_a_brand(
+        _all_of(
+            {
+                "player_id": _TEXT,
+                "session_id": _TEXT,
+                "game": _all_of({"id": _TEXT}),
+                "event_id": _TEXT,
+                "type": _TEXT,
+                "at": _TIME,
+                "data": _OBJECT,
+            }
+        )
     ),
     INCIDENT_OPENED: _all_of({"kind": _TEXT, "round_id": {"type": ["string", "null"]}, "detail": _OBJECT}),
 }

@@ -1,5 +1,6 @@
 """Operators, their API keys, and those of the platform: `operator_id` is None for the latter."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
@@ -13,17 +14,17 @@ KEYS_LIMIT: Final = 100
 LISTED_LIMIT: Final = 200
 
 ENSURE_OPERATOR: Final = "INSERT INTO operators (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
-ADD_KEY: Final = "SELECT add_api_key_v1($1, $2, $3, $4, $5, $6)"
-ROTATE_KEY: Final = "SELECT scope, old_expires_at FROM rotate_api_key_v1($1, $2, $3, $4, $5)"
+ADD_KEY: Final = "SELECT add_api_key_v2($1, $2, $3, $4, $5, $6, $7)"
+ROTATE_KEY: Final = "SELECT * FROM rotate_api_key_v2($1, $2, $3, $4, $5)"
 REVOKE_KEY: Final = "SELECT revoke_api_key_v1($1, $2)"
 FIND_KEY: Final = """
     SELECT k.id AS key_id, coalesce(k.operator_id, '') AS operator_id, k.secret_hash, k.scope, k.expires_at,
-           o.disabled_at IS NOT NULL AS disabled
+           k.brand, o.disabled_at IS NOT NULL AS disabled
     FROM api_keys k LEFT JOIN operators o ON o.id = k.operator_id
     WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
 LIST_KEYS: Final = """
-    SELECT id AS key_id, scope, created_at, expires_at, revoked_at,
+    SELECT id AS key_id, scope, brand, created_at, expires_at, revoked_at,
            revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS active
     FROM api_keys WHERE operator_id IS NOT DISTINCT FROM $1
     ORDER BY active DESC, created_at DESC, id LIMIT $2
@@ -41,13 +42,29 @@ OPEN_SESSIONS: Final = "SELECT id FROM sessions_that_may_bet($1) AS id"
 AddVerdict = Literal["added", "too-many", "no-operator"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotatedKey:
+    """What both keys have in common, and when the old one ends."""
+
+    scope: str
+    brand: str | None
+    old_expires_at: datetime
+
+
 async def ensure_operator(pool: asyncpg.Pool, *, operator_id: str, name: str) -> None:
     await pool.execute(ENSURE_OPERATOR, operator_id, name)
 
 
 async def add_key(pool: asyncpg.Pool, key: ApiKeyView) -> AddVerdict:
     verdict: AddVerdict = await pool.fetchval(
-        ADD_KEY, key.operator_id or None, key.key_id, key.secret_hash, key.scope, key.expires_at, KEYS_LIMIT
+        ADD_KEY,
+        key.operator_id or None,
+        key.key_id,
+        key.secret_hash,
+        key.scope,
+        key.expires_at,
+        KEYS_LIMIT,
+        key.brand,
     )
     return verdict
 
@@ -60,11 +77,10 @@ async def rotate_key(
     new_id: str,
     secret_hash: str,
     overlap_s: int,
-) -> tuple[str, datetime] | None:
-    """Returns the scope of both keys and when the old one ends; None when the operator has no such key that
-    still opens something."""
+) -> RotatedKey | None:
+    """None when the operator has no such key that still opens something."""
     row = await pool.fetchrow(ROTATE_KEY, operator_id, key_id, new_id, secret_hash, overlap_s)
-    return None if row is None else (row["scope"], row["old_expires_at"])
+    return None if row is None else RotatedKey(**dict(row))
 
 
 async def revoke_key(pool: asyncpg.Pool, *, operator_id: str | None, key_id: str) -> bool:

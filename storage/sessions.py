@@ -40,12 +40,12 @@ ENSURE_ACCOUNT: Final = """
 OPEN: Final = """
     SELECT s.created_at, NOT EXISTS (SELECT FROM game_switches g WHERE g.operator_id = s.operator_id
                                      AND g.game_id = s.game_id AND NOT g.enabled) AS enabled
-    FROM open_session_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) s
+    FROM open_session_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) s
 """
 FIND: Final = """
     SELECT s.id AS session_id, s.operator_id, p.player_id, s.player_key, s.account_id, s.game_id, s.currency,
            s.mode, d.server_seed_hash, d.client_seed, d.next_nonce, s.expires_at, s.ended_at, s.created_at,
-           s.jurisdiction, s.limits, s.lost,
+           s.jurisdiction, s.limits, s.lost, s.brand,
            NOT EXISTS (SELECT FROM game_switches g WHERE g.operator_id = s.operator_id
                        AND g.game_id = s.game_id AND NOT g.enabled) AS enabled
     FROM sessions s JOIN players p ON p.id = s.player_key JOIN seeds d ON d.id = s.seed_id
@@ -132,6 +132,7 @@ async def _opened(
         session.expires_at,
         session.jurisdiction,
         session.limits,
+        session.brand,
     )
 
 

@@ -83,6 +83,7 @@ class ApiKey(SQLModel, table=True):
     created_at: datetime = _now()
     expires_at: datetime | None = _time()
     revoked_at: datetime | None = _time()
+    brand: str | None = None  # that of each session which it opens
 
 
 class Player(SQLModel, table=True):
@@ -157,6 +158,7 @@ class GameSession(SQLModel, table=True):
     jurisdiction: str | None = None
     limits: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     lost: int = _amount("0")
+    brand: str | None = None
 
 
 class GameSwitch(SQLModel, table=True):
@@ -266,6 +268,7 @@ class Round(SQLModel, table=True):
     # contracts.choices.Offer, exactly while the round waits for its player; null decide_by: without end.
     offer: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     decide_by: datetime | None = _time()
+    brand: str | None = None  # its session's
 
 
 class RoundAction(SQLModel, table=True):

@@ -69,7 +69,7 @@ async def issued(services: Services, operator_id: str, body: NewApiKey) -> JSONR
         raise Problem("invalid", "expires_at: is in the past")
     try:
         key = await services.operator_keys.issue(
-            operator_id=operator_id, scope=body.scope, expires_at=body.expires_at
+            operator_id=operator_id, scope=body.scope, expires_at=body.expires_at, brand=body.brand
         )
     except TooManyKeys:
         raise Problem(
@@ -85,6 +85,7 @@ def _shown(key: IssuedApiKey) -> JSONResponse:
         "key_id": key.key_id,
         "key": key.text,
         "scope": key.scope,
+        "brand": key.brand,
         "expires_at": moment(key.expires_at),
         "replaces": key.replaces,
         "replaced_until": moment(key.replaced_until),

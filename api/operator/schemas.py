@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.gateway.schemas import Moment, StrictModel, moment
+from api.gateway.schemas import CallerId, Moment, StrictModel, moment
 from contracts.views import ApiKeyRecord
 from security.api_keys import KeyScope
 
@@ -33,7 +33,8 @@ class PlayerSwitched(BaseModel):
 
 
 class NewApiKey(StrictModel):
-    """`expires_at` is when the key ends by itself; never when it is not given."""
+    """`expires_at` is when the key ends by itself; never when it is not given. Each session that the key
+    opens is of its `brand`, if it has one."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"scope": "game", "expires_at": "2099-01-01T00:00:00Z"}]}
@@ -42,6 +43,7 @@ class NewApiKey(StrictModel):
     scope: KeyScope
     # Not strict: JSON has no times, so a text must do.
     expires_at: Annotated[Moment | None, Field(strict=False)] = None
+    brand: CallerId | None = None
 
 
 class RotateApiKey(StrictModel):
@@ -59,6 +61,7 @@ class ApiKeyIssued(BaseModel):
     key_id: str
     key: str
     scope: KeyScope
+    brand: str | None
     expires_at: datetime | None
     replaces: str | None
     replaced_until: datetime | None
@@ -69,6 +72,7 @@ class ApiKeyListed(BaseModel):
 
     key_id: str
     scope: KeyScope
+    brand: str | None
     active: bool
     created_at: datetime
     expires_at: datetime | None
@@ -84,6 +88,7 @@ def api_key_body(record: ApiKeyRecord) -> dict[str, Any]:
     return {
         "key_id": record.key_id,
         "scope": record.scope,
+        "brand": record.brand,
         "active": record.active,
         "created_at": moment(record.created_at),
         "expires_at": moment(record.expires_at),

@@ -102,6 +102,7 @@ class OperatorKeys:
         operator_id: str | None,
         scope: KeyScope | PlatformScope,
         expires_at: datetime | None = None,
+        brand: str | None = None,
     ) -> IssuedApiKey | None:
         """A new key; None when there is no such operator. Raises TooManyKeys."""
         key = new_api_key()
@@ -111,13 +112,14 @@ class OperatorKeys:
             secret_hash=key.secret_hash,
             scope=scope,
             expires_at=expires_at,
+            brand=brand,
         )
         verdict = await operators.add_key(self._pool, stored)
         if verdict == "too-many":
             raise TooManyKeys
         if verdict == "no-operator":
             return None
-        return IssuedApiKey(key_id=key.key_id, text=key.text, scope=scope, expires_at=expires_at)
+        return IssuedApiKey(key_id=key.key_id, text=key.text, scope=scope, expires_at=expires_at, brand=brand)
 
     async def rotate(self, *, operator_id: str | None, key_id: str, overlap_s: int) -> IssuedApiKey | None:
         """A new key of the same scope, while the old one goes on for `overlap_s`; None when the operator
@@ -134,9 +136,13 @@ class OperatorKeys:
         if rotated is None:
             return None
         self._found.pop(key_id, None)
-        scope, until = rotated
         return IssuedApiKey(
-            key_id=key.key_id, text=key.text, scope=scope, replaces=key_id, replaced_until=until
+            key_id=key.key_id,
+            text=key.text,
+            scope=rotated.scope,
+            brand=rotated.brand,
+            replaces=key_id,
+            replaced_until=rotated.old_expires_at,
         )
 
     async def revoke(self, *, operator_id: str | None, key_id: str) -> bool:

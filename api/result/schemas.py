@@ -108,8 +108,11 @@ class RoundPage(BaseModel):
 
 
 class OperatorRound(RoundOut):
+    """`brand` is the session's, null without one, and while nothing of a pending round is stored yet."""
+
     player_id: str
     session_id: str
+    brand: str | None
     event_id: str | None
     workflow_id: str
 
@@ -197,6 +200,7 @@ def operator_round_body(view: RoundView) -> dict[str, Any]:
     return round_body(view) | {
         "player_id": view.player_id,
         "session_id": view.session_id,
+        "brand": view.brand,
         "event_id": view.event_id,
         "workflow_id": view.key.workflow_id,
     }

@@ -17,6 +17,7 @@ from api.session.service import OperatorDisabled
 from contracts import failures
 from contracts.jurisdictions import UnknownCurrency, UnknownJurisdiction, jurisdiction
 from contracts.limits import SessionLimits
+from contracts.views import ApiKeyView
 from games.checks import ladder
 from games.protocol import Game
 
@@ -36,6 +37,7 @@ router = APIRouter(
 )
 async def open_session(body: OpenSession, operator: GameServer, services: Deps) -> JSONResponse:
     """Opens a session; the player is made by the first one. The token goes to the game client."""
+    brand = _brand(body, operator)
     game = known_game(body.game_id, services.games)
     limits = _limits(body, game)
     try:
@@ -48,6 +50,7 @@ async def open_session(body: OpenSession, operator: GameServer, services: Deps) 
             mode=body.mode,
             jurisdiction=body.jurisdiction,
             limits=limits,
+            brand=brand,
         )
     except OperatorDisabled:  # since the key was last read
         raise Problem("forbidden", DISABLED) from None
@@ -62,6 +65,13 @@ async def open_session(body: OpenSession, operator: GameServer, services: Deps) 
         },
         201,
     )
+
+
+def _brand(body: OpenSession, key: ApiKeyView) -> str | None:
+    """The session's brand: a key of one brand opens sessions of no other. Raises Problem."""
+    if key.brand is not None and body.brand not in (None, key.brand):
+        raise Problem("forbidden", f"This key opens sessions of the brand {key.brand} alone.")
+    return body.brand or key.brand
 
 
 def _launch_url(client_url: str, *, game_id: str, token: str) -> str:

@@ -27,7 +27,8 @@ class Limits(StrictModel):
 
 class OpenSession(StrictModel):
     """`mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
-    of its limits and `limits` is stricter does."""
+    of its limits and `limits` is stricter does. `brand` is a label of the operator's that the session's
+    rounds and events carry; without it, that of the API key, if it has one."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"player_id": "alice", "game_id": "dice", "currency": "EUR"}]}
@@ -40,6 +41,7 @@ class OpenSession(StrictModel):
     client_seed: CallerId | None = None
     jurisdiction: Annotated[str, StringConstraints(max_length=16)] | None = None
     limits: Limits | None = None
+    brand: CallerId | None = None
 
 
 class SessionOpened(BaseModel):
@@ -98,6 +100,7 @@ class OperatorSession(BaseModel):
     currency: str
     mode: SessionMode
     jurisdiction: str | None
+    brand: str | None
     limits: Limits
     lost: Money | None
     enabled: bool
@@ -144,6 +147,7 @@ def operator_session_body(session: SessionView, *, now: datetime) -> dict[str, A
         "currency": session.currency,
         "mode": session.mode,
         "jurisdiction": session.jurisdiction,
+        "brand": session.brand,
         "limits": limits,
         "lost": money(session.lost, session.currency) if "loss_limit" in limits else None,
         "enabled": session.enabled,

@@ -43,6 +43,7 @@ class SessionService:
         mode: str = REAL,
         jurisdiction: str | None = None,
         limits: SessionLimits = NO_LIMITS,
+        brand: str | None = None,
     ) -> tuple[SessionView, str]:
         """A new session and its token. The player and the account are made when they are missing. With demo
         money (DEMO) both are apart from those of real money, and the account is filled. `limits` include the
@@ -63,6 +64,7 @@ class SessionService:
             mode=mode,
             jurisdiction=jurisdiction,
             limits=limits.as_json() or None,
+            brand=brand,
             server_seed_hash=commitment(server_seed),
             client_seed=client_seed or uuid4().hex,
             next_nonce=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -143,14 +144,20 @@ def add_operator_key(
     days: Annotated[
         int | None, typer.Option("--days", min=1, max=3_650, help="It ends by itself after that many.")
     ] = None,
+    brand: Annotated[
+        str | None, typer.Option("--brand", help="Each session that it opens is of this brand.")
+    ] = None,
 ) -> None:
     """Make a key and print it, this once, on standard output."""
+    from api.gateway.schemas import ID_PATTERN
     from cli.operator import keys
     from security.api_keys import SCOPES
 
+    if brand is not None and re.fullmatch(ID_PATTERN, brand) is None:
+        raise typer.BadParameter("a brand is 1 to 64 of A-Z, a-z, 0-9, _ and -")
     for known in SCOPES:
         if scope == known:
-            sys.exit(keys.add(settings_or_exit(), operator, known, days=days))
+            sys.exit(keys.add(settings_or_exit(), operator, known, days=days, brand=brand))
     raise typer.BadParameter(f"the scopes are {', '.join(SCOPES)}")
 
 

@@ -33,13 +33,18 @@ class _CannotDo(Exception):
 
 
 def add(
-    settings: Settings, operator_id: str | None, scope: KeyScope | PlatformScope, *, days: int | None
+    settings: Settings,
+    operator_id: str | None,
+    scope: KeyScope | PlatformScope,
+    *,
+    days: int | None,
+    brand: str | None = None,
 ) -> int:
     """Prints a new key. Returns 0, or 1 when none was made."""
     ends = None if days is None else datetime.now(UTC) + timedelta(days=days)
 
     async def issue(keys: OperatorKeys) -> IssuedApiKey | None:
-        return await keys.issue(operator_id=operator_id, scope=scope, expires_at=ends)
+        return await keys.issue(operator_id=operator_id, scope=scope, expires_at=ends, brand=brand)
 
     return _run(settings, issue, lambda key: _show(key, f"there is no operator {operator_id}"))
 
@@ -85,7 +90,8 @@ def _print_all(found: list[dict[str, Any]], *, as_json: bool) -> None:
     for key in found:
         state = "active" if key["active"] else "revoked" if key["revoked_at"] else "expired"
         until = f"  until {key['expires_at']}" if key["expires_at"] else ""
-        typer.echo(f"{key['key_id']}  {key['scope']:<8}  {state:<7}  made {key['created_at']}{until}")
+        of = f"  brand {key['brand']}" if key["brand"] else ""
+        typer.echo(f"{key['key_id']}  {key['scope']:<8}  {state:<7}  made {key['created_at']}{until}{of}")
     if not found:
         typer.echo("no keys")
 

@@ -66,6 +66,11 @@ CREATE FUNCTION balance_json(balance bigint, currency text) RETURNS jsonb LANGUA
     SELECT money_json(least(balance, 9007199254740991), currency)
 $$;
 
+-- The brand as the data of an event has it: nothing where there is none.
+CREATE FUNCTION brand_json(brand text) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN brand IS NULL THEN '{}'::jsonb ELSE jsonb_build_object('brand', brand) END
+$$;
+
 -- The data of a round's event, read from the closed round alone.
 CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
@@ -80,4 +85,5 @@ CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS 
         to_char(r.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
         || CASE WHEN r.failure_code IS NULL THEN '{}'::jsonb
                 ELSE jsonb_build_object('failure', jsonb_build_object('code', r.failure_code)) END
+        || brand_json(r.brand)
 $$;

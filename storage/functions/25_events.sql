@@ -50,7 +50,7 @@ LANGUAGE sql AS $$
             'round_id', r.round_id, 'session_id', r.session_id,
             'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
             'stake', money_json(r.stake + r.extra, r.currency), 'choices', p_choices,
-            'decide_by', event_time(p_decide_by)))
+            'decide_by', event_time(p_decide_by)) || brand_json(r.brand))
 $$;
 
 -- Distinguishes the contents of a game client's event from any other; jsonb prints one value in one way.
@@ -118,7 +118,7 @@ BEGIN
         PERFORM record_player_event(
             p_player_key, 'game.event', v_session.game_id, NULL,
             jsonb_build_object('session_id', p_session_id, 'game', jsonb_build_object('id', v_session.game_id))
-            || e);
+            || brand_json(v_session.brand) || e);
     END LOOP;
     RETURN QUERY SELECT 'recorded'::text, NULL::text;
 END $$;

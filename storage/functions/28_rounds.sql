@@ -66,13 +66,13 @@ BEGIN
     INSERT INTO rounds (
         operator_id, player_key, round_id, player_id, account_id, session_id, game_id, game_version, currency,
         stake, mode, choice, request_id,
-        demo, jurisdiction, seed_id, nonce,
+        demo, jurisdiction, brand, seed_id, nonce,
         state, balance, failure_code, failure_detail, closed_at, sequence, event_id)
     VALUES (
         p_bet.operator_id, p_bet.player_key, p_bet.round_id, p_bet.player_id, p_bet.account_id, p_bet.session_id,
         p_bet.game_id, p_bet.game_version, p_bet.currency, p_bet.stake, p_bet.mode, p_bet.choice,
         p_bet.request_id,
-        p_demo, s.jurisdiction, CASE WHEN p_nonce IS NOT NULL THEN s.seed_id END, p_nonce,
+        p_demo, s.jurisdiction, s.brand, CASE WHEN p_nonce IS NOT NULL THEN s.seed_id END, p_nonce,
         p_state, p_balance, p_failure_code, p_failure_detail, CASE WHEN v_closed THEN clock_timestamp() END,
         v_sequence, CASE WHEN v_sequence IS NOT NULL THEN gen_random_uuid() END)
     RETURNING * INTO r;

@@ -5,11 +5,11 @@
 -- end finds the first and records nothing, and a bet comes before the end or is refused. A new session takes the
 -- operator's row before the player's, as 67_operators.sql says why: whoever disables the operator has that one first.
 
--- A new session with its first seed pair, and the limits that it keeps.
-CREATE FUNCTION open_session_v1(
+-- A new session with its first seed pair, the limits that it keeps, and the brand that its rounds and events carry.
+CREATE FUNCTION open_session_v2(
     p_id text, p_operator_id text, p_player_key bigint, p_account_id bigint, p_game_id text, p_currency text,
     p_mode text, p_seed_id text, p_sealed_server_seed text, p_server_seed_hash text, p_client_seed text,
-    p_expires_at timestamptz, p_jurisdiction text, p_limits jsonb
+    p_expires_at timestamptz, p_jurisdiction text, p_limits jsonb, p_brand text
 ) RETURNS sessions LANGUAGE plpgsql AS $$
 DECLARE
     v_session sessions;
@@ -27,16 +27,28 @@ BEGIN
     INSERT INTO seeds (id, player_key, sealed_server_seed, server_seed_hash, client_seed)
     VALUES (p_seed_id, p_player_key, p_sealed_server_seed, p_server_seed_hash, p_client_seed);
     INSERT INTO sessions (id, operator_id, player_key, account_id, game_id, currency, mode, seed_id, expires_at,
-                          jurisdiction, limits)
+                          jurisdiction, limits, brand)
     VALUES (p_id, p_operator_id, p_player_key, p_account_id, p_game_id, p_currency, p_mode, p_seed_id,
-            p_expires_at, p_jurisdiction, p_limits)
+            p_expires_at, p_jurisdiction, p_limits, p_brand)
     RETURNING * INTO v_session;
     PERFORM record_player_event(
         p_player_key, 'session.opened', p_game_id, NULL,
         jsonb_build_object('session_id', p_id, 'game', jsonb_build_object('id', p_game_id),
-                           'currency', p_currency, 'expires_at', event_time(p_expires_at)));
+                           'currency', p_currency, 'expires_at', event_time(p_expires_at))
+        || brand_json(p_brand));
     RETURN v_session;
 END $$;
+
+-- As programs without brands call it.
+CREATE FUNCTION open_session_v1(
+    p_id text, p_operator_id text, p_player_key bigint, p_account_id bigint, p_game_id text, p_currency text,
+    p_mode text, p_seed_id text, p_sealed_server_seed text, p_server_seed_hash text, p_client_seed text,
+    p_expires_at timestamptz, p_jurisdiction text, p_limits jsonb
+) RETURNS sessions LANGUAGE sql AS $$
+    SELECT open_session_v2(p_id, p_operator_id, p_player_key, p_account_id, p_game_id, p_currency, p_mode, p_seed_id,
+                           p_sealed_server_seed, p_server_seed_hash, p_client_seed, p_expires_at, p_jurisdiction,
+                           p_limits, NULL)
+$$;
 
 -- When the session's tokens expire from now on: never before they did. Null when it has ended, or was never there.
 CREATE FUNCTION prolong_session_v1(p_id text, p_operator_id text, p_until timestamptz) RETURNS timestamptz
@@ -61,7 +73,7 @@ BEGIN
         PERFORM record_player_event(
             v_session.player_key, 'session.ended', v_session.game_id, NULL,
             jsonb_build_object('session_id', p_id, 'game', jsonb_build_object('id', v_session.game_id),
-                               'currency', v_session.currency));
+                               'currency', v_session.currency) || brand_json(v_session.brand));
     END IF;
     RETURN true;
 END $$;

@@ -22,10 +22,11 @@ BEGIN
         -- players' money
         'deposit_v1', 'withdraw_v1', 'give_play_money_v1',
         -- sessions and their seeds
-        'open_session_v1', 'prolong_session_v1', 'end_session_v1', 'rotate_seed_v1', 'record_game_events_v1',
+        'open_session_v1', 'open_session_v2', 'prolong_session_v1', 'end_session_v1', 'rotate_seed_v1',
+        'record_game_events_v1',
         -- operators, and API keys
         'add_operator_v1', 'switch_operator_v1',
-        'add_api_key_v1', 'rotate_api_key_v1', 'revoke_api_key_v1',
+        'add_api_key_v1', 'add_api_key_v2', 'rotate_api_key_v1', 'rotate_api_key_v2', 'revoke_api_key_v1',
         -- reconciliation
         'note_incident_v1', 'resolve_incident_v1', 'mark_incidents_published_v1', 'move_reconciliation_mark_v1']
     LOOP

@@ -8,6 +8,7 @@ export interface ApiKeyIssued {
   key_id: string;
   key: string;
   scope: "game" | "operator" | "admin";
+  brand: string | null;
   expires_at: string | null;
   replaces: string | null;
   replaced_until: string | null;
@@ -17,6 +18,7 @@ export interface ApiKeyIssued {
 export interface ApiKeyListed {
   key_id: string;
   scope: "game" | "operator" | "admin";
+  brand: string | null;
   active: boolean;
   created_at: string;
   expires_at: string | null;
@@ -218,10 +220,14 @@ export interface MoneyIn {
   currency: string;
 }
 
-/** `expires_at` is when the key ends by itself; never when it is not given. */
+/**
+ * `expires_at` is when the key ends by itself; never when it is not given. Each session that the key
+ * opens is of its `brand`, if it has one.
+ */
 export interface NewApiKey {
   scope: "game" | "operator" | "admin";
   expires_at?: string | null;
+  brand?: string | null;
 }
 
 /**
@@ -235,7 +241,8 @@ export interface NewOperator {
 
 /**
  * `mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
- * of its limits and `limits` is stricter does.
+ * of its limits and `limits` is stricter does. `brand` is a label of the operator's that the session's
+ * rounds and events carry; without it, that of the API key, if it has one.
  */
 export interface OpenSession {
   player_id: string;
@@ -245,6 +252,7 @@ export interface OpenSession {
   client_seed?: string | null;
   jurisdiction?: string | null;
   limits?: Limits | null;
+  brand?: string | null;
 }
 
 /** `balance` is available; `held` is reserved by open rounds; `total` is both. All of our own ledger. */
@@ -268,6 +276,7 @@ export interface OperatorPage {
   next_cursor: string | null;
 }
 
+/** `brand` is the session's, null without one, and while nothing of a pending round is stored yet. */
 export interface OperatorRound {
   round_id: string;
   state: "pending" | "awaiting_choice" | "settling" | "settled" | "declined" | "void";
@@ -288,6 +297,7 @@ export interface OperatorRound {
   demo: boolean;
   player_id: string;
   session_id: string;
+  brand: string | null;
   event_id: string | null;
   workflow_id: string;
 }
@@ -318,6 +328,7 @@ export interface OperatorRoundRecord {
   demo: boolean;
   player_id: string;
   session_id: string;
+  brand: string | null;
   event_id: string | null;
   workflow_id: string;
   wallet_attempts: WalletAttempt[];
@@ -337,6 +348,7 @@ export interface OperatorSession {
   currency: string;
   mode: "real" | "demo";
   jurisdiction: string | null;
+  brand: string | null;
   limits: Limits;
   lost: Money | null;
   enabled: boolean;
