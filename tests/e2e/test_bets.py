@@ -147,14 +147,15 @@ async def test_a_round_id_is_its_players_own(operator: Operator, rival: Operator
     assert [await p.balance() for p in players] == [r.json()["balance"]["amount"] for r in responses]
 
 
-async def test_a_hundred_identical_bets_at_once_debit_once_and_answer_alike(player: Player) -> None:
+async def test_identical_bets_at_once_debit_once_and_answer_alike(player: Player) -> None:
+    """As many as one operator may have under way, however slowly they are answered."""
     wager = player.wager()
 
-    responses = await asyncio.gather(*(player.call("POST", "/rounds", json=wager) for _ in range(100)))
+    responses = await asyncio.gather(*(player.call("POST", "/rounds", json=wager) for _ in range(80)))
 
-    assert Counter(r.status_code for r in responses) == {201: 1, 200: 99}
+    assert Counter(r.status_code for r in responses) == {201: 1, 200: 79}
     assert len({r.content for r in responses}) == 1
-    assert [r.headers.get(REPLAYED) for r in responses if r.status_code == 200] == ["true"] * 99
+    assert [r.headers.get(REPLAYED) for r in responses if r.status_code == 200] == ["true"] * 79
     assert REPLAYED not in next(r for r in responses if r.status_code == 201).headers
     win = responses[0].json()["win"]["amount"]
     assert await player.balance() == 9_900 + win

@@ -263,9 +263,10 @@ async def _play_in_turn(seat: Seat) -> dict[str, Any]:
 
 
 async def test_case_14_parallel_repeats_have_one_effect(seat: Seat) -> None:
+    """As many as one operator may have under way, however slowly they are answered."""
     wager = seat.player.wager()
-    responses = await asyncio.gather(*(seat.player.call("POST", "/rounds", json=wager) for _ in range(100)))
-    assert Counter(r.status_code for r in responses) == {201: 1, 200: 99}
+    responses = await asyncio.gather(*(seat.player.call("POST", "/rounds", json=wager) for _ in range(80)))
+    assert Counter(r.status_code for r in responses) == {201: 1, 200: 79}
     assert len({r.content for r in responses}) == 1
     await seat.assert_square(responses[0].json())
 
