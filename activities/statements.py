@@ -88,19 +88,14 @@ class StatementChecks:
 
     @activity.defn(name=steps.STATEMENTS.name)
     async def statements(self, page: Page) -> PageResult:
-        """Compares the next span of the first wallet after the cursor. A wallet that is away holds up no
-        other."""
-        wallets = sorted(await operator_wallets.read_all(self._pool), key=lambda wallet: wallet.operator_id)
-        # The cursor is the last wallet that is done, or `operator|` for one with more spans to come.
-        after, goes_on, _ = (page.cursor or "").partition("|")
-        waiting = [
-            wallet
-            for wallet in wallets
-            if wallet.operator_id > after or (goes_on and wallet.operator_id == after)
-        ]
-        if not waiting:
+        """Compares the next span of the wallet whose turn is next. One that is away, or that has much to
+        catch up on, holds up no other."""
+        wallets = {wallet.operator_id: wallet for wallet in await operator_wallets.read_all(self._pool)}
+        turns = _Turns.read(page.cursor)
+        operator_id = turns.next_of(wallets)
+        if operator_id is None:
             return PageResult()
-        wallet = waiting[0]
+        wallet = wallets[operator_id]
         compared = _Compared()
         try:
             compared = await self._compare(wallet)
@@ -108,11 +103,10 @@ class StatementChecks:
             self._note_without(wallet)
         except _CANNOT_BE_ASKED as problem:
             compared = _Compared(problem=str(problem))
-        done = wallet is waiting[-1] and not compared.more
-        cursor = wallet.operator_id + ("|" if compared.more else "")
-        named = bounded(f"the wallet of {wallet.operator_id}: {compared.problem}")
+        following = turns.after(operator_id, more=compared.more)
+        named = bounded(f"the wallet of {operator_id}: {compared.problem}")
         return PageResult(
-            cursor=None if done else cursor,
+            cursor=None if following.next_of(wallets) is None else str(following),
             looked_at=compared.looked_at,
             opened=compared.opened,
             problems=() if compared.problem is None else (named,),
@@ -272,6 +266,34 @@ class _Compared:
     opened: int = 0
     more: bool = False
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """Whose turn it is, as the cursor `last|behind,behind`: each wallet once, in the order of their
+    operators, of which `last` had its turn; then, span by span and by turns, those that have more."""
+
+    last: str = ""
+    behind: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, cursor: str | None) -> Self:
+        last, _, behind = (cursor or "").partition("|")
+        return cls(last, tuple(behind.split(",")) if behind else ())
+
+    def __str__(self) -> str:
+        return f"{self.last}|{','.join(self.behind)}"
+
+    def next_of(self, operators: Iterable[str]) -> str | None:
+        """None when all have been compared up to now."""
+        there = set(operators)
+        first = min((one for one in there if one > self.last), default=None)
+        return first or next((one for one in self.behind if one in there), None)
+
+    def after(self, operator_id: str, *, more: bool) -> "_Turns":
+        """Whose turn it is when the operator's span is done, and whether it has more."""
+        others = tuple(one for one in self.behind if one != operator_id)
+        return _Turns(max(self.last, operator_id), (*others, operator_id) if more else others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import uvloop
 from prometheus_client import start_http_server
 
 from runtime import logs, settings
+from runtime.leaving import leave
 from runtime.resources import Unreachable
 from runtime.settings import Settings, SettingsError
 from security.keyring import KeyringInvalid
@@ -30,13 +31,14 @@ def run(program: Program) -> None:
         uvloop.run(_supervised(program, loaded))
     except (SettingsError, KeyringInvalid) as problem:
         print(f"croupier: {problem}", file=sys.stderr)  # noqa: T201 - the one line before logs matter
-        sys.exit(2)
+        leave(2)
     except Unreachable as problem:
         log.error("%s", problem)
-        sys.exit(1)
+        leave(1)
     except Exception:
         log.exception("stopped by an error")
-        sys.exit(1)
+        leave(1)
+    leave(0)
 
 
 async def _supervised(program: Program, loaded: Settings) -> None:

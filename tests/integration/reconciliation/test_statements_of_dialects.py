@@ -67,7 +67,7 @@ class House:
 
     async def compare(self) -> Reconciled:
         """All pages of this operator's wallet alone."""
-        total, more = Reconciled(), f"{self.wallet.operator_id}|"
+        total, more = Reconciled(), f"~|{self.wallet.operator_id}"  # behind all others
         while True:
             looked = await self.checks.statements(Page(cursor=more))
             total = total.plus(looked)
