@@ -124,6 +124,7 @@ async def test_the_operator_sees_its_session_and_nobody_elses(operator: Operator
         "currency": "EUR",
         "mode": "real",
         "jurisdiction": None,
+        "brand": None,
         "limits": {"max_stake": 300},
         "lost": None,
         "enabled": True,

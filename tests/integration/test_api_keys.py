@@ -64,7 +64,7 @@ async def test_a_key_that_is_revoked_while_it_is_rotated_leaves_no_successor(
 async def waits_for_a_lock(database: Database) -> None:
     waiting = (
         "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        " AND query LIKE '%rotate_api_key_v1%' AND pid <> pg_backend_pid())"
+        " AND query LIKE '%rotate_api_key_v2%' AND pid <> pg_backend_pid())"
     )
     await until(lambda: database.pool.fetchval(waiting))
 
