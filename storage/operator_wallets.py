@@ -60,7 +60,7 @@ ALL: Final = """
     FROM operator_wallets WHERE unset_at IS NULL
 """
 OF_OPERATOR: Final = f"{ALL} AND operator_id = $1"
-UNSET: Final = "SELECT unset_operator_wallet_v1($1)"
+UNSET: Final = "SELECT unset_operator_wallet_v2($1, $2)"
 SET: Final = "SELECT set_operator_wallet_v2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 KNOWN_OPERATOR: Final = "SELECT EXISTS (SELECT 1 FROM operators WHERE id = $1)"
 
@@ -247,12 +247,13 @@ async def find(pool: asyncpg.Pool, operator_id: str) -> StoredWallet | None:
     return None if row is None else StoredWallet(**dict(row))
 
 
-UnsetVerdict = Literal["unset", "no-wallet", "enabled", "sessions-open", "rounds-open"]
+UnsetVerdict = Literal["unset", "no-wallet", "enabled", "sessions-open", "rounds-open", "not-compared"]
 
 
-async def unset(pool: asyncpg.Pool, operator_id: str) -> UnsetVerdict:
-    """Lets our ledger keep the money of the operator's players, or decides what stands in the way."""
-    verdict: UnsetVerdict = await pool.fetchval(UNSET, operator_id)
+async def unset(pool: asyncpg.Pool, operator_id: str, *, uncompared: bool = False) -> UnsetVerdict:
+    """Lets our ledger keep the money of the operator's players, or decides what stands in the way. With
+    `uncompared` also where its statement was not compared to its end."""
+    verdict: UnsetVerdict = await pool.fetchval(UNSET, operator_id, uncompared)
     return verdict
 
 

@@ -128,11 +128,17 @@ def show_operator_wallet(operator: OperatorId, as_json: Json = False) -> None:
 
 
 @wallet_app.command("unset")
-def unset_operator_wallet(operator: OperatorId) -> None:
+def unset_operator_wallet(
+    operator: OperatorId,
+    uncompared: Annotated[
+        bool,
+        typer.Option("--uncompared", help="Though its statement cannot be compared to its end any more."),
+    ] = False,
+) -> None:
     """Let our ledger keep the players' money again; the operator is disabled, and no round is under way."""
     from cli.operator import wallet as command
 
-    sys.exit(command.unset_wallet(settings_or_exit(), operator))
+    sys.exit(command.unset_wallet(settings_or_exit(), operator, uncompared=uncompared))
 
 
 @key_app.command("add")

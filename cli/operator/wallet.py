@@ -34,6 +34,8 @@ IN_THE_WAY: Final[Mapping[UnsetVerdict, str]] = {
     "sessions-open": "sessions are open yet: ./croupier operator disable {operator_id} ends them",
     "rounds-open": "rounds are under way at the wallet, which has to answer for them: wait for their ends, or"
     " decide about them with ./croupier round resolve",
+    "not-compared": "the wallet's statement was not compared to its end yet, and never would be: reconciliation"
+    " does that within some two minutes. Where it cannot: again, with --uncompared",
 }
 
 
@@ -78,10 +80,10 @@ def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> 
     return 0
 
 
-def unset_wallet(settings: Settings, operator_id: str) -> int:
+def unset_wallet(settings: Settings, operator_id: str, *, uncompared: bool) -> int:
     """Returns 0, or 1 with what stands in the way."""
     try:
-        verdict = asyncio.run(_unset(with_database(settings), operator_id))
+        verdict = asyncio.run(_unset(with_database(settings), operator_id, uncompared))
     except (CannotSet, Unreachable, SettingsError) as problem:
         typer.echo(f"croupier: {problem}", err=True)
         return 1
@@ -95,9 +97,9 @@ def unset_wallet(settings: Settings, operator_id: str) -> int:
     return 0
 
 
-async def _unset(settings: Settings, operator_id: str) -> UnsetVerdict:
+async def _unset(settings: Settings, operator_id: str, uncompared: bool) -> UnsetVerdict:
     async with database_of(settings, CannotSet) as database:
-        return await operator_wallets.unset(database.pool, operator_id)
+        return await operator_wallets.unset(database.pool, operator_id, uncompared=uncompared)
 
 
 async def store(settings: Settings, wanted: Wanted, secrets: tuple[str, ...]) -> None:

@@ -347,11 +347,22 @@ CREATE FUNCTION set_operator_wallet_v1(
                                   p_read_ms, p_total_ms, p_calls, false)
 $$;
 
+-- Whether a disabled operator's wallet was compared up to its last call, and beyond the moment since which no bet
+-- begins there. The mark is `time|attempt|...`, as reconciliation writes it.
+CREATE FUNCTION wallet_is_compared(p_operator_id text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM reconciliation_marks m JOIN operators o ON o.id = p_operator_id
+        WHERE m.name = 'statement:' || p_operator_id
+          AND split_part(m.mark, '|', 1)::timestamptz >= o.disabled_at
+          AND NOT EXISTS (SELECT FROM wallet_attempts a JOIN players p ON p.id = a.player_key
+                          WHERE a.id > split_part(m.mark, '|', 2)::bigint AND p.operator_id = p_operator_id))
+$$;
+
 -- From now on our ledger keeps the money of the operator's players. `unset`; `no-wallet`; or what stands in the way:
 -- `enabled` (the operator must be disabled first), `sessions-open`, `rounds-open`. A bet whose session has ended is
 -- refused before the wallet is asked, so with the sessions ended and the bets resolved nothing can be on its way there.
 -- The row stays, for what the wallet has kept is on record.
-CREATE FUNCTION unset_operator_wallet_v1(p_operator_id text) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION unset_operator_wallet_v2(p_operator_id text, p_uncompared boolean) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM operator_wallets WHERE operator_id = p_operator_id AND unset_at IS NULL FOR UPDATE;
     IF NOT FOUND THEN
@@ -369,6 +380,14 @@ BEGIN
                WHERE p.operator_id = p_operator_id AND b.resolved_at IS NULL) THEN
         RETURN 'rounds-open';
     END IF;
+    IF NOT p_uncompared AND NOT wallet_is_compared(p_operator_id) THEN
+        RETURN 'not-compared';
+    END IF;
     UPDATE operator_wallets SET unset_at = clock_timestamp() WHERE operator_id = p_operator_id;
     RETURN 'unset';
 END $$;
+
+-- As programs call it that compare nothing before.
+CREATE FUNCTION unset_operator_wallet_v1(p_operator_id text) RETURNS text LANGUAGE sql AS $$
+    SELECT unset_operator_wallet_v2(p_operator_id, true)
+$$;

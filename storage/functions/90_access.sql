@@ -17,7 +17,7 @@ BEGIN
         -- rounds at operators' wallets
         'begin_wallet_bet_v1', 'accept_wallet_bet_v1', 'decline_wallet_bet_v1', 'record_wallet_result_v1',
         'begin_wallet_release_v1', 'record_wallet_attempt_v1', 'set_operator_wallet_v1',
-        'set_operator_wallet_v2', 'unset_operator_wallet_v1', 'begin_wallet_action_v1', 'accept_wallet_action_v1',
+        'set_operator_wallet_v2', 'unset_operator_wallet_v1', 'unset_operator_wallet_v2', 'begin_wallet_action_v1', 'accept_wallet_action_v1',
         'refuse_wallet_action_v1', 'end_wallet_action_v1',
         -- players' money
         'deposit_v1', 'withdraw_v1', 'give_play_money_v1',

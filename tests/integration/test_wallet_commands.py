@@ -1,15 +1,21 @@
 """`operator wallet set|test|show|unset`: the wallet's answer is said, and no money stays behind there."""
 
+import functools
 import json
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from activities.reconciliation import Patience
+from activities.statements import StatementChecks
+from contracts.reconciliation import Page
 from contracts.rounds import ReleaseRequest, Resolution, RoundState, SettleRequest
+from outbound.client import tls_context
 from storage import operator_wallets, operators
 from storage.database import Database
 from tests.conftest import Services
@@ -23,6 +29,15 @@ from wallet.ledger import LedgerSteps
 from wallet.operator_http import OperatorWallets
 
 DIALECTS = dialect.load()
+
+
+async def compare(application: Database, services: Services, operator_id: str) -> None:
+    """Compares the wallet's statement with our books, up to now."""
+    at_once = Patience(recorded=timedelta(0))
+    vault, tls = WalletVault(services.keyring), functools.cache(tls_context)
+    checks = StatementChecks(application.pool, vault, DIALECTS, tls, at_once)
+    compared = await checks.statements(Page(cursor=f"~|{operator_id}"))
+    assert (compared.opened, compared.problems) == (0, ())
 
 
 @pytest.fixture
@@ -173,6 +188,8 @@ class TestUnset:
             lost = SettleRequest(bet=bet, resolution=Resolution(outcome=OUTCOME, win=0))
             assert (await steps.settle(lost)).view.state is RoundState.SETTLED
 
+            assert "was not compared to its end yet" in (await run("unset"))[2]
+            await compare(application, services, operator_id)
             code, output, errors = await run("unset")
             assert (code, errors) == (0, "")
             assert f"our ledger keeps the money of {operator_id}'s players" in output
@@ -204,7 +221,7 @@ class TestUnset:
         async with directory.kept_fresh():
             behind = directory.wallets[operator_id]
         await run.switched("disable")
-        assert (await run("unset"))[0] == 0
+        assert (await run("unset", "--uncompared"))[0] == 0
         await run.switched("enable")
         seat = await take_seat(database, operator_id=operator_id, player_id=PLAYER, balance=250)
         for end in (behind, LedgerSteps(application.pool)):
@@ -230,4 +247,4 @@ class TestUnset:
         await operators.switch(database.pool, operator_id=operator_id, enabled=False)
         assert "sessions are open yet" in (await run("unset"))[2]
         await run.switched("disable")
-        assert (await run("unset"))[0] == 0
+        assert (await run("unset", "--uncompared"))[0] == 0
