@@ -5,6 +5,7 @@ import json
 from typing import Final
 
 PING: Final = 0x89
+CLOSE: Final = 0x88
 SPARE: Final = 5  # as many as one session may have
 
 
@@ -23,20 +24,28 @@ async def greeted(base_url: str, token: str) -> tuple[asyncio.StreamReader, asyn
     reader, writer = await _connection(base_url)
     hello = json.dumps({"type": "hello", "token": token}).encode()
     writer.write(b"\x81\xfe" + len(hello).to_bytes(2, "big") + bytes(4) + hello)
-    _, length = await reader.readexactly(2)
-    answer = await reader.readexactly(length & 0x7F)
+    _, answer = await frame(reader)
     assert b'"hello"' in answer
     return reader, writer, answer
+
+
+async def frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """The next frame's first byte, and what it says: less than 64 KiB."""
+    kind, length = await reader.readexactly(2)
+    if length == 126:
+        length = int.from_bytes(await reader.readexactly(2), "big")
+    return kind, await reader.readexactly(length)
 
 
 async def _answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Until the other side closes the socket."""
     try:
         while True:
-            kind, length = await reader.readexactly(2)
-            if kind != PING:
+            kind, payload = await frame(reader)
+            if kind == CLOSE:
                 return
-            writer.write(bytes((0x8A, 0x80 | length, 0, 0, 0, 0)) + await reader.readexactly(length))
+            if kind == PING:
+                writer.write(bytes((0x8A, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
     finally:
         writer.close()
 

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.conftest import Services
 from tests.e2e.parties import Operator, Player
 from tests.e2e.websocket.answers import problem_of
-from tests.e2e.websocket.raw import PING, SPARE, greeted, hold, idle
+from tests.e2e.websocket.raw import PING, SPARE, frame, greeted, hold, idle
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import Ingress, one_more_ingress
 from tests.support.sockets import address, opened, refused
@@ -59,10 +59,9 @@ async def test_a_peer_that_answers_no_ping_is_cut(
         reader, writer, hello = await greeted(quick.base_url, player.token)
         assert json.loads(hello)["heartbeat_s"] == QUICK_HEARTBEAT_S
         async with asyncio.timeout(HANG_S):
-            kind, length = await reader.readexactly(2)
-            assert kind == PING
-            rest = await reader.read()  # until it is cut
-        assert len(rest) >= length
+            while (await frame(reader))[0] != PING:
+                pass  # pushes may have been missed while the ingress had no broker yet
+            await reader.read()  # until it is cut
         writer.close()
 
 
@@ -83,9 +82,12 @@ async def test_a_session_has_only_a_few_sockets(base_url: str, player: Player) -
 
 
 async def _is_taken(base_url: str, hello: str) -> bool:
-    async with connect(address(base_url), compression=None) as connection:
-        await connection.send(hello)
-        return bool(json.loads(await connection.recv())["type"] == "hello")
+    try:
+        async with connect(address(base_url), compression=None) as connection:
+            await connection.send(hello)
+            return bool(json.loads(await connection.recv())["type"] == "hello")
+    except InvalidStatus:
+        return False  # the process has no place yet
 
 
 async def test_many_idle_sockets_take_little_memory_and_no_more_are_taken(
@@ -111,6 +113,7 @@ async def test_many_idle_sockets_take_little_memory_and_no_more_are_taken(
     for socket in held:
         socket.cancel()
     await asyncio.gather(*held, return_exceptions=True)
+    await until(lambda: _is_taken(other.base_url, json.dumps({"type": "hello", "token": last.token})))
     assert grown_mib < 150 * count / 1_000, f"{grown_mib:.0f} MiB for {count} sockets"
 
 
