@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
-from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -23,6 +22,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from runtime.addresses import for_aiormq, for_asyncpg, launchable, with_scheme
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "CROUPIER_"
@@ -202,18 +203,17 @@ class Settings(BaseSettings):
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _database_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        value = _for_asyncpg(_with_scheme(value, "postgresql"))
-        return _with_its_files(value, "sslrootcert", "sslcert", "sslkey", "sslcrl")
+        return for_asyncpg(with_scheme(value, "postgresql"))
 
     @field_validator("amqp_url")
     @classmethod
     def _queue_is_amqp(cls, value: SecretStr | None) -> SecretStr | None:
-        return _for_aiormq(_with_scheme(value, "amqp", "amqps"))
+        return for_aiormq(with_scheme(value, "amqp", "amqps"))
 
     @field_validator("game_client_url")
     @classmethod
     def _game_client_can_be_launched(cls, value: str | None) -> str | None:
-        return None if value is None else _launchable(value)
+        return None if value is None else launchable(value)
 
     @field_validator("temporal_address")
     @classmethod
@@ -343,52 +343,6 @@ def _secret_in(path: str, variable: str) -> str:
     return text
 
 
-# What libpq reads in an address and asyncpg does not. Any other name that asyncpg does not know goes to the
-# server, which refuses by name what is no parameter of its own.
-LIBPQ_ALONE = frozenset(
-    """
-    channel_binding connect_timeout fallback_application_name gssdelegation gssencmode hostaddr keepalives
-    keepalives_count keepalives_idle keepalives_interval load_balance_hosts max_protocol_version
-    min_protocol_version oauth_client_id oauth_client_secret oauth_issuer oauth_scope replication require_auth
-    requirepeer requiressl scram_client_key scram_server_key sslcertmode sslcompression sslcrldir
-    sslkeylogfile sslsni tcp_user_timeout
-    """.split()  # noqa: SIM905 - read more easily than thirty literals
-)
-
-
-def _for_asyncpg(value: SecretStr | None) -> SecretStr | None:
-    refused = sorted(_parameters(value).keys() & LIBPQ_ALONE)
-    if refused:
-        raise ValueError(f"has the parameter {refused[0]}, which the driver does not know: leave it out")
-    return value
-
-
-def _for_aiormq(value: SecretStr | None) -> SecretStr | None:
-    """Files of certificates beside a scheme without TLS would promise what does not happen."""
-    files = ("cafile", "certfile", "keyfile")
-    if value is not None and value.get_secret_value().startswith("amqp:"):
-        for name in _parameters(value).keys() & set(files):
-            raise ValueError(f"has the parameter {name}, which counts for amqps:// alone")
-    return _with_its_files(value, *files)
-
-
-def _with_its_files(value: SecretStr | None, *names: str) -> SecretStr | None:
-    """The address, when the files that its parameters name can be read: else it would fail at each try to
-    connect, and look like a service that is away."""
-    for name, path in _parameters(value).items():
-        if name in names:
-            try:
-                Path(path).open("rb").close()
-            except OSError as problem:
-                raise ValueError(f"names a file in {name} that cannot be read: {problem.strerror}") from None
-    return value
-
-
-def _parameters(value: SecretStr | None) -> dict[str, str]:
-    query = "" if value is None else urlsplit(value.get_secret_value()).query
-    return dict(parse_qsl(query, keep_blank_values=True))
-
-
 def _listed(text: str) -> tuple[str, ...]:
     """A list in a variable, which has only text: `a:A,b:B`, or as the settings file writes it,
     `["a:A", "b:B"]`."""
@@ -401,35 +355,6 @@ def _listed(text: str) -> tuple[str, ...]:
             raise ValueError("each part of the list is a text")
         return tuple(values)
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:
-    if value is None:
-        return None
-    try:
-        parts = urlsplit(value.get_secret_value())
-        usable = parts.scheme in schemes and bool(parts.hostname)
-        _ = parts.port  # reading it is what checks it
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(f"must be a URL that begins with {schemes[0]}:// and names a host")
-    return value
-
-
-def _launchable(url: str) -> str:
-    """A URL to which the game goes in the query and the token in the fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError("must be a URL such as https://games.example/play") from None
-    if not parts.scheme or not parts.netloc:
-        raise ValueError("must be a URL such as https://games.example/play")
-    if parts.fragment or "game" in parse_qs(parts.query, keep_blank_values=True):
-        raise ValueError(
-            "has a fragment or a `game` of its own: launch URLs put the token and the game there"
-        )
-    return url
 
 
 def _one_line(problem: ValidationError) -> str:
