@@ -7,9 +7,13 @@ error's kind and bounded text, and never hold a URL, which has a password in it.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from compose.problems import NotReady
+
+if TYPE_CHECKING:
+    from runtime.temporal import Access
 
 LIMIT_SECONDS = 15.0
 
@@ -49,14 +53,15 @@ async def amqp(url: str) -> None:
         raise NotReady(reason(problem)) from None
 
 
-async def temporal(address: str, namespace: str) -> None:
+async def temporal(address: str, namespace: str, access: Access | None = None) -> None:
     """Describe the namespace, which needs the frontend and the persistence behind it."""
     from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
     from temporalio.client import Client
     from temporalio.service import RPCError
 
     try:
-        client = await Client.connect(address, namespace=namespace)
+        tls, api_key = (False, None) if access is None else (access.tls, access.api_key)
+        client = await Client.connect(address, namespace=namespace, tls=tls, api_key=api_key)
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=namespace))
     except (RuntimeError, RPCError, OSError) as problem:
         raise NotReady(reason(problem)) from None

@@ -1,5 +1,7 @@
-"""Our own programs as components: the ingress with its round worker, the relay, the statistics, the
-reconciler, the webhooks.
+"""Our own programs: the one table of them, from which deploy files are made, and how the stack runs one.
+
+`compose/deploy_files.py` makes the files of Docker Compose, Kubernetes and systemd from this table; tests
+hold the programs to it.
 """
 
 from __future__ import annotations
@@ -7,11 +9,92 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from typing import Final
 
 from compose import probes
 from compose.process import Command
 from compose.service import Say
 from runtime.settings import PROJECT_ROOT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """What whoever runs one of our programs must know.
+
+    `settings` must be set, beside the keyring and a port. `drain_s` is how long it may take from SIGTERM to
+    its end. Of a program with one copy a second gains nothing; two at once, as in an update, do no harm.
+    """
+
+    name: str
+    does: str
+    module: str
+    settings: tuple[str, ...]
+    metrics_port: int
+    drain_s: int
+    copies: int = 1
+    http_port: int | None = None
+    ready: str = "/metrics"  # the metrics open last: that they answer means that the program is ready
+    alive: str = "/metrics"
+    calls_out: bool = False  # over HTTPS, to operators' wallets and webhooks
+
+    @property
+    def probe_port(self) -> int:
+        """Where `ready` and `alive` are asked."""
+        return self.http_port or self.metrics_port
+
+
+PROGRAMS: Final = (
+    Program(
+        name="ingress",
+        does="plays rounds: HTTP, WebSockets, the queue, and the round worker",
+        module="workers.serve",
+        settings=("database_url", "amqp_url", "temporal_address"),
+        http_port=8080,
+        metrics_port=9110,
+        ready="/readyz",
+        alive="/healthz",
+        copies=2,
+        calls_out=True,
+        drain_s=60,
+    ),
+    Program(
+        name="relay",
+        does="publishes the events that no workflow publishes",
+        module="workers.relay",
+        settings=("database_url", "amqp_url"),
+        metrics_port=9120,
+        drain_s=20,
+    ),
+    Program(
+        name="statistics",
+        does="adds up stakes and wins from the events",
+        module="workers.statistics",
+        settings=("database_url", "amqp_url"),
+        metrics_port=9130,
+        drain_s=20,
+    ),
+    Program(
+        name="reconciler",
+        does="compares ledger, Temporal, events and operators' wallets",
+        module="workers.reconciler",
+        settings=("database_url", "amqp_url", "temporal_address"),
+        metrics_port=9140,
+        copies=2,
+        calls_out=True,
+        drain_s=20,
+    ),
+    Program(
+        name="webhooks",
+        does="sends events to operators' webhooks",
+        module="workers.webhooks",
+        settings=("database_url", "temporal_address"),
+        metrics_port=9150,
+        copies=2,
+        calls_out=True,
+        drain_s=20,
+    ),
+)
+DRAIN_S: Final = {program.module: program.drain_s for program in PROGRAMS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +116,7 @@ class OwnProgram:
             argv=(sys.executable, "-m", self.module),
             environment={**os.environ, **self.settings, "PYTHONUNBUFFERED": "1"},
             folder=PROJECT_ROOT,
-            stop_seconds=20.0,
+            stop_seconds=DRAIN_S.get(self.module, 20.0),
         )
 
     async def probe(self) -> None:

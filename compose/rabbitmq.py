@@ -74,9 +74,9 @@ class EmbeddedRabbitMQ:
         self._programs = await asyncio.to_thread(find_or_fetch, say)
         for folder in (self._folder, self._folder / "nodes"):
             folder.mkdir(mode=0o700, exist_ok=True)
-        definitions = self._folder / "definitions.json"
-        write_json(definitions, self._definitions())
-        configuration = CONFIGURATION.format(port=self._port, definitions=definitions)
+        path = self._folder / "definitions.json"
+        write_json(path, definitions(self._password, self._application_password))
+        configuration = CONFIGURATION.format(port=self._port, definitions=path)
         write_private(self._folder / "rabbitmq.conf", configuration)
         write_private(self._folder / "plugins", "[].\n")
         write_private(self._folder / ".erlang.cookie", self._cookie, mode=0o400)
@@ -100,19 +100,6 @@ class EmbeddedRabbitMQ:
         """As both users, for a node makes them one after the other."""
         for url in (self.url, self.application_url):
             await probes.amqp(url)
-
-    def _definitions(self) -> dict[str, Any]:
-        return {
-            "vhosts": [{"name": "/"}],
-            "users": [
-                _user(USER, self._password, tags="administrator"),
-                _user(APPLICATION, self._application_password, tags=""),
-            ],
-            "permissions": [
-                {"user": USER, "vhost": "/", **EVERYTHING},
-                {"user": APPLICATION, "vhost": "/", **OF_PROGRAMS},
-            ],
-        }
 
     def _environment(self, programs: Programs) -> dict[str, str]:
         folder = self._folder
@@ -143,6 +130,21 @@ class EmbeddedRabbitMQ:
         if programs.libraries:
             variables["LD_LIBRARY_PATH"] = ":".join(str(path) for path in programs.libraries)
         return variables
+
+
+def definitions(password: str, application_password: str) -> dict[str, Any]:
+    """What RabbitMQ loads: the administrator with the first password, and our programs' user."""
+    return {
+        "vhosts": [{"name": "/"}],
+        "users": [
+            _user(USER, password, tags="administrator"),
+            _user(APPLICATION, application_password, tags=""),
+        ],
+        "permissions": [
+            {"user": USER, "vhost": "/", **EVERYTHING},
+            {"user": APPLICATION, "vhost": "/", **OF_PROGRAMS},
+        ],
+    }
 
 
 def _user(name: str, password: str, *, tags: str) -> dict[str, str]:

@@ -222,10 +222,11 @@ class Stack:
         return OutsideService("RabbitMQ", "CROUPIER_AMQP_URL", lambda: probes.amqp(url), place_of(url))
 
     def _outside_temporal(self) -> OutsideService:
+        from runtime.temporal import access  # its client is heavy, and most stacks embed Temporal
+
         address, namespace = self.addresses.temporal_address, self.addresses.temporal_namespace
-        return OutsideService(
-            "Temporal", "CROUPIER_TEMPORAL_ADDRESS", lambda: probes.temporal(address, namespace), address
-        )
+        probe = partial(probes.temporal, address, namespace, access(self.settings))
+        return OutsideService("Temporal", "CROUPIER_TEMPORAL_ADDRESS", probe, address)
 
     # Our own programs
 

@@ -11,7 +11,7 @@ from temporalio.client import Client
 from contracts.failures import bounded
 from events.publisher import Publisher
 from runtime.settings import Settings, SettingsError
-from runtime.temporal import connect
+from runtime.temporal import access, connect
 from security.keyring import Keyring
 from security.signatures import Signer
 from storage.database import Database, open_database
@@ -67,7 +67,9 @@ async def connect_temporal(settings: Settings, keyring: Keyring) -> Client:
     if address is None:
         raise _missing("temporal_address")
     try:
-        return await connect(address, namespace=settings.temporal_namespace, keyring=keyring)
+        return await connect(
+            address, namespace=settings.temporal_namespace, keyring=keyring, access=access(settings)
+        )
     except RuntimeError as error:
         raise _unreachable("Temporal", "temporal_address", error) from None
 

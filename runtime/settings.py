@@ -1,18 +1,19 @@
 """The settings: one frozen object, built in main and handed down. Nothing is read at import.
 
 A value comes from the environment (`CROUPIER_HTTP_PORT`), else from a TOML file (`http_port = 8080` in
-`croupier.toml`, or in the file that CROUPIER_SETTINGS names), else from the defaults below.
+`croupier.toml`, or in the file that CROUPIER_SETTINGS names), else from the defaults below. A secret may also
+lie in a file that a variable names (`CROUPIER_AMQP_URL_FILE`), as secret stores hand them out.
 """
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -22,8 +23,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from runtime.addresses import for_aiormq, for_asyncpg, launchable, with_scheme
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "CROUPIER_"
+OF_A_FILE: Final = "_FILE"
+# Variables that begin like settings and are none: where the settings are, and what one command alone reads.
+NO_SETTINGS: Final = frozenset({f"{PREFIX}SETTINGS", f"{PREFIX}WALLET_SECRET"})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -64,6 +70,20 @@ class Settings(BaseSettings):
     )
     temporal_address: str | None = Field(None, description="An outside Temporal: host:port")
     temporal_namespace: str = "croupier"
+    temporal_tls: bool = Field(
+        False, description="TLS to Temporal; used in any case with a file, a name or a key given below."
+    )
+    temporal_tls_ca: Path | None = Field(
+        None, description="The authority of its certificate, a PEM file; the system's when not given."
+    )
+    temporal_tls_cert: Path | None = Field(None, description="Our own certificate, for mutual TLS: PEM.")
+    temporal_tls_key: Path | None = Field(None, description="And its private key.")
+    temporal_tls_server_name: str | None = Field(
+        None, description="The name in its certificate, where that is not the address's."
+    )
+    temporal_api_key: SecretStr | None = Field(
+        None, description="For Temporal Cloud or an authorizer; travels over TLS alone."
+    )
     task_queue: str = "croupier-rounds"
 
     postgres_port: Port | None = Field(None, description="The embedded PostgreSQL.")
@@ -183,17 +203,17 @@ class Settings(BaseSettings):
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _database_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
-        return _for_asyncpg(_with_scheme(value, "postgresql"))
+        return for_asyncpg(with_scheme(value, "postgresql"))
 
     @field_validator("amqp_url")
     @classmethod
     def _queue_is_amqp(cls, value: SecretStr | None) -> SecretStr | None:
-        return _with_scheme(value, "amqp", "amqps")
+        return for_aiormq(with_scheme(value, "amqp", "amqps"))
 
     @field_validator("game_client_url")
     @classmethod
     def _game_client_can_be_launched(cls, value: str | None) -> str | None:
-        return None if value is None else _launchable(value)
+        return None if value is None else launchable(value)
 
     @field_validator("temporal_address")
     @classmethod
@@ -208,10 +228,10 @@ class Settings(BaseSettings):
     def _home_is_absolute(cls, value: Path) -> Path:
         return (PROJECT_ROOT / value.expanduser()).absolute()
 
-    @field_validator("keyring", mode="after")
+    @field_validator("keyring", "temporal_tls_ca", "temporal_tls_cert", "temporal_tls_key", mode="after")
     @classmethod
-    def _keyring_is_absolute(cls, value: Path, others: ValidationInfo) -> Path:
-        return Path(others.data.get("home", PROJECT_ROOT)) / value.expanduser()
+    def _file_is_absolute(cls, value: Path | None, others: ValidationInfo) -> Path | None:
+        return None if value is None else Path(others.data.get("home", PROJECT_ROOT)) / value.expanduser()
 
     @classmethod
     def settings_customise_sources(
@@ -226,6 +246,12 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+SECRETS: Final = tuple(
+    name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)
+)
+"""The settings that may lie in a file of their own."""
+
+
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the environment and the settings file. Raises SettingsError with one line that names what is
     wrong.
@@ -238,8 +264,9 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
-    """The variables that make `load` give an equal object in a child process; what is not set is left out."""
-    variables = {}
+    """The variables that make `load` give an equal object in a child process; what is not set is left out. An
+    empty value counts as not given: the files that our own variables name are read already."""
+    variables = {f"{PREFIX}{name.upper()}{OF_A_FILE}": "" for name in SECRETS}
     for name in Settings.model_fields:
         value = getattr(settings, name)
         if value is None:
@@ -279,32 +306,41 @@ def _from_file(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Only fields are taken. An empty variable counts as not given, as `CROUPIER_AMQP_URL= ./croupier up`
-    means.
-    """
-    names = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
-    return {names[key]: value for key, value in environment.items() if key in names and value != ""}
+    """An empty variable counts as not given, as `CROUPIER_AMQP_URL= ./croupier up` means."""
+    fields = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
+    files = {f"{PREFIX}{name.upper()}{OF_A_FILE}": name for name in SECRETS}
+    ours = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    _refuse_unknown(ours, [*fields, *files, *NO_SETTINGS])
+    values = {fields[name]: value for name, value in ours.items() if name in fields and value != ""}
+    for variable, name in files.items():
+        if path := ours.get(variable):
+            if name in values:
+                raise SettingsError(
+                    f"{variable.removesuffix(OF_A_FILE)} and {variable} are both set: keep one"
+                )
+            values[name] = _secret_in(path, variable)
+    return values
 
 
-# What libpq reads in an address and asyncpg does not. Any other name that asyncpg does not know goes to the
-# server, which refuses by name what is no parameter of its own.
-LIBPQ_ALONE = frozenset(
-    """
-    channel_binding connect_timeout fallback_application_name gssdelegation gssencmode hostaddr keepalives
-    keepalives_count keepalives_idle keepalives_interval load_balance_hosts max_protocol_version
-    min_protocol_version oauth_client_id oauth_client_secret oauth_issuer oauth_scope replication require_auth
-    requirepeer requiressl scram_client_key scram_server_key sslcertmode sslcompression sslcrldir
-    sslkeylogfile sslsni tcp_user_timeout
-    """.split()  # noqa: SIM905 - read more easily than thirty literals
-)
+def _refuse_unknown(given: Mapping[str, str], known: list[str]) -> None:
+    """A mistyped variable would leave a default in force, a limit for instance, and nobody would know."""
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        closest = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0)
+        raise SettingsError(f"variable {unknown[0]} is no setting: the closest is {closest[0]}")
 
 
-def _for_asyncpg(value: SecretStr | None) -> SecretStr | None:
-    query = "" if value is None else urlsplit(value.get_secret_value()).query
-    refused = sorted({name for name, _ in parse_qsl(query, keep_blank_values=True)} & LIBPQ_ALONE)
-    if refused:
-        raise ValueError(f"has the parameter {refused[0]}, which the driver does not know: leave it out")
-    return value
+def _secret_in(path: str, variable: str) -> str:
+    """The text of a secret's file, without the line's end that editors and secret stores add."""
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8").strip()
+    except OSError as problem:
+        raise SettingsError(f"{variable} names {path}: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{variable} names {path}: not a text") from None
+    if not text:
+        raise SettingsError(f"{variable} names {path}: the file is empty")
+    return text
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -321,35 +357,6 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:
-    if value is None:
-        return None
-    try:
-        parts = urlsplit(value.get_secret_value())
-        usable = parts.scheme in schemes and bool(parts.hostname)
-        _ = parts.port  # reading it is what checks it
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(f"must be a URL that begins with {schemes[0]}:// and names a host")
-    return value
-
-
-def _launchable(url: str) -> str:
-    """A URL to which the game goes in the query and the token in the fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError("must be a URL such as https://games.example/play") from None
-    if not parts.scheme or not parts.netloc:
-        raise ValueError("must be a URL such as https://games.example/play")
-    if parts.fragment or "game" in parse_qs(parts.query, keep_blank_values=True):
-        raise ValueError(
-            "has a fragment or a `game` of its own: launch URLs put the token and the game there"
-        )
-    return url
-
-
 def _one_line(problem: ValidationError) -> str:
     """The first thing that is wrong, by its key; the value is left out because it may be a secret."""
     first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
@@ -359,7 +366,10 @@ def _one_line(problem: ValidationError) -> str:
 
 
 __all__ = [
+    "NO_SETTINGS",
+    "OF_A_FILE",
     "PROJECT_ROOT",
+    "SECRETS",
     "Settings",
     "SettingsError",
     "load",

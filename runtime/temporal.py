@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.service import TLSConfig
 
+from runtime.settings import PREFIX, Settings, SettingsError
 from security.keyring import Keyring
 from security.payload_codec import data_converter
 
@@ -17,10 +21,58 @@ if TYPE_CHECKING:
     from temporalio.worker import Worker
 
 
-async def connect(address: str, *, namespace: str, keyring: Keyring) -> Client:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a connection needs beside the address: TLS, or none, and who we are. It holds secrets."""
+
+    tls: TLSConfig | bool = field(default=False, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+
+
+NO_TLS: Final = Access()
+
+
+def access(settings: Settings) -> Access:
+    """As the settings say; the files that they name are read here. Raises SettingsError."""
+    ca, cert = settings.temporal_tls_ca, settings.temporal_tls_cert
+    key, api_key = settings.temporal_tls_key, settings.temporal_api_key
+    name = settings.temporal_tls_server_name
+    if not (settings.temporal_tls or ca or cert or key or name or api_key):
+        return NO_TLS
+    if (cert is None) != (key is None):
+        raise SettingsError(
+            "settings temporal_tls_cert and temporal_tls_key come together: give both or none"
+        )
+    tls = TLSConfig(
+        server_root_ca_cert=_pem("temporal_tls_ca", ca),
+        client_cert=_pem("temporal_tls_cert", cert),
+        client_private_key=_pem("temporal_tls_key", key),
+        domain=name,
+    )
+    return Access(tls, None if api_key is None else api_key.get_secret_value())
+
+
+def _pem(setting: str, path: Path | None) -> bytes | None:
+    try:
+        content = None if path is None else path.read_bytes()
+    except OSError as problem:
+        reason = f"{path}: {problem.strerror}"
+    else:
+        if content is None or b"-----BEGIN " in content:
+            return content
+        reason = f"{path}: not a PEM file"
+    raise SettingsError(f"setting {setting} ({PREFIX}{setting.upper()}): {reason}")
+
+
+async def connect(address: str, *, namespace: str, keyring: Keyring, access: Access = NO_TLS) -> Client:
     """A connected client. Raises RuntimeError when the address does not answer."""
     return await Client.connect(
-        address, namespace=namespace, data_converter=data_converter(keyring), runtime=_runtime()
+        address,
+        namespace=namespace,
+        data_converter=data_converter(keyring),
+        runtime=_runtime(),
+        tls=access.tls,
+        api_key=access.api_key,
     )
 
 

@@ -22,7 +22,7 @@ from api.gateway import problems
 from api.transports.websocket import messages as socket_messages
 from cli import main as command_line
 from contracts import failures, steps
-from runtime.settings import PREFIX, Settings
+from runtime.settings import OF_A_FILE, PREFIX, SECRETS, Settings
 from workflows import policies
 
 ROOT: Final = Path(__file__).parents[2]
@@ -169,14 +169,21 @@ def settings() -> str:
 
 Every setting has a name in `croupier.toml` and a variable in the environment: `http_port` and
 `{PREFIX}HTTP_PORT`. The variable wins. `{PREFIX}SETTINGS` names another file. An empty variable counts as
-not set. An unknown name in the file, or a value that does not fit, stops a program with exit code 2 and one
-line. `croupier.example.toml` has the same list to copy.
+not set. An unknown name in the file, a mistyped variable, or a value that does not fit, stops a program with
+exit code 2 and one line. `croupier.example.toml` has the same list to copy.
+
+What is secret may also lie in a file that a variable names: {_listed_files()}.
+Whatever ends the file's text, such as a newline, is left out.
 """
     rows = [
         (f"`{name}`", _default(field.default), _both(field.description, MORE_ON_SETTINGS.get(name)))
         for name, field in Settings.model_fields.items()
     ]
     return f"{head}\n{_table(('setting', 'default', 'meaning'), rows)}"
+
+
+def _listed_files() -> str:
+    return ", ".join(f"`{PREFIX}{name.upper()}{OF_A_FILE}`" for name in SECRETS)
 
 
 def commands(page: str) -> str:

@@ -18,9 +18,8 @@ from cli.round.lines import lines
 from cli.round.show import Wanted
 from compose import process
 from compose.problems import NotReady
-from compose.programs import OwnProgram
+from compose.programs import PROGRAMS, OwnProgram, Program
 from runtime import provision
-from runtime.settings import PROJECT_ROOT
 from security.keyring import SECTIONS
 from storage.database import Database
 from tests.conftest import Services
@@ -70,36 +69,32 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
     assert not nowhere.exists()
 
 
-# Every program of ours is one module of workers/ that can be run.
-PROGRAMS = sorted(
-    path.stem
-    for path in (PROJECT_ROOT / "workers").glob("*.py")
-    if 'if __name__ == "__main__"' in path.read_text(encoding="utf-8")
-)
-
-
-@pytest.mark.parametrize("program", PROGRAMS)
-async def test_every_program_starts_from_the_environment_alone(
-    services: Services, tmp_path: Path, program: str
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+async def test_every_program_starts_from_what_the_table_says_that_it_needs(
+    services: Services, tmp_path: Path, program: Program
 ) -> None:
-    """As in a container: the variables that a secret store and the example write, and no file."""
+    """As in a container: the variables that a secret store and the example write, no file, and none of the
+    addresses that the program is not said to need."""
     stack, addresses = services.stack, services.stack.addresses
-    name = f"alone-{program}"
+    name = f"alone-{program.name}"
     metrics_port = stack.port(f"{name}-metrics")
+    needed = {
+        "database_url": addresses.application_database_url,
+        "amqp_url": addresses.amqp_url,
+        "temporal_address": addresses.temporal_address,
+    }
     variables = {
         "CROUPIER_HOME": str(tmp_path),
-        "CROUPIER_DATABASE_URL": addresses.application_database_url,
-        "CROUPIER_AMQP_URL": addresses.amqp_url,
-        "CROUPIER_TEMPORAL_ADDRESS": addresses.temporal_address,
         "CROUPIER_TEMPORAL_NAMESPACE": addresses.temporal_namespace,
         "CROUPIER_KEYRING_JSON": services.keyring.to_json(),
         "CROUPIER_GAMES": '["games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"]',
         "CROUPIER_HTTP_PORT": str(stack.port(name)),
         "CROUPIER_METRICS_PORT": str(metrics_port),
+        **{f"CROUPIER_{setting.upper()}": needed[setting] for setting in program.settings},
     }
     started = OwnProgram(
         name=name,
-        module=f"workers.{program}",
+        module=program.module,
         ready_url=f"http://127.0.0.1:{metrics_port}/metrics",
         settings=variables,
     )
@@ -119,10 +114,9 @@ async def test_every_program_starts_from_the_environment_alone(
     assert not names_in(tmp_path)
 
 
-def test_the_programs_that_run_alone_are_those_of_the_stack(services: Services) -> None:
-    assert {f"workers.{name}" for name in PROGRAMS} == {
-        program.module for program in services.stack.programs()
-    }
+def test_the_programs_of_the_table_are_those_of_the_stack(services: Services) -> None:
+    of_the_stack = {program.module for program in services.stack.programs()}
+    assert {program.module for program in PROGRAMS} == of_the_stack
 
 
 async def test_a_first_start_makes_no_file_beside_it(services: Services, tmp_path: Path) -> None:

@@ -8,7 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from runtime.settings import (
+    NO_SETTINGS,
+    OF_A_FILE,
+    PREFIX,
     PROJECT_ROOT,
+    SECRETS,
     Settings,
     SettingsError,
     load,
@@ -21,6 +25,17 @@ SECRET = "hunter2"
 EXAMPLE = re.findall(
     r"^# (\w+ = .+)$", (PROJECT_ROOT / "croupier.example.toml").read_text(), flags=re.MULTILINE
 )
+
+
+SECRET_VALUES = {
+    "database_url": f"postgresql://a:{SECRET}@h/d",
+    "owner_database_url": f"postgresql://o:{SECRET}@h/d",
+    "amqp_url": f"amqp://a:{SECRET}@h/",
+    "temporal_api_key": SECRET,
+    "keyring_json": f'{{"payload": "{SECRET}"}}',
+}
+# Whatever is written of ours: programs, deploy files, scripts.
+SOURCES = {".py", ".yaml", ".yml", ".service", ".sh", ".toml", ".env"}
 
 
 def write(folder: Path, text: str) -> dict[str, str]:
@@ -104,6 +119,9 @@ def test_it_cannot_be_changed(tmp_path: Path) -> None:
         (f'database_url = "postgresql://a:{SECRET}@h/d?connect_timeout=3"', "connect_timeout"),
         (f'owner_database_url = "postgresql://a:{SECRET}@h/d?sslmode=require&keepalives="', "keepalives"),
         (f'database_url = "postgresql://a:{SECRET}@h:port/d"', "database_url"),
+        (f'database_url = "postgresql://a:{SECRET}@h/d?sslrootcert=/no/such.pem"', "sslrootcert"),
+        (f'amqp_url = "amqps://a:{SECRET}@h/?cafile=/no/such.pem"', "cafile"),
+        (f'amqp_url = "amqp://a:{SECRET}@h/?cafile=/dev/null"', "amqps"),
         ('temporal_address = "nowhere"', "temporal_address"),
         ('game_client_url = "play"', "game_client_url"),
         ('game_client_url = "https://[games.example/play"', "game_client_url"),
@@ -141,3 +159,91 @@ def test_a_child_process_gets_the_same_settings(tmp_path: Path) -> None:
 def test_the_example_names_every_setting_and_nothing_else(tmp_path: Path) -> None:
     load(write(tmp_path, "\n".join(EXAMPLE)))
     assert {line.split(" = ")[0] for line in EXAMPLE} == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "closest"),
+    [
+        ("CROUPIER_HTTP_PROT", "CROUPIER_HTTP_PORT"),
+        ("CROUPIER_MAX_OPEN_BET", "CROUPIER_MAX_OPEN_BETS"),
+        ("CROUPIER_AMPQ_URL_FILE", "CROUPIER_AMQP_URL_FILE"),
+        ("CROUPIER_HTTP_PORT_FILE", "CROUPIER_HTTP_PORT"),
+        ("CROUPIER_SETTING", "CROUPIER_SETTINGS"),
+        ("CROUPIER_", "CROUPIER_HOME"),
+    ],
+)
+def test_a_mistyped_variable_is_refused_with_the_closest_right_one(
+    tmp_path: Path, mistyped: str, closest: str
+) -> None:
+    problem = problem_of({**write(tmp_path, ""), mistyped: SECRET})
+    assert problem.startswith(f"variable {mistyped} is no setting: the closest is {closest}")
+
+
+def test_variables_of_other_programs_are_nobodys_business(tmp_path: Path) -> None:
+    load(
+        {
+            **write(tmp_path, ""),
+            "OPERATOR_WALLET_SECRET": "x",
+            "CROUPIERS": "3",
+            "CROUPIER_WALLET_SECRET": "x",
+        }
+    )
+
+
+def test_every_variable_that_the_project_names_is_one() -> None:
+    """Of programs, scripts and deploy files; a page's are compared beside it."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | NO_SETTINGS
+    known |= {f"{PREFIX}{name.upper()}{OF_A_FILE}" for name in SECRETS}
+    own = [path for path in PROJECT_ROOT.iterdir() if path.name not in {"tests", ".venv", ".local", ".git"}]
+    named = {
+        variable
+        for path in own
+        for file in ([path] if path.is_file() else path.rglob("*"))
+        if (file.suffix in SOURCES or file.name == "Dockerfile") and "node_modules" not in file.parts
+        for variable in re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", file.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 10
+    assert named - known == set()
+
+
+class TestASecretInAFile:
+    @pytest.mark.parametrize("name", SECRETS)
+    def test_is_read_without_the_end_of_its_line(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / "secret").write_text(SECRET_VALUES[name] + "\n")
+        settings = load({**write(tmp_path, ""), f"CROUPIER_{name.upper()}_FILE": str(tmp_path / "secret")})
+        assert getattr(settings, name).get_secret_value() == SECRET_VALUES[name]
+
+    def test_wins_over_the_settings_file(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text("amqp://new@h/")
+        environment = write(tmp_path, 'amqp_url = "amqp://old@h/"')
+        amqp_url = load({**environment, "CROUPIER_AMQP_URL_FILE": str(tmp_path / "secret")}).amqp_url
+        assert amqp_url is not None
+        assert amqp_url.get_secret_value() == "amqp://new@h/"
+
+    def test_beside_its_variable_is_a_mistake(self, tmp_path: Path) -> None:
+        both = {"CROUPIER_AMQP_URL": SECRET_VALUES["amqp_url"], "CROUPIER_AMQP_URL_FILE": "/dev/null"}
+        problem = problem_of({**write(tmp_path, ""), **both})
+        assert "CROUPIER_AMQP_URL and CROUPIER_AMQP_URL_FILE are both set" in problem
+
+    @pytest.mark.parametrize(
+        ("content", "why"),
+        [(None, "No such file"), (b"\n", "the file is empty"), (b"\xff\xfe", "not a text")],
+    )
+    def test_that_has_none_is_named(self, tmp_path: Path, content: bytes | None, why: str) -> None:
+        path = tmp_path / "secret"
+        if content is not None:
+            path.write_bytes(content)
+        problem = problem_of({**write(tmp_path, ""), "CROUPIER_KEYRING_JSON_FILE": str(path)})
+        assert problem.startswith(f"CROUPIER_KEYRING_JSON_FILE names {path}: {why}")
+
+    def test_whose_variable_is_empty_is_not_given(self, tmp_path: Path) -> None:
+        assert load({**write(tmp_path, ""), "CROUPIER_AMQP_URL_FILE": ""}).amqp_url is None
+
+    def test_does_not_reach_a_child_that_gets_its_content_another_way(self, tmp_path: Path) -> None:
+        """The stack hands its programs what it has read, and to most of them less."""
+        (tmp_path / "secret").write_text(SECRET_VALUES["owner_database_url"])
+        ours = {**write(tmp_path, ""), "CROUPIER_OWNER_DATABASE_URL_FILE": str(tmp_path / "secret")}
+        settings = load(ours)
+        assert load({**ours, **to_environment(settings)}) == settings
+        hidden = {**ours, **to_environment(settings), "CROUPIER_OWNER_DATABASE_URL": ""}
+        assert load(hidden).owner_database_url is None

@@ -19,7 +19,7 @@ from events.broker import LinkLost
 from games.registry import Registry
 from runtime import settings
 from runtime.resources import load_keyring
-from runtime.temporal import connect
+from runtime.temporal import access, connect
 from security.keyring import Keyring, KeyringInvalid
 from security.seeds import SeedVault
 from security.signatures import SignatureVerifier
@@ -117,13 +117,17 @@ async def _check_all(stack: Stack, rounds: int, services: _Services, seen: _Seen
 
 @asynccontextmanager
 async def _open(stack: Stack, seen: _Seen) -> AsyncIterator[_Services]:
-    keyring = load_keyring(settings.load().model_copy(update={"keyring": Path(stack["keyring"])}))
+    loaded = settings.load()
+    keyring = load_keyring(loaded.model_copy(update={"keyring": Path(stack["keyring"])}))
     seen.step = "reaching PostgreSQL"
     database = await open_database(stack["database_url"], connections=2)
     try:
         seen.step = "reaching Temporal"
         temporal = await connect(
-            stack["temporal_address"], namespace=stack["temporal_namespace"], keyring=keyring
+            stack["temporal_address"],
+            namespace=stack["temporal_namespace"],
+            keyring=keyring,
+            access=access(loaded),
         )
         yield _Services(database, temporal, keyring)
     finally:

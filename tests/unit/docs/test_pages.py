@@ -11,7 +11,7 @@ from api.app import described
 from certification.cases.table import CASES
 from cli.main import app
 from cli.testing.run import CHECKS
-from runtime.settings import PREFIX, Settings
+from runtime.settings import NO_SETTINGS, OF_A_FILE, PREFIX, SECRETS, Settings
 from verification.invariants.table import INVARIANTS
 
 ROOT: Final = Path(__file__).parents[3]
@@ -39,8 +39,11 @@ HOUSE_WORDS: Final = (
         "buries",
     ),
 )
-# Variables of programs that have no settings.
-OTHER_VARIABLES: Final = frozenset({"SETTINGS", "WALLET_SECRET"})
+VARIABLES: Final = {
+    *NO_SETTINGS,
+    *(f"{PREFIX}{name.upper()}" for name in Settings.model_fields),
+    *(f"{PREFIX}{name.upper()}{OF_A_FILE}" for name in SECRETS),
+}
 COMMANDS: Final[Any] = typer.main.get_command(app)
 # Folders whose files the pages name; what is not there is a page that was not read again.
 FOLDERS: Final = (
@@ -92,8 +95,8 @@ class TestEveryPage:
         assert page.name == "README.md" or f"({page.relative_to(DOCS)})" in index
 
     def test_names_settings_that_there_are(self, page: Path) -> None:
-        named = set(re.findall(rf"\b{PREFIX}([A-Z_]+)\b", page.read_text(encoding="utf-8")))
-        assert named - OTHER_VARIABLES <= {name.upper() for name in Settings.model_fields}
+        named = set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", page.read_text(encoding="utf-8")))
+        assert named <= VARIABLES
 
     def test_names_commands_and_options_that_there_are(self, page: Path) -> None:
         for code in code_of(page.read_text(encoding="utf-8")):

@@ -1,0 +1,88 @@
+"""Addresses as settings give them: what drivers do not read is refused, and the files that they name exist.
+
+Each function returns the address as it is, or raises ValueError with words that hold nothing of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+from pydantic import SecretStr
+
+# What libpq reads in an address and asyncpg does not. Any other name that asyncpg does not know goes to the
+# server, which refuses by name what is no parameter of its own.
+LIBPQ_ALONE: Final = frozenset(
+    """
+    channel_binding connect_timeout fallback_application_name gssdelegation gssencmode hostaddr keepalives
+    keepalives_count keepalives_idle keepalives_interval load_balance_hosts max_protocol_version
+    min_protocol_version oauth_client_id oauth_client_secret oauth_issuer oauth_scope replication require_auth
+    requirepeer requiressl scram_client_key scram_server_key sslcertmode sslcompression sslcrldir
+    sslkeylogfile sslsni tcp_user_timeout
+    """.split()  # noqa: SIM905 - read more easily than thirty literals
+)
+
+
+def for_asyncpg(value: SecretStr | None) -> SecretStr | None:
+    """PostgreSQL's."""
+    refused = sorted(_parameters(value).keys() & LIBPQ_ALONE)
+    if refused:
+        raise ValueError(f"has the parameter {refused[0]}, which the driver does not know: leave it out")
+    return _with_its_files(value, "sslrootcert", "sslcert", "sslkey", "sslcrl")
+
+
+def for_aiormq(value: SecretStr | None) -> SecretStr | None:
+    """RabbitMQ's. Files of certificates beside a scheme without TLS would promise what does not happen."""
+    files = ("cafile", "certfile", "keyfile")
+    if value is not None and urlsplit(value.get_secret_value()).scheme == "amqp":
+        for name in _parameters(value).keys() & set(files):
+            raise ValueError(f"has the parameter {name}, which counts for amqps:// alone")
+    return _with_its_files(value, *files)
+
+
+def _with_its_files(value: SecretStr | None, *names: str) -> SecretStr | None:
+    """The address, when the files that its parameters name can be read: else it would fail at each try to
+    connect, and look like a service that is away."""
+    for name, path in _parameters(value).items():
+        if name in names:
+            try:
+                Path(path).open("rb").close()
+            except OSError as problem:
+                raise ValueError(f"names a file in {name} that cannot be read: {problem.strerror}") from None
+    return value
+
+
+def _parameters(value: SecretStr | None) -> dict[str, str]:
+    query = "" if value is None else urlsplit(value.get_secret_value()).query
+    return dict(parse_qsl(query, keep_blank_values=True))
+
+
+def with_scheme(value: SecretStr | None, *schemes: str) -> SecretStr | None:
+    """A URL of one of the schemes, with a host."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value.get_secret_value())
+        usable = parts.scheme in schemes and bool(parts.hostname)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"must be a URL that begins with {schemes[0]}:// and names a host")
+    return value
+
+
+def launchable(url: str) -> str:
+    """A URL to which the game goes in the query and the token in the fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("must be a URL such as https://games.example/play") from None
+    if not parts.scheme or not parts.netloc:
+        raise ValueError("must be a URL such as https://games.example/play")
+    if parts.fragment or "game" in parse_qs(parts.query, keep_blank_values=True):
+        raise ValueError(
+            "has a fragment or a `game` of its own: launch URLs put the token and the game there"
+        )
+    return url
