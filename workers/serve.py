@@ -16,7 +16,7 @@ from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.event.service import EventFeed, GameEvents
 from api.gateway.admission import Admission
-from api.gateway.health import ReadinessChecks
+from api.gateway.health import CHECK_TIMEOUT_S, ReadinessChecks
 from api.gateway.rate_limits import Rate, RateLimits
 from api.operator.service import OperatorKeys, Switches
 from api.platform.service import Operators
@@ -199,8 +199,9 @@ def _services(
 
 def _readiness(resources: Resources, client: Client) -> ReadinessChecks:
     async def broker() -> None:
-        if not resources.publisher.connected:
-            raise ConnectionError("the publisher has no channel")
+        # A process that has just started is not degraded before it has tried. Whoever probes a process that
+        # is degraded gets its answer well within a second.
+        await resources.publisher.established(timeout_seconds=CHECK_TIMEOUT_S / 2)
 
     async def database() -> None:
         await resources.database.pool.fetchval("SELECT 1")
