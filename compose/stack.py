@@ -28,7 +28,7 @@ from compose.postgres import EmbeddedPostgres
 from compose.problems import AlreadyRunning, Died, StackProblem, Unavailable
 from compose.process import Process
 from compose.programs import OwnProgram
-from compose.rabbitmq import EmbeddedRabbitMQ
+from compose.rabbitmq import EmbeddedPortMapper, EmbeddedRabbitMQ
 from compose.service import Component, wait_until_ready
 from compose.temporal import EmbeddedTemporal
 from runtime.listening import url_host
@@ -371,6 +371,24 @@ class Stack:
     async def death(self) -> Died:
         """Wait until a component ends that nobody asked to end."""
         return await self._deaths.get()
+
+    async def revive(self, name: str) -> None:
+        """Starts a component that has died: at the same port, over the same data. Raises Died, and has ended
+        what did not become ready."""
+        try:
+            await self.start(name)
+        except StackProblem as problem:
+            await self._processes[name].stop()
+            if isinstance(problem, Died):
+                raise
+            raise Died(name, f"cannot start ({problem})", "") from None
+
+    def needed_by(self, name: str) -> set[str]:
+        """What must run for this component to start: for our programs every service, for RabbitMQ its port
+        mapper."""
+        if isinstance(self._components[name], OwnProgram):
+            return {other for other, one in self._components.items() if not isinstance(one, OwnProgram)}
+        return {EmbeddedPortMapper.name} if name == EmbeddedRabbitMQ.name else set()
 
     async def _run(self, component: Component) -> None:
         """Prepare, start and wait until ready, or until it dies. Raises StackProblem."""

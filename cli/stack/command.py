@@ -31,6 +31,10 @@ def up(
             "--services-only", help="Only PostgreSQL, RabbitMQ and Temporal; run the programs yourself."
         ),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop everything when one part dies, instead of starting it again."),
+    ] = False,
 ) -> None:
     """Start the whole stack on this machine and keep it until Ctrl-C."""
     from cli.stack import up as command
@@ -38,7 +42,13 @@ def up(
     if detach and check:
         raise typer.BadParameter("--check stops the stack when it is done, so it cannot be detached")
     choices = command.Choices(
-        detach=detach, check=check, rounds=rounds, as_json=as_json, services_only=services_only
+        detach=detach,
+        check=check,
+        rounds=rounds,
+        as_json=as_json,
+        services_only=services_only,
+        # A check in which something died has failed.
+        strict=strict or check,
     )
     sys.exit(command.run(settings_or_exit(), choices))
 
