@@ -35,11 +35,13 @@ class SupervisorHandle:
     process: subprocess.Popen[str]
 
     @classmethod
-    def start(cls, settings: Settings, *, attached: bool, services_only: bool, strict: bool) -> Self:
+    def start(
+        cls, settings: Settings, *, attached: bool, services_only: bool, strict: bool, ingresses: int
+    ) -> Self:
         """Starts a supervisor in a session of its own, so a terminal's Ctrl-C reaches only the caller."""
         layout = Layout(settings.home)
         layout.create()
-        command = [sys.executable, "-m", "compose.supervisor"]
+        command = [sys.executable, "-m", "compose.supervisor", "--ingress", str(ingresses)]
         command += ["--attached"] if attached else []
         command += ["--services-only"] if services_only else []
         command += ["--strict"] if strict else []

@@ -54,11 +54,12 @@ class JsonLines(Listener):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What the command line asked for. `attached` ends with standard input; `strict` ends at the first
-    death."""
+    death; `ingress` is how many processes of it there are."""
 
     attached: bool
     services_only: bool
     strict: bool
+    ingress: int
 
 
 async def supervise(chosen: settings.Settings, lines: JsonLines, wishes: Wishes) -> int:
@@ -66,7 +67,7 @@ async def supervise(chosen: settings.Settings, lines: JsonLines, wishes: Wishes)
     stop = asyncio.Event()
     await listen_for_the_end(stop, attached=wishes.attached)
     try:
-        async with Stack(chosen, lines) as stack:
+        async with Stack(chosen, lines, ingresses=wishes.ingress) as stack:
             record = DeathRecord(stack.layout)
             record.clear()
             starting = asyncio.ensure_future(start(stack, services_only=wishes.services_only))
@@ -126,11 +127,12 @@ class EndOfInput(asyncio.Protocol):
 
 
 def main() -> None:
-    """Takes --attached, --services-only, --strict. Settings come from the environment and the settings
-    file."""
+    """Takes --attached, --services-only, --strict and --ingress N. Settings come from the environment and the
+    settings file."""
     parser = argparse.ArgumentParser(description=__doc__)
     for flag in ("--attached", "--services-only", "--strict"):
         parser.add_argument(flag, action="store_true")
+    parser.add_argument("--ingress", type=int, default=1)
     wishes = Wishes(**vars(parser.parse_args()))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     lines = JsonLines()

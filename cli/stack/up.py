@@ -41,6 +41,7 @@ class Choices:
     as_json: bool
     services_only: bool
     strict: bool = False
+    ingresses: int = 1
 
 
 @dataclass
@@ -66,6 +67,7 @@ def run(settings: Settings, choices: Choices) -> int:
             attached=not choices.detach,
             services_only=choices.services_only,
             strict=choices.strict,
+            ingresses=choices.ingresses,
         )
     except StackProblem as problem:
         progress.print(f"croupier: {problem}", style="red", markup=False, soft_wrap=True)

@@ -202,7 +202,9 @@ async def open_casino(
         client = await connect(settings, resources.keyring)
         async with (
             wallets.opened(resources) as operators_wallets,
-            round_worker.running(client, resources, registry, operators_wallets, waiter.deliver),
+            round_worker.running(
+                client, resources, registry, operators_wallets, waiter.deliver, left=waiter.left
+            ),
         ):
             workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             results = ResultService(resources.database, workflows)

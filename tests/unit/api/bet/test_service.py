@@ -146,11 +146,12 @@ async def placing(service: BetService, bet: Bet = BET) -> "asyncio.Task[bets.Ans
 
 
 async def test_a_round_that_runs_here_is_answered_without_asking_anybody(waiter: ResultWaiter) -> None:
-    backend = Backend()
-    answer = await placing(backend.service(waiter))
+    backend, pushing = Backend(), Pushing()
+    answer = await placing(backend.service(waiter, pushes=pushing))
+    assert pushing.followers == []
     waiter.deliver(SETTLED)
     assert await answer == bets.Answer(SETTLED, first=True)
-    assert not backend.waited_on_temporal
+    assert (backend.waited_on_temporal, backend.reads) == (False, 0)
 
 
 async def test_a_round_that_the_ledger_had_from_an_earlier_request_is_a_repeat(waiter: ResultWaiter) -> None:
