@@ -26,6 +26,7 @@ from contracts.rounds import (
     Reservation,
     Resolution,
     ResolveRequest,
+    RoundKey,
     RoundState,
     SettleRequest,
 )
@@ -37,7 +38,8 @@ log = logging.getLogger(__name__)
 
 class PlayActivities:
     """`resolve` is GameActivities', `emit` publishes an event that was recorded a moment ago. `observe` gets
-    the name of every step that was taken, and how many microseconds it took."""
+    the name of every step that was taken, and how many microseconds it took; `left` the round whose fast path
+    has failed, and which any worker may bring to its end from now on."""
 
     def __init__(
         self,
@@ -45,8 +47,10 @@ class PlayActivities:
         resolve: Callable[[ResolveRequest], Awaitable[Resolution]],
         emit: Callable[[RecordedEvent], Awaitable[None]],
         observe: Callable[[str, int], None],
+        left: Callable[[RoundKey], None] = lambda key: None,
     ) -> None:
         self._money, self._resolve, self._emit_now, self._observe = money, resolve, emit, observe
+        self._left = left
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
@@ -55,6 +59,13 @@ class PlayActivities:
     @activity.defn(name=steps.PLAY.name)
     async def play(self, bet: Bet) -> PlayResult:
         """Raises what a step up to settle raises: the workflow then takes the durable path."""
+        try:
+            return await self._play(bet)
+        except BaseException:  # also its cancellation, when its time is over
+            self._left(bet.key)
+            raise
+
+    async def _play(self, bet: Bet) -> PlayResult:
         watch = _Stopwatch(self._observe)
         reservation = await watch.time(steps.RESERVE.name, self._money.reserve(bet))
         if reservation.draw is None:

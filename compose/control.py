@@ -16,6 +16,7 @@ from typing import Any, Self
 import psutil
 
 from compose import process
+from compose.deaths import DeathRecord
 from compose.layout import SUPERVISOR, Layout, read_json
 from compose.postgres import ELSEWHERE
 from compose.problems import AlreadyRunning, StackProblem
@@ -34,13 +35,16 @@ class SupervisorHandle:
     process: subprocess.Popen[str]
 
     @classmethod
-    def start(cls, settings: Settings, *, attached: bool, services_only: bool) -> Self:
+    def start(
+        cls, settings: Settings, *, attached: bool, services_only: bool, strict: bool, ingresses: int
+    ) -> Self:
         """Starts a supervisor in a session of its own, so a terminal's Ctrl-C reaches only the caller."""
         layout = Layout(settings.home)
         layout.create()
-        command = [sys.executable, "-m", "compose.supervisor"]
+        command = [sys.executable, "-m", "compose.supervisor", "--ingress", str(ingresses)]
         command += ["--attached"] if attached else []
         command += ["--services-only"] if services_only else []
+        command += ["--strict"] if strict else []
         process.rotate(layout.log_of(SUPERVISOR))
         with layout.log_of(SUPERVISOR).open("ab") as log:
             os.fchmod(log.fileno(), 0o600)
@@ -86,6 +90,11 @@ def stack_info(layout: Layout) -> dict[str, Any] | None:
 def components(layout: Layout) -> dict[str, psutil.Process | None]:
     """Every recorded component with its process, or None for one that is gone."""
     return {name: process.recorded(layout, name) for name in process.recorded_names(layout)}
+
+
+def deaths(layout: Layout) -> list[dict[str, Any]]:
+    """What died in the present run, or in the last one: the fields of compose.deaths.Death, oldest first."""
+    return DeathRecord(layout).list()
 
 
 def down(layout: Layout) -> list[str]:

@@ -38,3 +38,10 @@ class Died(StackProblem):
         super().__init__(
             f"{name} {how}; the end of its log:\n{tail}" if tail else f"{name} {how}; its log is empty"
         )
+
+
+class DiedTooOften(StackProblem):
+    """A component ended by itself again and again."""
+
+    def __init__(self, died: Died, times: int) -> None:
+        super().__init__(f"gave up after {times} deaths in a row: {died}")

@@ -39,6 +39,7 @@ class Command:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15.0
     as_user: str | None = None  # only root may name one
+    pass_fds: tuple[int, ...] = ()  # sockets that it shares with others
 
 
 @dataclass
@@ -104,6 +105,7 @@ async def start(command: Command, layout: Layout) -> Process:
             stderr=asyncio.subprocess.STDOUT,
             env=dict(command.environment),
             cwd=command.folder,
+            pass_fds=command.pass_fds,
             start_new_session=True,
         )
     record(layout, command.name, handle.pid)

@@ -106,6 +106,7 @@ class OwnProgram:
     ready_url: str
     settings: dict[str, str]
     start_seconds: float = 120.0
+    pass_fds: tuple[int, ...] = ()
 
     async def prepare(self, say: Say) -> None:
         """Nothing: the tables and the keys are made before any of the programs."""
@@ -117,6 +118,7 @@ class OwnProgram:
             environment={**os.environ, **self.settings, "PYTHONUNBUFFERED": "1"},
             folder=PROJECT_ROOT,
             stop_seconds=DRAIN_S.get(self.module, 20.0),
+            pass_fds=self.pass_fds,
         )
 
     async def probe(self) -> None:

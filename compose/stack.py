@@ -16,19 +16,21 @@ import asyncio
 import fcntl
 import json
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import IO, Any, Self
 
-from compose import probes, process
+from compose import ingresses, probes, process
+from compose.ingresses import metrics_url
 from compose.layout import SUPERVISOR, Layout, Memory
 from compose.outside import OutsideService, place_of
 from compose.postgres import EmbeddedPostgres
 from compose.problems import AlreadyRunning, Died, StackProblem, Unavailable
 from compose.process import Process
 from compose.programs import OwnProgram
-from compose.rabbitmq import EmbeddedRabbitMQ
+from compose.rabbitmq import EmbeddedPortMapper, EmbeddedRabbitMQ
 from compose.service import Component, wait_until_ready
 from compose.temporal import EmbeddedTemporal
 from runtime.listening import url_host
@@ -91,8 +93,10 @@ class Listener:
 class Stack:
     """Starts, watches and ends every process of one home."""
 
-    def __init__(self, settings: Settings, listener: Listener | None = None) -> None:
+    def __init__(self, settings: Settings, listener: Listener | None = None, *, ingresses: int = 1) -> None:
         self.settings = settings
+        self._ingresses = ingresses
+        self._shared: socket.socket | None = None
         self.layout = Layout(settings.home)
         self._listener = listener or Listener()
         self._processes: dict[str, Process] = {}
@@ -133,6 +137,8 @@ class Stack:
     async def stop(self) -> None:
         """Stops everything in the reverse order of starting, and releases the home."""
         self.layout.stack_file.unlink(missing_ok=True)
+        if self._shared is not None:
+            self._shared.close()
         for name in reversed(list(self._processes)):
             self._forget_watch(name)
             self._listener.stopping(name)
@@ -259,7 +265,6 @@ class Stack:
 
     def programs(self) -> tuple[OwnProgram, ...]:
         """In the order of their start; the ingress is last so that it is the first to stop."""
-        ingress = self._as_application("http", "metrics")
         statistics, relay = self._as_application("statistics_metrics"), self._as_application("relay_metrics")
         reconciler = self._as_application("reconciler_metrics")
         webhooks = self._as_application("webhooks_metrics")
@@ -267,29 +272,39 @@ class Stack:
             OwnProgram(
                 name="statistics",
                 module="workers.statistics",
-                ready_url=_metrics_url(statistics),
+                ready_url=metrics_url(statistics),
                 settings=statistics,
             ),
-            OwnProgram(name="relay", module="workers.relay", ready_url=_metrics_url(relay), settings=relay),
+            OwnProgram(name="relay", module="workers.relay", ready_url=metrics_url(relay), settings=relay),
             OwnProgram(
                 name="reconciler",
                 module="workers.reconciler",
-                ready_url=_metrics_url(reconciler),
+                ready_url=metrics_url(reconciler),
                 settings=reconciler,
             ),
             OwnProgram(
                 name="webhooks",
                 module="workers.webhooks",
-                ready_url=_metrics_url(webhooks),
+                ready_url=metrics_url(webhooks),
                 settings=webhooks,
             ),
-            OwnProgram(
-                name="ingress",
-                module="workers.serve",
-                ready_url=f"{self._base_url(ingress)}/readyz",
-                settings=ingress,
-            ),
+            *self._of_the_ingress(),
         )
+
+    def _of_the_ingress(self) -> tuple[OwnProgram, ...]:
+        if self._ingresses > 1:
+            if self._shared is None:
+                port = int(self.environment("http")["CROUPIER_HTTP_PORT"])
+                self._shared = ingresses.share(self.settings, port)
+            return tuple(
+                ingresses.programs(self._ingresses, self._shared, self.settings, self._one_of_several)
+            )
+        own = self._as_application("http", "metrics")
+        ready_url = f"{self._base_url(own)}/readyz"
+        return (OwnProgram(name=ingresses.FIRST, module=ingresses.MODULE, ready_url=ready_url, settings=own),)
+
+    def _one_of_several(self, name: str) -> dict[str, str]:
+        return self._as_application("http", "metrics" if name == ingresses.FIRST else f"{name}_metrics")
 
     def _as_application(self, *ports: str) -> dict[str, str]:
         """The settings of a program that only plays: it gets no address with which it could alter what is
@@ -330,7 +345,7 @@ class Stack:
         if operator is not None:
             known |= {"operator_id": operator.operator_id, "operator_key": operator.operator_key}
         running = {name: part for name, part in self._components.items() if isinstance(part, OwnProgram)}
-        metrics = {name: _metrics_url(part.settings) for name, part in running.items()}
+        metrics = {name: metrics_url(part.settings) for name, part in running.items()}
         if self.addresses.temporal_metrics:
             metrics["temporal"] = self.addresses.temporal_metrics
         if "ingress" in running:
@@ -372,6 +387,24 @@ class Stack:
     async def death(self) -> Died:
         """Wait until a component ends that nobody asked to end."""
         return await self._deaths.get()
+
+    async def revive(self, name: str) -> None:
+        """Starts a component that has died: at the same port, over the same data. Raises Died, and has ended
+        what did not become ready."""
+        try:
+            await self.start(name)
+        except StackProblem as problem:
+            await self._processes[name].stop()
+            if isinstance(problem, Died):
+                raise
+            raise Died(name, f"cannot start ({problem})", "") from None
+
+    def needed_by(self, name: str) -> set[str]:
+        """What must run for this component to start: for our programs every service, for RabbitMQ its port
+        mapper."""
+        if isinstance(self._components[name], OwnProgram):
+            return {other for other, one in self._components.items() if not isinstance(one, OwnProgram)}
+        return {EmbeddedPortMapper.name} if name == EmbeddedRabbitMQ.name else set()
 
     async def _run(self, component: Component) -> None:
         """Prepare, start and wait until ready, or until it dies. Raises StackProblem."""
@@ -456,8 +489,3 @@ def _addresses(settings: Settings, services: _Services) -> Addresses:
         temporal_ui=temporal.ui if temporal else None,
         temporal_metrics=temporal.metrics if temporal else None,
     )
-
-
-def _metrics_url(variables: dict[str, str]) -> str:
-    host = url_host(variables["CROUPIER_METRICS_HOST"])
-    return f"http://{host}:{variables['CROUPIER_METRICS_PORT']}/metrics"

@@ -1,8 +1,9 @@
 """`python -m compose.supervisor`: the one process that owns the stack of a home and supervises it.
 
-The supervisor runs in a session of its own. Attached, it stops everything when its standard input closes, so
-the stack ends with the `up` that started it, however that ended. Detached, it stops on SIGTERM, which `down`
-sends. It reports what happens as JSON lines on standard output, for as long as somebody reads them.
+It starts again what dies (compose/restarts.py), unless it is strict. It runs in a session of its own.
+Attached, it stops everything when its standard input closes, so the stack ends with the `up` that started it,
+however that ended. Detached, it stops on SIGTERM, which `down` sends. It reports what happens as JSON lines
+on standard output, for as long as somebody reads them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import json
 import logging
 import signal
 import sys
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from compose.deaths import Death, DeathRecord
 from compose.layout import write_json
 from compose.problems import StackProblem
+from compose.restarts import keep_up, stop_at_the_first
 from compose.stack import Listener, Stack
 from runtime import settings
 
@@ -42,24 +46,40 @@ class JsonLines(Listener):
     def stopping(self, name: str) -> None:
         self.report("stopping", name=name)
 
+    def died(self, death: Death) -> None:
+        """A component has died; it is started again, unless `restart_in_s` is None."""
+        self.report("died", **asdict(death))
 
-async def supervise(
-    chosen: settings.Settings, lines: JsonLines, *, attached: bool, services_only: bool
-) -> int:
-    """Runs the stack until a stop is requested or a component dies. Returns the exit code."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the command line asked for. `attached` ends with standard input; `strict` ends at the first
+    death; `ingress` is how many processes of it there are."""
+
+    attached: bool
+    services_only: bool
+    strict: bool
+    ingress: int
+
+
+async def supervise(chosen: settings.Settings, lines: JsonLines, wishes: Wishes) -> int:
+    """Runs the stack until a stop is requested or it cannot go on. Returns the exit code."""
     stop = asyncio.Event()
-    await listen_for_the_end(stop, attached=attached)
+    await listen_for_the_end(stop, attached=wishes.attached)
     try:
-        async with Stack(chosen, lines) as stack:
-            starting = asyncio.ensure_future(start(stack, services_only=services_only))
+        async with Stack(chosen, lines, ingresses=wishes.ingress) as stack:
+            record = DeathRecord(stack.layout)
+            record.clear()
+            starting = asyncio.ensure_future(start(stack, services_only=wishes.services_only))
             finished = await first_of(starting, stop)
             if not finished:
                 return 0
             write_json(stack.layout.stack_file, starting.result())
             lines.report("up", stack=starting.result())
-            death = asyncio.ensure_future(stack.death())
-            if await first_of(death, stop):
-                raise death.result()
+            keeping = stop_at_the_first if wishes.strict else keep_up
+            watching = asyncio.ensure_future(keeping(stack, record, lines.died))
+            if await first_of(watching, stop):
+                watching.result()
     except StackProblem as problem:
         lines.report("problem", text=str(problem), exit_code=problem.exit_code)
         return problem.exit_code
@@ -107,18 +127,18 @@ class EndOfInput(asyncio.Protocol):
 
 
 def main() -> None:
-    """Takes --attached and --services-only. Settings come from the environment and the settings file."""
+    """Takes --attached, --services-only, --strict and --ingress N. Settings come from the environment and the
+    settings file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--attached", action="store_true")
-    parser.add_argument("--services-only", action="store_true")
-    arguments = parser.parse_args()
+    for flag in ("--attached", "--services-only", "--strict"):
+        parser.add_argument(flag, action="store_true")
+    parser.add_argument("--ingress", type=int, default=1)
+    wishes = Wishes(**vars(parser.parse_args()))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     lines = JsonLines()
     code = 1
     try:
-        chosen = settings.load()
-        work = supervise(chosen, lines, attached=arguments.attached, services_only=arguments.services_only)
-        code = asyncio.run(work)
+        code = asyncio.run(supervise(settings.load(), lines, wishes))
     except settings.SettingsError as problem:
         code = 2
         lines.report("problem", text=str(problem), exit_code=code)

@@ -128,6 +128,11 @@ class Publisher:
         """For readiness checks and metrics."""
         return self._lane is not None and self._lane.usable
 
+    async def established(self, *, timeout_seconds: float) -> None:
+        """Returns as soon as events can be published. Raises BrokerUnavailable, and does so at once while the
+        last attempt to connect has failed."""
+        await self._open_lane(asyncio.get_running_loop().time() + timeout_seconds)
+
     async def publish(self, event: RecordedEvent, *, timeout_seconds: float) -> None:
         """Returns once the broker has confirmed the event; takes at most `timeout_seconds`.
 

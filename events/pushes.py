@@ -115,6 +115,17 @@ class PushLink:
         self._followed.add(player)
         await self._bind_or_unbind(player)
 
+    def follow_soon(self, player: PlayerName, then: Callable[[], None]) -> None:
+        """As `follow`, in a task of its own, for who may leave at any time: a bind that is given up costs
+        everybody the channel. `then` is called when `follow` would return."""
+
+        async def followed() -> None:
+            await self._bind_or_unbind(player)
+            then()
+
+        self._followed.add(player)
+        self._later(followed())
+
     def unfollow(self, player: PlayerName) -> None:
         self._followed.discard(player)
         self._later(self._bind_or_unbind(player))

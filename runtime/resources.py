@@ -14,7 +14,7 @@ from runtime.settings import Settings, SettingsError
 from runtime.temporal import access, connect
 from security.keyring import Keyring
 from security.signatures import Signer
-from storage.database import Database, open_database
+from storage.database import Database, NotAdmitted, open_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ async def connect_database(settings: Settings, *, connections: int) -> Database:
     url = required_secret(settings.database_url, "database_url")
     try:
         return await open_database(url, connections=connections)
+    except NotAdmitted as refused:
+        raise Unreachable(f"CROUPIER_DATABASE_URL: {refused}") from None
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise _unreachable("PostgreSQL", "database_url", error) from None
 

@@ -100,11 +100,12 @@ class RoundWorkflows:
         self._client = client
         self._task_queue = task_queue
 
-    async def start(self, bet: Bet) -> None:
+    async def start(self, bet: Bet) -> bool:
         """Eagerly: Temporal hands the first task back with the reply, and the worker of this process runs
-        it. Raises AlreadyStarted and OutcomeUncertain, whose text is the status."""
+        it. Returns False when it did not: this process has no worker or no free slot, and the first worker
+        that has one runs the round. Raises AlreadyStarted and OutcomeUncertain, whose text is the status."""
         try:
-            await self._client.start_workflow(
+            started = await self._client.start_workflow(
                 ROUND_WORKFLOW,
                 bet,
                 id=bet.key.workflow_id,
@@ -120,6 +121,8 @@ class RoundWorkflows:
             raise AlreadyStarted from None
         except RPCError as error:
             raise OutcomeUncertain(error.status.name, _cause(error)) from error
+        # The SDK's own name for it, which its samples and tests read.
+        return bool(getattr(started, "__temporal_eagerly_started", False))
 
     async def result(self, workflow_id: str) -> RoundClosed | None:
         """Waits for the round's end. Returns None when its workflow failed, or was cancelled or terminated.

@@ -53,6 +53,17 @@ class Settings(BaseSettings):
         "127.0.0.1", description="The address the ingress listens on; `::` is every one of IPv4 and IPv6."
     )
     http_port: Port | None = Field(None, description="The ingress; a free one when not given.")
+    http_fd: int | None = Field(
+        None,
+        ge=3,
+        description="A socket that listens already, handed down by a supervisor: 3 in a systemd socket unit.",
+    )
+    drain_delay_s: float = Field(
+        0,
+        ge=0,
+        le=30,
+        description="From SIGTERM, when readiness ends, until the ingress takes no more: for load balancers.",
+    )
     metrics_host: str = Field("127.0.0.1", description="The address the metrics listen on.")
     metrics_port: Port | None = Field(
         None, description="Prometheus metrics of the ingress; a free one when not given."

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import asyncpg
 
+from contracts.failures import bounded
+
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 10.0
 # When every connection waits for a server that says nothing, whoever wants another one is told so.
@@ -13,6 +15,11 @@ ACQUIRE_TIMEOUT_S = 4.0
 # A statement that ran out of time is cancelled by the server before its connection is used again. A server
 # that says nothing does not cancel either: then the connection is closed.
 RELEASE_TIMEOUT_S = 2.0
+
+
+class NotAdmitted(asyncpg.PostgresConnectionError):  # type: ignore[misc]  # asyncpg has no types
+    """PostgreSQL is there and lets us not in: a standby, a server that is being fenced, another password."""
+
 
 # The errors of a database that is away, restarting, failing over or too busy: the same call may succeed
 # later.
@@ -27,8 +34,13 @@ AWAY: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
+    # A standby, until the address leads to the new primary.
     asyncpg.ReadOnlySQLTransactionError,
+    # The disk below it fails, which is how many failovers begin.
+    asyncpg.PostgresIOError,
 )
+# Of class 28: the name or the password is not what the server knows.
+LOGIN_REFUSED: Final = asyncpg.InvalidAuthorizationSpecificationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +81,35 @@ async def open_database(url: str, *, connections: int = 10) -> Database:
         loop=None,
         connection_class=asyncpg.Connection,
         record_class=asyncpg.Record,
+        connect=_connect,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
         init=_prepare_connection,
         reset=_keep_connection,
     )
     return Database(await pool)
+
+
+async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
+    """As asyncpg connects. Whatever PostgreSQL refuses here it says of the connection: in a statement, the
+    same code (55000, object_not_in_prerequisite_state) is a refusal of our own functions. Raises
+    NotAdmitted, and what AWAY has."""
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except AWAY:
+        raise
+    except asyncpg.PostgresError as refusal:
+        raise NotAdmitted(_words(refusal)) from None
+
+
+def _words(refusal: asyncpg.PostgresError) -> str:
+    said = bounded(f"{refusal.sqlstate}: {refusal.args[0]}")
+    if isinstance(refusal, LOGIN_REFUSED):
+        return (
+            f"PostgreSQL refuses our user or its password ({said}): if they were changed, set"
+            " CROUPIER_DATABASE_URL and restart this program"
+        )
+    return f"PostgreSQL takes no connection of ours now ({said})"
 
 
 async def _prepare_connection(connection: asyncpg.Connection) -> None:

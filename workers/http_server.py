@@ -33,8 +33,9 @@ async def serve_http(
     stop: asyncio.Event,
     drain: Callable[[], Awaitable[None]],
 ) -> None:
-    """Answers until `stop`, then finishes requests under way for GRACE_S seconds. `drain` ends the sockets
-    first."""
+    """Answers until `stop`, and for the drain delay after it; each connection ends with its next answer then.
+    Requests under way may take GRACE_S seconds more; `drain` ends the sockets. The listener closes last, but
+    at once where it is shared: then other processes take what comes, and what waits in it."""
     connections = _connections(settings, rates)
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
@@ -56,7 +57,7 @@ async def serve_http(
         ws_per_message_deflate=False,
     )
     server = _Server(config, drain)
-    ending = asyncio.create_task(_end_with(server, stop))
+    ending = asyncio.create_task(_leave(server, connections, settings, stop))
     watching = asyncio.create_task(connections.watch())
     serve_metrics(settings)
     try:
@@ -78,16 +79,31 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends the WebSockets first: uvicorn would close them before their calls are answered."""
+    def close_listener(self) -> None:
+        """Accepts nothing more."""
         for server in self.servers:
             server.close()
-        await self._drain()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the WebSockets first: uvicorn would close them before their calls are answered. Who comes
+        while they and the requests under way end is still served."""
+        await asyncio.gather(self._drain(), _ended(set(self.server_state.tasks)))
+        self.close_listener()
         await super().shutdown(sockets)
 
 
-async def _end_with(server: uvicorn.Server, stop: asyncio.Event) -> None:
+async def _ended(tasks: set[asyncio.Task[None]]) -> None:
+    """Returns when all have ended, or after DRAIN_S seconds."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=DRAIN_S)
+
+
+async def _leave(server: _Server, connections: Connections, settings: Settings, stop: asyncio.Event) -> None:
     await stop.wait()
+    connections.drain()
+    if settings.http_fd is not None and server.started:
+        server.close_listener()
+    await asyncio.sleep(settings.drain_delay_s)
     server.should_exit = True
 
 
@@ -113,11 +129,28 @@ def _connections(settings: Settings, rates: RateLimits) -> Connections:
 
 def listen(settings: Settings) -> socket.socket:
     """Bound before the worker starts, so that a port in use is one clear line and not a round lost."""
+    if settings.http_fd is not None:
+        return _handed_down(settings.http_fd)
     try:
         listener = open_listener(settings.http_host, settings.http_port or 0)
     except OSError as error:
         raise SettingsError(
             f"http_port {settings.http_port} of {settings.http_host} cannot be used: {error.strerror}"
         ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _handed_down(descriptor: int) -> socket.socket:
+    """A socket that whoever started this process has opened, and keeps."""
+    try:
+        listener = socket.socket(fileno=descriptor)
+        listens = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise SettingsError(f"http_fd {descriptor} is no socket: {error.strerror}") from None
+    if not listens:
+        listener.close()
+        raise SettingsError(f"http_fd {descriptor} is a socket that does not listen")
+    listener.set_inheritable(False)
     listener.setblocking(False)
     return listener

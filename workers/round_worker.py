@@ -13,6 +13,7 @@ from activities.games import GameActivities
 from activities.interventions import InterventionActivities
 from activities.money import MoneyActivities
 from activities.play import PlayActivities
+from contracts.rounds import RoundKey
 from contracts.views import RoundView
 from games.registry import Registry
 from hosting.health import GameHealth
@@ -43,9 +44,11 @@ async def running(
     operators: WalletDirectory,
     deliver: Callable[[RoundView], None],
     health: GameHealth | None = None,
+    left: Callable[[RoundKey], None] = lambda key: None,
 ) -> AsyncIterator[Worker]:
     """A worker that runs. `operators` has the wallets of those who have one. `deliver` hears of every round
-    that closes in this process, `health` of how its games do.
+    that closes in this process, `left` of every one that may close in another from now on, `health` of how
+    its games do.
 
     Workflows run outside the SDK's sandbox: an import contract keeps I/O out of them and replays of
     recorded histories keep them deterministic, while the sandbox would cost almost half again the CPU of
@@ -59,7 +62,7 @@ async def running(
     money = MoneyActivities(MoneyRouter(LedgerSteps(pool), operators.wallets), deliver)
     games = GameActivities(registry, SeedVault(resources.keyring), health or GameHealth(GameMetrics()))
     events = EventActivities(pool, resources.publisher)
-    play = PlayActivities(money, games.resolve, events.emit_now, _observe)
+    play = PlayActivities(money, games.resolve, events.emit_now, _observe, left)
     interventions = InterventionActivities(pool)
     worker = Worker(
         client,

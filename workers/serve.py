@@ -12,11 +12,12 @@ from temporalio.client import Client
 
 from api.app import create_app
 from api.bet.actions import ActionService
+from api.bet.elsewhere import Elsewhere
 from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.event.service import EventFeed, GameEvents
 from api.gateway.admission import Admission
-from api.gateway.health import ReadinessChecks
+from api.gateway.health import CHECK_TIMEOUT_S, ReadinessChecks
 from api.gateway.rate_limits import Rate, RateLimits
 from api.operator.service import OperatorKeys, Switches
 from api.platform.service import Operators
@@ -51,7 +52,8 @@ log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Serves until `stop`: then takes no new requests, answers those it has, and lets the worker finish."""
+    """Serves until `stop`: then is not ready, answers what it has and what still comes (http_server.py says
+    for how long), and lets the worker finish."""
     health = GameHealth(round_worker.GameMetrics())
     waiter = ResultWaiter()
 
@@ -71,7 +73,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         listener = listen(settings)
         async with (
             wallets.opened(resources) as operators,
-            round_worker.running(client, resources, registry, operators, deliver, health),
+            round_worker.running(client, resources, registry, operators, deliver, health, waiter.left),
         ):
             services = _services(
                 resources,
@@ -90,7 +92,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 max_commands=settings.commands_prefetch,
             )
             sockets = SocketServer(services, admission, _socket_limits(settings))
-            app = create_app(services, _readiness(resources, client), admission, services.limits, sockets)
+            readiness = _readiness(resources, client, stop)
+            app = create_app(services, readiness, admission, services.limits, sockets)
             commands = _commands(settings, QueueIngress(services, admission), admission.commands.limit, stop)
             async with _followed(pushes), commands:
                 await serve_http(app, listener, settings, services.limits, stop, sockets.drain)
@@ -176,9 +179,10 @@ def _services(
     patience_s = settings.client_patience_ms / 1000
     issuer = TokenIssuer(keyring)
     vault = WebhookVault(keyring)
+    elsewhere = Elsewhere(workflows, results, waiter, pushes)
     return Services(
         games=registry,
-        bets=BetService(workflows, results, waiter, patience_s=patience_s),
+        bets=BetService(workflows, results, waiter, elsewhere, patience_s=patience_s),
         actions=ActionService(workflows, results, waiter, registry, patience_s=patience_s),
         sessions=SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s),
         wallet=WalletService(pool, operators),
@@ -197,10 +201,15 @@ def _services(
     )
 
 
-def _readiness(resources: Resources, client: Client) -> ReadinessChecks:
+def _readiness(resources: Resources, client: Client, stop: asyncio.Event) -> ReadinessChecks:
+    async def draining() -> None:
+        if stop.is_set():
+            raise InterruptedError
+
     async def broker() -> None:
-        if not resources.publisher.connected:
-            raise ConnectionError("the publisher has no channel")
+        # A process that has just started is not degraded before it has tried. Whoever probes a process that
+        # is degraded gets its answer well within a second.
+        await resources.publisher.established(timeout_seconds=CHECK_TIMEOUT_S / 2)
 
     async def database() -> None:
         await resources.database.pool.fetchval("SELECT 1")
@@ -208,7 +217,7 @@ def _readiness(resources: Resources, client: Client) -> ReadinessChecks:
     async def temporal() -> None:
         await client.service_client.check_health()
 
-    return {"database": database, "broker": broker, "temporal": temporal}
+    return {"database": database, "broker": broker, "temporal": temporal, "draining": draining}
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 from weakref import WeakValueDictionary
 
+from api.bet.elsewhere import CHECK_EVERY_S
 from api.bet.result_waiter import ResultWaiter
-from api.bet.service import CHECK_EVERY_S, IN_PROCESS_PATIENCE_S
+from api.bet.service import IN_PROCESS_PATIENCE_S
 from api.result.service import ResultService
 from contracts.actions import ActionVerdict, PlayerAction
 from contracts.rounds import RoundKey, RoundState
@@ -118,7 +119,7 @@ class ActionService:
     async def _first_answer(
         self,
         put: "asyncio.Task[ActionVerdict]",
-        delivered: asyncio.Future[RoundView],
+        delivered: asyncio.Future[RoundView | None],
         key: RoundKey,
         action: PlayerAction,
     ) -> ActionVerdict:
@@ -126,7 +127,8 @@ class ActionService:
         which its wallet has yet to take."""
         either: set[asyncio.Future[Any]] = {put, delivered}
         await asyncio.wait(either, timeout=IN_PROCESS_PATIENCE_S, return_when=FIRST_COMPLETED)
-        if delivered.done() and delivered.result().state is not RoundState.SETTLING:
+        view = delivered.result() if delivered.done() else None
+        if view is not None and view.state is not RoundState.SETTLING:
             await asyncio.wait({put}, timeout=IN_PROCESS_PATIENCE_S)
         while not put.done():
             view = await self._results.find(key)

@@ -51,6 +51,14 @@ class Connections:
         self._open: set[Connection] = set()
         self._of_address: Counter[str] = Counter()
         self._count = 0
+        self.draining = False
+
+    def drain(self) -> None:
+        """From now on each connection ends with its next answer, which says so: its client sends what follows
+        on another one, and nothing is lost in one that is being closed."""
+        self.draining = True
+        for connection in tuple(self._open):
+            connection.answer_last()
 
     def protocol(self, **given: Any) -> "Connection":
         """Of one connection; `given` is what uvicorn gives its own."""
@@ -183,6 +191,8 @@ class Connection(HttpToolsProtocol):
         self._arrived_bytes = 0
         self._due_at = self.loop.time() + self._limits.body_s
         super().on_headers_complete()
+        if self._server.draining:
+            self.answer_last()
 
     def on_body(self, body: bytes) -> None:
         if not self._over:
@@ -235,6 +245,11 @@ class Connection(HttpToolsProtocol):
                 self._due_at = now + self._limits.body_s
         elif self._due_at is not None and now > self._due_at:
             self._cut("head" if self._in_head else "body")
+
+    def answer_last(self) -> None:
+        """The answer that is under way, unless it has begun, is this connection's last."""
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.keep_alive = False
 
     def _refuse_head(self) -> None:
         metrics.CONNECTIONS_ENDED.labels("too-large").inc()

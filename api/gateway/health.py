@@ -13,7 +13,9 @@ from api.gateway.schemas import PROBLEM_RESPONSES
 # Each check raises or returns; its name is shown when it fails, its error is only logged.
 ReadinessChecks = dict[str, Callable[[], Awaitable[object]]]
 # A service that says nothing is not ready, and a probe gives up soon itself.
-CHECK_TIMEOUT_S: Final = 2.0
+CHECK_TIMEOUT_S: Final = 1.0
+# Rounds are played without these: their events wait in the outbox.
+DEGRADING: Final = frozenset({"broker"})
 
 router = APIRouter(responses=PROBLEM_RESPONSES)
 
@@ -23,9 +25,10 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """`failing` names what does not answer."""
+    """`failing` names what does not answer; `degraded` means that rounds are played without it. A process
+    that stops is not ready, and `draining`."""
 
-    status: Literal["ready", "not ready"]
+    status: Literal["ready", "degraded", "not ready"]
     failing: list[str]
 
 
@@ -42,12 +45,19 @@ async def healthz() -> JSONResponse:
     responses={503: {"model": Readiness, "description": "Not ready"}},
 )
 async def readyz(request: Request) -> JSONResponse:
-    """Rounds can be played: the database, the broker and Temporal answer."""
+    """Rounds can be played: the database and Temporal answer. Without the broker they are played too, and the
+    process is degraded."""
     checks: ReadinessChecks = request.app.state.readiness
     passed = await asyncio.gather(*(_passes(check) for check in checks.values()))
     failing = [name for name, passes in zip(checks, passed, strict=True) if not passes]
-    status = "ready" if not failing else "not ready"
-    return JSONResponse({"status": status, "failing": failing}, 200 if not failing else 503)
+    status = _status(failing)
+    return JSONResponse({"status": status, "failing": failing}, 503 if status == "not ready" else 200)
+
+
+def _status(failing: list[str]) -> str:
+    if not failing:
+        return "ready"
+    return "degraded" if DEGRADING.issuperset(failing) else "not ready"
 
 
 async def _passes(check: Callable[[], Awaitable[object]]) -> bool:

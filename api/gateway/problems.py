@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from contracts import failures
 from runtime.unavailable import UNAVAILABLE, WORDS, Cause
 from security.payload_codec import CANNOT_OPEN
-from storage.database import AWAY
+from storage.database import AWAY, NotAdmitted
 
 # What any call may raise while the database is away: the same call may succeed later.
 DATABASE_AWAY: Final = AWAY
@@ -182,7 +182,8 @@ def _away(error: Exception, request_id: str) -> Problem:
     if isinstance(error, CANNOT_OPEN):
         log.error("request %s: a sealed value does not open: %s", request_id, error)
         return unavailable(Cause.KEY, "Tell the casino; the same call is answered once the key is back.")
-    log.warning("request %s: the database is away: %s", request_id, type(error).__name__)
+    why = str(error) if isinstance(error, NotAdmitted) else type(error).__name__
+    log.warning("request %s: the database is away: %s", request_id, why)
     return unavailable(Cause.LEDGER)
 
 

@@ -1,7 +1,7 @@
 """Rate limits: per API key, per session, per address, and per address that keeps being refused.
 
 In memory, for this process alone: with N ingresses a client that reaches all of them may ask N times as
-often.
+often, unless each is given its part (compose/ingresses.py).
 """
 
 import ipaddress

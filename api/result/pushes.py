@@ -4,6 +4,8 @@ ledger."""
 import asyncio
 import logging
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 from api.gateway.problems import DATABASE_AWAY
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Follower(Protocol):
-    """A socket. Its methods return at once and raise nothing."""
+    """A socket, or a request that waits for its round. Its methods return at once and raise nothing."""
 
     @property
     def claims(self) -> SessionClaims: ...
@@ -59,6 +61,18 @@ class Pushes:
         player = _player(follower.claims)
         self._followers[player].add(follower)
         await self._link.follow(player)
+
+    @contextmanager
+    def following(self, follower: Follower) -> Iterator[None]:
+        """Follows the player inside the block, without waiting until pushes arrive: the follower is told that
+        some may have been missed when they do, and at once where there is no broker."""
+        player = _player(follower.claims)
+        self._followers[player].add(follower)
+        self._link.follow_soon(player, follower.push_missed)
+        try:
+            yield
+        finally:
+            self.leave(follower)
 
     def leave(self, follower: Follower) -> None:
         player = _player(follower.claims)

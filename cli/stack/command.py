@@ -31,14 +31,36 @@ def up(
             "--services-only", help="Only PostgreSQL, RabbitMQ and Temporal; run the programs yourself."
         ),
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop everything when one part dies, instead of starting it again."),
+    ] = False,
+    ingress: Annotated[
+        int,
+        typer.Option(
+            "--ingress",
+            min=1,
+            max=8,
+            help="So many ingress processes behind one port; they share the limits.",
+        ),
+    ] = 1,
 ) -> None:
     """Start the whole stack on this machine and keep it until Ctrl-C."""
     from cli.stack import up as command
 
     if detach and check:
         raise typer.BadParameter("--check stops the stack when it is done, so it cannot be detached")
+    if services_only and ingress > 1:
+        raise typer.BadParameter("--services-only starts no ingress")
     choices = command.Choices(
-        detach=detach, check=check, rounds=rounds, as_json=as_json, services_only=services_only
+        detach=detach,
+        check=check,
+        rounds=rounds,
+        as_json=as_json,
+        services_only=services_only,
+        # A check in which something died has failed.
+        strict=strict or check,
+        ingresses=ingress,
     )
     sys.exit(command.run(settings_or_exit(), choices))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from compose import control
@@ -31,11 +33,14 @@ def status(settings: Settings, *, as_json: bool) -> int:
     info = control.stack_info(layout)
     found = control.components(layout)
     pids = {name: process.pid if process else None for name, process in found.items()}
+    deaths = control.deaths(layout)
     if as_json:
         known = {key: value for key, value in (info or {}).items() if key not in SECRET_KEYS}
-        sys.stdout.write(json.dumps({"up": info is not None, "components": pids, **known}, indent=2) + "\n")
+        shown = {"up": info is not None, "components": pids, "deaths": deaths, **known}
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
         return 0 if info else 1
     if not pids:
+        _show_deaths(deaths, Console(highlight=False))
         typer.echo("not running; start it with: ./croupier up")
         return 1
     table = Table(title=f"croupier in {layout.home}", title_justify="left")
@@ -45,6 +50,7 @@ def status(settings: Settings, *, as_json: bool) -> int:
         table.add_row(name, "running" if pid else "gone", str(pid or "-"), str(layout.log_of(name)))
     console = Console(highlight=False)
     console.print(table)
+    _show_deaths(deaths, console)
     for label in ("base_url", "temporal_ui"):
         if info and info.get(label):
             console.print(f"{label}: {info[label]}")
@@ -53,6 +59,19 @@ def status(settings: Settings, *, as_json: bool) -> int:
             "It is not up: starting, stopping, or left by a crash. ./croupier down ends what is left."
         )
     return 0 if info else 1
+
+
+def _show_deaths(deaths: list[dict[str, Any]], console: Console) -> None:
+    """What died, when and how; nothing where nothing did."""
+    if not deaths:
+        return
+    table = Table(title="what died in this run, or in the last one", title_justify="left")
+    for heading in ("component", "at", "how", "then", "the end of its log"):
+        table.add_column(heading)
+    for death in deaths:
+        then = "all stopped" if death["restart_in_s"] is None else f"again in {death['restart_in_s']:g} s"
+        table.add_row(death["name"], death["at"], death["how"], then, escape(death["last_line"]))
+    console.print(table)
 
 
 SECRET_KEYS = frozenset({"operator_key", "database_url", "amqp_url"})

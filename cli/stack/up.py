@@ -40,6 +40,8 @@ class Choices:
     rounds: int
     as_json: bool
     services_only: bool
+    strict: bool = False
+    ingresses: int = 1
 
 
 @dataclass
@@ -61,7 +63,11 @@ def run(settings: Settings, choices: Choices) -> int:
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         supervisor = SupervisorHandle.start(
-            settings, attached=not choices.detach, services_only=choices.services_only
+            settings,
+            attached=not choices.detach,
+            services_only=choices.services_only,
+            strict=choices.strict,
+            ingresses=choices.ingresses,
         )
     except StackProblem as problem:
         progress.print(f"croupier: {problem}", style="red", markup=False, soft_wrap=True)
@@ -133,6 +139,11 @@ def _print_event(event: dict[str, Any], progress: Console, outcome: Outcome) -> 
             progress.print(f"  {title}: {event['text']}", markup=False, soft_wrap=True)
         case "ready" if event["name"] != "rabbitmq-mapper":
             progress.print(f"  [green]ready[/green]  {title} ({event['seconds']} s)")
+        case "died":
+            then = "everything stops" if event["restart_in_s"] is None else "it starts again"
+            progress.print(
+                f"  [red]died[/red]   {title} {event['how']}; {then}", highlight=False, soft_wrap=True
+            )
         case "problem":
             progress.print(f"croupier: {event['text']}", style="red", markup=False, soft_wrap=True)
             outcome.fail(int(event["exit_code"]))

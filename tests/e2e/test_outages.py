@@ -16,7 +16,7 @@ from tests.support.clients import (
     playing,
     seat_players,
 )
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 
 @pytest.mark.parametrize("service", ["postgres", "rabbitmq", "temporal"])
@@ -49,5 +49,28 @@ async def test_a_broker_that_says_nothing_delays_no_answer(
             "SELECT count(*) FROM outbox WHERE subject = ANY($1) AND published_at IS NULL", round_ids
         )
         assert waiting == len(round_ids)
+        await until(lambda: _is_degraded(platform["base_url"]))
     async with httpx.AsyncClient() as client:
         await assert_nothing_lost_or_doubled([player], database, temporal, client)
+
+
+async def _is_degraded(base_url: str) -> bool:
+    """It takes rounds all the while, whatever the broker does, so no load balancer may leave it."""
+    async with httpx.AsyncClient(timeout=HANG_S) as client:
+        answer = await client.get(f"{base_url}/readyz")
+    assert answer.status_code == 200, answer.text
+    return bool(answer.json() == {"status": "degraded", "failing": ["broker"]})
+
+
+async def test_an_ingress_whose_temporal_says_nothing_is_not_ready(
+    platform: dict[str, Any], services: Services
+) -> None:
+    async with httpx.AsyncClient(base_url=platform["base_url"], timeout=HANG_S) as client:
+        with frozen(services.stack.pid("temporal")):
+            answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["failing"]) == (503, ["temporal"])
+
+        async def ready() -> bool:
+            return (await client.get("/readyz")).status_code == 200
+
+        await until(ready)

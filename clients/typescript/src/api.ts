@@ -392,9 +392,12 @@ export interface Problem {
   balance?: Money | null;
 }
 
-/** `failing` names what does not answer. */
+/**
+ * `failing` names what does not answer; `degraded` means that rounds are played without it. A process
+ * that stops is not ready, and `draining`.
+ */
 export interface Readiness {
-  status: "ready" | "not ready";
+  status: "ready" | "degraded" | "not ready";
   failing: string[];
 }
 
@@ -1174,7 +1177,8 @@ export interface Operations {
   };
   /**
    * GET /readyz
-   * Rounds can be played: the database, the broker and Temporal answer.
+   * Rounds can be played: the database and Temporal answer. Without the broker they are played too, and the
+   * process is degraded.
    */
   readyz: {
     path: Record<string, never>;

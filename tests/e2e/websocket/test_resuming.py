@@ -13,7 +13,7 @@ from tests.conftest import Services
 from tests.e2e.parties import Operator, Player
 from tests.e2e.websocket.answers import in_ledger
 from tests.support.conditions import until
-from tests.support.ingress import one_more_ingress
+from tests.support.ingress import is_draining, one_more_ingress
 from tests.support.ledger import waiting_for_a_lock
 from tests.support.sockets import Socket, opened
 
@@ -188,7 +188,7 @@ async def test_a_stopping_ingress_answers_what_was_asked_and_sends_its_clients_e
             bet = await socket.send("bet", **player.wager())
             await until(lambda: waiting_for_a_lock(database))
             stopping = asyncio.create_task(ingress.running.stop())
-            await until(lambda: _refuses_connections(ingress.base_url))
+            await until(lambda: is_draining(ingress.base_url))
             assert not bet.done()
         played = (await bet)["round"]
         assert played["state"] == "settled"
@@ -196,12 +196,3 @@ async def test_a_stopping_ingress_answers_what_was_asked_and_sends_its_clients_e
         await stopping
     async with opened(base_url, player.token, last_sequence=0) as elsewhere:
         assert (await elsewhere.push("round"))["round"] == played
-
-
-async def _refuses_connections(base_url: str) -> bool:
-    try:
-        _, writer = await asyncio.open_connection(*base_url.removeprefix("http://").split(":"))
-    except ConnectionRefusedError:
-        return True
-    writer.close()
-    return False

@@ -9,6 +9,7 @@ from uuid import uuid4
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from api.bet.elsewhere import Elsewhere, NoPushes
 from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.result.service import ResultService
@@ -201,11 +202,14 @@ async def open_casino(
         client = await connect(settings, resources.keyring)
         async with (
             wallets.opened(resources) as operators_wallets,
-            round_worker.running(client, resources, registry, operators_wallets, waiter.deliver),
+            round_worker.running(
+                client, resources, registry, operators_wallets, waiter.deliver, left=waiter.left
+            ),
         ):
             workflows = RoundWorkflows(client, task_queue=settings.task_queue)
             results = ResultService(resources.database, workflows)
-            bets = BetService(workflows, results, waiter, patience_s=PATIENCE_S)
+            elsewhere = Elsewhere(workflows, results, waiter, NoPushes())
+            bets = BetService(workflows, results, waiter, elsewhere, patience_s=PATIENCE_S)
             vault, issuer = SeedVault(resources.keyring), TokenIssuer(resources.keyring)
             sessions = SessionService(resources.database.pool, vault, issuer, lifetime_s=3600)
             yield Casino(

@@ -66,6 +66,13 @@ async def player(casino: Casino) -> AsyncIterator[Player]:
     await casino.wallet.clear_faults()
 
 
+async def test_a_round_whose_worker_is_here_is_known_to_run_here(player: Player) -> None:
+    """Else each would be listened for elsewhere too, which costs a query and three messages."""
+    bet = player.bet()
+    assert await player.casino.workflows.start(bet)
+    await player.end_of(bet)
+
+
 async def test_a_round_is_played_on_the_fast_path_with_the_wallets_balance(player: Player) -> None:
     bet = player.bet()
     answered = await player.play(bet)

@@ -33,3 +33,20 @@ def test_a_key_and_each_address_is_in_one_line(
         f"{info['home']}/stack.json",
     ):
         assert any(line.endswith(f" {whole}") for line in lines), whole
+
+
+@pytest.mark.parametrize(("restart_in_s", "then"), [(0.5, "it starts again"), (None, "everything stops")])
+def test_a_death_is_one_line_that_says_what_follows(
+    capsys: pytest.CaptureFixture[str], restart_in_s: float | None, then: str
+) -> None:
+    death = {
+        "event": "died",
+        "name": "temporal",
+        "how": "was killed by SIGKILL",
+        "restart_in_s": restart_in_s,
+    }
+    outcome = up.Outcome()
+    up._print_event(death, Console(stderr=True, width=200), outcome)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.split() == f"died Temporal was killed by SIGKILL; {then}".split()
+    assert outcome.code == 0
