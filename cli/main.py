@@ -12,6 +12,7 @@ from cli.keys import command as keys
 from cli.operator import command as operator
 from cli.platform import command as platform
 from cli.reconciliation import command as reconciliation
+from cli.replay import command as replay
 from cli.round import command as round_
 from cli.stack import command as stack
 from cli.testing import command as testing
@@ -34,6 +35,7 @@ app = typer.Typer(
 # In the order in which the help lists them. A group without a name adds its commands to the first level.
 app.add_typer(stack.app)
 app.add_typer(testing.app)
+app.add_typer(replay.app)
 app.add_typer(audit.app)
 app.add_typer(reconciliation.app)
 app.add_typer(wallet.app)
