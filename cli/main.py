@@ -9,6 +9,7 @@ import typer
 from cli.audit import command as audit
 from cli.bench import command as bench
 from cli.keys import command as keys
+from cli.migration import command as migration
 from cli.operator import command as operator
 from cli.platform import command as platform
 from cli.reconciliation import command as reconciliation
@@ -35,6 +36,7 @@ app = typer.Typer(
 # In the order in which the help lists them. A group without a name adds its commands to the first level.
 app.add_typer(stack.app)
 app.add_typer(testing.app)
+app.add_typer(migration.app)
 app.add_typer(replay.app)
 app.add_typer(audit.app)
 app.add_typer(reconciliation.app)

@@ -80,7 +80,9 @@ MORE_ON_SETTINGS: Final = {
     "session_lifetime_s": "A refreshed token has the same time again.",
 }
 # What is for whoever runs the stack on one machine, or works on it.
-OF_THE_STACK: Final = frozenset({"up", "down", "status", "reset", "replay", "test", "bench", "bench growth"})
+OF_THE_STACK: Final = frozenset(
+    {"up", "down", "status", "reset", "migrate", "replay", "test", "bench", "bench growth"}
+)
 
 # What a client does about each problem.
 ADVICE: Final = {
