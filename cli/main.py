@@ -9,9 +9,11 @@ import typer
 from cli.audit import command as audit
 from cli.bench import command as bench
 from cli.keys import command as keys
+from cli.migration import command as migration
 from cli.operator import command as operator
 from cli.platform import command as platform
 from cli.reconciliation import command as reconciliation
+from cli.replay import command as replay
 from cli.round import command as round_
 from cli.stack import command as stack
 from cli.testing import command as testing
@@ -34,6 +36,8 @@ app = typer.Typer(
 # In the order in which the help lists them. A group without a name adds its commands to the first level.
 app.add_typer(stack.app)
 app.add_typer(testing.app)
+app.add_typer(migration.app)
+app.add_typer(replay.app)
 app.add_typer(audit.app)
 app.add_typer(reconciliation.app)
 app.add_typer(wallet.app)

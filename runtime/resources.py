@@ -14,6 +14,7 @@ from runtime.settings import Settings, SettingsError
 from runtime.temporal import access, connect
 from security.keyring import Keyring
 from security.signatures import Signer
+from storage import schema
 from storage.database import Database, NotAdmitted, open_database
 
 
@@ -35,7 +36,8 @@ def load_keyring(settings: Settings) -> Keyring:
 
 
 class Unreachable(Exception):
-    """A service does not answer. The text names the service and the setting, never a password."""
+    """A service does not answer, or is no use to this program. The text names the service and the setting,
+    never a password."""
 
 
 @asynccontextmanager
@@ -53,14 +55,23 @@ async def open_resources(settings: Settings, *, connections: int = 10) -> AsyncI
 
 
 async def connect_database(settings: Settings, *, connections: int) -> Database:
-    """Raises SettingsError when no address is set, Unreachable when it does not answer."""
+    """Raises SettingsError when no address is set, Unreachable when it does not answer or when its schema is
+    another release's."""
     url = required_secret(settings.database_url, "database_url")
     try:
-        return await open_database(url, connections=connections)
+        database = await open_database(url, connections=connections)
     except NotAdmitted as refused:
         raise Unreachable(f"CROUPIER_DATABASE_URL: {refused}") from None
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise _unreachable("PostgreSQL", "database_url", error) from None
+    try:
+        await schema.check(database.pool)
+    except BaseException as error:
+        await database.close()
+        if isinstance(error, schema.WrongSchema):
+            raise Unreachable(f"PostgreSQL (CROUPIER_DATABASE_URL): {error}") from None
+        raise
+    return database
 
 
 async def connect_temporal(settings: Settings, keyring: Keyring) -> Client:

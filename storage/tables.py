@@ -653,3 +653,23 @@ class WebhookDelivery(SQLModel, table=True):
     created_at: datetime = _now()
     handed_over_at: datetime | None = _time()
     dead_at: datetime | None = _time()
+
+
+class SchemaVersion(SQLModel, table=True):
+    """One row: the schema that this database has, whole, and the oldest schema whose programs it serves."""
+
+    __tablename__ = "schema_version"
+    __table_args__ = (CheckConstraint("one", name="schema_version_is_one_row"),)
+    one: bool = Field(default=True, primary_key=True, sa_column_kwargs={"server_default": text("true")})
+    version: str
+    serves_from: str
+
+
+class SchemaObject(SQLModel, table=True):
+    """A function, view, trigger or block of rights that storage/functions/ made: the digest of its text, and
+    the last schema whose files had it."""
+
+    __tablename__ = "schema_objects"
+    key: str = Field(primary_key=True)
+    digest: str
+    version: str

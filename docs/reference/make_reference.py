@@ -80,7 +80,9 @@ MORE_ON_SETTINGS: Final = {
     "session_lifetime_s": "A refreshed token has the same time again.",
 }
 # What is for whoever runs the stack on one machine, or works on it.
-OF_THE_STACK: Final = frozenset({"up", "down", "status", "reset", "test", "bench", "bench growth"})
+OF_THE_STACK: Final = frozenset(
+    {"up", "down", "status", "reset", "migrate", "replay", "test", "bench", "bench growth"}
+)
 
 # What a client does about each problem.
 ADVICE: Final = {
@@ -146,7 +148,10 @@ CLOSED: Final = {
 COMMAND_PAGES: Final = {
     "commands.md": ("", "rounds, books and keys"),
     "commands-operators.md": (": operators", "operators, the platform and webhooks"),
-    "commands-stack.md": (": the stack and its tests", "starting, stopping, testing and measuring the stack"),
+    "commands-stack.md": (
+        ": the stack and its tests",
+        "starting, stopping, upgrading, testing and measuring the stack",
+    ),
 }
 OF_OPERATORS: Final = frozenset({"operator", "platform", "webhooks"})
 

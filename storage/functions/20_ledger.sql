@@ -1,8 +1,13 @@
 -- The pieces of the ledger that its four operations share.
 
--- One round with what its answer shows of its seed. Available balance, not the ledger's, is what players see.
+-- One round with what its answer shows of its seed. Available balance, not the ledger's, is what players see. A view
+-- that programs read keeps its columns in their order, so a new one comes last.
 CREATE VIEW round_view AS
-SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed,
+SELECT r.id, r.operator_id, r.player_key, r.player_id, r.account_id, r.session_id, r.round_id, r.game_id,
+       r.game_version, r.currency, r.mode, r.stake, r.choice, r.request_id, r.seed_id, r.nonce, r.state, r.outcome,
+       r.win, r.balance, r.sequence, r.event_id, r.failure_code, r.failure_detail, r.created_at, r.closed_at,
+       r.demo, r.jurisdiction, r.extra, r.actions, r.offer, r.decide_by,
+       s.server_seed_hash, s.client_seed, s.sealed_server_seed,
        extract(epoch FROM r.decide_by - clock_timestamp())::float8 AS left_s,
        CASE WHEN r.actions > 0 THEN (
            SELECT jsonb_agg(jsonb_build_object(
@@ -15,7 +20,8 @@ SELECT r.*, s.server_seed_hash, s.client_seed, s.sealed_server_seed,
                'action_id', b.action_id, 'chosen', jsonb_build_object('action', b.action, 'params', b.params),
                'request_id', b.request_id, 'by', b.taken_by)
            FROM wallet_action_bets b
-           WHERE b.player_key = r.player_key AND b.round_id = r.round_id AND b.outcome IS NULL) END AS asked
+           WHERE b.player_key = r.player_key AND b.round_id = r.round_id AND b.outcome IS NULL) END AS asked,
+       r.brand
 FROM rounds r LEFT JOIN seeds s ON s.id = r.seed_id;
 
 -- SHA-256 over the previous link and this transfer's fields, so that changing, removing or moving any

@@ -6,6 +6,8 @@ from typing import Final
 
 import pytest
 
+from storage import made_objects
+
 FOLDER: Final = Path(__file__).parents[2] / "storage" / "functions"
 SCREEN: Final = 70
 FUNCTION: Final = re.compile(r"^CREATE FUNCTION (\w+).*?^(?:END )?\$\$[^\n]*;", re.MULTILINE | re.DOTALL)
@@ -17,6 +19,16 @@ FUNCTIONS: Final = {found[1]: found[0] for text in TEXTS.values() for found in F
 def test_every_function_is_seen() -> None:
     made = re.findall(r"^CREATE (?:OR REPLACE )?FUNCTION (\w+)", "\n".join(TEXTS.values()), re.MULTILINE)
     assert made == list(FUNCTIONS), "a function is made once, and without OR REPLACE"
+
+
+def test_every_statement_is_an_object_that_can_be_replaced() -> None:
+    """`read` refuses any other."""
+    made = made_objects.read(FOLDER)
+    assert [each.key for each in made if each.kind == "function"] == [
+        f"function {name}" for name in FUNCTIONS
+    ]
+    assert len({each.key for each in made}) == len(made)
+    assert made[-1].key == "rights", "they come last, for they name what was made"
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

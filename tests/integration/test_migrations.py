@@ -130,12 +130,12 @@ async def test_a_clone_gives_the_rights_that_a_migration_gives(services: Service
     """Tests of who may do what may use either."""
     await asyncio.to_thread(upgrade, url)
     async with migrated_database(services) as clone:
-        migrated, cloned = [await _access(of) for of in (url, clone)]
+        migrated, cloned = [await access_of(of) for of in (url, clone)]
     assert cloned == migrated
     assert any("croupier_app" in str(row) for row in cloned)
 
 
-async def _access(url: str) -> set[tuple[object, ...]]:
+async def access_of(url: str) -> set[tuple[object, ...]]:
     connection = await asyncpg.connect(url)
     try:
         return {tuple(row) for row in await connection.fetch(ACCESS)}

@@ -22,6 +22,7 @@ TOGETHER: Final = (
     "tests/integration/operator_wallet/",
     "tests/integration/reconciliation/",
     "tests/integration/wallet/ledger/",
+    "tests/upgrade/",
 )
 
 
