@@ -78,7 +78,7 @@ BEGIN
     RETURN 'at-wallet';
 END $$;
 
--- The bets of a round's lost actions, for its release to roll back.
+-- The bets of a round's lost actions, for its release to roll back; unless it is played back.
 CREATE FUNCTION note_lost_bets(p_bet bet_v1, p_actions jsonb) RETURNS void LANGUAGE sql AS $$
     INSERT INTO wallet_action_bets (player_key, round_id, action_id, action, params, amount, taken_by, request_id,
                                     transaction_id, releasing, outcome, refusal, resolved_at)
@@ -173,7 +173,7 @@ BEGIN
             VALUES (r.player_key, r.round_id, a.action_id, a.action, a.params, a.debit, 'player', a.request_id,
                     a.transaction_id, 'taken', clock_timestamp())
             ON CONFLICT (player_key, round_id, action_id) DO UPDATE
-            SET outcome = 'taken', releasing = false, resolved_at = clock_timestamp();
+            SET outcome = 'taken', refusal = NULL, releasing = false, resolved_at = clock_timestamp();
         END IF;
         INSERT INTO round_actions (player_key, round_id, ordinal, action_id, action, params, debit, taken_by,
                                    request_id)

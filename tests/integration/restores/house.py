@@ -34,7 +34,7 @@ from tests.support.conditions import HANG_S, until
 from tests.support.ledger import Seat
 from verification.ledger import LedgerState, audit
 from wallet import dialect
-from wallet.directory import WalletVault
+from wallet.directory import WalletDirectory, WalletVault
 from workers import wallets
 
 AT_ONCE: Final = Patience(
@@ -175,10 +175,12 @@ class House:
 
     async def reconciled(self) -> None:
         """Runs what reconciliation does about rounds until no incident is open."""
+        async with wallets.opened(self.casino.resources) as directory:
+            await self._reconcile(directory)
+
+    async def _reconcile(self, directory: WalletDirectory) -> None:
         resources = self.casino.resources
         pool = resources.database.pool
-        directory = wallets.directory(resources)
-        await directory.refresh()
         checks = RoundChecks(pool, self.casino.workflows, AT_ONCE)
         statements = StatementChecks(
             pool, WalletVault(resources.keyring), dialect.load(), functools.cache(tls_context), AT_ONCE
@@ -216,8 +218,8 @@ class House:
         owed = {}
         for player in players:
             moved = await self.casino.resources.database.pool.fetchval(
-                "SELECT coalesce(sum(win - stake - extra) FILTER (WHERE state = 'settled'), 0)::bigint"
-                " FROM rounds WHERE player_key = $1",
+                "SELECT coalesce(sum(win - stake - extra) FILTER (WHERE state NOT IN ('void', 'declined')),"
+                " 0)::bigint FROM rounds WHERE player_key = $1",
                 player.player_key,
             )
             if player.balance != OPENING + moved:

@@ -5,16 +5,20 @@ A restore is told by its timeline: a row of another one makes a database look li
 import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from contracts.rounds import RoundState
+from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
 from contracts.views import RoundView
+from runtime.past_rounds import PastRound
+from runtime.recovery import Recovered, Recovery, close_if_behind
 from security.keyring import Keyring
 from security.seeds import SeedVault
-from storage import restores, rounds, statistics
+from storage import incidents, restores, rounds, statistics
 from storage.database import Database, LedgerRestored, open_database
 from storage.restores import LedgerState, Lost
 from storage.statistics import RoundFact
@@ -107,9 +111,10 @@ async def test_ids_and_numbers_go_on_where_nothing_was_given_out(own: Database) 
     await put_back(own)
     epoch = await recovered(own)
     assert epoch.gap == RANGE
-    after, newcomer = await settled(seat), await take_seat(own, balance=1_000)
+    newcomer = await take_seat(own, balance=1_000)
     first = await settled(newcomer)
-    assert after.sequence == before.sequence + 1 + RANGE
+    await seat.deposit(100)
+    assert [event["sequence"] for event in await seat.every_event()][-1] == before.sequence + 1 + RANGE
     assert newcomer.session.player_key > RANGE
     assert newcomer.session.account_id > RANGE
     assert first.sequence is not None
@@ -194,3 +199,118 @@ async def test_statistics_pass_over_events_that_the_restore_has_lost(own: Databa
     view = await settled(seat)
     assert view.event_id is not None
     assert await statistics.apply(own.pool, [dataclasses.replace(fact, event_id=view.event_id)]) == 1
+
+
+class Past:
+    """A Temporal that remembers these rounds."""
+
+    def __init__(self, *told: PastRound) -> None:
+        self.told = {one.bet.key: one for one in told}
+        self.number = 0
+        self.kept = timedelta(days=30)
+        self.terminated: list[RoundKey] = []
+
+    async def epoch(self) -> int:
+        return self.number
+
+    async def keep_epoch(self, number: int) -> None:
+        self.number = number
+
+    async def retention(self) -> timedelta:
+        return self.kept
+
+    async def latest_completed(self) -> list[RoundKey]:
+        return list(self.told)
+
+    async def started(self, *, since: datetime, until: datetime) -> AsyncIterator[list[RoundKey]]:
+        yield list(self.told)
+
+    async def tell(self, key: RoundKey) -> PastRound | None:
+        return self.told.get(key)
+
+    async def terminate(self, key: RoundKey, why: str) -> None:
+        self.terminated.append(key)
+
+
+def told(bet: Bet, state: RoundState | None, **changes: Any) -> PastRound:
+    """A workflow that came to this end; None: it runs."""
+    result = None if state is None else RoundClosed(state=state)
+    played = PastRound(
+        bet=bet, started_at=datetime.now(UTC), running=state is None, result=result, actions=(), waited=False
+    )
+    return dataclasses.replace(played, **changes)
+
+
+async def recover(database: Database, past: Past) -> Recovered | None:
+    async def restart(bet: Bet) -> bool:
+        return True
+
+    return await Recovery(database.pool, past, restart, VAULT).recover(lambda text: None)  # type: ignore[arg-type]
+
+
+async def test_a_copy_of_files_gives_itself_away_by_what_temporal_has_completed(own: Database) -> None:
+    """It has the timeline that it had. Rounds of another database in the same namespace are none of ours."""
+    seat = await take_seat(own, balance=1_000)
+    declined, foreign = told(seat.bet(), RoundState.DECLINED), dataclasses.replace(seat.bet(), player_id="x")
+    for innocent in (
+        Past(),
+        Past(declined),
+        Past(told(foreign, RoundState.SETTLED)),
+        Past(told(seat.bet(), None)),
+    ):
+        await close_if_behind(own.pool, innocent)  # type: ignore[arg-type]
+        assert await restores.state(own.pool) is LedgerState.OPEN
+    past = Past(told(seat.bet(), RoundState.SETTLED))
+    past.number = 1
+    await close_if_behind(own.pool, past)  # type: ignore[arg-type]
+    assert await restores.state(own.pool) is LedgerState.RESTORED
+    found = await recover(own, past)
+    assert found is not None
+    assert (found.epoch.number, past.number, len(found.lost)) == (2, 2, 1)
+    await close_if_behind(own.pool, past)  # type: ignore[arg-type]
+    assert await restores.state(own.pool) is LedgerState.OPEN, "a loss that is on record is no new one"
+
+
+async def test_a_recovery_lists_each_lost_round_once_and_what_temporal_has_forgotten(own: Database) -> None:
+    seat = await take_seat(own, balance=1_000)
+    known = await settled(seat)
+    lost, running = seat.bet(), seat.bet()
+    past = Past(
+        told(known.bet, RoundState.SETTLED),
+        told(seat.bet(), RoundState.DECLINED),
+        told(lost, RoundState.SETTLED),
+        told(running, None),
+    )
+    past.kept = timedelta(0)
+    await put_back(own)
+    found = await recover(own, past)
+    assert found is not None
+    assert {one.bet.key: one.became for one in found.lost} == {lost.key: Lost.VOID, running.key: Lost.VOID}
+    assert running.key in past.terminated
+    assert len(found.warnings) == 1
+    assert "rounds that ended before are not listed" in found.warnings[0]
+    noted = {one.finding.subject for one in await incidents.listed(own.pool, resolved_too=True, limit=10)}
+    assert noted == {lost.key.workflow_id, running.key.workflow_id}
+    # A second restore, right after the first, finds them on record and itself in an epoch of its own.
+    await put_back(own)
+    again = await recover(own, past)
+    assert again is not None
+    assert (again.epoch.number, again.lost) == (3, ())
+    await assert_all_hold(own)
+
+
+async def test_recoveries_at_once_are_one(own: Database) -> None:
+    seat = await take_seat(own, balance=1_000)
+    past = Past(told(seat.bet(), RoundState.SETTLED))
+    await put_back(own)
+    found = await asyncio.gather(*(_patient(own, past) for _ in range(3)))
+    assert [one.epoch.number for one in found if one is not None] == [2]
+
+
+async def _patient(database: Database, past: Past) -> Recovered | None:
+    """As the reconciler does: the first one ends the connection on which another waits, which asks again."""
+    while True:
+        try:
+            return await recover(database, past)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            continue
