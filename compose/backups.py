@@ -7,19 +7,21 @@ is no backup. The keyring is never in it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from compose.layout import write_json
+from compose.layout import Layout, read_json, write_json
 from compose.postgres import archive_of, own, programs, service_account
 from compose.problems import StackProblem
 
@@ -29,7 +31,7 @@ BASE: Final = "base"
 NAME: Final = "%Y%m%dT%H%M%SZ"
 SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 START: Final = re.compile(r"START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)")
-LOWEST_FREE: Final = 16 * 1024 * 1024
+PASSWORDS: Final = ("postgres_password", "postgres_application_password")
 
 Say = Callable[[str], None]
 
@@ -41,7 +43,8 @@ class BackupProblem(StackProblem):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
     """What `backup.json` says. `ended_at` is the first moment that it reaches, `wal` the first segment that
-    it needs; `canaries` open with the keyring that it belongs to."""
+    it needs. `canaries` open with the keyring that it belongs to, and so do the passwords of the server's
+    roles, which a restore on another machine needs."""
 
     name: str
     began_at: str
@@ -51,6 +54,7 @@ class Backup:
     bytes: int
     epoch: int
     canaries: dict[str, Any] = field(default_factory=dict)
+    sealed_passwords: str | None = None
 
     @property
     def reaches_from(self) -> datetime:
@@ -128,9 +132,33 @@ class Backups:
                 f" the first {missing[0]}: it reaches no moment after that one"
             )
 
-    def make(self, url: str, *, canaries: dict[str, Any], epoch: int, say: Say) -> Backup:
+    def make(
+        self,
+        url: str,
+        *,
+        canaries: dict[str, Any],
+        epoch: int,
+        say: Say,
+        sealed_passwords: str | None = None,
+    ) -> Backup:
         """Copies the running server at `url`, its owner's. Raises BackupProblem, and leaves nothing then."""
         self.prepare()
+        with self._alone():
+            return self._make(url, canaries, epoch, say, sealed_passwords)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of two backups at once the later would take the first one's copy for one that was left."""
+        with (self.folder / ".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BackupProblem(f"another backup is being made in {self.folder}: wait for it") from None
+            yield
+
+    def _make(
+        self, url: str, canaries: dict[str, Any], epoch: int, say: Say, sealed_passwords: str | None
+    ) -> Backup:
         began = datetime.now(UTC)
         name = began.strftime(NAME)
         draft = self.folder / f".{name}"
@@ -150,6 +178,7 @@ class Backups:
                 bytes=sum(path.stat().st_size for path in draft.rglob("*") if path.is_file()),
                 epoch=epoch,
                 canaries=canaries,
+                sealed_passwords=sealed_passwords,
             )
             write_json(draft / MANIFEST, asdict(backup))
             sync(draft / MANIFEST, draft)
@@ -178,6 +207,19 @@ class Backups:
             return Backup(**json.loads((path / MANIFEST).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
+
+
+def passwords(layout: Layout) -> dict[str, str]:
+    """Those of the embedded server's roles, as this home remembers them."""
+    known = read_json(layout.memory_file) or {}
+    return {name: known[name] for name in PASSWORDS if name in known}
+
+
+def adopt_passwords(layout: Layout, known: dict[str, str]) -> None:
+    """The roles of a server that is put back have the passwords that they had. A new home has others."""
+    layout.create()
+    memory = read_json(layout.memory_file) or {}
+    write_json(layout.memory_file, {**memory, **known})
 
 
 def copy_server(url: str, target: Path) -> None:

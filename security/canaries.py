@@ -1,6 +1,7 @@
-"""Tells whether a keyring is the one that a backup belongs to, without holding any key of it."""
+"""What a backup has of its keyring: what only that one opens, and no key of it."""
 
 import base64
+import json
 from dataclasses import replace
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from security.sealing import SealBroken, TextSealer
 
 _PLAIN: Final = b"croupier"
 _BOUND_TO: Final = b"croupier:backup-canary:1"
+_PASSWORDS: Final = b"croupier:backup-passwords:1"
 # Their public halves are no secret; the keys of the other sections have sealed a word each.
 _SIGNING: Final = ("tokens", "events")
 _SEALING: Final = ("payload", "seeds")
@@ -18,6 +20,17 @@ def canaries(keyring: Keyring) -> dict[str, dict[str, str]]:
     """By section and key id, what only that key opens, or its public half in base64."""
     sealed = {name: _sealed(getattr(keyring, name)) for name in _SEALING}
     return sealed | {name: _public(getattr(keyring, name)) for name in _SIGNING}
+
+
+def seal_passwords(keyring: Keyring, known: dict[str, str]) -> str:
+    """Passwords, sealed with the active payload key."""
+    return TextSealer(keyring.payload).seal(json.dumps(known).encode(), bound_to=_PASSWORDS)
+
+
+def open_passwords(keyring: Keyring, sealed: str) -> dict[str, str]:
+    """Raises UnknownKey or SealBroken."""
+    known: dict[str, str] = json.loads(TextSealer(keyring.payload).open(sealed, bound_to=_PASSWORDS))
+    return known
 
 
 def missing(keyring: Keyring, known: dict[str, Any]) -> list[str]:

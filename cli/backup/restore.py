@@ -13,13 +13,13 @@ from pydantic import SecretStr
 from cli.backup.recover import recovered, render
 from cli.backup.run import fail, say
 from compose import control
-from compose.backups import Backup, BackupProblem, Backups
+from compose.backups import Backup, BackupProblem, Backups, adopt_passwords, passwords
 from compose.layout import Layout
 from compose.problems import StackProblem
 from compose.restore import Target, put_back, room_for
 from compose.stack import OUTSIDE_DATABASE, Stack
 from runtime.resources import Unreachable, load_keyring
-from security.canaries import missing
+from security.canaries import missing, open_passwords
 from security.keyring import KeyringInvalid
 
 if TYPE_CHECKING:
@@ -100,6 +100,18 @@ def _check_keyring(settings: Settings, backup: Backup) -> None:
 
 
 async def _restore(settings: Settings, target: Target) -> tuple[Path, Recovered | None]:
+    layout = Layout(settings.home)
+    before, sealed = passwords(layout), target.backup.sealed_passwords
+    if sealed is not None:
+        adopt_passwords(layout, open_passwords(load_keyring(settings), sealed))
+    try:
+        return await _put_back_and_recover(settings, target)
+    except BaseException:
+        adopt_passwords(layout, before)
+        raise
+
+
+async def _put_back_and_recover(settings: Settings, target: Target) -> tuple[Path, Recovered | None]:
     async with Stack(settings) as stack:
         aside = await put_back(stack, Backups(settings.home), target, say)
         say("starting Temporal, to compare the ledger with it")

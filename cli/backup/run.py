@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import sys
 from datetime import UTC, datetime, timedelta
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from temporalio.service import RPCError
 
 from cli.services import CannotShow, database_of, where
-from compose.backups import Backup, BackupProblem, Backups
+from compose.backups import Backup, BackupProblem, Backups, passwords
 from compose.control import stack_info
 from compose.layout import Layout
 from compose.stack import OUTSIDE_DATABASE
 from runtime.past_rounds import PastRounds
 from runtime.resources import Unreachable, connect_temporal, load_keyring
-from security.canaries import canaries
+from security.canaries import canaries, seal_passwords
 from security.keyring import KeyringInvalid
 from storage import restores
 
@@ -52,13 +54,23 @@ async def _make(settings: Settings, keep: int) -> tuple[Backup, list[str], str |
     keyring = load_keyring(reached)
     async with database_of(reached, CannotShow) as database:
         epoch = await restores.last(database.pool)
-    url = (stack_info(Layout(settings.home)) or {})["database_url"]
-    backups = Backups(settings.home)
-    made = await asyncio.to_thread(backups.make, url, canaries=canaries(keyring), epoch=epoch.number, say=say)
-    backups.verify(made)
+    layout, backups = Layout(settings.home), Backups(settings.home)
+    make_it = functools.partial(
+        backups.make,
+        (stack_info(layout) or {})["database_url"],
+        canaries=canaries(keyring),
+        sealed_passwords=seal_passwords(keyring, passwords(layout)),
+        epoch=epoch.number,
+        say=say,
+    )
+    made = await asyncio.to_thread(make_it)
+    await asyncio.to_thread(backups.verify, made)
     removed = backups.prune(keep)
-    client = await connect_temporal(reached, keyring)
-    kept = await PastRounds(client).retention()
+    try:
+        client = await connect_temporal(reached, keyring)
+        kept = await PastRounds(client).retention()
+    except (Unreachable, RPCError):
+        return made, removed, "Temporal does not answer: for how long it keeps ended rounds was not checked"
     return made, removed, _too_short(kept, backups.listed()[0])
 
 

@@ -34,7 +34,9 @@ async def settings(amqp_url: str) -> AsyncIterator[Settings]:
         home=PROJECT_ROOT / ".local" / f"tests-backups-{os.getpid()}", amqp_url=SecretStr(amqp_url)
     )
     yield made
-    control.reset(made)
+    for home in (made.home / "elsewhere", made.home):
+        if home.exists():
+            control.reset(made.model_copy(update={"home": home, "keyring": home / "keyring.json"}))
     shutil.rmtree(made.home, ignore_errors=True)
 
 
@@ -76,14 +78,25 @@ async def test_a_backup_goes_back_to_a_moment_and_refuses_what_would_lose_someth
         write_json(stack.layout.stack_file, stack.info(operator))
         seat, moment = await _backed_up(settings, stack)
     await _refusals(settings)
-    said = await restored(settings, "--to", moment)
+    elsewhere = _on_another_machine(settings)
+    said = await restored(elsewhere, "--to", moment)
     assert "epoch 2" in said
-    async with Stack(settings) as stack:
+    async with Stack(elsewhere) as stack:
         await stack.start_database()
         database = await open_database(stack.addresses.database_url, connections=2)
         assert await restores.state(database.pool) is LedgerState.OPEN
         assert await database.pool.fetchval(BALANCES, seat.session.operator_id) == 1_000
         await database.close()
+
+
+def _on_another_machine(settings: Settings) -> Settings:
+    """A home with the backups and the keyring, and nothing else."""
+    made = settings.model_copy(
+        update={"home": settings.home / "elsewhere", "keyring": settings.home / "elsewhere" / "keyring.json"}
+    )
+    shutil.copytree(settings.home / "backups", made.home / "backups")
+    shutil.copy2(settings.keyring, made.keyring)
+    return made
 
 
 async def _backed_up(settings: Settings, stack: Stack) -> tuple[Seat, str]:

@@ -96,7 +96,18 @@ def test_a_disk_that_is_full_leaves_nothing_of_a_backup(
     monkeypatch.setattr(module, "copy_server", full)
     with pytest.raises(BackupProblem, match="was not made: No space left on device"):
         backups.make("postgresql://x@h/d", canaries={}, epoch=1, say=lambda text: None)
-    assert [path.name for path in backups.folder.iterdir()] == ["wal"]
+    assert sorted(path.name for path in backups.folder.iterdir()) == [".lock", "wal"]
+
+
+def test_two_backups_at_once_are_one(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later one would remove the first one's copy, which has no manifest yet."""
+
+    def meanwhile(url: str, target: Path) -> None:
+        backups.make(url, canaries={}, epoch=1, say=lambda text: None)
+
+    monkeypatch.setattr(module, "copy_server", meanwhile)
+    with pytest.raises(BackupProblem, match="another backup is being made"):
+        backups.make("postgresql://x@h/d", canaries={}, epoch=1, say=lambda text: None)
 
 
 def archive(tmp_path: Path, folder: Path, content: bytes, *, blocks: int | None = None) -> tuple[int, str]:

@@ -3,8 +3,10 @@
 import json
 from dataclasses import replace
 
-from security.canaries import canaries, missing
-from security.keyring import SECTIONS, Keyring
+import pytest
+
+from security.canaries import canaries, missing, open_passwords, seal_passwords
+from security.keyring import SECTIONS, Keyring, UnknownKey
 
 
 def test_a_keyring_and_its_later_ones_are_recognised_and_others_are_not() -> None:
@@ -28,6 +30,15 @@ def test_another_key_of_the_same_id_is_not_taken_for_it() -> None:
         own = getattr(keyring, name)
         swapped = replace(own, keys={own.active: getattr(other, name).active_key})
         assert missing(replace(keyring, **{name: swapped}), canaries(keyring)) == [f"{name} {own.active}"]
+
+
+def test_passwords_open_with_their_keyring_alone() -> None:
+    keyring, known = Keyring.generate(), {"postgres_password": "hunter2"}
+    sealed = seal_passwords(keyring, known)
+    assert "hunter2" not in sealed
+    assert open_passwords(keyring.with_new_key("payload"), sealed) == known
+    with pytest.raises(UnknownKey):
+        open_passwords(Keyring.generate(), sealed)
 
 
 def test_no_key_is_in_a_canary() -> None:
