@@ -40,7 +40,7 @@ from events.broker import LinkLost, reason
 from events.catalogue import INCIDENT_OPENED, ROUND_SETTLED, ROUND_VOID, EventInvalid
 from events.publisher import BrokerUnavailable, PublishUncertain, Unroutable
 from security.payload_codec import CANNOT_OPEN
-from storage import incidents, outbox
+from storage import incidents, outbox, restores
 from storage import reconciliation as stored
 from storage.incidents import Noted
 from storage.reconciliation import Standing, StoredEvent
@@ -230,7 +230,11 @@ class RoundChecks:
         that ended before the ledger knew it: its player was told that it is pending."""
         standing = await stored.standing(self._pool, key) or await self._begun(key)
         failed = state is WorkflowState.FAILED
-        if standing is None or not (standing.open or failed):
+        if (
+            standing is None
+            or not (standing.open or failed)
+            or await restores.is_being_settled(self._pool, key)
+        ):
             return PageResult(looked_at=1)
         kind = IncidentKind.WORKFLOW_FAILED if failed else IncidentKind.WORKFLOW_LOST
         finding = _finding(kind, standing, {"state": standing.state, "workflow": state})

@@ -130,6 +130,16 @@ class StatementChecks:
             return not detail["accepted"]
         return difference(item, await self._ours(_whose(item), [item])) is None
 
+    async def of_round(self, operator_id: str, player_id: str, round_id: str) -> list[StatementItem]:
+        """The wallet's entries of a round. Raises NoStatement, and ReviewNotPossible."""
+        wallets = {wallet.operator_id: wallet for wallet in await operator_wallets.read_all(self._pool)}
+        query = StatementQuery(operator_id=operator_id, player_id=player_id, round_id=round_id)
+        try:
+            async with self._statement(wallets[operator_id]) as statement:
+                return [item async for item in statement.items(query)]
+        except (KeyError, *_CANNOT_BE_ASKED) as problem:
+            raise ReviewNotPossible(bounded(f"the wallet of {operator_id}: {problem}")) from None
+
     async def _compare(self, wallet: StoredWallet) -> "_Compared":
         operator_id, name = wallet.operator_id, f"statement:{wallet.operator_id}"
         now = datetime.now(UTC)

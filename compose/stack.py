@@ -37,6 +37,10 @@ from runtime.listening import url_host
 from runtime.settings import PROJECT_ROOT, Settings, to_environment
 
 PROVISION_LIMIT_SECONDS = 120
+OUTSIDE_DATABASE = (
+    "the database is one of your own (CROUPIER_DATABASE_URL): back it up and restore it with its own tools"
+    " (docs/sre/backup-and-restore.md)"
+)
 # The ports that a setting can give, by the names under which the memory hands them out.
 GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui")
 
@@ -233,6 +237,29 @@ class Stack:
         address, namespace = self.addresses.temporal_address, self.addresses.temporal_namespace
         probe = partial(probes.temporal, address, namespace, access(self.settings))
         return OutsideService("Temporal", "CROUPIER_TEMPORAL_ADDRESS", probe, address)
+
+    @property
+    def embedded_postgres(self) -> EmbeddedPostgres:
+        """Raises StackProblem where the settings name another one."""
+        if self._services.postgres is None:
+            raise StackProblem(OUTSIDE_DATABASE)
+        return self._services.postgres
+
+    async def run_alone(self, component: Component) -> None:
+        """Starts a component that its caller has prepared and waits for."""
+        running = await process.start(component.command(), self.layout)
+        self._components[component.name], self._processes[component.name] = component, running
+        self._watches[component.name] = asyncio.create_task(self._watch(component.name, running))
+
+    async def give_up(self, name: str) -> None:
+        """Ends a component, however it stands."""
+        self._forget_watch(name)
+        if (running := self._processes.pop(name, None)) is not None:
+            await running.stop()
+
+    def died(self) -> Died | None:
+        """A component that has ended by itself, if one has."""
+        return None if self._deaths.empty() else self._deaths.get_nowait()
 
     # Our own programs
 

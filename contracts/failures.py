@@ -23,9 +23,11 @@ ROUND_CANCELLED: Final = "round-cancelled"
 ROLLED_BACK: Final = "rolled-back"
 # The player did not decide in time, and the round's rules release the stakes then.
 ABANDONED: Final = "abandoned"
-# A manual intervention voided the round. The ledger's functions use this code and the one above by these
+# A manual intervention voided the round. The ledger's functions use this code, and those around it, by these
 # names.
 VOIDED_BY_OPERATOR: Final = "voided-by-operator"
+# The ledger was restored to a moment before the round, or before it went on.
+ROUND_LOST: Final = "round-lost"
 
 # Errors that every retry would meet again: the activity raises them non-retryable.
 GAME_ERROR: Final = "GameError"

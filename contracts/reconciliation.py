@@ -26,6 +26,8 @@ class IncidentKind(StrEnum):
     """The statistics never got an event that the broker had confirmed."""
     WALLET_DIFFERS = "wallet-differs"
     """An operator's wallet and our ledger do not say the same about a transaction."""
+    LOST_ROUND = "lost-round"
+    """The ledger was restored to a moment before the round, or before it went on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,11 @@
 """The composition root: opens what a process needs, in order, and closes it in reverse."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import asyncpg
 from pydantic import SecretStr
@@ -15,7 +18,11 @@ from runtime.temporal import access, connect
 from security.keyring import Keyring
 from security.signatures import Signer
 from storage import schema
-from storage.database import Database, NotAdmitted, open_database
+from storage.database import Database, LedgerRestored, NotAdmitted, open_database
+
+RECOVERY_PAUSE_S: Final = 0.5
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +48,15 @@ class Unreachable(Exception):
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, *, connections: int = 10) -> AsyncIterator[Resources]:
-    """The database, the keyring and a started publisher. Raises SettingsError when an address is missing,
-    Unreachable when the database does not answer; the broker may come later."""
+async def open_resources(
+    settings: Settings, *, connections: int = 10, plays: bool = False
+) -> AsyncIterator[Resources]:
+    """The database, the keyring and a started publisher. For who `plays` rounds, a ledger that was restored
+    is away until it is recovered. Raises SettingsError when an address is missing, Unreachable when the
+    database does not answer; the broker may come later."""
     async with AsyncExitStack() as stack:
         keyring = load_keyring(settings)
-        database = await connect_database(settings, connections=connections)
+        database = await connect_database(settings, connections=connections, plays=plays)
         stack.push_async_callback(database.close)
         publisher = Publisher(required_secret(settings.amqp_url, "amqp_url"), Signer(keyring.events))
         publisher.start()
@@ -54,12 +64,12 @@ async def open_resources(settings: Settings, *, connections: int = 10) -> AsyncI
         yield Resources(settings, keyring, database, publisher)
 
 
-async def connect_database(settings: Settings, *, connections: int) -> Database:
-    """Raises SettingsError when no address is set, Unreachable when it does not answer or when its schema is
-    another release's."""
+async def connect_database(settings: Settings, *, connections: int, plays: bool = False) -> Database:
+    """Waits for a restored ledger's recovery where it `plays`. Raises SettingsError when no address is set,
+    Unreachable when it does not answer or when its schema is another release's."""
     url = required_secret(settings.database_url, "database_url")
     try:
-        database = await open_database(url, connections=connections)
+        database = await _once_recovered(lambda: open_database(url, connections=connections, plays=plays))
     except NotAdmitted as refused:
         raise Unreachable(f"CROUPIER_DATABASE_URL: {refused}") from None
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
@@ -85,6 +95,18 @@ async def connect_temporal(settings: Settings, keyring: Keyring) -> Client:
         )
     except RuntimeError as error:
         raise _unreachable("Temporal", "temporal_address", error) from None
+
+
+async def _once_recovered(opening: Callable[[], Awaitable[Database]]) -> Database:
+    told = False
+    while True:
+        try:
+            return await opening()
+        except LedgerRestored as restored:
+            if not told:
+                log.warning("%s. The reconciler does that, or ./croupier recover", restored)
+                told = True
+        await asyncio.sleep(RECOVERY_PAUSE_S)
 
 
 def _unreachable(service: str, setting: str, error: BaseException) -> Unreachable:

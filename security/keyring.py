@@ -180,6 +180,22 @@ class Keyring:
         old.key(key_id)
         return self._with(replace(old, active=key_id))
 
+    def merged(self, other: "Keyring") -> Self:
+        """This keyring with the keys of another one that it lacks; its own stay active. Raises KeyringInvalid
+        where both have a key of one id and not the same: then one of them is not of this installation."""
+        sections: dict[str, KeySection] = {}
+        for name in SECTIONS:
+            own: KeySection = getattr(self, name)
+            added: KeySection = getattr(other, name)
+            differing = [key_id for key_id, key in added.keys.items() if own.keys.get(key_id, key) != key]
+            if differing:
+                raise KeyringInvalid(
+                    f"both keyrings have a key {differing[0]!r} in the {name} section, and not the same one:"
+                    " they are of two installations"
+                )
+            sections[name] = replace(own, keys={**added.keys, **own.keys})
+        return type(self)(**sections)
+
     def without_key(self, section: SectionName, key_id: str) -> Self:
         """This keyring without a key: nothing that it sealed opens again. Raises UnknownKey, or KeyInUse for
         the active key.

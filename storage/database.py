@@ -1,6 +1,7 @@
 """The database: one pool, opened and closed by the composition root."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,6 +44,17 @@ AWAY: Final = (
 LOGIN_REFUSED: Final = asyncpg.InvalidAuthorizationSpecificationError
 
 
+LEDGER_STATE: Final = "SELECT ledger_state_v1()"
+
+
+class LedgerRestored(OSError):
+    """The ledger was put back to an earlier moment, and nobody plays on it before it is recovered. To whoever
+    calls it is away until then."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the ledger is {state}: it opens when its recovery is done")
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """`pool` runs one statement at a time, each its own transaction, so that a cancelled task can never
@@ -69,9 +81,10 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg has no types
         await super().release(connection, timeout=timeout)
 
 
-async def open_database(url: str, *, connections: int = 10) -> Database:
-    """Opens `url` (`postgresql://user:password@host:port/name`) with at most `connections`. Raises OSError or
-    asyncpg.PostgresError when it cannot be reached."""
+async def open_database(url: str, *, connections: int = 10, plays: bool = False) -> Database:
+    """Opens `url` (`postgresql://user:password@host:port/name`) with at most `connections`. Where it `plays`
+    rounds, each new connection makes sure that the ledger was not restored. Raises OSError, which
+    LedgerRestored is one of, or asyncpg.PostgresError when it cannot be reached."""
     pool = Pool(
         url,
         min_size=1,
@@ -84,10 +97,18 @@ async def open_database(url: str, *, connections: int = 10) -> Database:
         connect=_connect,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
-        init=_prepare_connection,
+        init=_prepare_to_play if plays else _prepare_connection,
         reset=_keep_connection,
     )
     return Database(await pool)
+
+
+async def _prepare_to_play(connection: asyncpg.Connection) -> None:
+    """A database that was restored was restarted, so that no connection of before it is left."""
+    with suppress(asyncpg.UndefinedFunctionError):  # an older schema, of which storage.schema tells
+        if (state := await connection.fetchval(LEDGER_STATE)) not in (None, "open"):
+            raise LedgerRestored(state)
+    await _prepare_connection(connection)
 
 
 async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:

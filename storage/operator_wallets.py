@@ -40,10 +40,11 @@ BEGIN_ACTION: Final = (
 ACCEPT_ACTION: Final = "SELECT (standing).*, verdict FROM accept_wallet_action_v1($1, $2, $3, $4, $5)"
 REFUSE_ACTION: Final = "SELECT (standing).*, verdict FROM refuse_wallet_action_v1($1, $2, $3, $4, $5)"
 END_ACTION: Final = "SELECT (standing).*, verdict FROM end_wallet_action_v1($1, $2, $3, $4)"
-# Of the round's actions, those whose bets may be at the wallet.
+# Of the round's actions, those whose bets may be at the wallet; also those that a restore has lost.
 ACTION_BETS: Final = """
     SELECT action_id FROM wallet_action_bets
-    WHERE player_key = $1 AND round_id = $2 AND (outcome IS NULL OR outcome = 'taken') ORDER BY asked_at
+    WHERE player_key = $1 AND round_id = $2
+      AND (outcome IS NULL OR outcome = 'taken' OR refusal = 'round-lost') ORDER BY asked_at
 """
 # The rollbacks of the round that the wallet has taken.
 ROLLED_BACK: Final = """

@@ -10,11 +10,14 @@ import asyncpg
 CONSUMER: Final = "statistics"
 
 # One statement for a whole batch: events already in the inbox, and repeats inside the batch, add nothing.
+# Nor do those that a restore of the ledger has lost: the broker may still have them.
 APPLY: Final = """
     WITH arrived AS (
         SELECT DISTINCT ON (event_id) *
         FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[], $7::bigint[])
              AS t (event_id, operator_id, game_id, currency, settled, stake, win)
+        WHERE NOT EXISTS (SELECT FROM ledger_epochs WHERE gap > 0)
+           OR EXISTS (SELECT FROM outbox o WHERE o.event_id = t.event_id)
     ), fresh AS (
         INSERT INTO inbox (consumer, event_id)
         SELECT 'statistics', event_id FROM arrived ORDER BY event_id

@@ -185,7 +185,8 @@ class RoundStart(SQLModel, table=True):
 
 class Seed(SQLModel, table=True):
     """A server seed, sealed, with its public commitment, the client's seed and the next nonce. `previous_id`
-    is the seed that was revealed when this one took its place."""
+    is the seed that was revealed when this one took its place. From one that is retired nothing more is
+    drawn: the ledger was restored, and players may know what comes of it."""
 
     __tablename__ = "seeds"
     id: str = Field(primary_key=True)
@@ -197,6 +198,7 @@ class Seed(SQLModel, table=True):
     created_at: datetime = _now()
     revealed_at: datetime | None = _time()
     previous_id: str | None = Field(default=None, foreign_key="seeds.id", unique=True)
+    retired_at: datetime | None = _time()
 
 
 class Round(SQLModel, table=True):
@@ -583,6 +585,7 @@ class IncidentRow(SQLModel, table=True):
         ),
         Index("incidents_unpublished", "opened_at", postgresql_where=text("published_at IS NULL")),
         Index("incidents_by_time", "opened_at"),
+        Index("lost_rounds", "subject", postgresql_where=text("kind = 'lost-round'")),
     )
     id: UUID = Field(primary_key=True)
     kind: str
@@ -596,6 +599,24 @@ class IncidentRow(SQLModel, table=True):
     acted_at: datetime = _now()
     resolved_at: datetime | None = _time()
     published_at: datetime | None = _time()
+
+
+class LedgerEpoch(SQLModel, table=True):
+    """The time from one restore of this database to the next. It is on the server and timeline that it was
+    noticed on, and nobody plays before `opened_at`. `gap` is how far every sequence skipped ahead of the
+    epoch before, `last_event` the outbox's last place then, `restored_to` when the ledger was last written
+    before that; the first epoch follows no restore."""
+
+    __tablename__ = "ledger_epochs"
+    __table_args__ = (CheckConstraint("(gap = 0) = (restored_to IS NULL)", name="first_epoch_follows_none"),)
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False, nullable=False))
+    system_identifier: int = _amount()
+    timeline: int = _amount()
+    gap: int = _amount()
+    last_event: int = _amount()
+    restored_to: datetime | None = _time()
+    noticed_at: datetime = _now()
+    opened_at: datetime | None = _time()
 
 
 class ReconciliationMark(SQLModel, table=True):

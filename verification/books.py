@@ -39,11 +39,14 @@ LINKS: Final = """
     WHERE $1::text IS NULL OR p.player_id = $1
     ORDER BY p.id, t.position
 """
+# Without those that were played back from a wallet after a restore: what they were drawn from is lost.
 SETTLED: Final = """
-    SELECT * FROM round_view WHERE state = 'settled' AND ($1::text IS NULL OR player_id = $1) ORDER BY id
+    SELECT * FROM round_view WHERE state = 'settled' AND ($1::text IS NULL OR player_id = $1)
+      AND NOT outcome ? 'played_back' ORDER BY id
 """
 SETTLED_COUNT: Final = """
     SELECT count(*) FROM rounds WHERE state = 'settled' AND ($1::text IS NULL OR player_id = $1)
+      AND NOT outcome ? 'played_back'
 """
 # The transfers of every player in the order of their chain, without the books beside them; a player without
 # transfers gives one row of nulls here too.

@@ -22,6 +22,7 @@ from wallet.codec import unknown
 from wallet.dialect import Dialect, Limits
 from wallet.operator import LONGEST_CALL_S, Ask, OperatorSteps
 from wallet.operator_http import OperatorWalletConfig, OperatorWallets
+from wallet.retired_seeds import RetiredSeeds
 from wallet.sessions import Authenticating
 
 # How long a change of an operator's wallet may stay unknown to a program.
@@ -59,8 +60,10 @@ class WalletDirectory:
         vault: WalletVault,
         dialects: Mapping[str, Dialect],
         clients: OperatorWallets,
+        seeds: RetiredSeeds | None = None,
     ) -> None:
         self._pool = pool
+        self._seeds = seeds
         self._vault = vault
         self._dialects = dialects
         self._clients = clients
@@ -138,9 +141,15 @@ class WalletDirectory:
     def _steps(self, wallet: StoredWallet, ask: Ask) -> OperatorSteps:
         dialect = self._dialects.get(wallet.dialect)
         if dialect is None or not dialect.authenticate_sessions:
-            return OperatorSteps(self._pool, ask, several_bets=wallet.several_bets)
+            return OperatorSteps(self._pool, ask, several_bets=wallet.several_bets, seeds=self._seeds)
         sessions = Authenticating(ask)
-        return OperatorSteps(self._pool, sessions.ask, admit=sessions.admit, several_bets=wallet.several_bets)
+        return OperatorSteps(
+            self._pool,
+            sessions.ask,
+            admit=sessions.admit,
+            several_bets=wallet.several_bets,
+            seeds=self._seeds,
+        )
 
 
 class _BalanceCalls:

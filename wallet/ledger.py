@@ -6,17 +6,23 @@ from contracts.actions import ActionVerdict, ActRequest
 from contracts.rounds import Bet, OpenRequest, ReleaseRequest, SettleRequest
 from contracts.views import RoundView, Settlement
 from storage import rounds
+from wallet.retired_seeds import RetiredSeeds
 from wallet.steps import MoneySteps, WalletConflict
 
 
 class LedgerSteps(MoneySteps):
     """For operators that have no wallet of their own, and for demo rounds."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, seeds: RetiredSeeds | None = None) -> None:
         self._pool = pool
+        self._seeds = seeds or RetiredSeeds(pool)
 
     async def reserve(self, bet: Bet, *, within_s: float | None = None) -> RoundView:
         try:
+            try:
+                return await rounds.reserve(self._pool, bet)
+            except asyncpg.RestrictViolationError as refused:
+                await self._seeds.replace(bet, refused)
             return await rounds.reserve(self._pool, bet)
         except asyncpg.NoDataFoundError as missing:
             raise WalletConflict(str(missing)) from None

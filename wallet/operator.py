@@ -30,6 +30,7 @@ from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequ
 from storage import operator_wallets as stored
 from storage import rounds
 from storage.operator_wallets import ActionDecision, Decision, Verdict
+from wallet.retired_seeds import RetiredSeeds
 from wallet.steps import MoneySteps, WalletConflict, WalletPending, WalletReleasing, WalletUncertain
 
 # The name space of our transaction ids. It never changes: a repeat must have the id of the first call.
@@ -70,9 +71,16 @@ class OperatorSteps(MoneySteps):
     it takes several bets of one round: without that, a round offers nothing that costs."""
 
     def __init__(
-        self, pool: asyncpg.Pool, ask: Ask, *, admit: Admit = _admit_all, several_bets: bool = True
+        self,
+        pool: asyncpg.Pool,
+        ask: Ask,
+        *,
+        admit: Admit = _admit_all,
+        several_bets: bool = True,
+        seeds: RetiredSeeds | None = None,
     ) -> None:
         self._pool = pool
+        self._seeds = seeds or RetiredSeeds(pool)
         self._ask_wallet = ask
         self._admit = admit
         self._several_bets = several_bets
@@ -88,8 +96,7 @@ class OperatorSteps(MoneySteps):
         request = _request(bet, WalletCall.BET, amount=bet.stake)
         answer = (await self._ask(bet.key, request, within_s)).answer
         if answer.verdict is WalletVerdict.ACCEPTED:
-            accepted = await stored.accept_bet(self._pool, bet, balance=answer.balance)
-            return _standing(accepted, "the round is being released")
+            return _standing(await self._accept(bet, answer), "the round is being released")
         if _never_taken(answer):
             return _standing(await self._decline(bet, answer), f"asked again, the wallet says {answer.code}")
         raise WalletUncertain(f"the bet: {answer.code}")
@@ -203,6 +210,13 @@ class OperatorSteps(MoneySteps):
         done = await stored.rolled_back(self._pool, bet.key)
         left = [one for one in bets if transaction_id(bet.key, WalletCall.ROLLBACK, one) not in done]
         return left or bets[-1:]
+
+    async def _accept(self, bet: Bet, answer: WalletAnswer) -> Decision:
+        try:
+            return await stored.accept_bet(self._pool, bet, balance=answer.balance)
+        except asyncpg.RestrictViolationError as refused:
+            await self._seeds.replace(bet, refused)
+        return await stored.accept_bet(self._pool, bet, balance=answer.balance)
 
     async def _decline(self, bet: Bet, answer: WalletAnswer) -> Decision:
         code = _decline_code(answer)

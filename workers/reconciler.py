@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
+import asyncpg
+from prometheus_client import Gauge
 from temporalio.client import (
     Client,
     Schedule,
@@ -27,6 +29,7 @@ from temporalio.client import (
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.lost_rounds import LostRounds
 from activities.reconciliation import PATIENCE, EventChecks, IncidentSteps, Patience, RoundChecks
 from activities.statements import StatementChecks
 from contracts.reconciliation import (
@@ -36,14 +39,23 @@ from contracts.reconciliation import (
     IncidentKind,
 )
 from events import broker, topology
+from events.broker import reason
 from outbound.client import tls_context
+from runtime.past_rounds import PastRounds
+from runtime.recovery import Recovery, close_if_behind
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
 from runtime.temporal import certain_to_end
+from security.payload_codec import CANNOT_OPEN
+from security.seeds import SeedVault
 from security.standard_webhooks import PrivateKey
+from storage import restores
+from storage.database import AWAY
+from storage.restores import LedgerState
 from wallet import dialect
 from wallet.directory import WalletVault
+from workers import wallets
 from workers.lifecycle import run, serve_metrics
 from workflows.reconcile import ReconcileWorkflow
 
@@ -55,6 +67,12 @@ CATCH_UP: Final = timedelta(seconds=10)
 RUN_LIMIT: Final = timedelta(minutes=30)
 GRACE: Final = timedelta(seconds=5)
 BROKER_LIMIT_S: Final = 5.0
+# Until a restored ledger is noticed, nobody plays on it.
+RESTORE_CHECK_S: Final = 2.0
+
+LEDGER_EPOCH: Final = Gauge(
+    "croupier_ledger_epoch", "The ledger's epoch: it rises with each restore, and with each failover."
+)
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +81,57 @@ async def reconcile(settings: Settings, stop: asyncio.Event) -> None:
     """Runs what the Schedule starts, until `stop`."""
     async with open_resources(settings, connections=4) as resources:
         client = await connect_temporal(settings, resources.keyring)
-        async with running(client, resources):
+        async with kept_recovered(client, resources), running(client, resources):
             serve_metrics(settings)
             while not stop.is_set():
                 await _ensure_schedule(client, settings.reconcile_every_s)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(SCHEDULE_CHECK_S):
                         await stop.wait()
+
+
+@asynccontextmanager
+async def kept_recovered(client: Client, resources: Resources) -> AsyncIterator[None]:
+    """Recovers a ledger that was restored, before the block and while it runs. What does not answer is asked
+    again."""
+    pool, settings = resources.database.pool, resources.settings
+    past = PastRounds(client)
+    workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+    recovery = Recovery(pool, past, workflows.restart, SeedVault(resources.keyring))
+    await _recover(pool, past, recovery, thoroughly=True)
+
+    async def keep() -> None:
+        loop = asyncio.get_running_loop()
+        compare_at = loop.time() + SCHEDULE_CHECK_S
+        while True:
+            await asyncio.sleep(RESTORE_CHECK_S)
+            thoroughly = loop.time() >= compare_at
+            await _recover(pool, past, recovery, thoroughly=thoroughly)
+            if thoroughly:
+                compare_at = loop.time() + SCHEDULE_CHECK_S
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+
+
+async def _recover(pool: asyncpg.Pool, past: PastRounds, recovery: Recovery, *, thoroughly: bool) -> None:
+    """Whether the database says by itself that it was restored costs one statement; that Temporal is ahead of
+    it is asked `thoroughly` alone."""
+    try:
+        if thoroughly:
+            await close_if_behind(pool, past)
+        if await restores.state(pool) is not LedgerState.OPEN:
+            await recovery.recover(log.error)
+        if thoroughly:
+            await recovery.keep_known()
+            LEDGER_EPOCH.set((await restores.last(pool)).number)
+    except (*AWAY, RPCError, asyncpg.PostgresError, *CANNOT_OPEN) as error:
+        log.warning("the ledger is compared with Temporal again soon: %s", reason(error))
 
 
 @asynccontextmanager
@@ -93,10 +155,12 @@ async def running(
         patience,
         [PrivateKey(resources.keyring.events.signing_key())],
     )
+    operators = wallets.directory(resources)
     incidents = IncidentSteps(
         pool,
         resources.publisher,
         {
+            IncidentKind.LOST_ROUND: LostRounds(pool, operators.wallets, statements, patience).review,
             IncidentKind.WORKFLOW_LOST: rounds.review,
             IncidentKind.WORKFLOW_FAILED: rounds.review,
             IncidentKind.STUCK: rounds.review,
@@ -120,7 +184,7 @@ async def running(
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=GRACE,
     )
-    async with certain_to_end(worker):
+    async with operators.kept_fresh(), certain_to_end(worker):
         yield worker
 
 

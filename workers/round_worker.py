@@ -23,6 +23,7 @@ from runtime.temporal import certain_to_end
 from security.seeds import SeedVault
 from wallet.directory import WalletDirectory
 from wallet.ledger import LedgerSteps
+from wallet.retired_seeds import RetiredSeeds
 from wallet.router import MoneyRouter
 from workflows.round import RoundWorkflow
 
@@ -59,8 +60,10 @@ async def running(
     this workflow only awaits its steps, and the tests run it with that watch.
     """
     pool = resources.database.pool
-    money = MoneyActivities(MoneyRouter(LedgerSteps(pool), operators.wallets), deliver)
-    games = GameActivities(registry, SeedVault(resources.keyring), health or GameHealth(GameMetrics()))
+    vault = SeedVault(resources.keyring)
+    ledger = LedgerSteps(pool, RetiredSeeds(pool, vault))
+    money = MoneyActivities(MoneyRouter(ledger, operators.wallets), deliver)
+    games = GameActivities(registry, vault, health or GameHealth(GameMetrics()))
     events = EventActivities(pool, resources.publisher)
     play = PlayActivities(money, games.resolve, events.emit_now, _observe, left)
     interventions = InterventionActivities(pool)

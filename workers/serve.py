@@ -36,6 +36,8 @@ from games.registry import Registry
 from hosting.health import GameHealth
 from runtime import games, metrics
 from runtime.listening import is_every_address, url_host
+from runtime.past_rounds import PastRounds
+from runtime.recovery import until_open
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
@@ -64,9 +66,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         if view.demo or not view.state.final:  # all other ends have their event
             pushes.round_changed(view)
 
-    async with games.opened(settings, health) as registry, open_resources(settings) as resources:
+    async with games.opened(settings, health) as registry, open_resources(settings, plays=True) as resources:
         await games.name_missing(resources.database.pool, registry)
         client = await connect_temporal(settings, resources.keyring)
+        await until_open(resources.database.pool, PastRounds(client))
         workflows = RoundWorkflows(client, task_queue=settings.task_queue)
         results = ResultService(resources.database, workflows)
         pushes = Pushes(required_secret(settings.amqp_url, "amqp_url"), results)

@@ -6,23 +6,32 @@ from contextlib import asynccontextmanager
 from contracts.wallet import WalletRequest, WalletVerdict
 from runtime import metrics
 from runtime.resources import Resources
+from security.seeds import SeedVault
 from security.standard_webhooks import PrivateKey
 from wallet import dialect
 from wallet.directory import WalletDirectory, WalletVault
 from wallet.operator_http import OperatorWallets
+from wallet.retired_seeds import RetiredSeeds
 
 
 @asynccontextmanager
 async def opened(resources: Resources) -> AsyncIterator[WalletDirectory]:
     """The directory of wallets for this whole program, so that each wallet has one client here,
     with one set of limits and one breaker."""
+    operators = directory(resources)
+    async with operators.kept_fresh():
+        yield operators
+
+
+def directory(resources: Resources) -> WalletDirectory:
+    """The same before it is read."""
     dialects = dialect.load()
+    pool, keyring = resources.database.pool, resources.keyring
     # One key signs our messages to the broker and to wallets.
-    platform_key = PrivateKey(resources.keyring.events.signing_key())
+    platform_key = PrivateKey(keyring.events.signing_key())
     clients = OperatorWallets(dialects, platform_keys=[platform_key], watch=WalletMetrics())
-    directory = WalletDirectory(resources.database.pool, WalletVault(resources.keyring), dialects, clients)
-    async with directory.kept_fresh():
-        yield directory
+    seeds = RetiredSeeds(pool, SeedVault(keyring))
+    return WalletDirectory(pool, WalletVault(keyring), dialects, clients, seeds)
 
 
 class WalletMetrics:

@@ -75,7 +75,14 @@ async def _certain(answering: Awaitable[T], round_id: str) -> T:
     except (OutcomeUncertain, TemporalAway) as uncertain:
         raise _uncertain(uncertain, round_id) from None
     except NothingStored as refused:
-        raise Problem(refused.code, "Nothing was staked; a new try needs a new round id.") from None
+        raise Problem(refused.code, _NOTHING.get(refused.code, _NOTHING_STAKED)) from None
+
+
+_NOTHING_STAKED: Final = "Nothing was staked; a new try needs a new round id."
+_NOTHING: Final = {
+    failures.ROUND_LOST: "The ledger was restored to a moment before it: its stake is back, or the"
+    " operator's wallet is being asked. A new try needs a new round id."
+}
 
 
 async def take_action(round_id: str, body: TakeAction, caller: Caller) -> Reply:

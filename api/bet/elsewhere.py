@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from api.bet.result_waiter import ResultWaiter
 from api.result.pushes import Follower
 from api.result.service import ResultService
+from contracts.failures import ROUND_LOST
 from contracts.rounds import Bet
 from contracts.sessions import DEMO, REAL, SessionClaims
 from contracts.views import RoundView
@@ -92,17 +93,20 @@ class Elsewhere:
     async def _read_after_end(self, bet: Bet) -> RoundView | None:
         """Reads the round after its workflow's end. The answer is the row, not the workflow's result, because
         a cancelled or failed round has left its record too. There is no row when the bet named a session that
-        is gone; or not yet, when the workflow was terminated before, which reconciliation restarts."""
+        is gone, and when the ledger was restored; or not yet, when the workflow was terminated before, which
+        reconciliation restarts."""
         try:
             closed = await self._workflows.result(bet.key.workflow_id)
         except TemporalAway:
             return None  # the others tell
         view = await self._results.find(bet.key)
-        if view is None and closed is None:
+        if view is not None:
+            return view
+        if closed is None and not await self._results.was_lost(bet.key):
             raise OutcomeUncertain("the round's workflow ended without a record", Cause.LOST)
-        if view is None and closed is not None and closed.failure_code is not None:
-            raise NothingStored(closed.failure_code)
-        return view
+        # A workflow that has completed had its round recorded before: the ledger was restored since.
+        code = None if closed is None else closed.failure_code
+        raise NothingStored(code or ROUND_LOST)
 
 
 class Listening:

@@ -50,6 +50,7 @@ router.add_api_route(
             "player-blocked",
             "round-open",
             "round-closed",
+            "round-lost",
             "id-reused",
             "currency-mismatch",
             "stake-not-allowed",

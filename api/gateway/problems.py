@@ -30,6 +30,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "method-not-allowed": (405, "This address does not take that method"),
     failures.ROUND_OPEN: (409, "Another round of this game is still open"),
     "round-closed": (409, "The round is closed"),
+    failures.ROUND_LOST: (409, "The round was lost with a restore"),
     "wrong-state": (409, "The state does not allow this"),
     "too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The body must be application/json"),

@@ -7,7 +7,7 @@ from contracts.records import RoundRecord
 from contracts.rounds import RoundKey
 from contracts.views import RoundFilter, RoundView, round_begun
 from runtime.round_workflows import RoundWorkflows
-from storage import history, pending, rounds, sessions, timeline
+from storage import history, pending, restores, rounds, sessions, timeline
 from storage.database import Database
 
 # Of one id at one operator; one more than can be told apart without the player's name.
@@ -24,6 +24,10 @@ class ResultService:
     async def find(self, key: RoundKey) -> RoundView | None:
         """The round as it is stored."""
         return await rounds.find(self._database.pool, key)
+
+    async def was_lost(self, key: RoundKey) -> bool:
+        """Whether the round was lost with a restore of the ledger."""
+        return await restores.was_lost(self._database.pool, key)
 
     async def begun(self, key: RoundKey) -> RoundView | None:
         """A round that `find` has not found, by what else knows it: the bet that its operator's wallet is

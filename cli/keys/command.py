@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,6 +62,20 @@ def remove_key(
     from cli.keys import run as command
 
     sys.exit(command.remove(settings_or_exit(), _section(section), key_id, yes=yes))
+
+
+@app.command("merge")
+def merge_keys(
+    file: Annotated[Path, typer.Argument(help="Another keyring of this installation.", show_default=False)],
+) -> None:
+    """Add the keys of another keyring, as a backup of it has them; the active ones stay active.
+
+    After a restore, what was sealed before a rotation opens with the keyring of then, and what was sealed
+    since with the present one: programs need both.
+    """
+    from cli.keys import run as command
+
+    sys.exit(command.merge(settings_or_exit(), file))
 
 
 def _section(name: str) -> SectionName:

@@ -23,6 +23,7 @@ from security.keyring import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from runtime.settings import Settings
 
@@ -97,6 +98,25 @@ def rotate(settings: Settings, section: SectionName, *, stage: bool, activate: s
         typer.echo(f"{section}: {after.active} stays active; next, with the new key's id, when all know it:")
         typer.echo(f"  ./croupier keys rotate {section} --activate KEY_ID")
     typer.echo(RESTART)
+    return 0
+
+
+def merge(settings: Settings, file: Path) -> int:
+    """Adds the keys of another keyring file. Returns 0, or 1 when the file is as it was."""
+    try:
+        other = Keyring.load(file)
+    except KeyringInvalid as problem:
+        return _fail(problem)
+    changed = _change(settings, lambda keyring: keyring.merged(other))
+    if changed is None:
+        return 1
+    before, after = changed
+    added = [
+        f"{name}: added {key_id}"
+        for name in SECTIONS
+        for key_id in getattr(after, name).keys.keys() - getattr(before, name).keys.keys()
+    ]
+    typer.echo("\n".join([*sorted(added), RESTART] if added else ["it has all of those keys already"]))
     return 0
 
 

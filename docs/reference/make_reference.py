@@ -36,7 +36,7 @@ METRICS: Final = {
     "ingress": ("runtime.metrics", "runtime.unavailable", "activities.games"),
     "relay": ("workers.relay", "workers.held_feed"),
     "statistics": ("workers.statistics",),
-    "reconciler": ("activities.reconciliation", "activities.statements"),
+    "reconciler": ("activities.reconciliation", "activities.statements", "workers.reconciler"),
     "webhooks": ("activities.webhooks", "workers.webhooks"),
 }
 
@@ -97,6 +97,7 @@ ADVICE: Final = {
     "method-not-allowed": "`Allow` has the methods of this address.",
     failures.ROUND_OPEN: "Finish the round that `open_round` names, then bet with a new id.",
     "round-closed": "Ask for the round.",
+    failures.ROUND_LOST: "Bet with a new id. The round is void, or will be as the operator's wallet has it.",
     "wrong-state": "Ask for the round, or read `state`.",
     "too-large": "Send less: 4 KiB for a bet, 6 for a command, 64 for events, 8 for anything else.",
     "unsupported-media-type": "Send plain JSON as `application/json`, not compressed.",
@@ -121,6 +122,7 @@ VOID: Final = {
     failures.ROLLED_BACK: "The operator's wallet refused the win, because it had rolled the bet back.",
     failures.ABANDONED: "The player did not decide in time, and the round's rules refund the stakes then.",
     failures.VOIDED_BY_OPERATOR: "A manual intervention voided the round.",
+    failures.ROUND_LOST: "The ledger was restored to a moment before the round, or before it went on.",
 }
 
 # Why a socket is closed, and what its client does.

@@ -26,8 +26,11 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END $$;
 
+-- One that a restore has lost is as its wallet's statement says (81_lost_rounds.sql).
 CREATE TRIGGER only_forward BEFORE UPDATE ON wallet_action_bets
-    FOR EACH ROW WHEN (OLD.outcome IS NOT NULL OR OLD.releasing > NEW.releasing OR NEW.asks < OLD.asks
+    FOR EACH ROW WHEN ((OLD.outcome IS NOT NULL OR OLD.releasing > NEW.releasing)
+            AND OLD.refusal IS DISTINCT FROM 'round-lost'
+        OR NEW.asks < OLD.asks
         OR to_jsonb(NEW) - '{asks,releasing,outcome,refusal,resolved_at}'::text[]
             IS DISTINCT FROM to_jsonb(OLD) - '{asks,releasing,outcome,refusal,resolved_at}'::text[])
     EXECUTE FUNCTION refuse_change_of_action_bet();

@@ -27,6 +27,9 @@ BEGIN
         -- operators, and API keys
         'add_operator_v1', 'switch_operator_v1',
         'add_api_key_v1', 'add_api_key_v2', 'rotate_api_key_v1', 'rotate_api_key_v2', 'revoke_api_key_v1',
+        -- after a restore
+        'ledger_state_v1', 'suspect_ledger_v1', 'begin_epoch_v1', 'open_epoch_v1', 'record_lost_round_v1',
+        'give_up_round_v1', 'begin_lost_release_v1', 'play_back_round_v1', 'replace_retired_seed_v1',
         -- reconciliation
         'note_incident_v1', 'resolve_incident_v1', 'mark_incidents_published_v1', 'move_reconciliation_mark_v1']
     LOOP

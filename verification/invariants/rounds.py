@@ -74,7 +74,9 @@ WALLETS_ARE_SQUARE: Final = Invariant(
            OR a.staked <> a.stake
            OR m.lowest <> a.account_id OR m.highest <> a.account_id
            OR (coalesce(m.collected, 0), coalesce(m.paid, 0), coalesce(m.returned, 0)) IS DISTINCT FROM (
-                CASE WHEN a.seed_id IS NULL THEN 0 ELSE a.stake + a.extra END,
+                -- Without a seed nothing was drawn, but for a round that was played back after a restore.
+                CASE WHEN a.seed_id IS NULL AND a.state IS DISTINCT FROM 'settled' THEN 0
+                     ELSE a.stake + a.extra END,
                 CASE WHEN a.state = 'settled' THEN a.win ELSE 0 END,
                 CASE WHEN a.state = 'void' AND a.seed_id IS NOT NULL THEN a.stake + a.extra ELSE 0 END)
     """,
@@ -93,7 +95,8 @@ WALLET_BETS_ARE_RESOLVED: Final = Invariant(
            OR (b.releasing AND r.state = 'declined')
            -- Only a person releases a round whose result is on record, or the wallet that refused its win.
            OR (b.releasing AND r.state IN ('settling', 'settled')
-               AND b.release_code IS DISTINCT FROM 'rolled-back' AND NOT EXISTS (
+               AND b.release_code IS DISTINCT FROM 'rolled-back'
+               AND b.release_code IS DISTINCT FROM 'round-lost' AND NOT EXISTS (
                 SELECT 1 FROM interventions i
                 WHERE i.player_key = b.player_key AND i.round_id = b.round_id AND i.verdict = 'accepted'
                   AND i.action IN ('void', 'refunded-outside')))
@@ -148,7 +151,8 @@ ROUNDS_ARE_COMPLETE: Final = Invariant(
             WHEN 'settled' THEN outcome IS NOT NULL AND (r.balance IS NOT NULL OR b.round_id IS NOT NULL)
                 AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo
                 AND closed_at IS NOT NULL AND failure_code IS NULL
-                AND seed_id IS NOT NULL AND nonce IS NOT NULL
+                AND (seed_id IS NOT NULL AND nonce IS NOT NULL
+                     OR outcome ? 'played_back' AND b.release_code = 'round-lost')
             WHEN 'void' THEN (outcome IS NULL OR seed_id IS NOT NULL)
                 AND win = 0 AND (r.balance IS NOT NULL OR b.round_id IS NOT NULL)
                 AND (sequence IS NULL) = r.demo AND (event_id IS NULL) = r.demo

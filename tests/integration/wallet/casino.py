@@ -191,14 +191,19 @@ async def new_operator(database: Database) -> str:
 
 @asynccontextmanager
 async def open_casino(
-    settings: Settings, database: Database, wallet: RunningWallet, connect: Connect = connect_temporal
+    settings: Settings,
+    database: Database,
+    wallet: RunningWallet,
+    connect: Connect = connect_temporal,
+    *,
+    plays: bool = False,
 ) -> AsyncIterator[Casino]:
     """Everything as workers/serve.py puts it together, with a new operator. `database` is another connection
-    to the database of the settings."""
+    to the database of the settings. What `plays` finds no database while that is not recovered."""
     operator_id = await new_operator(database)
     await set_wallet(settings, operator_id, wallet.url, wallet.secret, total_ms=TOTAL_MS)
     waiter, registry = ResultWaiter(), Registry.load(settings.games)
-    async with open_resources(settings) as resources:
+    async with open_resources(settings, plays=plays) as resources:
         client = await connect(settings, resources.keyring)
         async with (
             wallets.opened(resources) as operators_wallets,

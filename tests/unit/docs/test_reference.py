@@ -54,7 +54,7 @@ def test_every_setting_is_in_the_example_file_with_its_default() -> None:
 def test_every_reason_of_a_void_round_is_listed() -> None:
     """Those that contracts/failures.py has beside the reasons to decline a bet."""
     void = {failures.RESERVE_UNCERTAIN, failures.RESOLVE_FAILED, failures.ROUND_CANCELLED}
-    void |= {failures.ROLLED_BACK, failures.ABANDONED, failures.VOIDED_BY_OPERATOR}
+    void |= {failures.ROLLED_BACK, failures.ABANDONED, failures.VOIDED_BY_OPERATOR, failures.ROUND_LOST}
     assert set(MADE["VOID"]) == void
 
 

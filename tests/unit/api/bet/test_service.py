@@ -73,6 +73,7 @@ class Backend:
         self.failure: WorkflowFailureError | RPCError | None = None
         self.waited_on_temporal = False
         self.reads = 0
+        self.lost = False
 
     async def start_workflow(self, *_: object, **__: object) -> "Backend":
         if self.start is not None:
@@ -89,6 +90,9 @@ class Backend:
         if self.failure is not None:
             raise self.failure
         return RoundClosed(state=RoundState.SETTLED)
+
+    async def was_lost(self, key: RoundKey) -> bool:
+        return self.lost
 
     async def find(self, key: RoundKey) -> RoundView | None:
         assert key == BET.key
@@ -313,6 +317,22 @@ async def test_a_round_that_was_lost_before_it_was_recorded_is_uncertain_until_i
         assert uncertain.value.cause is Cause.LOST
     backend.stored = SETTLED
     assert await backend.service(waiter).place(BET) == bets.Answer(SETTLED, first=False)
+
+
+@pytest.mark.parametrize("terminated", [False, True])
+async def test_a_round_that_a_restore_has_lost_has_a_definite_answer(
+    waiter: ResultWaiter, monkeypatch: pytest.MonkeyPatch, terminated: bool
+) -> None:
+    """Its workflow has come to its end, or was ended by the recovery, and the ledger has no such round."""
+    monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 0.01)
+    backend = Backend()
+    backend.failure = WorkflowFailureError(cause=TerminatedError("lost")) if terminated else None
+    backend.lost = terminated
+    backend.ended.set()
+    backend.start = already_started()
+    with pytest.raises(bets.NothingStored) as lost:
+        await backend.service(waiter).place(BET)
+    assert lost.value.code == "round-lost"
 
 
 class TestARepeatOfWhichNothingIsStoredYet:

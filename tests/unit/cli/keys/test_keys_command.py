@@ -121,3 +121,34 @@ def test_without_a_usable_keyring_it_says_so_and_quotes_nothing(tmp_path: Path) 
     assert result.exit_code == 1
     assert "is not JSON" in result.output
     assert "hunter2" not in result.output
+
+
+def test_merge_adds_the_keys_of_before_a_rotation_and_keeps_the_active_ones(
+    keys: Command, file: Path, tmp_path: Path
+) -> None:
+    before = tmp_path / "before.json"
+    Keyring.load(file).save(before)
+    keys("rotate", "seeds")
+    present = Keyring.load(file)
+    keys("remove", "seeds", Keyring.load(before).seeds.active, "--yes")
+    result = keys("merge", str(before))
+    assert result.exit_code == 0, result.output
+    assert f"seeds: added {Keyring.load(before).seeds.active}" in result.output
+    assert {name: dict(getattr(Keyring.load(file), name).keys) for name in SECTIONS} == {
+        name: dict(getattr(present, name).keys) for name in SECTIONS
+    }
+    assert Keyring.load(file).seeds.active == present.seeds.active
+    assert "already" in keys("merge", str(before)).output
+
+
+def test_merge_refuses_a_keyring_of_another_installation(keys: Command, file: Path, tmp_path: Path) -> None:
+    """Two keyrings never have one key id by chance: then one of them was made by hand."""
+    other, own = tmp_path / "other.json", Keyring.load(file)
+    document = json.loads(Keyring.generate().to_json())
+    (key,) = document["seeds"]["keys"].values()
+    document["seeds"] = {"active": own.seeds.active, "keys": {own.seeds.active: key}}
+    Keyring.from_json(json.dumps(document)).save(other)
+    result = keys("merge", str(other))
+    assert (result.exit_code, "of two installations" in result.output) == (1, True)
+    assert Keyring.load(file) == own
+    assert keys("merge", str(tmp_path / "missing.json")).exit_code == 1

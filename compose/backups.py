@@ -1,0 +1,288 @@
+"""Backups of the embedded PostgreSQL: base copies, and every WAL segment from the first of them on.
+
+A home's `backups` folder has one folder for each copy, and the archive `wal`. A copy is made in a folder
+whose name begins with a dot, gets its `backup.json` last of all, and then its name: what has no `backup.json`
+is no backup. The keyring is never in it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from compose.layout import Layout, read_json, write_json
+from compose.postgres import archive_of, own, programs, service_account
+from compose.problems import StackProblem
+
+MANIFEST: Final = "backup.json"
+BASE: Final = "base"
+# The form of a name: the time at which the copy began, in UTC.
+NAME: Final = "%Y%m%dT%H%M%SZ"
+SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
+START: Final = re.compile(r"START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)")
+PASSWORDS: Final = ("postgres_password", "postgres_application_password")
+
+Say = Callable[[str], None]
+
+
+class BackupProblem(StackProblem):
+    """A backup cannot be made, read or put back. What was there before is as it was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backup:
+    """What `backup.json` says. `ended_at` is the first moment that it reaches, `wal` the first segment that
+    it needs. `canaries` open with the keyring that it belongs to, and so do the passwords of the server's
+    roles, which a restore on another machine needs."""
+
+    name: str
+    began_at: str
+    ended_at: str
+    server: str
+    wal: str
+    bytes: int
+    epoch: int
+    canaries: dict[str, Any] = field(default_factory=dict)
+    sealed_passwords: str | None = None
+
+    @property
+    def reaches_from(self) -> datetime:
+        return datetime.fromisoformat(self.ended_at)
+
+
+class Backups:
+    """The backups of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = archive_of(home)
+
+    @property
+    def wal(self) -> Path:
+        return self.folder / "wal"
+
+    def prepare(self) -> None:
+        """Makes the folders. From the moment that `wal` is there the server archives to it."""
+        self.folder.mkdir(mode=0o711, exist_ok=True)
+        self.wal.mkdir(mode=0o700, exist_ok=True)
+        if os.geteuid() == 0:
+            own(self.wal, service_account())
+
+    def listed(self) -> list[Backup]:
+        """All that are whole, oldest first."""
+        found = (self._read(path) for path in sorted(self.folder.glob("2*")) if path.is_dir())
+        return [backup for backup in found if backup is not None]
+
+    def unfinished(self) -> list[Path]:
+        """What a copy left that did not come to its end."""
+        known = {backup.name for backup in self.listed()}
+        return [path for path in sorted(self.folder.glob("*2*")) if path.is_dir() and path.name not in known]
+
+    def reaches_to(self) -> datetime | None:
+        """When the archive was last added to; None while it is empty."""
+        times = [path.stat().st_mtime for path in self.wal.glob("*") if SEGMENT.fullmatch(path.name)]
+        return datetime.fromtimestamp(max(times), UTC) if times else None
+
+    def missing(self, backup: Backup) -> list[str]:
+        """Segments that the archive lacks between the backup's first one and its timeline's last."""
+        timeline = backup.wal[:8]
+        there = {path.name for path in self.wal.glob(f"{timeline}*") if SEGMENT.fullmatch(path.name)}
+        later = [name for name in there if name >= backup.wal]
+        if not later:
+            return []
+        return [name for name in _between(backup.wal, max(later)) if name not in there]
+
+    def find(self, name: str | None, at: datetime | None) -> Backup:
+        """The one of this name, else the latest that reaches the moment. Raises BackupProblem."""
+        whole = self.listed()
+        if name is not None:
+            for backup in whole:
+                if backup.name == name:
+                    return backup
+            unfinished = {path.name.strip(".") for path in self.unfinished()}
+            if name in unfinished:
+                raise BackupProblem(
+                    f"backup {name} was never finished: take another (./croupier backup --list)"
+                )
+            raise BackupProblem(f"there is no backup {name} in {self.folder}: ./croupier backup --list")
+        usable = [backup for backup in whole if at is None or backup.reaches_from <= at]
+        if not usable:
+            first = f": the first reaches from {whole[0].ended_at} on" if whole else ""
+            raise BackupProblem(f"no backup in {self.folder} reaches that moment{first}")
+        return usable[-1]
+
+    def verify(self, backup: Backup) -> None:
+        """Reads every file of the copy and compares it with its checksum. Raises BackupProblem."""
+        done = run("pg_verifybackup", "--quiet", "--exit-on-error", str(self.folder / backup.name / BASE))
+        if done.returncode != 0:
+            raise BackupProblem(f"backup {backup.name} is damaged: {last_line(done.stderr)}")
+        if missing := self.missing(backup):
+            raise BackupProblem(
+                f"backup {backup.name} is whole, and the archive lacks {len(missing)} WAL segments after it,"
+                f" the first {missing[0]}: it reaches no moment after that one"
+            )
+
+    def make(
+        self,
+        url: str,
+        *,
+        canaries: dict[str, Any],
+        epoch: int,
+        say: Say,
+        sealed_passwords: str | None = None,
+    ) -> Backup:
+        """Copies the running server at `url`, its owner's. Raises BackupProblem, and leaves nothing then."""
+        self.prepare()
+        with self._alone():
+            return self._make(url, canaries, epoch, say, sealed_passwords)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of two backups at once the later would take the first one's copy for one that was left."""
+        with (self.folder / ".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BackupProblem(f"another backup is being made in {self.folder}: wait for it") from None
+            yield
+
+    def _make(
+        self, url: str, canaries: dict[str, Any], epoch: int, say: Say, sealed_passwords: str | None
+    ) -> Backup:
+        began = datetime.now(UTC)
+        name = began.strftime(NAME)
+        draft = self.folder / f".{name}"
+        for path in self.unfinished():
+            say(f"removing {path.name}, which was never finished")
+            shutil.rmtree(path)
+        try:
+            draft.mkdir(mode=0o700)
+            say("copying the database")
+            copy_server(url, draft / BASE)
+            backup = Backup(
+                name=name,
+                began_at=began.isoformat(),
+                ended_at=datetime.now(UTC).isoformat(),
+                server=(draft / BASE / "PG_VERSION").read_text().strip(),
+                wal=_first_segment(draft / BASE),
+                bytes=sum(path.stat().st_size for path in draft.rglob("*") if path.is_file()),
+                epoch=epoch,
+                canaries=canaries,
+                sealed_passwords=sealed_passwords,
+            )
+            write_json(draft / MANIFEST, asdict(backup))
+            sync(draft / MANIFEST, draft)
+            draft.rename(self.folder / name)
+            sync(self.folder)
+        except OSError as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise BackupProblem(f"the backup in {self.folder} was not made: {error.strerror}") from None
+        except BackupProblem:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return backup
+
+    def prune(self, keep: int) -> list[str]:
+        """Removes all but the latest `keep`, and the WAL that no later one needs. Returns the names."""
+        whole = self.listed()
+        old, kept = whole[:-keep], whole[-keep:]
+        for backup in old:
+            shutil.rmtree(self.folder / backup.name)
+        if old and kept:
+            run("pg_archivecleanup", str(self.wal), min(backup.wal for backup in kept))
+        return [backup.name for backup in old]
+
+    def _read(self, path: Path) -> Backup | None:
+        try:
+            return Backup(**json.loads((path / MANIFEST).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def passwords(layout: Layout) -> dict[str, str]:
+    """Those of the embedded server's roles, as this home remembers them."""
+    known = read_json(layout.memory_file) or {}
+    return {name: known[name] for name in PASSWORDS if name in known}
+
+
+def adopt_passwords(layout: Layout, known: dict[str, str]) -> None:
+    """The roles of a server that is put back have the passwords that they had. A new home has others."""
+    layout.create()
+    memory = read_json(layout.memory_file) or {}
+    write_json(layout.memory_file, {**memory, **known})
+
+
+def copy_server(url: str, target: Path) -> None:
+    """A base copy with the WAL that makes it whole, and checksums of every file. Raises BackupProblem."""
+    parts = urlsplit(url)
+    done = run(
+        "pg_basebackup",
+        *("--pgdata", str(target), "--format=plain", "--wal-method=stream", "--checkpoint=fast"),
+        *("--manifest-checksums=SHA256", "--no-password", "--label=croupier"),
+        *(
+            "--host",
+            str(parts.hostname),
+            "--port",
+            str(parts.port),
+            "--username",
+            unquote(parts.username or ""),
+        ),
+        password=unquote(parts.password or ""),
+    )
+    if done.returncode != 0:
+        raise BackupProblem(f"the database was not copied: {last_line(done.stderr)}")
+
+
+def run(program: str, *arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
+    """One of PostgreSQL's own programs. A password goes by the environment, never by the arguments."""
+    return subprocess.run(
+        [str(programs() / "bin" / program), *arguments],
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "PGPASSWORD": password},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+def sync(*paths: Path) -> None:
+    """Makes files, and the names in folders, durable."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _first_segment(base: Path) -> str:
+    found = START.search((base / "backup_label").read_text())
+    if found is None:
+        raise BackupProblem("the copy of the database does not say from where it is to be replayed")
+    return found[1]
+
+
+def _between(first: str, last: str) -> Iterable[str]:
+    """The names of the segments of 16 MiB from one to another, of one timeline."""
+    timeline = first[:8]
+
+    def number(name: str) -> int:
+        return int(name[8:16], 16) * 256 + int(name[16:], 16)
+
+    for at in range(number(first), number(last) + 1):
+        yield f"{timeline}{at // 256:08X}{at % 256:08X}"

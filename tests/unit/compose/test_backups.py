@@ -1,0 +1,148 @@
+"""Backups as files: what counts as one, which moments they reach, and an archive that loses no WAL."""
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compose import backups as module
+from compose.backups import BackupProblem, Backups
+from compose.postgres import ARCHIVE
+
+SEGMENT = "000000010000000000000002"
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> Backups:
+    made = Backups(tmp_path)
+    made.folder.mkdir()
+    made.wal.mkdir()
+    return made
+
+
+def put(backups: Backups, name: str, wal: str = SEGMENT, **changes: Any) -> None:
+    """A backup that came to its end."""
+    folder = backups.folder / name
+    folder.mkdir()
+    at = datetime.strptime(name, module.NAME).replace(tzinfo=UTC)
+    document = {
+        "name": name,
+        "began_at": at.isoformat(),
+        "ended_at": at.isoformat(),
+        "server": "18",
+        "wal": wal,
+        "bytes": 1,
+        "epoch": 1,
+        "canaries": {},
+        **changes,
+    }
+    (folder / module.MANIFEST).write_text(json.dumps(document))
+
+
+def segments(backups: Backups, *names: str) -> None:
+    for name in names:
+        (backups.wal / name).write_bytes(b"")
+
+
+def test_what_has_no_manifest_is_no_backup(backups: Backups) -> None:
+    put(backups, "20261127T100000Z")
+    for name in ("20261127T110000Z", ".20261127T120000Z"):
+        (backups.folder / name / "base").mkdir(parents=True)
+    assert [backup.name for backup in backups.listed()] == ["20261127T100000Z"]
+    assert {path.name for path in backups.unfinished()} == {"20261127T110000Z", ".20261127T120000Z"}
+    with pytest.raises(BackupProblem, match="20261127T120000Z was never finished"):
+        backups.find("20261127T120000Z", None)
+    with pytest.raises(BackupProblem, match="there is no backup 20261127T130000Z"):
+        backups.find("20261127T130000Z", None)
+
+
+def test_a_manifest_that_was_cut_is_no_backup(backups: Backups) -> None:
+    put(backups, "20261127T100000Z")
+    manifest = backups.folder / "20261127T100000Z" / module.MANIFEST
+    manifest.write_text(manifest.read_text()[:40])
+    assert backups.listed() == []
+
+
+def test_a_moment_is_reached_by_the_latest_backup_before_it(backups: Backups) -> None:
+    for hour in (10, 11, 12):
+        put(backups, f"20261127T{hour}0000Z")
+    assert backups.find(None, None).name == "20261127T120000Z"
+    assert backups.find(None, datetime(2026, 11, 27, 11, 30, tzinfo=UTC)).name == "20261127T110000Z"
+    with pytest.raises(
+        BackupProblem, match="reaches that moment: the first reaches from 2026-11-27T10:00:00"
+    ):
+        backups.find(None, datetime(2026, 11, 27, 9, tzinfo=UTC))
+
+
+def test_a_gap_in_the_archive_is_named(backups: Backups) -> None:
+    put(backups, "20261127T100000Z", wal="0000000100000000000000FE")
+    backup = backups.find(None, None)
+    segments(backups, "0000000100000000000000FE", "0000000100000000000000FF", "000000010000000100000001")
+    assert backups.missing(backup) == ["000000010000000100000000"]
+    segments(backups, "000000010000000100000000", "000000020000000100000001")
+    assert backups.missing(backup) == []
+
+
+def test_a_disk_that_is_full_leaves_nothing_of_a_backup(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(url: str, target: Path) -> None:
+        target.mkdir()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "copy_server", full)
+    with pytest.raises(BackupProblem, match="was not made: No space left on device"):
+        backups.make("postgresql://x@h/d", canaries={}, epoch=1, say=lambda text: None)
+    assert sorted(path.name for path in backups.folder.iterdir()) == [".lock", "wal"]
+
+
+def test_two_backups_at_once_are_one(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later one would remove the first one's copy, which has no manifest yet."""
+
+    def meanwhile(url: str, target: Path) -> None:
+        backups.make(url, canaries={}, epoch=1, say=lambda text: None)
+
+    monkeypatch.setattr(module, "copy_server", meanwhile)
+    with pytest.raises(BackupProblem, match="another backup is being made"):
+        backups.make("postgresql://x@h/d", canaries={}, epoch=1, say=lambda text: None)
+
+
+def archive(tmp_path: Path, folder: Path, content: bytes, *, blocks: int | None = None) -> tuple[int, str]:
+    """Runs what PostgreSQL runs for each segment; files of more than `blocks` KiB cannot be written."""
+    program, segment = tmp_path / "archive.sh", tmp_path / "segment"
+    program.write_text(ARCHIVE)
+    segment.write_bytes(content)
+    limit = "" if blocks is None else f"ulimit -f {blocks}; trap '' XFSZ; "
+    done = subprocess.run(
+        ["bash", "-c", f'{limit}sh "$@"', "-", str(program), str(folder), str(segment), SEGMENT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_a_segment_is_archived_once_and_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "wal"
+    assert archive(tmp_path, folder, b"first") == (0, ""), "before the first backup nothing is kept"
+    assert not folder.exists()
+    folder.mkdir()
+    assert archive(tmp_path, folder, b"first") == (0, "")
+    assert archive(tmp_path, folder, b"first") == (0, ""), "a repeat after a crash"
+    code, said = archive(tmp_path, folder, b"other")
+    assert (code, "with other contents" in said) == (1, True)
+    assert (folder / SEGMENT).read_bytes() == b"first"
+
+
+def test_a_full_disk_keeps_the_segment_with_the_server(tmp_path: Path) -> None:
+    folder = tmp_path / "wal"
+    folder.mkdir()
+    large = b"x" * 64 * 1024
+    code, said = archive(tmp_path, folder, large, blocks=16)
+    assert (code, list(folder.iterdir())) == (1, [])
+    assert said.splitlines()[-1].startswith(f"croupier: {folder} takes no WAL: make room there.")
+    assert archive(tmp_path, folder, large) == (0, "")
+    assert (folder / SEGMENT).read_bytes() == large
