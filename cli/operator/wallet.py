@@ -34,8 +34,8 @@ IN_THE_WAY: Final[Mapping[UnsetVerdict, str]] = {
     "sessions-open": "sessions are open yet: ./croupier operator disable {operator_id} ends them",
     "rounds-open": "rounds are under way at the wallet, which has to answer for them: wait for their ends, or"
     " decide about them with ./croupier round resolve",
-    "not-compared": "the wallet's statement was not compared to its end yet, and never would be: reconciliation"
-    " does that within some two minutes. Where it cannot: again, with --uncompared",
+    "not-compared": "the wallet's statement was not compared to its end yet, and never would be:"
+    " reconciliation does that within some two minutes. Where it cannot: again, with --uncompared",
 }
 
 
