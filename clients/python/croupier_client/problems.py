@@ -75,6 +75,11 @@ class RoundClosed(WrongState):
     """The round is over."""
 
 
+class RoundLost(WrongState):
+    """The ledger was restored to a moment before the round. Its stake is back, or will be; bet with a new
+    id."""
+
+
 class Invalid(Problem):
     """The request is not valid; sending it again will not help."""
 
@@ -107,6 +112,7 @@ BY_CODE: Final[Mapping[str, type[Problem]]] = {
     "wrong-state": WrongState,
     "round-open": RoundOpen,
     "round-closed": RoundClosed,
+    "round-lost": RoundLost,
     "invalid": Invalid,
     "currency-mismatch": Invalid,
     "id-reused": IdReused,

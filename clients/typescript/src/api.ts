@@ -709,7 +709,7 @@ export interface Operations {
     query: Record<string, never>;
     body: PlaceBet;
     answer: RoundOut;
-    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "limit-exceeded" | "game-disabled" | "player-blocked" | "round-open" | "round-closed" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "currency-mismatch" | "stake-not-allowed" | "unknown-choice" | "too-many-requests" | "internal" | "wallet-failed" | "overloaded";
+    problem: "unauthenticated" | "session-expired" | "insufficient-funds" | "limit-exceeded" | "game-disabled" | "player-blocked" | "round-open" | "round-closed" | "round-lost" | "too-large" | "unsupported-media-type" | "invalid" | "id-reused" | "currency-mismatch" | "stake-not-allowed" | "unknown-choice" | "too-many-requests" | "internal" | "wallet-failed" | "overloaded";
   };
   /**
    * POST /v1/game/session/refresh

@@ -23,6 +23,17 @@ FIRST_EPOCH = """
 
 
 def upgrade() -> None:
+    # First: what comes before it would be committed with it, and made again where this is interrupted.
+    with op.get_context().autocommit_block():
+        op.create_index(
+            "lost_rounds",
+            "incidents",
+            ["subject"],
+            unique=False,
+            postgresql_where=sa.text("kind = 'lost-round'"),
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
     op.create_table(
         "ledger_epochs",
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -42,7 +53,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number"),
     )
     op.add_column("seeds", sa.Column("retired_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_index(
-        "lost_rounds", "incidents", ["subject"], unique=False, postgresql_where=sa.text("kind = 'lost-round'")
-    )
     op.execute(FIRST_EPOCH)
