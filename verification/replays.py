@@ -64,9 +64,9 @@ async def replay(
     workflows: Mapping[str, type[Any]] = WORKFLOWS,
     advance: Advance = lambda: None,
 ) -> Replays:
-    """All open workflows of ours, and of each type the last `closed` that have ended. `task_queue` is that of
-    the rounds. Lists are read page by page, and one history is in memory at a time; `advance` is called after
-    each. Raises RPCError."""
+    """All open workflows of our task queues, and of each type the last `closed` that have ended. `task_queue`
+    is that of the rounds. Lists are read page by page, and one history is in memory at a time; `advance` is
+    called after each. Raises RPCError."""
     reading = _Reading(client, {task_queue, WEBHOOK_QUEUE, RECONCILE_QUEUE}, workflows, closed)
     replayer = Replayer(
         workflows=list(workflows.values()),
@@ -101,11 +101,12 @@ class _Reading:
                 yield history
 
     async def _executions(self) -> AsyncIterator[WorkflowExecution]:
-        async for execution in self._client.list_workflows(OPEN, page_size=PAGE):
-            if execution.workflow_type in self._workflows or execution.task_queue in self._queues:
-                yield execution
+        # A namespace may have workflows of another installation, with keys and code of its own.
+        ours = " OR ".join(f'TaskQueue = "{queue}"' for queue in sorted(self._queues))
+        async for execution in self._client.list_workflows(f"{OPEN} AND ({ours})", page_size=PAGE):
+            yield execution
         for name in self._workflows if self._closed else ():
-            query = f'WorkflowType = "{name}" AND ExecutionStatus != "Running"'
+            query = f'WorkflowType = "{name}" AND ExecutionStatus != "Running" AND ({ours})'
             async for execution in self._client.list_workflows(query, page_size=PAGE, limit=self._closed):
                 yield execution
 
