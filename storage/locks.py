@@ -15,6 +15,7 @@ from storage.release import CannotMigrate
 # Whoever waits for a lock holds up everybody who comes after it, also those whom it would not disturb itself.
 # So this is how long one statement of a migration can hold a bet up.
 LOCK_TIMEOUT_S: Final = 0.5
+LOCK_TIMEOUT: Final = f"SET lock_timeout = '{int(LOCK_TIMEOUT_S * 1000)}ms'"
 LOOK_AFTER_S: Final = 0.05
 PAUSES_S: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
 # A busy server may end the wait before it says for whom it was: a few tries more are worth the name.

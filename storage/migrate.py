@@ -26,7 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from contracts.failures import one_line
 from storage.database import CONNECT_TIMEOUT_S
-from storage.locks import LOCK_TIMEOUT_S, Patience, Say, observed
+from storage.locks import LOCK_TIMEOUT, Patience, Say, observed
 from storage.made_objects import MadeObject, is_versioned
 from storage.release import MIGRATIONS, CannotMigrate, Release, Standing, standing
 
@@ -34,7 +34,7 @@ from storage.release import MIGRATIONS, CannotMigrate, Release, Standing, standi
 ADVISORY_LOCK: Final = 0x43524F55
 PATIENCE_S: Final = 300.0
 SESSION: Final = (
-    f"SET lock_timeout = '{int(LOCK_TIMEOUT_S * 1000)}ms'",
+    LOCK_TIMEOUT,
     "SET statement_timeout = 0",
     "SET application_name = 'croupier migrate'",
 )

@@ -48,7 +48,7 @@ def problems(text: str) -> Iterator[str]:
             and _constant(call, 1) not in made
             and not _says(call, "postgresql_concurrently")
         ):
-            yield f"line {call.lineno}: bets wait while an index is built, unless concurrently"
+            yield f"line {call.lineno}: bets wait while it is built: storage.online has another way"
         elif name == "Column" and _says(call, "nullable", False) and _within_add_column(calls, call):
             if not any(keyword.arg == "server_default" for keyword in call.keywords):
                 yield f"line {call.lineno}: a program of the release before writes no value there"

@@ -179,6 +179,29 @@ def everything(folder: Path) -> Release:
     )
 
 
+INDEX: Final = """
+from storage.online import create_index_beside_writers
+
+
+def upgrade() -> None:
+    create_index_beside_writers("rounds_by_request", "rounds", ["request_id"])
+"""
+
+
+async def test_an_index_is_built_beside_a_reader_and_over_what_an_earlier_try_left(
+    url: str, tmp_path: Path
+) -> None:
+    release = next_release(tmp_path, expand=())
+    (path,) = release.versions.glob(f"{NEXT}*.py")
+    path.write_text(path.read_text().partition("def upgrade")[0] + INDEX)
+    async with a_reader(url), session(url) as connection:
+        await connection.execute("CREATE INDEX rounds_by_request ON rounds (mode)")
+        async with asyncio.timeout(HANG_S):
+            await migrate(url, BOTH, release=release)
+        made = "SELECT pg_get_indexdef('rounds_by_request'::regclass)"
+        assert "(request_id)" in await connection.fetchval(made)
+
+
 class Interrupted(Exception):
     """As if the process had ended here."""
 

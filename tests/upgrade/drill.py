@@ -227,7 +227,7 @@ class Drill:
         async def answered() -> bool:
             return len(self.answers) >= wanted
 
-        await until(answered, within_s=LIMIT_S)
+        await until(answered, within_s=LIMIT_S + count)  # a second for each, and more
 
     @asynccontextmanager
     async def playing(self) -> AsyncIterator[None]:
