@@ -42,7 +42,7 @@ from wallet.retired_seeds import new_seed
 # Two recoveries wait for each other by this lock; the number only names it.
 ADVISORY_LOCK: Final = 0x43524F56
 # A round's stake is taken within half a minute of its workflow's start, and clocks differ.
-BEFORE_RESTORE: Final = timedelta(minutes=10)
+BEFORE_RESTORE: Final = timedelta(minutes=2)
 AT_ONCE: Final = 20
 # Where all of the latest are known, nothing is behind; where some are not, these tell whose they are.
 SAMPLE: Final = 10
