@@ -168,7 +168,8 @@ class Recovery:
                     await self._past.terminate(view.key, WHY)
                     await self._restart(view.bet)
                 continue
-            await self._past.terminate(view.key, WHY)
+            if told.running:
+                await self._past.terminate(view.key, WHY)
             actions = _priced(view, further)
             became = await restores.give_up(
                 connection, view.bet, why=WHY, actions=_documents(view.bet, actions)
@@ -206,7 +207,8 @@ class Recovery:
             return None
         if await restores.was_lost(connection, bet.key):
             return None
-        await self._past.terminate(bet.key, WHY)
+        if told.running:
+            await self._past.terminate(bet.key, WHY)
         became = await restores.record(connection, bet, why=WHY, spare=new_seed(self._vault))
         if became is Lost.KNOWN:
             return None
