@@ -81,7 +81,8 @@ def _lay_out(postgres: EmbeddedPostgres, backups: Backups, target: Target, resto
     settings.write_text("\n".join([*kept, *_recovery(backups.wal, target)]) + "\n")
     restoring.chmod(0o700)
     if postgres.user is not None:
-        for path in (restoring, *restoring.rglob("*")):
+        # Who has brought the backups from another machine may own their WAL now.
+        for path in (restoring, *restoring.rglob("*"), backups.wal, *backups.wal.glob("*")):
             own(path, postgres.user)
 
 

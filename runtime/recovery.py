@@ -7,8 +7,8 @@ Temporal played and the ledger does not know becomes an incident with what its w
 
 The interleavings that must not hurt:
 * Two recoveries at once. One waits for the other's lock and finds the ledger open.
-* A recovery that dies. Its epoch is on record and not open; the next one goes on with it, and each step
-  finds what was done.
+* A recovery that dies. Its epoch is on record and not open; the next one goes on with it, and finds each
+  round either recorded with its incident or not at all.
 * A round that was reserved in the time between, and still runs. Its workflow is terminated before it is
   recorded, and what it might yet ask of the ledger finds the round void.
 * A round that is open and went on in the time between, so that its player knows what a choice leads to. It
@@ -42,7 +42,7 @@ from wallet.retired_seeds import new_seed
 # Two recoveries wait for each other by this lock; the number only names it.
 ADVISORY_LOCK: Final = 0x43524F56
 # A round's stake is taken within half a minute of its workflow's start, and clocks differ.
-BEFORE_RESTORE: Final = timedelta(minutes=10)
+BEFORE_RESTORE: Final = timedelta(minutes=2)
 AT_ONCE: Final = 20
 # Where all of the latest are known, nothing is behind; where some are not, these tell whose they are.
 SAMPLE: Final = 10
@@ -168,15 +168,16 @@ class Recovery:
                     await self._past.terminate(view.key, WHY)
                     await self._restart(view.bet)
                 continue
-            await self._past.terminate(view.key, WHY)
-            actions = _priced(view, further)
-            became = await restores.give_up(
-                connection, view.bet, why=WHY, actions=_documents(view.bet, actions)
-            )
-            yield await self._note(connection, epoch, view.bet, told, became, told.actions)
+            if told.running:
+                await self._past.terminate(view.key, WHY)
+            actions = _documents(view.bet, _priced(view, further))
+            async with connection.transaction():
+                became = await restores.give_up(connection, view.bet, why=WHY, actions=actions)
+                found = await self._note(connection, epoch, view.bet, told, became, told.actions)
+            yield found
         async for _, told in self._told(await restores.begun_bets(connection), lambda bet: bet.key):
-            if (found := await self._record(connection, epoch, told)) is not None:
-                yield found
+            if (unanswered := await self._record(connection, epoch, told)) is not None:
+                yield unanswered
 
     async def _compare_past(self, connection: Any, epoch: Epoch) -> AsyncIterator[LostRound]:
         assert epoch.restored_to is not None
@@ -206,11 +207,13 @@ class Recovery:
             return None
         if await restores.was_lost(connection, bet.key):
             return None
-        await self._past.terminate(bet.key, WHY)
-        became = await restores.record(connection, bet, why=WHY, spare=new_seed(self._vault))
-        if became is Lost.KNOWN:
-            return None
-        return await self._note(connection, epoch, bet, told, became, told.actions)
+        if told.running:
+            await self._past.terminate(bet.key, WHY)
+        async with connection.transaction():
+            became = await restores.record(connection, bet, why=WHY, spare=new_seed(self._vault))
+            if became is Lost.KNOWN:
+                return None
+            return await self._note(connection, epoch, bet, told, became, told.actions)
 
     async def _note(
         self,

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
@@ -54,7 +55,7 @@ async def refused(settings: Settings, why: str, *arguments: str, **variables: st
     assert why in said[0], errors
 
 
-async def restored(settings: Settings, *arguments: str) -> str:
+async def restored(settings: Settings, *arguments: str, code: int = 0) -> str:
     """The command as it is: it starts servers, which end with whoever has started them."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli", "restore", "--yes", *arguments),
@@ -64,7 +65,7 @@ async def restored(settings: Settings, *arguments: str) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await asyncio.wait_for(process.communicate(), RESTORE_S)
-    assert process.returncode == 0, output.decode()
+    assert process.returncode == code, output.decode()
     return output.decode()
 
 
@@ -142,4 +143,6 @@ async def _refusals(settings: Settings) -> None:
     file.write_bytes(b"17\n")
     await refused(settings, "is damaged", "restore", "--yes")
     file.write_bytes(content)
-    assert sorted(path.name for path in cluster.resolve().iterdir()) == before
+    beyond = await restored(settings, "--to", datetime.now(UTC).isoformat(), code=1)
+    assert "the WAL of this backup ends before that moment" in beyond
+    assert sorted(path.name for path in cluster.resolve().iterdir()) == before, "it was put back"

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
 from contracts.views import RoundView
@@ -314,3 +315,26 @@ async def _patient(database: Database, past: Past) -> Recovered | None:
             return await recover(database, past)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             continue
+
+
+async def test_a_recovery_that_dies_leaves_the_ledger_closed_and_the_next_one_ends_it(own: Database) -> None:
+    seat = await take_seat(own, balance=1_000)
+    bets = [seat.bet() for _ in range(3)]
+    past = Past(*(told(bet, RoundState.SETTLED) for bet in bets))
+    keep_epoch = past.keep_epoch
+
+    async def die(number: int) -> None:
+        raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
+
+    past.keep_epoch = die  # type: ignore[method-assign]
+    await put_back(own)
+    with pytest.raises(RPCError):
+        await recover(own, past)
+    assert await restores.state(own.pool) is LedgerState.RECOVERING
+    past.keep_epoch = keep_epoch  # type: ignore[method-assign]
+    found = await recover(own, past)
+    assert found is not None
+    assert (found.epoch.number, found.lost) == (2, ()), "they are on record already"
+    noted = {one.finding.subject for one in await incidents.listed(own.pool, resolved_too=True, limit=10)}
+    assert noted == {bet.key.workflow_id for bet in bets}
+    assert await restores.state(own.pool) is LedgerState.OPEN
