@@ -41,10 +41,16 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How many blocks, and whether in short."""
+    """How many blocks, whether in short, and how many ingress processes each of our stacks has."""
 
     blocks: int
     quick: bool
+    ingresses: int = 1
+
+    @property
+    def ours(self) -> tuple[str, ...]:
+        """What `up` of our stacks gets."""
+        return () if self.ingresses == 1 else ("--ingress", str(self.ingresses))
 
     @property
     def timing(self) -> Timing:
@@ -98,7 +104,13 @@ async def run(
             # One after the other: each takes ports that are free when it starts.
             for name, checkout in checkouts.items():
                 announce(f"starting {name}, {checkout.title}")
-                starting = running_stack(checkout, layout, name=_file_name(name), home=home_of(layout, name))
+                starting = running_stack(
+                    checkout,
+                    layout,
+                    name=_file_name(name),
+                    home=home_of(layout, name),
+                    arguments=() if name == THEIRS else wanted.ours,
+                )
                 stack = await closing.enter_async_context(starting)
                 sides[name] = Side(stack, await _seat(stack))
             loader = await closing.enter_async_context(Loader())

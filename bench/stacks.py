@@ -72,12 +72,12 @@ class RunningStack:
 
 @asynccontextmanager
 async def running_stack(
-    checkout: Checkout, layout: Layout, *, name: str, home: Path
+    checkout: Checkout, layout: Layout, *, name: str, home: Path, arguments: Sequence[str] = ()
 ) -> AsyncIterator[RunningStack]:
-    """Start a stack with this home and wait until it is up; leaving the block ends it. Its output is a log of
-    `layout`. Raises StackProblem.
+    """Start a stack with this home, by `up` with these arguments, and wait until it is up; leaving the block
+    ends it. Its output is a log of `layout`. Raises StackProblem.
     """
-    up = await process.start(_command(checkout, layout, name, home, "up"), layout)
+    up = await process.start(_command(checkout, layout, name, home, "up", *arguments), layout)
     try:
         info = await _when_up(up, home / "stack.json")
         if missing := [key for key in NEEDED if key not in info]:
@@ -153,15 +153,14 @@ def family_by_port(info: Mapping[str, Any]) -> dict[int, str]:
 
 def families(tops: Sequence[Node], by_port: Mapping[int, str]) -> dict[str, list[int]]:
     """The first processes of each family among these and below them. A parent that only started some of
-    them, as the command itself did, is of none; what has no family and started none is one of the others.
+    them, as the command itself did, is of none, be it that it holds their port for them; what has no family
+    and started none is one of the others.
     """
     found: dict[str, list[int]] = {}
     for node in tops:
         below = families(node.children, by_port)
-        if (family := _family(node, by_port)) is not None:
-            below = {family: [node.pid]}
-        elif not set(below) - {OTHERS}:
-            below = {OTHERS: [node.pid]}
+        if node.name in SERVERS or not set(below) - {OTHERS}:
+            below = {_family(node, by_port) or OTHERS: [node.pid]}
         for name, pids in below.items():
             found.setdefault(name, []).extend(pids)
     return found

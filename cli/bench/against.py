@@ -26,6 +26,7 @@ class Choices:
     blocks: int | None
     quick: bool
     json_file: Path | None
+    ingresses: int = 1
 
 
 def run(settings: Settings, choices: Choices) -> int:
@@ -40,7 +41,9 @@ def _measure(settings: Settings, choices: Choices) -> int:
     from bench.loader import LoadFailed
 
     wanted = against.Wanted(
-        choices.blocks or (against.QUICK_BLOCKS if choices.quick else against.BLOCKS), choices.quick
+        choices.blocks or (against.QUICK_BLOCKS if choices.quick else against.BLOCKS),
+        choices.quick,
+        choices.ingresses,
     )
     layout = Layout(settings.home / "bench" / "against")
     try:

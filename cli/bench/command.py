@@ -35,6 +35,12 @@ def bench(
             " Exits 1 when a round costs over 3% more CPU than there, and more than chance makes.",
         ),
     ] = None,
+    ingresses: Annotated[
+        int,
+        typer.Option(
+            "--ingress", min=1, max=64, help="With --against: ingress processes of each of our two stacks."
+        ),
+    ] = 1,
 ) -> None:
     """Measure Croupier beside its peers on services of its own. Exits 0 when all that is required is met, 1
     when something is not, 2 when it could not run."""
@@ -45,7 +51,7 @@ def bench(
             raise typer.BadParameter("--against compares commits: it has no --variants and no --plots")
         from cli.bench import against as comparison
 
-        chosen = comparison.Choices(against, blocks, quick, json_file)
+        chosen = comparison.Choices(against, blocks, quick, json_file, ingresses)
         sys.exit(comparison.run(settings_or_exit(), chosen))
     from cli.bench import run as command
 

@@ -227,6 +227,13 @@ class TestFamilies:
         found = families((Node(1, "python", frozenset(), (unknown, program)),), family_by_port(STACK_JSON))
         assert found == {"others": [5], "program": [7]}
 
+    def test_are_those_that_share_a_port_and_not_who_holds_it_for_them(self) -> None:
+        programs = tuple(Node(pid, "python", frozenset({20001})) for pid in (30, 31))
+        postgres = Node(10, "postgres", frozenset())
+        keeper = Node(2, "python", frozenset({20001}), (postgres, *programs))
+        found = families((Node(1, "python", frozenset(), (keeper,)),), family_by_port(STACK_JSON))
+        assert found == {"postgres": [10], "program": [30, 31]}
+
 
 class TestReport:
     RUN = Against(
