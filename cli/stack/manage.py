@@ -8,7 +8,6 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from compose import control
@@ -65,13 +64,13 @@ def _show_deaths(deaths: list[dict[str, Any]], console: Console) -> None:
     """What died, when and how; nothing where nothing did."""
     if not deaths:
         return
-    table = Table(title="what died in this run, or in the last one", title_justify="left")
-    for heading in ("component", "at", "how", "then", "the end of its log"):
-        table.add_column(heading)
+    console.print("What died in this run, or in the last one:")
     for death in deaths:
-        then = "all stopped" if death["restart_in_s"] is None else f"again in {death['restart_in_s']:g} s"
-        table.add_row(death["name"], death["at"], death["how"], then, escape(death["last_line"]))
-    console.print(table)
+        wait_s = death["restart_in_s"]
+        then = "everything stopped" if wait_s is None else f"it starts again after {wait_s:g} s"
+        # A line each, which the terminal wraps: a table would cut the times.
+        for line in (f"  {death['at']}  {death['name']} {death['how']}; {then}", f"    {death['last_line']}"):
+            console.print(line, markup=False, soft_wrap=True)
 
 
 SECRET_KEYS = frozenset({"operator_key", "database_url", "amqp_url"})
