@@ -17,6 +17,7 @@ from storage.release import CannotMigrate
 LOCK_TIMEOUT_S: Final = 0.5
 LOCK_TIMEOUT: Final = f"SET lock_timeout = '{int(LOCK_TIMEOUT_S * 1000)}ms'"
 LOOK_AFTER_S: Final = 0.05
+SAY_EVERY_S: Final = 5.0
 PAUSES_S: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
 # A busy server may end the wait before it says for whom it was: a few tries more are worth the name.
 TRIES_FOR_A_NAME: Final = 10
@@ -42,7 +43,7 @@ class Patience:
         """Does `step`, which is one transaction or none at all, until it is done. Raises CannotMigrate after
         the limit; `step` was rolled back then."""
         began, tries = time.monotonic(), 0
-        while not await self._done(step):
+        while not await self._done(what, step):
             holders = self._holders or "a lock"
             if time.monotonic() - began > self._limit_s and (self._holders or tries >= TRIES_FOR_A_NAME):
                 raise CannotMigrate(
@@ -54,12 +55,16 @@ class Patience:
             await asyncio.sleep(pause_s)
             tries += 1
 
-    async def _done(self, step: Callable[[], Awaitable[None]]) -> bool:
+    async def _done(self, what: str, step: Callable[[], Awaitable[None]]) -> bool:
         running = asyncio.ensure_future(step())
         try:
             await asyncio.wait({running}, timeout=LOOK_AFTER_S)
-            if not running.done():
-                self._holders = await self._who_is_in_the_way() or self._holders
+            while not running.done():
+                if holders := await self._who_is_in_the_way():
+                    self._holders = holders
+                await asyncio.wait({running}, timeout=SAY_EVERY_S)
+                if holders and not running.done():  # an index that is built concurrently may wait for long
+                    self._say(f"{what} waits for {holders}, and holds nobody up")
             await running
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) not in IN_THE_WAY:

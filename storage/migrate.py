@@ -242,6 +242,7 @@ def _run(step: Script, release: Release, connection: Connection) -> None:
     """The first half of a migration, and Alembic's note of it, in one transaction."""
     context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
     with context.begin_transaction(_per_migration=True), Operations.context(context):
+        connection.exec_driver_sql(LOCK_TIMEOUT)  # an earlier try may have ended without it
         step.module.upgrade()
         context.stamp(release.script, step.revision)
 

@@ -14,8 +14,6 @@ def create_index_beside_writers(name: str, table: str, columns: list[Any], **opt
     What the migration did before this is committed, so it has a migration of its own, or comes first."""
     with op.get_context().autocommit_block():
         op.execute("SET lock_timeout = 0")
-        try:
-            op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
-            op.create_index(name, table, columns, postgresql_concurrently=True, **options)
-        finally:
-            op.execute(LOCK_TIMEOUT)
+        op.drop_index(name, table_name=table, if_exists=True, postgresql_concurrently=True)
+        op.create_index(name, table, columns, postgresql_concurrently=True, **options)
+        op.execute(LOCK_TIMEOUT)

@@ -188,18 +188,40 @@ def upgrade() -> None:
 """
 
 
-async def test_an_index_is_built_beside_a_reader_and_over_what_an_earlier_try_left(
-    url: str, tmp_path: Path
-) -> None:
-    release = next_release(tmp_path, expand=())
+async def test_bets_go_on_while_an_index_is_built_beside_a_reader(url: str, tmp_path: Path) -> None:
+    """It may wait for the reader, whose snapshot is older; a bet waits for neither."""
+    async with a_reader(url) as reader, opened(url) as database:
+        seat = await take_seat(database, balance=1_000)
+        running = asyncio.create_task(migrate(url, BOTH, release=_with_an_index(tmp_path)))
+        await until(lambda: _is_there(database, "rounds_by_request"))
+        assert (await rounds.reserve(database.pool, seat.bet())).state is RoundState.PENDING
+        await reader.execute("COMMIT")
+        await running
+    assert "(request_id)" in await _definition(url)
+
+
+async def _is_there(database: Database, name: str) -> bool:
+    return bool(await database.pool.fetchval("SELECT to_regclass($1) IS NOT NULL", name))
+
+
+async def test_an_index_is_built_over_what_an_earlier_try_left(url: str, tmp_path: Path) -> None:
+    async with session(url) as connection:
+        await connection.execute("CREATE INDEX rounds_by_request ON rounds (mode)")
+    await migrate(url, BOTH, release=_with_an_index(tmp_path))
+    assert "(request_id)" in await _definition(url)
+
+
+def _with_an_index(folder: Path) -> Release:
+    release = next_release(folder, expand=())
     (path,) = release.versions.glob(f"{NEXT}*.py")
     path.write_text(path.read_text().partition("def upgrade")[0] + INDEX)
-    async with a_reader(url), session(url) as connection:
-        await connection.execute("CREATE INDEX rounds_by_request ON rounds (mode)")
-        async with asyncio.timeout(HANG_S):
-            await migrate(url, BOTH, release=release)
-        made = "SELECT pg_get_indexdef('rounds_by_request'::regclass)"
-        assert "(request_id)" in await connection.fetchval(made)
+    return release
+
+
+async def _definition(url: str) -> str:
+    async with session(url) as connection:
+        found: str = await connection.fetchval("SELECT pg_get_indexdef('rounds_by_request'::regclass)")
+        return found
 
 
 class Interrupted(Exception):
