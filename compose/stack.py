@@ -23,6 +23,7 @@ from functools import cached_property, partial
 from typing import IO, Any, Self
 
 from compose import ingresses, probes, process
+from compose.addresses import Addresses, Services, addresses_of
 from compose.ingresses import metrics_url
 from compose.layout import SUPERVISOR, Layout, Memory
 from compose.outside import OutsideService, place_of
@@ -46,25 +47,6 @@ GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui")
 
 
 @dataclass(frozen=True)
-class Addresses:
-    """Where the services are. The URLs hold passwords, so they stay out of the printed form. `database_url`
-    is the owner's, who makes the tables, and `amqp_url` the administrator's; `application_database_url` and
-    `application_amqp_url` are what our programs connect with. An outside service may have one for both."""
-
-    database_url: str
-    application_database_url: str
-    amqp_url: str
-    application_amqp_url: str
-    temporal_address: str
-    temporal_namespace: str
-    temporal_ui: str | None
-    temporal_metrics: str | None
-
-    def __repr__(self) -> str:
-        return f"Addresses(temporal_address={self.temporal_address!r}, ...)"
-
-
-@dataclass(frozen=True)
 class Operator:
     """The demo operator. The key is a secret."""
 
@@ -73,13 +55,6 @@ class Operator:
 
     def __repr__(self) -> str:
         return f"Operator(operator_id={self.operator_id!r}, ...)"
-
-
-@dataclass(frozen=True)
-class _Services:
-    postgres: EmbeddedPostgres | None
-    rabbitmq: EmbeddedRabbitMQ | None
-    temporal: EmbeddedTemporal | None
 
 
 class Listener:
@@ -163,14 +138,14 @@ class Stack:
     @cached_property
     def addresses(self) -> Addresses:
         """Where the services are, or will be once they are started."""
-        return _addresses(self.settings, self._services)
+        return addresses_of(self.settings, self._services)
 
     @cached_property
-    def _services(self) -> _Services:
+    def _services(self) -> Services:
         """Those that this stack embeds; None for each that the settings name elsewhere."""
         assert self._memory is not None, "open comes first"
         settings, layout, memory = self.settings, self.layout, self._memory
-        return _Services(
+        return Services(
             postgres=None if settings.database_url else EmbeddedPostgres(settings, layout, memory),
             rabbitmq=None if settings.amqp_url else EmbeddedRabbitMQ(settings, layout, memory),
             temporal=None if settings.temporal_address else EmbeddedTemporal(settings, layout, memory),
@@ -496,23 +471,3 @@ async def all_or_first_problem(*work: Any) -> list[Any]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _addresses(settings: Settings, services: _Services) -> Addresses:
-    postgres, rabbitmq, temporal = services.postgres, services.rabbitmq, services.temporal
-
-    def given(value: Any) -> str:
-        return str(value.get_secret_value())
-
-    return Addresses(
-        database_url=postgres.url
-        if postgres
-        else given(settings.owner_database_url or settings.database_url),
-        application_database_url=postgres.application_url if postgres else given(settings.database_url),
-        amqp_url=rabbitmq.url if rabbitmq else given(settings.amqp_url),
-        application_amqp_url=rabbitmq.application_url if rabbitmq else given(settings.amqp_url),
-        temporal_address=temporal.address if temporal else str(settings.temporal_address),
-        temporal_namespace=settings.temporal_namespace,
-        temporal_ui=temporal.ui if temporal else None,
-        temporal_metrics=temporal.metrics if temporal else None,
-    )
