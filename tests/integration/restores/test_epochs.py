@@ -20,7 +20,7 @@ from runtime.recovery import Recovered, Recovery, close_if_behind
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from storage import incidents, restores, rounds, statistics
-from storage.database import Database, LedgerRestored, open_database
+from storage.database import AWAY, Database, LedgerRestored, open_database
 from storage.restores import LedgerState, Lost
 from storage.statistics import RoundFact
 from tests.conftest import Services
@@ -96,7 +96,7 @@ async def test_who_plays_finds_no_connection_before_the_recovery_and_who_does_no
 
     async with own.pool.acquire() as connection:
         epoch = await restores.begin(connection, known=0)
-        with pytest.raises((LedgerRestored, asyncpg.InterfaceError, asyncpg.PostgresError, OSError)):
+        with pytest.raises((*AWAY, asyncpg.PostgresError)):
             await playing.pool.fetchval("SELECT 1")  # its connection of before was ended
         with pytest.raises(LedgerRestored, match="recovering"):
             await playing.pool.fetchval("SELECT 1")
@@ -313,7 +313,7 @@ async def _patient(database: Database, past: Past) -> Recovered | None:
     while True:
         try:
             return await recover(database, past)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except AWAY:
             continue
 
 
