@@ -38,7 +38,7 @@ def bench(
     ingresses: Annotated[
         int,
         typer.Option(
-            "--ingress", min=1, max=64, help="With --against: ingress processes of each of our two stacks."
+            "--ingress", min=1, max=8, help="With --against: ingress processes of each of our two stacks."
         ),
     ] = 1,
 ) -> None:
