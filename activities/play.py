@@ -133,7 +133,7 @@ class PlayActivities:
         try:
             await self._emit_now(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the round is settled and emit goes on
-            log.info("event %s takes the durable path: %s", event.event_id, type(error).__name__)
+            log.debug("event %s takes the durable path: %s", event.event_id, type(error).__name__)
             return False
         return True
 

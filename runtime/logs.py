@@ -37,6 +37,8 @@ def configure(*, level: str, form: Literal["text", "json"]) -> None:
     # It logs each refused connection as an error, and a returned message with its whole body; the
     # publisher and the consumer say what matters of both.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+    # It logs each try to reach a database that is away, with its traceback; who asked says so once.
+    logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
     # A step's failed attempt stands in the round's history, with its cause; an outage would fill the log
     # with the same traceback for every round.
     logging.getLogger("temporalio.activity").setLevel(logging.ERROR)

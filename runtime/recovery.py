@@ -127,11 +127,12 @@ class Recovery:
             if await restores.state(connection) is LedgerState.OPEN:
                 return None
             say("the ledger was restored: its seeds retire, and its sequences skip ahead")
-            epoch = await restores.begin(connection, known=await self._past.epoch())
+            known = await self._past.epoch()
+            epoch = await restores.begin(connection, known=known)
             lost = [found async for found in self._compare_open(connection, epoch)]
             say(f"Temporal is asked for rounds since {epoch.restored_to:%Y-%m-%d %H:%M:%S} UTC")
             lost += [found async for found in self._compare_past(connection, epoch)]
-            warnings = await self._warnings(epoch)
+            warnings = await self._warnings(epoch, known=known)
             await self._past.keep_epoch(epoch.number)
             await restores.open_(connection, epoch)
         for warning in warnings:
@@ -149,8 +150,14 @@ class Recovery:
             finally:
                 await connection.execute("SELECT pg_advisory_unlock($1)", ADVISORY_LOCK)
 
-    async def _warnings(self, epoch: Epoch) -> tuple[str, ...]:
+    async def _warnings(self, epoch: Epoch, *, known: int) -> tuple[str, ...]:
         assert epoch.restored_to is not None
+        if not known:  # every reconciler and ingress tells Temporal of the ledger as it starts
+            return (
+                "this Temporal has never known this ledger: rounds that were lost are not listed, and a bet"
+                " of one that comes again is played anew. If the one of before is left, bring it back and"
+                " restore again",
+            )
         kept, back = await self._past.retention(), epoch.noticed_at - epoch.restored_to
         if kept >= back:
             return ()
@@ -205,10 +212,10 @@ class Recovery:
         bet = told.bet
         if told.result is not None and told.result.state is RoundState.DECLINED:
             return None
-        if await restores.was_lost(connection, bet.key):
-            return None
         if told.running:
             await self._past.terminate(bet.key, WHY)
+        if await restores.was_lost(connection, bet.key):
+            return None
         async with connection.transaction():
             became = await restores.record(connection, bet, why=WHY, spare=new_seed(self._vault))
             if became is Lost.KNOWN:

@@ -31,15 +31,18 @@ class ResultService:
 
     async def begun(self, key: RoundKey) -> RoundView | None:
         """A round that `find` has not found, by what else knows it: the bet that its operator's wallet is
-        asked for, or its workflow's input. None when there is none, and when its bet was refused without a
-        record. Raises TemporalAway, and one of CANNOT_OPEN when the input does not open."""
+        asked for, or its workflow's input. None when there is none, when its bet was refused without a
+        record, and when it was lost with a restore. Raises TemporalAway, and one of CANNOT_OPEN when the
+        input does not open."""
         if (asked := await pending.find(self._database.pool, key)) is not None:
             return asked
         began = await self._workflows.begun(key.workflow_id)
         if began is None:
             return None
         stored = await self.find(key)  # it may have come between the two reads
-        return stored or (None if began.completed else round_begun(began.bet, began.at))
+        if stored is not None or began.completed or await self.was_lost(key):
+            return stored
+        return round_begun(began.bet, began.at)
 
     async def look_up(self, key: RoundKey) -> RoundView | None:
         """The round as it is stored, or else as it has begun. Raises as `begun` does."""

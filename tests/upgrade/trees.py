@@ -44,7 +44,9 @@ def base(folder: Path) -> Tree:
         )
     root = folder / "base"
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(root, filter="data")
+        # Python has it as an argument from 3.11.4 on, and Debian 12 has 3.11.2.
+        files.extraction_filter = getattr(tarfile, "data_filter", None)
+        files.extractall(root)
     return Tree("base", root, in_halves=False)
 
 

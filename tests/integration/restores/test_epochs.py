@@ -207,7 +207,7 @@ class Past:
 
     def __init__(self, *told: PastRound) -> None:
         self.told = {one.bet.key: one for one in told}
-        self.number = 0
+        self.number = 1
         self.kept = timedelta(days=30)
         self.terminated: list[RoundKey] = []
 
@@ -262,7 +262,6 @@ async def test_a_copy_of_files_gives_itself_away_by_what_temporal_has_completed(
         await close_if_behind(own.pool, innocent)  # type: ignore[arg-type]
         assert await restores.state(own.pool) is LedgerState.OPEN
     past = Past(told(seat.bet(), RoundState.SETTLED))
-    past.number = 1
     await close_if_behind(own.pool, past)  # type: ignore[arg-type]
     assert await restores.state(own.pool) is LedgerState.RESTORED
     found = await recover(own, past)
@@ -298,6 +297,17 @@ async def test_a_recovery_lists_each_lost_round_once_and_what_temporal_has_forgo
     assert again is not None
     assert (again.epoch.number, again.lost) == (3, ())
     await assert_all_hold(own)
+
+
+async def test_a_temporal_that_never_knew_the_ledger_is_told_of(own: Database) -> None:
+    """It has no history of the lost time: an empty list says nothing then."""
+    past = Past()
+    past.number = 0
+    await put_back(own)
+    found = await recover(own, past)
+    assert found is not None
+    assert found.lost == ()
+    assert [text for text in found.warnings if "has never known this ledger" in text]
 
 
 async def test_recoveries_at_once_are_one(own: Database) -> None:
