@@ -12,24 +12,23 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from compose.layout import Layout, read_json, write_json
-from compose.postgres import archive_of, own, programs, service_account
+from compose.postgres import archive_of, own, service_account
 from compose.problems import StackProblem
+from compose.wal import SEGMENT, commits, named, number, run
 
 MANIFEST: Final = "backup.json"
 BASE: Final = "base"
 # The form of a name: the time at which the copy began, in UTC.
 NAME: Final = "%Y%m%dT%H%M%SZ"
-SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 START: Final = re.compile(r"START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)")
 PASSWORDS: Final = ("postgres_password", "postgres_application_password")
 
@@ -126,11 +125,36 @@ class Backups:
         done = run("pg_verifybackup", "--quiet", "--exit-on-error", str(self.folder / backup.name / BASE))
         if done.returncode != 0:
             raise BackupProblem(f"backup {backup.name} is damaged: {last_line(done.stderr)}")
-        if missing := self.missing(backup):
-            raise BackupProblem(
-                f"backup {backup.name} is whole, and the archive lacks {len(missing)} WAL segments after it,"
-                f" the first {missing[0]}: it reaches no moment after that one"
-            )
+
+    def check_reach(self, backup: Backup, at: datetime | None) -> None:
+        """A gap in the WAL matters to a moment beyond it, and to who wants the last. Raises BackupProblem."""
+        missing = self.missing(backup)
+        if not missing:
+            return
+        reached = self.last_commit(backup)
+        # PostgreSQL knows that it is at a moment by the first transaction after it.
+        if at is not None and reached is not None and at < reached:
+            return
+        lacks = (
+            f"the archive lacks WAL after backup {backup.name}, {len(missing)} segments,"
+            f" the first {missing[0]}"
+        )
+        last = None if reached is None else just_before(reached)
+        if last is None or last < backup.reaches_from:
+            raise BackupProblem(f"{lacks}: it reaches no moment, take another backup")
+        raise BackupProblem(f"{lacks}: the last moment that it reaches is --to {typed(last)}")
+
+    def last_commit(self, backup: Backup) -> datetime | None:
+        """That of the last transaction before the first gap in the archive; None where there is none."""
+        missing = self.missing(backup)
+        there = sorted(
+            path.name for path in self.wal.glob(f"{backup.wal[:8]}*") if SEGMENT.fullmatch(path.name)
+        )
+        whole = [name for name in there if name >= backup.wal and (not missing or name < missing[0])]
+        for name in reversed(whole):
+            if found := commits(self.wal / name):
+                return found[-1]
+        return None
 
     def make(
         self,
@@ -243,18 +267,6 @@ def copy_server(url: str, target: Path) -> None:
         raise BackupProblem(f"the database was not copied: {last_line(done.stderr)}")
 
 
-def run(program: str, *arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
-    """One of PostgreSQL's own programs. A password goes by the environment, never by the arguments."""
-    return subprocess.run(
-        [str(programs() / "bin" / program), *arguments],
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "PGPASSWORD": password},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def last_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip() if lines else "it said nothing"
@@ -278,11 +290,16 @@ def _first_segment(base: Path) -> str:
 
 
 def _between(first: str, last: str) -> Iterable[str]:
-    """The names of the segments of 16 MiB from one to another, of one timeline."""
-    timeline = first[:8]
-
-    def number(name: str) -> int:
-        return int(name[8:16], 16) * 256 + int(name[16:], 16)
-
+    """The names of the segments from one to another, of one timeline."""
     for at in range(number(first), number(last) + 1):
-        yield f"{timeline}{at // 256:08X}{at % 256:08X}"
+        yield named(int(first[:8], 16), at)
+
+
+def just_before(moment: datetime) -> datetime:
+    """The last full second before."""
+    return (moment - timedelta(microseconds=1)).replace(microsecond=0)
+
+
+def typed(moment: datetime) -> str:
+    """As `--to` takes it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

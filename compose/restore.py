@@ -16,9 +16,10 @@ from typing import Final
 
 import asyncpg
 
-from compose.backups import BASE, SEGMENT, Backup, BackupProblem, Backups
+from compose.backups import BASE, Backup, BackupProblem, Backups
 from compose.postgres import EmbeddedPostgres, own, quoted
 from compose.stack import Stack
+from compose.wal import SEGMENT
 
 TAIL: Final = "wal-tail"
 OF_RECOVERY: Final = ("restore_command", "recovery_target")

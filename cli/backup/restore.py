@@ -74,6 +74,7 @@ def _target(settings: Settings, choice: Choice) -> Target:
     room_for(backup, settings.home)
     say("reading the backup")
     backups.verify(backup)
+    backups.check_reach(backup, at)
     return Target(backup=backup, at=at, timeline=choice.timeline)
 
 

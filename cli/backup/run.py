@@ -120,6 +120,7 @@ def verify(settings: Settings, name: str) -> int:
     try:
         backup = backups.find(name, None)
         backups.verify(backup)
+        backups.check_reach(backup, None)
     except BackupProblem as problem:
         return fail(problem)
     typer.echo(f"backup {name} is whole, and its WAL has no gap")

@@ -86,6 +86,39 @@ def test_a_gap_in_the_archive_is_named(backups: Backups) -> None:
     assert backups.missing(backup) == []
 
 
+def committed(backups: Backups, monkeypatch: pytest.MonkeyPatch, **times: str) -> None:
+    """Segments with one transaction each; a time is that of 27 November 2026."""
+    segments(backups, *(name.lstrip("s") for name in times))
+    known = {name.lstrip("s"): datetime.fromisoformat(f"2026-11-27T{at}+00:00") for name, at in times.items()}
+    monkeypatch.setattr(module, "commits", lambda path, *rest: [known[path.name]])
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(f"2026-11-27T{text}+00:00")
+
+
+def test_a_gap_stops_only_what_lies_beyond_it(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(backups, "20261127T100000Z")
+    backup = backups.find(None, None)
+    committed(
+        backups,
+        monkeypatch,
+        s000000010000000000000002="10:01:00",
+        s000000010000000000000003="10:05:00.250000",
+        s000000010000000000000005="10:09:00",
+    )
+    backups.check_reach(backup, moment("10:05:00"))
+    beyond = "lacks WAL .* 000000010000000000000004: the last moment .* is --to 2026-11-27T10:05:00Z"
+    for at in (moment("10:05:00.250000"), moment("10:06:00"), None):
+        with pytest.raises(BackupProblem, match=beyond):
+            backups.check_reach(backup, at)
+    (backups.wal / SEGMENT).unlink()
+    with pytest.raises(BackupProblem, match="it reaches no moment"):
+        backups.check_reach(backup, moment("10:05:00"))
+    segments(backups, SEGMENT, "000000010000000000000004")
+    backups.check_reach(backup, None)
+
+
 def test_a_disk_that_is_full_leaves_nothing_of_a_backup(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
