@@ -8,11 +8,12 @@ is no backup. The keyring is never in it.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 from compose.layout import Layout, read_json, write_json
 from compose.postgres import archive_of, own, service_account
 from compose.problems import StackProblem
-from compose.wal import SEGMENT, commits, named, number, run
+from compose.wal import SEGMENT, SEGMENT_BYTES, commits, histories, number, run, segment_on, way_to
 
 MANIFEST: Final = "backup.json"
 BASE: Final = "base"
@@ -59,6 +60,10 @@ class Backup:
     def reaches_from(self) -> datetime:
         return datetime.fromisoformat(self.ended_at)
 
+    @property
+    def timeline(self) -> int:
+        return int(self.wal[:8], 16)
+
 
 class Backups:
     """The backups of one home."""
@@ -92,14 +97,40 @@ class Backups:
         times = [path.stat().st_mtime for path in self.wal.glob("*") if SEGMENT.fullmatch(path.name)]
         return datetime.fromtimestamp(max(times), UTC) if times else None
 
-    def missing(self, backup: Backup) -> list[str]:
-        """Segments that the archive lacks between the backup's first one and its timeline's last."""
-        timeline = backup.wal[:8]
-        there = {path.name for path in self.wal.glob(f"{timeline}*") if SEGMENT.fullmatch(path.name)}
-        later = [name for name in there if name >= backup.wal]
-        if not later:
-            return []
-        return [name for name in _between(backup.wal, max(later)) if name not in there]
+    def timelines(self) -> list[int]:
+        """All that are known, newest first."""
+        return sorted({1, *histories(self.wal), *(backup.timeline for backup in self.listed())}, reverse=True)
+
+    def leads_to(self, backup: Backup, timeline: int) -> bool:
+        """Whether the timeline is the backup's own, or was begun after what the backup has."""
+        legs = way_to(self.wal, timeline)
+        # A copy ends with its last segment, so what begins within its first one lacks a part of it.
+        after = [leg.begins // SEGMENT_BYTES for leg in legs if leg.timeline > backup.timeline]
+        return backup.timeline in (leg.timeline for leg in legs) and number(backup.wal) < min(
+            after, default=number(backup.wal) + 1
+        )
+
+    def newest_of(self, backup: Backup) -> int:
+        """The newest timeline that the backup can be replayed to."""
+        return next(
+            (timeline for timeline in self.timelines() if self.leads_to(backup, timeline)), backup.timeline
+        )
+
+    def missing(self, backup: Backup, timeline: int | None = None) -> list[str]:
+        """Segments that the archive lacks on the way from the backup to the end of the timeline, which is the
+        newest that it leads to."""
+        there = self._segments()
+        return [name for name in self._way(backup, timeline) if name not in there]
+
+    def _way(self, backup: Backup, timeline: int | None) -> list[str]:
+        """All segments from the backup's first to the last that is there, or must have been."""
+        legs = way_to(self.wal, timeline or self.newest_of(backup))
+        held = [number(name) for name in self._segments() if name == segment_on(legs, number(name))]
+        last = max([*held, legs[-1].begins // SEGMENT_BYTES - 1])
+        return [segment_on(legs, at) for at in range(number(backup.wal), last + 1)]
+
+    def _segments(self) -> set[str]:
+        return {path.name for path in self.wal.glob("*") if SEGMENT.fullmatch(path.name)}
 
     def find(self, name: str | None, at: datetime | None) -> Backup:
         """The one of this name, else the latest that reaches the moment. Raises BackupProblem."""
@@ -126,12 +157,12 @@ class Backups:
         if done.returncode != 0:
             raise BackupProblem(f"backup {backup.name} is damaged: {last_line(done.stderr)}")
 
-    def check_reach(self, backup: Backup, at: datetime | None) -> None:
+    def check_reach(self, backup: Backup, at: datetime | None, timeline: int | None = None) -> None:
         """A gap in the WAL matters to a moment beyond it, and to who wants the last. Raises BackupProblem."""
-        missing = self.missing(backup)
+        missing = self.missing(backup, timeline)
         if not missing:
             return
-        reached = self.last_commit(backup)
+        reached = self.last_commit(backup, timeline)
         # PostgreSQL knows that it is at a moment by the first transaction after it.
         if at is not None and reached is not None and at < reached:
             return
@@ -144,14 +175,11 @@ class Backups:
             raise BackupProblem(f"{lacks}: it reaches no moment, take another backup")
         raise BackupProblem(f"{lacks}: the last moment that it reaches is --to {typed(last)}")
 
-    def last_commit(self, backup: Backup) -> datetime | None:
+    def last_commit(self, backup: Backup, timeline: int | None = None) -> datetime | None:
         """That of the last transaction before the first gap in the archive; None where there is none."""
-        missing = self.missing(backup)
-        there = sorted(
-            path.name for path in self.wal.glob(f"{backup.wal[:8]}*") if SEGMENT.fullmatch(path.name)
-        )
-        whole = [name for name in there if name >= backup.wal and (not missing or name < missing[0])]
-        for name in reversed(whole):
+        there = self._segments()
+        whole = itertools.takewhile(there.__contains__, self._way(backup, timeline))
+        for name in reversed(list(whole)):
             if found := commits(self.wal / name):
                 return found[-1]
         return None
@@ -287,12 +315,6 @@ def _first_segment(base: Path) -> str:
     if found is None:
         raise BackupProblem("the copy of the database does not say from where it is to be replayed")
     return found[1]
-
-
-def _between(first: str, last: str) -> Iterable[str]:
-    """The names of the segments from one to another, of one timeline."""
-    for at in range(number(first), number(last) + 1):
-        yield named(int(first[:8], 16), at)
 
 
 def just_before(moment: datetime) -> datetime:

@@ -105,13 +105,15 @@ async def _replay(stack: Stack, postgres: EmbeddedPostgres, say: Say) -> None:
     await stack.run_alone(postgres)
     loop = asyncio.get_running_loop()
     told_at = loop.time()
-    while (at := await _replayed_to(postgres)) is not None:
+    while (now := await _progress(postgres)).recovering:
         if (died := stack.died()) is not None:
             raise BackupProblem(_why(str(died)))
         if loop.time() - told_at >= PROGRESS_S:
-            say(f"replayed up to {at}")
+            say(f"replayed up to {now.at or 'its start'}")
             told_at = loop.time()
         await asyncio.sleep(PAUSE_S)
+    # It ends without a word at the end of the WAL, wherever that is.
+    say(f"restored up to the transaction of {now.at}" if now.at else "no transaction came after the backup")
 
 
 def _why(text: str) -> str:
@@ -123,18 +125,27 @@ def _why(text: str) -> str:
     return f"PostgreSQL does not come up with the backup:\n{text}"
 
 
-async def _replayed_to(postgres: EmbeddedPostgres) -> str | None:
-    """The moment of the last transaction that was replayed; None once the server has ended its recovery."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """`at` is the moment of the last transaction that was replayed; None before the first."""
+
+    recovering: bool = True
+    at: datetime | None = None
+
+
+async def _progress(postgres: EmbeddedPostgres) -> Progress:
+    """PostgreSQL still knows the last transaction once it has ended its recovery."""
     try:
         connection = await asyncpg.connect(postgres.url, timeout=5)
     except (OSError, TimeoutError, asyncpg.PostgresError):
-        return "its start"
+        return Progress()
     try:
-        if not await connection.fetchval("SELECT pg_is_in_recovery()"):
-            return None
-        return str(await connection.fetchval("SELECT pg_last_xact_replay_timestamp()"))
+        recovering, at = await connection.fetchrow(
+            "SELECT pg_is_in_recovery(), pg_last_xact_replay_timestamp()"
+        )
+        return Progress(recovering=recovering, at=at)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return "its start"
+        return Progress()
     finally:
         connection.terminate()
 

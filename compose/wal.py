@@ -1,17 +1,60 @@
-"""What an archive of WAL holds: when the transactions of a segment were committed."""
+"""What an archive of WAL holds: its timelines, the segments on the way to one, and when their transactions
+were committed.
+
+A restore ends with a timeline of its own, from some place of another one on. Its `.history` file says which
+timelines led there, and where each was left.
+"""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from compose.postgres import programs
 
+SEGMENT_BYTES: Final = 16 * 2**20
+HISTORY: Final = re.compile(r"([0-9A-F]{8})\.history")
+LEFT: Final = re.compile(r"^(\d+)\t([0-9A-F]+)/([0-9A-F]+)\t", re.MULTILINE)
 SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 COMMIT: Final = re.compile(r"desc: COMMIT (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """The way to a timeline is of it and those before it, from one place in the WAL on each."""
+
+    timeline: int
+    begins: int
+
+
+def histories(archive: Path) -> list[int]:
+    """The timelines that restores began."""
+    found = (HISTORY.fullmatch(path.name) for path in archive.glob("*.history"))
+    return [int(match[1], 16) for match in found if match is not None]
+
+
+def way_to(archive: Path, timeline: int) -> list[Leg]:
+    """Oldest first. A timeline without a history is the first one, or older than the archive."""
+    try:
+        text = (archive / f"{timeline:08X}.history").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    legs, begins = [], 0
+    for before, high, low in LEFT.findall(text):
+        legs.append(Leg(timeline=int(before), begins=begins))
+        begins = int(high, 16) * 2**32 + int(low, 16)
+    return [*legs, Leg(timeline=timeline, begins=begins)]
+
+
+def segment_on(legs: list[Leg], at: int) -> str:
+    """The one of this number that PostgreSQL replays. Where a timeline begins within a segment, it has a copy
+    of what was there before."""
+    # One timeline may have been left before the place at which it began: the newest one decides.
+    return next(named(leg.timeline, at) for leg in reversed(legs) if leg.begins // SEGMENT_BYTES <= at)
 
 
 def run(program: str, *arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:

@@ -74,7 +74,7 @@ def _target(settings: Settings, choice: Choice) -> Target:
     room_for(backup, settings.home)
     say("reading the backup")
     backups.verify(backup)
-    backups.check_reach(backup, at)
+    backups.check_reach(backup, at, choice.timeline)
     return Target(backup=backup, at=at, timeline=choice.timeline)
 
 

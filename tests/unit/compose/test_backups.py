@@ -119,6 +119,46 @@ def test_a_gap_stops_only_what_lies_beyond_it(backups: Backups, monkeypatch: pyt
     backups.check_reach(backup, None)
 
 
+def left(backups: Backups, timeline: int, *before: str) -> None:
+    """The history of a timeline: by `1 0/7649D50` the first one was left there."""
+    lines = [f"{line.replace(' ', chr(9))}\tno recovery target specified\n" for line in before]
+    (backups.wal / f"{timeline:08X}.history").write_text("\n".join(lines))
+
+
+def test_a_gap_is_found_on_each_timeline_that_leads_to_the_newest(backups: Backups) -> None:
+    put(backups, "20261127T100000Z", wal="000000010000000000000006")
+    backup = backups.find(None, None)
+    left(backups, 2, "1 0/7649D50")
+    first, second = ("00000001000000000000000{}".format, "00000002000000000000000{}".format)
+    segments(backups, first(6), first(7), second(7), second(8), second("A"))
+    assert backups.missing(backup) == [second(9)]
+    assert backups.missing(backup, timeline=1) == []
+    with pytest.raises(BackupProblem, match=second(9)):
+        backups.check_reach(backup, None)
+    segments(backups, second(9))
+    assert backups.missing(backup) == []
+    (backups.wal / second(7)).unlink()
+    assert backups.missing(backup) == [second(7)], "the first one's ends where it was left"
+
+
+def test_wal_up_to_where_a_timeline_began_must_have_been(backups: Backups) -> None:
+    put(backups, "20261127T100000Z", wal="000000010000000000000002")
+    segments(backups, "000000010000000000000002")
+    left(backups, 2, "1 0/4000000")
+    assert backups.missing(backups.find(None, None)) == ["000000010000000000000003"]
+
+
+def test_a_timeline_that_went_back_beyond_its_parent(backups: Backups) -> None:
+    """The third began after the copy, and the fourth left it at a place before that."""
+    put(backups, "20261127T100000Z", wal="000000020000000000000009")
+    backup = backups.find(None, None)
+    left(backups, 2, "1 0/7649D50")
+    left(backups, 3, "1 0/7649D50", "2 0/D000000")
+    left(backups, 4, "1 0/7649D50", "2 0/D000000", "3 0/7649F00")
+    assert [backups.leads_to(backup, timeline) for timeline in (1, 2, 3, 4)] == [False, True, True, False]
+    assert backups.newest_of(backup) == 3
+
+
 def test_a_disk_that_is_full_leaves_nothing_of_a_backup(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
