@@ -132,24 +132,36 @@ class Backups:
     def _segments(self) -> set[str]:
         return {path.name for path in self.wal.glob("*") if SEGMENT.fullmatch(path.name)}
 
-    def find(self, name: str | None, at: datetime | None) -> Backup:
-        """The one of this name, else the latest that reaches the moment. Raises BackupProblem."""
-        whole = self.listed()
+    def find(self, name: str | None, at: datetime | None, timeline: int | None = None) -> Backup:
+        """The one of this name, else the latest that reaches the moment on the timeline, which is the newest
+        where none is named. Raises BackupProblem."""
+        if timeline is not None and timeline not in self.timelines():
+            known = ", ".join(str(one) for one in reversed(self.timelines()))
+            raise BackupProblem(f"there is no timeline {timeline} in {self.folder}: it has {known}")
         if name is not None:
-            for backup in whole:
-                if backup.name == name:
-                    return backup
-            unfinished = {path.name.strip(".") for path in self.unfinished()}
-            if name in unfinished:
+            backup = self._named(name)
+            if timeline is not None and not self.leads_to(backup, timeline):
                 raise BackupProblem(
-                    f"backup {name} was never finished: take another (./croupier backup --list)"
+                    f"backup {name} does not lead to timeline {timeline}: take another, or --timeline"
+                    f" {self.newest_of(backup)}"
                 )
-            raise BackupProblem(f"there is no backup {name} in {self.folder}: ./croupier backup --list")
+            return backup
+        wanted = timeline or self.timelines()[0]
+        whole = [backup for backup in self.listed() if self.leads_to(backup, wanted)]
         usable = [backup for backup in whole if at is None or backup.reaches_from <= at]
         if not usable:
             first = f": the first reaches from {whole[0].ended_at} on" if whole else ""
-            raise BackupProblem(f"no backup in {self.folder} reaches that moment{first}")
+            on = "" if wanted == 1 else f" on timeline {wanted}"
+            raise BackupProblem(f"no backup in {self.folder} reaches that moment{on}{first}")
         return usable[-1]
+
+    def _named(self, name: str) -> Backup:
+        for backup in self.listed():
+            if backup.name == name:
+                return backup
+        if name in {path.name.strip(".") for path in self.unfinished()}:
+            raise BackupProblem(f"backup {name} was never finished: take another (./croupier backup --list)")
+        raise BackupProblem(f"there is no backup {name} in {self.folder}: ./croupier backup --list")
 
     def verify(self, backup: Backup) -> None:
         """Reads every file of the copy and compares it with its checksum. Raises BackupProblem."""

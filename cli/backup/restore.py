@@ -46,7 +46,7 @@ def run(settings: Settings, choice: Choice) -> int:
         moment = (
             "the last moment that it reaches" if target.at is None else f"{target.at:%Y-%m-%d %H:%M:%S} UTC"
         )
-        say(f"backup {target.backup.name}, to {moment}")
+        say(f"backup {target.backup.name}, to {moment}, on timeline {target.timeline}")
         if not choice.yes and not typer.confirm("Put it back? What is there now is set aside."):
             say("nothing was changed")
             return 1
@@ -67,15 +67,16 @@ def _target(settings: Settings, choice: Choice) -> Target:
     if control.running_supervisor(layout) or any(control.components(layout).values()):
         raise BackupProblem(f"the stack in {settings.home} is running: ./croupier down first")
     backups, at = Backups(settings.home), _moment(choice.to)
-    backup = backups.find(choice.name, at)
+    backup = backups.find(choice.name, at, choice.timeline)
+    timeline = choice.timeline or backups.newest_of(backup)
     if at is not None and at < backup.reaches_from:
         raise BackupProblem(f"backup {backup.name} reaches from {backup.ended_at} on: take an earlier one")
     _check_keyring(settings, backup)
     room_for(backup, settings.home)
     say("reading the backup")
     backups.verify(backup)
-    backups.check_reach(backup, at, choice.timeline)
-    return Target(backup=backup, at=at, timeline=choice.timeline)
+    backups.check_reach(backup, at, timeline)
+    return Target(backup=backup, at=at, timeline=timeline)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -159,6 +159,23 @@ def test_a_timeline_that_went_back_beyond_its_parent(backups: Backups) -> None:
     assert backups.newest_of(backup) == 3
 
 
+def test_a_backup_is_chosen_of_those_that_lead_to_the_timeline(backups: Backups) -> None:
+    put(backups, "20261127T100000Z", wal="000000010000000000000006")
+    put(backups, "20261127T110000Z", wal="000000020000000000000009")
+    left(backups, 2, "1 0/7649D50")
+    assert backups.find(None, None).name == "20261127T110000Z"
+    assert backups.find(None, None, 1).name == "20261127T100000Z"
+    with pytest.raises(BackupProblem, match="does not lead to timeline 1: take another, or --timeline 2"):
+        backups.find("20261127T110000Z", None, 1)
+    with pytest.raises(BackupProblem, match=r"there is no timeline 7 in .*: it has 1, 2"):
+        backups.find(None, None, 7)
+    left(backups, 3, "1 0/7742B60")
+    assert backups.find(None, None).name == "20261127T100000Z", "the newest timeline left the first one too"
+    assert backups.newest_of(backups.find("20261127T110000Z", None)) == 2
+    with pytest.raises(BackupProblem, match="reaches that moment on timeline 3: the first reaches from"):
+        backups.find(None, moment("09:00:00"))
+
+
 def test_a_disk_that_is_full_leaves_nothing_of_a_backup(
     backups: Backups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
