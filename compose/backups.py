@@ -31,6 +31,10 @@ BASE: Final = "base"
 # The form of a name: the time at which the copy began, in UTC.
 NAME: Final = "%Y%m%dT%H%M%SZ"
 START: Final = re.compile(r"START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)")
+ALL_BYTES: Final = (
+    *("--no-psqlrc", "--no-align", "--tuples-only"),
+    *("--command", "SELECT sum(pg_database_size(oid))::bigint FROM pg_database", "--dbname"),
+)
 PASSWORDS: Final = ("postgres_password", "postgres_application_password")
 
 Say = Callable[[str], None]
@@ -167,7 +171,7 @@ class Backups:
         """Reads every file of the copy and compares it with its checksum. Raises BackupProblem."""
         done = run("pg_verifybackup", "--quiet", "--exit-on-error", str(self.folder / backup.name / BASE))
         if done.returncode != 0:
-            raise BackupProblem(f"backup {backup.name} is damaged: {last_line(done.stderr)}")
+            raise BackupProblem(f"backup {backup.name} is damaged: {reason(done.stderr)}")
 
     def check_reach(self, backup: Backup, at: datetime | None, timeline: int | None = None) -> None:
         """A gap in the WAL matters to a moment beyond it, and to who wants the last. Raises BackupProblem."""
@@ -289,27 +293,39 @@ def adopt_passwords(layout: Layout, known: dict[str, str]) -> None:
 def copy_server(url: str, target: Path) -> None:
     """A base copy with the WAL that makes it whole, and checksums of every file. Raises BackupProblem."""
     parts = urlsplit(url)
+    server = (
+        *("--host", str(parts.hostname), "--port", str(parts.port)),
+        *("--username", unquote(parts.username or ""), "--no-password"),
+    )
+    password = unquote(parts.password or "")
+    sized = run("psql", *server, *ALL_BYTES, unquote(parts.path[1:]), password=password)
+    if sized.returncode == 0:
+        # pg_basebackup finds out at the end of the disk, which the server may share.
+        _check_room(int(sized.stdout), target.parent)
     done = run(
         "pg_basebackup",
         *("--pgdata", str(target), "--format=plain", "--wal-method=stream", "--checkpoint=fast"),
-        *("--manifest-checksums=SHA256", "--no-password", "--label=croupier"),
-        *(
-            "--host",
-            str(parts.hostname),
-            "--port",
-            str(parts.port),
-            "--username",
-            unquote(parts.username or ""),
-        ),
-        password=unquote(parts.password or ""),
+        *("--manifest-checksums=SHA256", "--label=croupier", *server),
+        password=password,
     )
     if done.returncode != 0:
-        raise BackupProblem(f"the database was not copied: {last_line(done.stderr)}")
+        raise BackupProblem(f"the database was not copied: {reason(done.stderr)}")
 
 
-def last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"
+def _check_room(needed: int, place: Path) -> None:
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise BackupProblem(
+            f"{place.parent} has {free // 2**20:,} MiB free, and a copy of the database takes"
+            f" {needed // 2**20:,}: make room first"
+        )
+
+
+def reason(text: str) -> str:
+    """The last error that a program told, for its last line may be of how it cleaned up; else that line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line]
+    return (errors or lines or ["it said nothing"])[-1]
 
 
 def sync(*paths: Path) -> None:

@@ -189,6 +189,42 @@ def test_a_disk_that_is_full_leaves_nothing_of_a_backup(
     assert sorted(path.name for path in backups.folder.iterdir()) == [".lock", "wal"]
 
 
+def programs_say(monkeypatch: pytest.MonkeyPatch, database: int, errors: str) -> list[str]:
+    """psql tells the size, and pg_basebackup these errors. Returns the programs that will have run."""
+    ran: list[str] = []
+
+    def run(program: str, *arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
+        ran.append(program)
+        if program == "psql":
+            return subprocess.CompletedProcess(arguments, 0, f"{database}\n", "")
+        return subprocess.CompletedProcess(arguments, 1, "", errors)
+
+    monkeypatch.setattr(module, "run", run)
+    return ran
+
+
+def test_a_copy_that_has_no_room_is_not_begun(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = programs_say(monkeypatch, 2**60, "")
+    with pytest.raises(BackupProblem, match=r"MiB free, and a copy of the database takes 1,099,511,627,776:"):
+        backups.make("postgresql://x:y@h:1/d", canaries={}, epoch=1, say=lambda text: None)
+    assert ran == ["psql"]
+    assert sorted(path.name for path in backups.folder.iterdir()) == [".lock", "wal"]
+
+
+def test_the_reason_is_the_error_and_not_the_cleaning_up(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = (
+        "pg_basebackup: error: could not write to file: No space left on device\n"
+        'pg_basebackup: removing data directory "/b"\n'
+    )
+    programs_say(monkeypatch, 1, errors)
+    with pytest.raises(BackupProblem, match=r"was not copied: pg_basebackup: error: .* No space left"):
+        backups.make("postgresql://x:y@h:1/d", canaries={}, epoch=1, say=lambda text: None)
+    assert module.reason("FATAL: too many clients\n\n") == "FATAL: too many clients"
+    assert module.reason("") == "it said nothing"
+
+
 def test_two_backups_at_once_are_one(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
     """The later one would remove the first one's copy, which has no manifest yet."""
 
