@@ -38,9 +38,9 @@ class Target:
     timeline: int | None
 
 
-async def put_back(stack: Stack, backups: Backups, target: Target, say: Say) -> Path:
+async def put_back(stack: Stack, backups: Backups, target: Target, say: Say) -> Path | None:
     """Leaves the server running, restored and open for writing. Returns where the data is that was there
-    before. Raises StackProblem; the data is then as it was."""
+    before, if there was any. Raises StackProblem; the data is then as it was."""
     postgres = stack.embedded_postgres
     await postgres.prepare(say)
     cluster = postgres.cluster
@@ -63,6 +63,10 @@ async def put_back(stack: Stack, backups: Backups, target: Target, say: Say) -> 
         aside.rename(cluster)
         raise
     shutil.rmtree(cluster / TAIL, ignore_errors=True)
+    if postgres.is_new:
+        # The preparation above has made it, and nobody has written to it.
+        shutil.rmtree(aside, ignore_errors=True)
+        return None
     return aside
 
 
@@ -109,7 +113,7 @@ async def _replay(stack: Stack, postgres: EmbeddedPostgres, say: Say) -> None:
         if (died := stack.died()) is not None:
             raise BackupProblem(_why(str(died)))
         if loop.time() - told_at >= PROGRESS_S:
-            say(f"replayed up to {now.at or 'its start'}")
+            say(f"replayed up to the transaction of {now.at}" if now.at else "no transaction is replayed yet")
             told_at = loop.time()
         await asyncio.sleep(PAUSE_S)
     # It ends without a word at the end of the WAL, wherever that is.

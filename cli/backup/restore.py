@@ -41,7 +41,8 @@ class Choice:
 
 @dataclass(slots=True)
 class Done:
-    """How far a restore has come, also for who interrupts it. `aside` is where the data of before is."""
+    """How far a restore has come, also for who interrupts it. `aside` is where the data of before
+    is, if there was any."""
 
     restored: bool = False
     aside: Path | None = None
@@ -67,14 +68,17 @@ def run(settings: Settings, choice: Choice) -> int:
         return _interrupted(done)
     if done.found is not None:
         render(done.found)
-    typer.echo(f"The data of before is in {done.aside}: delete it when you are sure. Next: ./croupier up")
+    if done.aside is not None:
+        typer.echo(f"The data of before is in {done.aside}: delete it when you are sure.")
+    typer.echo("Next: ./croupier up")
     return 0
 
 
 def _interrupted(done: Done) -> int:
     if done.restored:
         say("interrupted: the database is restored, and not recovered; ./croupier up recovers it")
-        say(f"the data of before is in {done.aside}")
+        if done.aside is not None:
+            say(f"the data of before is in {done.aside}")
     else:
         say("interrupted: the database is as it was")
     return 130
