@@ -65,6 +65,11 @@ class Backup:
         return datetime.fromisoformat(self.ended_at)
 
     @property
+    def shown_from(self) -> str:
+        """The first full second that it reaches: it is typed again."""
+        return typed(just_before(self.reaches_from) + timedelta(seconds=1))
+
+    @property
     def timeline(self) -> int:
         return int(self.wal[:8], 16)
 
@@ -96,10 +101,10 @@ class Backups:
         known = {backup.name for backup in self.listed()}
         return [path for path in sorted(self.folder.glob("*2*")) if path.is_dir() and path.name not in known]
 
-    def reaches_to(self) -> datetime | None:
-        """When the archive was last added to; None while it is empty."""
-        times = [path.stat().st_mtime for path in self.wal.glob("*") if SEGMENT.fullmatch(path.name)]
-        return datetime.fromtimestamp(max(times), UTC) if times else None
+    def reaches_to(self, backup: Backup, timeline: int | None = None) -> datetime | None:
+        """The last moment that the archive has for it, before the first gap; None while it has none."""
+        last = self.last_commit(backup, timeline)
+        return None if last is None or just_before(last) < backup.reaches_from else just_before(last)
 
     def timelines(self) -> list[int]:
         """All that are known, newest first."""
@@ -154,7 +159,7 @@ class Backups:
         whole = [backup for backup in self.listed() if self.leads_to(backup, wanted)]
         usable = [backup for backup in whole if at is None or backup.reaches_from <= at]
         if not usable:
-            first = f": the first reaches from {whole[0].ended_at} on" if whole else ""
+            first = f": the first reaches from {whole[0].shown_from} on" if whole else ""
             on = "" if wanted == 1 else f" on timeline {wanted}"
             raise BackupProblem(f"no backup in {self.folder} reaches that moment{on}{first}")
         return usable[-1]
@@ -186,8 +191,8 @@ class Backups:
             f"the archive lacks WAL after backup {backup.name}, {len(missing)} segments,"
             f" the first {missing[0]}"
         )
-        last = None if reached is None else just_before(reached)
-        if last is None or last < backup.reaches_from:
+        last = self.reaches_to(backup, timeline)
+        if last is None:
             raise BackupProblem(f"{lacks}: it reaches no moment, take another backup")
         raise BackupProblem(f"{lacks}: the last moment that it reaches is --to {typed(last)}")
 

@@ -95,7 +95,7 @@ def _target(settings: Settings, choice: Choice) -> Target:
     backup = backups.find(choice.name, at, choice.timeline)
     timeline = choice.timeline or backups.newest_of(backup)
     if at is not None and at < backup.reaches_from:
-        raise BackupProblem(f"backup {backup.name} reaches from {backup.ended_at} on: take an earlier one")
+        raise BackupProblem(f"backup {backup.name} reaches from {backup.shown_from} on: take an earlier one")
     _check_keyring(settings, backup)
     room_for(backup, settings.home)
     say("reading the backup")

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from cli.backup import run as command
 from compose import backups as module
 from compose.backups import BackupProblem, Backups
 from compose.postgres import ARCHIVE
+from runtime.settings import Settings
 
 SEGMENT = "000000010000000000000002"
 
@@ -174,6 +176,30 @@ def test_a_backup_is_chosen_of_those_that_lead_to_the_timeline(backups: Backups)
     assert backups.newest_of(backups.find("20261127T110000Z", None)) == 2
     with pytest.raises(BackupProblem, match="reaches that moment on timeline 3: the first reaches from"):
         backups.find(None, moment("09:00:00"))
+
+
+def test_the_moments_that_are_shown_can_be_typed(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL finds a moment by the first transaction after it, and none before the copy's end."""
+    put(backups, "20261127T100000Z", ended_at="2026-11-27T10:00:09.501211+00:00")
+    backup = backups.find(None, None)
+    assert backup.shown_from == "2026-11-27T10:00:10Z"
+    assert backups.reaches_to(backup) is None
+    committed(backups, monkeypatch, s000000010000000000000002="10:00:07")
+    assert backups.reaches_to(backup) is None, "it is of before the copy's end"
+    committed(
+        backups, monkeypatch, s000000010000000000000002="10:00:07", s000000010000000000000003="10:05:00"
+    )
+    assert backups.reaches_to(backup) == moment("10:04:59")
+
+
+def test_the_list_shows_moments_as_they_are_typed(
+    backups: Backups, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(backups, "20261127T100000Z", ended_at="2026-11-27T10:00:09.501211+00:00")
+    committed(backups, monkeypatch, s000000010000000000000002="10:05:00.250000")
+    assert command.show(Settings(home=backups.folder.parent), as_json=True) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["reaches_from"], shown["reaches_to"]) == ("2026-11-27T10:00:10Z", "2026-11-27T10:05:00Z")
 
 
 def test_a_disk_that_is_full_leaves_nothing_of_a_backup(
