@@ -24,7 +24,18 @@ from urllib.parse import unquote, urlsplit
 from compose.layout import Layout, read_json, write_json
 from compose.postgres import archive_of, own, service_account
 from compose.problems import StackProblem
-from compose.wal import SEGMENT, SEGMENT_BYTES, commits, histories, number, run, segment_on, way_to
+from compose.wal import (
+    SEGMENT,
+    SEGMENT_BYTES,
+    Leg,
+    commits,
+    first_commit,
+    histories,
+    number,
+    run,
+    segment_on,
+    way_to,
+)
 
 MANIFEST: Final = "backup.json"
 BASE: Final = "base"
@@ -195,6 +206,15 @@ class Backups:
         if last is None:
             raise BackupProblem(f"{lacks}: it reaches no moment, take another backup")
         raise BackupProblem(f"{lacks}: the last moment that it reaches is --to {typed(last)}")
+
+    def left_before(self, at: datetime, timeline: int) -> Leg | None:
+        """The timeline that has the moment, where this one has not: it, or one before it, left that timeline
+        earlier, and has nothing of its own until later."""
+        for leg, after in reversed(list(itertools.pairwise(way_to(self.wal, timeline)))):
+            if leg.left is not None and leg.left <= at:
+                first = first_commit(self.wal, after)
+                return leg if first is None or at < first else None
+        return None
 
     def last_commit(self, backup: Backup, timeline: int | None = None) -> datetime | None:
         """That of the last transaction before the first gap in the archive; None where there is none."""

@@ -18,17 +18,22 @@ from compose.postgres import programs
 
 SEGMENT_BYTES: Final = 16 * 2**20
 HISTORY: Final = re.compile(r"([0-9A-F]{8})\.history")
-LEFT: Final = re.compile(r"^(\d+)\t([0-9A-F]+)/([0-9A-F]+)\t", re.MULTILINE)
+# A timeline, the place where it was left, and why: for a moment before or after a transaction.
+LEFT: Final = re.compile(
+    r"^(\d+)\t([0-9A-F]+)/([0-9A-F]+)\t(?:(?:before|after) (\d{4}-\S+ \S+))?", re.MULTILINE
+)
 SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 COMMIT: Final = re.compile(r"desc: COMMIT (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) UTC")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
-    """The way to a timeline is of it and those before it, from one place in the WAL on each."""
+    """The way to a timeline is of it and those before it, from one place in the WAL on each. `left` is the
+    time of the transaction at which the next one left it, where that was for a moment."""
 
     timeline: int
     begins: int
+    left: datetime | None = None
 
 
 def histories(archive: Path) -> list[int]:
@@ -44,8 +49,9 @@ def way_to(archive: Path, timeline: int) -> list[Leg]:
     except FileNotFoundError:
         text = ""
     legs, begins = [], 0
-    for before, high, low in LEFT.findall(text):
-        legs.append(Leg(timeline=int(before), begins=begins))
+    for before, high, low, at in LEFT.findall(text):
+        left = datetime.fromisoformat(at) if at else None
+        legs.append(Leg(timeline=int(before), begins=begins, left=left))
         begins = int(high, 16) * 2**32 + int(low, 16)
     return [*legs, Leg(timeline=timeline, begins=begins)]
 
@@ -74,6 +80,18 @@ def commits(segment: Path, *arguments: str) -> list[datetime]:
     # It ends with an error where the segment's last record goes on in the next one: what it read counts.
     said = run("pg_waldump", "--rmgr=Transaction", *arguments, str(segment)).stdout
     return [datetime.fromisoformat(found).replace(tzinfo=UTC) for found in COMMIT.findall(said)]
+
+
+def first_commit(archive: Path, leg: Leg) -> datetime | None:
+    """That of the first transaction that the timeline has for itself."""
+    at = leg.begins // SEGMENT_BYTES
+    # Its first segment begins with a copy of what the timeline before it had.
+    start = [f"--start={leg.begins >> 32:X}/{leg.begins & 0xFFFFFFFF:X}"]
+    while (segment := archive / named(leg.timeline, at)).exists():
+        if found := commits(segment, *start):
+            return found[0]
+        at, start = at + 1, []
+    return None
 
 
 def number(name: str) -> int:

@@ -101,6 +101,11 @@ def _target(settings: Settings, choice: Choice) -> Target:
     say("reading the backup")
     backups.verify(backup)
     backups.check_reach(backup, at, timeline)
+    if at is not None and (leg := backups.left_before(at, timeline)) is not None:
+        say(
+            f"timeline {timeline} has nothing of that moment: timeline {leg.timeline} was left at {leg.left},"
+            f" and has what came then: --timeline {leg.timeline}"
+        )
     return Target(backup=backup, at=at, timeline=timeline)
 
 

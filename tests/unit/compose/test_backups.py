@@ -10,6 +10,7 @@ import pytest
 
 from cli.backup import run as command
 from compose import backups as module
+from compose import wal
 from compose.backups import BackupProblem, Backups
 from compose.postgres import ARCHIVE
 from runtime.settings import Settings
@@ -200,6 +201,36 @@ def test_the_list_shows_moments_as_they_are_typed(
     assert command.show(Settings(home=backups.folder.parent), as_json=True) == 0
     (shown,) = json.loads(capsys.readouterr().out)
     assert (shown["reaches_from"], shown["reaches_to"]) == ("2026-11-27T10:00:10Z", "2026-11-27T10:05:00Z")
+
+
+def test_a_moment_that_another_timeline_has(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timeline 1 was left for a moment, and the second was written to two minutes later."""
+    text = "1\t0/7649D50\tbefore 2026-11-27 06:38:36.020079+00\n"
+    (backups.wal / "00000002.history").write_text(text)
+    (backups.wal / "00000003.history").write_text(f"{text}\n2\t0/D000000\tno recovery target specified\n")
+    own: dict[str, list[datetime]] = {
+        "000000020000000000000007": [],
+        "000000020000000000000008": [moment("06:40:38")],
+    }
+    segments(backups, *own)
+    asked: list[tuple[str, ...]] = []
+
+    def commits(path: Path, *arguments: str) -> list[datetime]:
+        asked.append((path.name, *arguments))
+        return own[path.name]
+
+    monkeypatch.setattr(wal, "commits", commits)
+    for timeline in (2, 3):
+        leg = backups.left_before(moment("06:38:40"), timeline)
+        assert leg is not None
+        assert (leg.timeline, leg.left) == (1, moment("06:38:36.020079"))
+        assert backups.left_before(moment("06:38:36"), timeline) is None, "before it was left"
+        assert backups.left_before(moment("06:40:38"), timeline) is None, "the second one's own"
+    assert backups.left_before(moment("06:38:40"), 1) is None
+    assert asked[:2] == [
+        ("000000020000000000000007", "--start=0/7649D50"),
+        ("000000020000000000000008",),
+    ]
 
 
 def test_a_disk_that_is_full_leaves_nothing_of_a_backup(
