@@ -8,29 +8,44 @@ is no backup. The keyring is never in it.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from compose.layout import Layout, read_json, write_json
-from compose.postgres import archive_of, own, programs, service_account
+from compose.postgres import archive_of, own, service_account
 from compose.problems import StackProblem
+from compose.wal import (
+    SEGMENT,
+    SEGMENT_BYTES,
+    Leg,
+    commits,
+    first_commit,
+    histories,
+    number,
+    run,
+    segment_on,
+    way_to,
+)
 
 MANIFEST: Final = "backup.json"
 BASE: Final = "base"
 # The form of a name: the time at which the copy began, in UTC.
 NAME: Final = "%Y%m%dT%H%M%SZ"
-SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 START: Final = re.compile(r"START WAL LOCATION: \S+ \(file ([0-9A-F]{24})\)")
+ALL_BYTES: Final = (
+    *("--no-psqlrc", "--no-align", "--tuples-only"),
+    *("--command", "SELECT sum(pg_database_size(oid))::bigint FROM pg_database", "--dbname"),
+)
 PASSWORDS: Final = ("postgres_password", "postgres_application_password")
 
 Say = Callable[[str], None]
@@ -60,6 +75,15 @@ class Backup:
     def reaches_from(self) -> datetime:
         return datetime.fromisoformat(self.ended_at)
 
+    @property
+    def shown_from(self) -> str:
+        """The first full second that it reaches: it is typed again."""
+        return typed(just_before(self.reaches_from) + timedelta(seconds=1))
+
+    @property
+    def timeline(self) -> int:
+        return int(self.wal[:8], 16)
+
 
 class Backups:
     """The backups of one home."""
@@ -88,49 +112,118 @@ class Backups:
         known = {backup.name for backup in self.listed()}
         return [path for path in sorted(self.folder.glob("*2*")) if path.is_dir() and path.name not in known]
 
-    def reaches_to(self) -> datetime | None:
-        """When the archive was last added to; None while it is empty."""
-        times = [path.stat().st_mtime for path in self.wal.glob("*") if SEGMENT.fullmatch(path.name)]
-        return datetime.fromtimestamp(max(times), UTC) if times else None
+    def reaches_to(self, backup: Backup, timeline: int | None = None) -> datetime | None:
+        """The last moment that the archive has for it, before the first gap; None while it has none."""
+        last = self.last_commit(backup, timeline)
+        return None if last is None or just_before(last) < backup.reaches_from else just_before(last)
 
-    def missing(self, backup: Backup) -> list[str]:
-        """Segments that the archive lacks between the backup's first one and its timeline's last."""
-        timeline = backup.wal[:8]
-        there = {path.name for path in self.wal.glob(f"{timeline}*") if SEGMENT.fullmatch(path.name)}
-        later = [name for name in there if name >= backup.wal]
-        if not later:
-            return []
-        return [name for name in _between(backup.wal, max(later)) if name not in there]
+    def timelines(self) -> list[int]:
+        """All that are known, newest first."""
+        return sorted({1, *histories(self.wal), *(backup.timeline for backup in self.listed())}, reverse=True)
 
-    def find(self, name: str | None, at: datetime | None) -> Backup:
-        """The one of this name, else the latest that reaches the moment. Raises BackupProblem."""
-        whole = self.listed()
+    def leads_to(self, backup: Backup, timeline: int) -> bool:
+        """Whether the timeline is the backup's own, or was begun after what the backup has."""
+        legs = way_to(self.wal, timeline)
+        # A copy ends with its last segment, so what begins within its first one lacks a part of it.
+        after = [leg.begins // SEGMENT_BYTES for leg in legs if leg.timeline > backup.timeline]
+        return backup.timeline in (leg.timeline for leg in legs) and number(backup.wal) < min(
+            after, default=number(backup.wal) + 1
+        )
+
+    def newest_of(self, backup: Backup) -> int:
+        """The newest timeline that the backup can be replayed to."""
+        return next(
+            (timeline for timeline in self.timelines() if self.leads_to(backup, timeline)), backup.timeline
+        )
+
+    def missing(self, backup: Backup, timeline: int | None = None) -> list[str]:
+        """Segments that the archive lacks on the way from the backup to the end of the timeline, which is the
+        newest that it leads to."""
+        there = self._segments()
+        return [name for name in self._way(backup, timeline) if name not in there]
+
+    def _way(self, backup: Backup, timeline: int | None) -> list[str]:
+        """All segments from the backup's first to the last that is there, or must have been."""
+        legs = way_to(self.wal, timeline or self.newest_of(backup))
+        held = [number(name) for name in self._segments() if name == segment_on(legs, number(name))]
+        last = max([*held, legs[-1].begins // SEGMENT_BYTES - 1])
+        return [segment_on(legs, at) for at in range(number(backup.wal), last + 1)]
+
+    def _segments(self) -> set[str]:
+        return {path.name for path in self.wal.glob("*") if SEGMENT.fullmatch(path.name)}
+
+    def find(self, name: str | None, at: datetime | None, timeline: int | None = None) -> Backup:
+        """The one of this name, else the latest that reaches the moment on the timeline, which is the newest
+        where none is named. Raises BackupProblem."""
+        if timeline is not None and timeline not in self.timelines():
+            known = ", ".join(str(one) for one in reversed(self.timelines()))
+            raise BackupProblem(f"there is no timeline {timeline} in {self.folder}: it has {known}")
         if name is not None:
-            for backup in whole:
-                if backup.name == name:
-                    return backup
-            unfinished = {path.name.strip(".") for path in self.unfinished()}
-            if name in unfinished:
+            backup = self._named(name)
+            if timeline is not None and not self.leads_to(backup, timeline):
                 raise BackupProblem(
-                    f"backup {name} was never finished: take another (./croupier backup --list)"
+                    f"backup {name} does not lead to timeline {timeline}: take another, or --timeline"
+                    f" {self.newest_of(backup)}"
                 )
-            raise BackupProblem(f"there is no backup {name} in {self.folder}: ./croupier backup --list")
+            return backup
+        wanted = timeline or self.timelines()[0]
+        whole = [backup for backup in self.listed() if self.leads_to(backup, wanted)]
         usable = [backup for backup in whole if at is None or backup.reaches_from <= at]
         if not usable:
-            first = f": the first reaches from {whole[0].ended_at} on" if whole else ""
-            raise BackupProblem(f"no backup in {self.folder} reaches that moment{first}")
+            first = f": the first reaches from {whole[0].shown_from} on" if whole else ""
+            on = "" if wanted == 1 else f" on timeline {wanted}"
+            raise BackupProblem(f"no backup in {self.folder} reaches that moment{on}{first}")
         return usable[-1]
+
+    def _named(self, name: str) -> Backup:
+        for backup in self.listed():
+            if backup.name == name:
+                return backup
+        if name in {path.name.strip(".") for path in self.unfinished()}:
+            raise BackupProblem(f"backup {name} was never finished: take another (./croupier backup --list)")
+        raise BackupProblem(f"there is no backup {name} in {self.folder}: ./croupier backup --list")
 
     def verify(self, backup: Backup) -> None:
         """Reads every file of the copy and compares it with its checksum. Raises BackupProblem."""
         done = run("pg_verifybackup", "--quiet", "--exit-on-error", str(self.folder / backup.name / BASE))
         if done.returncode != 0:
-            raise BackupProblem(f"backup {backup.name} is damaged: {last_line(done.stderr)}")
-        if missing := self.missing(backup):
-            raise BackupProblem(
-                f"backup {backup.name} is whole, and the archive lacks {len(missing)} WAL segments after it,"
-                f" the first {missing[0]}: it reaches no moment after that one"
-            )
+            raise BackupProblem(f"backup {backup.name} is damaged: {reason(done.stderr)}")
+
+    def check_reach(self, backup: Backup, at: datetime | None, timeline: int | None = None) -> None:
+        """A gap in the WAL matters to a moment beyond it, and to who wants the last. Raises BackupProblem."""
+        missing = self.missing(backup, timeline)
+        if not missing:
+            return
+        reached = self.last_commit(backup, timeline)
+        # PostgreSQL knows that it is at a moment by the first transaction after it.
+        if at is not None and reached is not None and at < reached:
+            return
+        lacks = (
+            f"the archive lacks WAL after backup {backup.name}, {len(missing)} segments,"
+            f" the first {missing[0]}"
+        )
+        last = self.reaches_to(backup, timeline)
+        if last is None:
+            raise BackupProblem(f"{lacks}: it reaches no moment, take another backup")
+        raise BackupProblem(f"{lacks}: the last moment that it reaches is --to {typed(last)}")
+
+    def left_before(self, at: datetime, timeline: int) -> Leg | None:
+        """The timeline that has the moment, where this one has not: it, or one before it, left that timeline
+        earlier, and has nothing of its own until later."""
+        for leg, after in reversed(list(itertools.pairwise(way_to(self.wal, timeline)))):
+            if leg.left is not None and leg.left <= at:
+                first = first_commit(self.wal, after)
+                return leg if first is None or at < first else None
+        return None
+
+    def last_commit(self, backup: Backup, timeline: int | None = None) -> datetime | None:
+        """That of the last transaction before the first gap in the archive; None where there is none."""
+        there = self._segments()
+        whole = itertools.takewhile(there.__contains__, self._way(backup, timeline))
+        for name in reversed(list(whole)):
+            if found := commits(self.wal / name):
+                return found[-1]
+        return None
 
     def make(
         self,
@@ -225,39 +318,39 @@ def adopt_passwords(layout: Layout, known: dict[str, str]) -> None:
 def copy_server(url: str, target: Path) -> None:
     """A base copy with the WAL that makes it whole, and checksums of every file. Raises BackupProblem."""
     parts = urlsplit(url)
+    server = (
+        *("--host", str(parts.hostname), "--port", str(parts.port)),
+        *("--username", unquote(parts.username or ""), "--no-password"),
+    )
+    password = unquote(parts.password or "")
+    sized = run("psql", *server, *ALL_BYTES, unquote(parts.path[1:]), password=password)
+    if sized.returncode == 0:
+        # pg_basebackup finds out at the end of the disk, which the server may share.
+        _check_room(int(sized.stdout), target.parent)
     done = run(
         "pg_basebackup",
         *("--pgdata", str(target), "--format=plain", "--wal-method=stream", "--checkpoint=fast"),
-        *("--manifest-checksums=SHA256", "--no-password", "--label=croupier"),
-        *(
-            "--host",
-            str(parts.hostname),
-            "--port",
-            str(parts.port),
-            "--username",
-            unquote(parts.username or ""),
-        ),
-        password=unquote(parts.password or ""),
+        *("--manifest-checksums=SHA256", "--label=croupier", *server),
+        password=password,
     )
     if done.returncode != 0:
-        raise BackupProblem(f"the database was not copied: {last_line(done.stderr)}")
+        raise BackupProblem(f"the database was not copied: {reason(done.stderr)}")
 
 
-def run(program: str, *arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
-    """One of PostgreSQL's own programs. A password goes by the environment, never by the arguments."""
-    return subprocess.run(
-        [str(programs() / "bin" / program), *arguments],
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", "PGPASSWORD": password},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _check_room(needed: int, place: Path) -> None:
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise BackupProblem(
+            f"{place.parent} has {free // 2**20:,} MiB free, and a copy of the database takes"
+            f" {needed // 2**20:,}: make room first"
+        )
 
 
-def last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"
+def reason(text: str) -> str:
+    """The last error that a program told, for its last line may be of how it cleaned up; else that line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line]
+    return (errors or lines or ["it said nothing"])[-1]
 
 
 def sync(*paths: Path) -> None:
@@ -277,12 +370,11 @@ def _first_segment(base: Path) -> str:
     return found[1]
 
 
-def _between(first: str, last: str) -> Iterable[str]:
-    """The names of the segments of 16 MiB from one to another, of one timeline."""
-    timeline = first[:8]
+def just_before(moment: datetime) -> datetime:
+    """The last full second before."""
+    return (moment - timedelta(microseconds=1)).replace(microsecond=0)
 
-    def number(name: str) -> int:
-        return int(name[8:16], 16) * 256 + int(name[16:], 16)
 
-    for at in range(number(first), number(last) + 1):
-        yield f"{timeline}{at // 256:08X}{at % 256:08X}"
+def typed(moment: datetime) -> str:
+    """As `--to` takes it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -97,6 +97,7 @@ class EmbeddedPostgres:
         self._application_password = memory.secret("postgres_application_password")
         self._place = layout.data / "postgres"
         self.user: str | None = None  # the account that it runs as, where that is not the caller's
+        self.is_new = False  # whether the last preparation has made the cluster
         self._programs = programs()
 
     @property
@@ -119,7 +120,8 @@ class EmbeddedPostgres:
     async def prepare(self, say: Say) -> None:
         await asyncio.to_thread(self._settle_down, say)
         write_private(self._place.resolve() / ARCHIVE_PROGRAM, ARCHIVE, mode=0o644)
-        if not (self.cluster / "PG_VERSION").exists():
+        self.is_new = not (self.cluster / "PG_VERSION").exists()
+        if self.is_new:
             say("making a database cluster")
             await asyncio.to_thread(self._make_cluster)
 

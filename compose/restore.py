@@ -16,9 +16,10 @@ from typing import Final
 
 import asyncpg
 
-from compose.backups import BASE, SEGMENT, Backup, BackupProblem, Backups
+from compose.backups import BASE, Backup, BackupProblem, Backups
 from compose.postgres import EmbeddedPostgres, own, quoted
 from compose.stack import Stack
+from compose.wal import SEGMENT
 
 TAIL: Final = "wal-tail"
 OF_RECOVERY: Final = ("restore_command", "recovery_target")
@@ -37,9 +38,9 @@ class Target:
     timeline: int | None
 
 
-async def put_back(stack: Stack, backups: Backups, target: Target, say: Say) -> Path:
+async def put_back(stack: Stack, backups: Backups, target: Target, say: Say) -> Path | None:
     """Leaves the server running, restored and open for writing. Returns where the data is that was there
-    before. Raises StackProblem; the data is then as it was."""
+    before, if there was any. Raises StackProblem; the data is then as it was."""
     postgres = stack.embedded_postgres
     await postgres.prepare(say)
     cluster = postgres.cluster
@@ -62,6 +63,10 @@ async def put_back(stack: Stack, backups: Backups, target: Target, say: Say) -> 
         aside.rename(cluster)
         raise
     shutil.rmtree(cluster / TAIL, ignore_errors=True)
+    if postgres.is_new:
+        # The preparation above has made it, and nobody has written to it.
+        shutil.rmtree(aside, ignore_errors=True)
+        return None
     return aside
 
 
@@ -104,13 +109,15 @@ async def _replay(stack: Stack, postgres: EmbeddedPostgres, say: Say) -> None:
     await stack.run_alone(postgres)
     loop = asyncio.get_running_loop()
     told_at = loop.time()
-    while (at := await _replayed_to(postgres)) is not None:
+    while (now := await _progress(postgres)).recovering:
         if (died := stack.died()) is not None:
             raise BackupProblem(_why(str(died)))
         if loop.time() - told_at >= PROGRESS_S:
-            say(f"replayed up to {at}")
+            say(f"replayed up to the transaction of {now.at}" if now.at else "no transaction is replayed yet")
             told_at = loop.time()
         await asyncio.sleep(PAUSE_S)
+    # It ends without a word at the end of the WAL, wherever that is.
+    say(f"restored up to the transaction of {now.at}" if now.at else "no transaction came after the backup")
 
 
 def _why(text: str) -> str:
@@ -122,18 +129,27 @@ def _why(text: str) -> str:
     return f"PostgreSQL does not come up with the backup:\n{text}"
 
 
-async def _replayed_to(postgres: EmbeddedPostgres) -> str | None:
-    """The moment of the last transaction that was replayed; None once the server has ended its recovery."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """`at` is the moment of the last transaction that was replayed; None before the first."""
+
+    recovering: bool = True
+    at: datetime | None = None
+
+
+async def _progress(postgres: EmbeddedPostgres) -> Progress:
+    """PostgreSQL still knows the last transaction once it has ended its recovery."""
     try:
         connection = await asyncpg.connect(postgres.url, timeout=5)
     except (OSError, TimeoutError, asyncpg.PostgresError):
-        return "its start"
+        return Progress()
     try:
-        if not await connection.fetchval("SELECT pg_is_in_recovery()"):
-            return None
-        return str(await connection.fetchval("SELECT pg_last_xact_replay_timestamp()"))
+        recovering, at = await connection.fetchrow(
+            "SELECT pg_is_in_recovery(), pg_last_xact_replay_timestamp()"
+        )
+        return Progress(recovering=recovering, at=at)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return "its start"
+        return Progress()
     finally:
         connection.terminate()
 

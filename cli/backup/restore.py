@@ -39,24 +39,49 @@ class Choice:
     yes: bool
 
 
+@dataclass(slots=True)
+class Done:
+    """How far a restore has come, also for who interrupts it. `aside` is where the data of before
+    is, if there was any."""
+
+    restored: bool = False
+    aside: Path | None = None
+    found: Recovered | None = None
+
+
 def run(settings: Settings, choice: Choice) -> int:
-    """Returns 0 when the database is restored and recovered, 1 when it is as it was."""
+    """Returns 0 when the database is restored and recovered, 1 when it is as it was, 130 on an interrupt."""
+    done = Done()
     try:
         target = _target(settings, choice)
         moment = (
             "the last moment that it reaches" if target.at is None else f"{target.at:%Y-%m-%d %H:%M:%S} UTC"
         )
-        say(f"backup {target.backup.name}, to {moment}")
+        say(f"backup {target.backup.name}, to {moment}, on timeline {target.timeline}")
         if not choice.yes and not typer.confirm("Put it back? What is there now is set aside."):
             say("nothing was changed")
             return 1
-        aside, found = asyncio.run(_restore(settings, target))
+        asyncio.run(_restore(settings, target, done))
     except (StackProblem, KeyringInvalid, Unreachable) as problem:
         return fail(problem)
-    if found is not None:
-        render(found)
-    typer.echo(f"The data of before is in {aside}: delete it when you are sure. Next: ./croupier up")
+    except KeyboardInterrupt:
+        return _interrupted(done)
+    if done.found is not None:
+        render(done.found)
+    if done.aside is not None:
+        typer.echo(f"The data of before is in {done.aside}: delete it when you are sure.")
+    typer.echo("Next: ./croupier up")
     return 0
+
+
+def _interrupted(done: Done) -> int:
+    if done.restored:
+        say("interrupted: the database is restored, and not recovered; ./croupier up recovers it")
+        if done.aside is not None:
+            say(f"the data of before is in {done.aside}")
+    else:
+        say("interrupted: the database is as it was")
+    return 130
 
 
 def _target(settings: Settings, choice: Choice) -> Target:
@@ -67,14 +92,21 @@ def _target(settings: Settings, choice: Choice) -> Target:
     if control.running_supervisor(layout) or any(control.components(layout).values()):
         raise BackupProblem(f"the stack in {settings.home} is running: ./croupier down first")
     backups, at = Backups(settings.home), _moment(choice.to)
-    backup = backups.find(choice.name, at)
+    backup = backups.find(choice.name, at, choice.timeline)
+    timeline = choice.timeline or backups.newest_of(backup)
     if at is not None and at < backup.reaches_from:
-        raise BackupProblem(f"backup {backup.name} reaches from {backup.ended_at} on: take an earlier one")
+        raise BackupProblem(f"backup {backup.name} reaches from {backup.shown_from} on: take an earlier one")
     _check_keyring(settings, backup)
     room_for(backup, settings.home)
     say("reading the backup")
     backups.verify(backup)
-    return Target(backup=backup, at=at, timeline=choice.timeline)
+    backups.check_reach(backup, at, timeline)
+    if at is not None and (leg := backups.left_before(at, timeline)) is not None:
+        say(
+            f"timeline {timeline} has nothing of that moment: timeline {leg.timeline} was left at {leg.left},"
+            f" and has what came then: --timeline {leg.timeline}"
+        )
+    return Target(backup=backup, at=at, timeline=timeline)
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -99,21 +131,24 @@ def _check_keyring(settings: Settings, backup: Backup) -> None:
         )
 
 
-async def _restore(settings: Settings, target: Target) -> tuple[Path, Recovered | None]:
+async def _restore(settings: Settings, target: Target, done: Done) -> None:
     layout = Layout(settings.home)
     before, sealed = passwords(layout), target.backup.sealed_passwords
     if sealed is not None:
         adopt_passwords(layout, open_passwords(load_keyring(settings), sealed))
     try:
-        return await _put_back_and_recover(settings, target)
+        await _put_back_and_recover(settings, target, done)
     except BaseException:
-        adopt_passwords(layout, before)
+        # The roles of a server that was put back have its passwords, whatever went wrong after that.
+        if not done.restored:
+            adopt_passwords(layout, before)
         raise
 
 
-async def _put_back_and_recover(settings: Settings, target: Target) -> tuple[Path, Recovered | None]:
+async def _put_back_and_recover(settings: Settings, target: Target, done: Done) -> None:
     async with Stack(settings) as stack:
-        aside = await put_back(stack, Backups(settings.home), target, say)
+        done.aside = await put_back(stack, Backups(settings.home), target, say)
+        done.restored = True
         say("starting Temporal, to compare the ledger with it")
         try:
             await stack.provision()  # a backup may be of an earlier release
@@ -125,8 +160,7 @@ async def _put_back_and_recover(settings: Settings, target: Target) -> tuple[Pat
                     "temporal_address": addresses.temporal_address,
                 }
             )
-            return aside, await recovered(reached, restored=False)
+            done.found = await recovered(reached, restored=False)
         except (StackProblem, Unreachable) as problem:
             say(f"the database is restored, and not recovered: {problem}")
             say("the reconciler recovers it after ./croupier up")
-            return aside, None

@@ -15,7 +15,7 @@ from rich.table import Table
 from temporalio.service import RPCError
 
 from cli.services import CannotShow, database_of, where
-from compose.backups import Backup, BackupProblem, Backups, passwords
+from compose.backups import Backup, BackupProblem, Backups, passwords, typed
 from compose.control import stack_info
 from compose.layout import Layout
 from compose.stack import OUTSIDE_DATABASE
@@ -88,11 +88,9 @@ def _too_short(kept: timedelta, first: Backup) -> str | None:
 def show(settings: Settings, *, as_json: bool) -> int:
     """Prints the backups, oldest first. Returns 0, or 1 when there is none."""
     backups = Backups(settings.home)
-    whole, to = backups.listed(), backups.reaches_to()
+    whole = backups.listed()
     if as_json:
-        document = [
-            _as_dict(backup) | {"reaches_to": None if to is None else to.isoformat()} for backup in whole
-        ]
+        document = [_as_dict(one) | {"reaches_to": _typed(backups.reaches_to(one))} for one in whole]
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0 if whole else 1
     table = Table(title=f"backups in {backups.folder}", title_justify="left")
@@ -100,12 +98,12 @@ def show(settings: Settings, *, as_json: bool) -> int:
         table.add_column(heading)
     for backup in whole:
         missing = backups.missing(backup)
-        last = f"WAL {missing[0]} is missing" if missing else _minute(to)
+        to = _typed(backups.reaches_to(backup)) or "-"
         table.add_row(
             backup.name,
             f"{backup.bytes / 2**20:,.0f}",
-            _minute(backup.reaches_from),
-            last,
+            backup.shown_from,
+            f"{to}, for WAL {missing[0]} is missing" if missing else to,
             str(backup.epoch),
         )
     Console(highlight=False).print(table)
@@ -120,6 +118,7 @@ def verify(settings: Settings, name: str) -> int:
     try:
         backup = backups.find(name, None)
         backups.verify(backup)
+        backups.check_reach(backup, None)
     except BackupProblem as problem:
         return fail(problem)
     typer.echo(f"backup {name} is whole, and its WAL has no gap")
@@ -138,12 +137,12 @@ def fail(problem: Exception) -> int:
 def _as_dict(backup: Backup) -> dict[str, Any]:
     return {
         "name": backup.name,
-        "reaches_from": backup.ended_at,
+        "reaches_from": backup.shown_from,
         "bytes": backup.bytes,
         "first_wal": backup.wal,
         "epoch": backup.epoch,
     }
 
 
-def _minute(moment: datetime | None) -> str:
-    return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+def _typed(moment: datetime | None) -> str | None:
+    return None if moment is None else typed(moment)

@@ -82,6 +82,8 @@ async def test_a_backup_goes_back_to_a_moment_and_refuses_what_would_lose_someth
     elsewhere = _on_another_machine(settings)
     said = await restored(elsewhere, "--to", moment)
     assert "epoch 2" in said
+    assert f"restored up to the transaction of {moment[:10]}" in said
+    assert "data of before" not in said, "there was none"
     async with Stack(elsewhere) as stack:
         await stack.start_database()
         database = await open_database(stack.addresses.database_url, connections=2)
