@@ -68,20 +68,28 @@ class Decisions:
             )
         self._open = self._open or opened
         while not self._over:
-            seen = self._open
-            try:
-                await workflow.wait_condition(
-                    lambda: self._over or self._open is not seen,  # noqa: B023
-                    timeout=_time_left(seen),
-                )
-            except TimeoutError:
+            seen, within = self._open, _time_left(self._open)
+            while not await self._moves_on(seen, within):
                 await self._decide_for_player(seen)
+                # The ledger may refuse it and stay as it is, while an action is asked of a wallet that does
+                # not answer. Without a pause, refusals would fill the history until Temporal ends it.
+                within = policies.DECIDE_AGAIN
         async with self._turn:  # an action under way ends first
             if self._closed is not None:
                 return self._closed
             if self._failure is not None:
                 raise self._failure
             raise Ended
+
+    async def _moves_on(self, seen: OpenRound, within: timedelta | None) -> bool:
+        """Waits until another offer or the end has come. False when the time is over first."""
+        if self._over or self._open is not seen:
+            return True
+        try:
+            await workflow.wait_condition(lambda: self._over or self._open is not seen, timeout=within)
+        except TimeoutError:
+            return False
+        return True
 
     @property
     def ended(self) -> bool:

@@ -86,6 +86,9 @@ ACT: Final = StepPolicy(
     patience=None,
 )
 
+# Between two decisions for a player who stays away, where the ledger refused the first.
+DECIDE_AGAIN: Final = timedelta(minutes=5)
+
 # A held stake is always released: without end.
 RELEASE: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),

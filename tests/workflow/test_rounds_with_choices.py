@@ -16,7 +16,7 @@ from contracts.rounds import RoundState
 from tests.workflow.choices import COLLECT, DAY_S, DOUBLE, accepted, act, action, offer, waits
 from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Refuses
 from tests.workflow.stage import STAKE, Ended, Handle, Stage, heard, intervene, within
-from tests.workflow.world import OPENING_BALANCE, WIN
+from tests.workflow.world import OPENING_BALANCE, WIN, LedgerRound
 from workflows import policies
 
 
@@ -113,6 +113,24 @@ class TestAbandoned:
         assert ended.duration >= timedelta(seconds=2 * DAY_S + 60)
         (round_,) = stage.world.rounds.values()
         assert [taken.action_id for taken in round_.actions] == ["timer-1", "timer-2", "timer-3"]
+
+    async def test_is_decided_again_after_a_pause_where_the_ledger_refuses(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As it does while an action is asked of a wallet that does not answer: without a pause, refusals
+        would fill the history."""
+        stage.world.offers = [offer()]
+        refusals, verdict = iter(range(3)), stage.world._verdict
+
+        def refusing(round_: LedgerRound, action: PlayerAction) -> ActionVerdict:
+            return verdict(round_, action) if next(refusals, None) is None else ActionVerdict.WRONG_STATE
+
+        monkeypatch.setattr(stage.world, "_verdict", refusing)
+        ended = await stage.play()
+        assert ended.closed is not None
+        assert ended.closed.state is RoundState.SETTLED
+        pauses = ended.duration - timedelta(seconds=DAY_S)
+        assert 3 * policies.DECIDE_AGAIN <= pauses < timedelta(seconds=DAY_S), "the time is not given anew"
 
     async def test_gives_every_stake_back_where_the_rules_say_so(self, waiting_stage: Stage) -> None:
         waiting_stage.world.offers = [offer(), offer(Abandonment.REFUND, within_s=1)]
