@@ -13,10 +13,10 @@ import asyncpg
 from contracts.rounds import Bet, RoundKey
 from contracts.views import RoundView
 from storage.bets import bet_arguments, bet_parameter, stored_bet
+from storage.database import LEDGER_STATE
 from storage.rounds import round_view
 from storage.seeds import NewSeed
 
-STATE: Final = "SELECT ledger_state_v1()"
 LAST: Final = (
     "SELECT number, gap, restored_to, noticed_at, opened_at FROM ledger_epochs ORDER BY number DESC LIMIT 1"
 )
@@ -88,7 +88,7 @@ class Epoch:
 
 
 async def state(pool: asyncpg.Pool) -> LedgerState:
-    return LedgerState(await pool.fetchval(STATE))
+    return LedgerState(await pool.fetchval(LEDGER_STATE))
 
 
 async def last(pool: asyncpg.Pool) -> Epoch:
