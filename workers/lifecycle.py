@@ -17,8 +17,8 @@ from runtime.resources import Unreachable
 from runtime.settings import Settings, SettingsError
 from security.keyring import KeyringInvalid
 
-# Under load the collector took 2.8% of the ingress's processor time with Python's own 700, and takes 0.8% with
-# this; the longest pause (14 ms) and the memory stayed as they were.
+# Under load the collector took 2.8% of the ingress's processor time with Python's own 700, and takes 0.8%
+# with this; the longest pause (14 ms) and the memory stayed as they were.
 COLLECT_AFTER_OBJECTS: Final = 10_000
 
 log = logging.getLogger("croupier")
