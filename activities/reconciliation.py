@@ -25,7 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import reconciliation as steps
 from contracts.events import RecordedEvent
-from contracts.failures import bounded
+from contracts.failures import bounded, one_line
 from contracts.reconciliation import (
     Finding,
     Incident,
@@ -137,8 +137,14 @@ async def note(pool: asyncpg.Pool, finding: Finding) -> Noted:
     noted = await incidents.note(pool, finding)
     if noted.opened:
         INCIDENTS.labels(finding.kind.value).inc()
-        log.error("incident: %s: %s (%s)", finding.kind, finding.subject, finding.operator_id)
+        log.error("incident: %s", _without_names(finding))
     return noted
+
+
+def _without_names(finding: Finding) -> str:
+    """What may stand in a log: a subject can hold a player's id."""
+    round_ = "" if finding.round_id is None else f", round {one_line(finding.round_id)}"
+    return f"{finding.kind} at operator {finding.operator_id}{round_} (./croupier incidents)"
 
 
 class RoundChecks:
@@ -397,7 +403,7 @@ class IncidentSteps:
                 continue
             if gone and await incidents.resolve(self._pool, incident.incident_id):
                 resolved += 1
-                log.info("incident %s of %s is resolved", incident.finding.kind, incident.finding.subject)
+                log.info("resolved: %s", _without_names(incident.finding))
         last = found[-1].finding if len(found) == INCIDENT_PAGE else None
         return PageResult(
             cursor=None if last is None else f"{last.kind}|{last.subject}",
