@@ -23,7 +23,9 @@ OPEN: Final = f"""
            l.virtualtransaction IN (SELECT transaction FROM writers) AS holds_feed
     FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.granted
-      AND a.usesysid IS NOT NULL AND (a.backend_xid IS NOT NULL OR a.backend_xmin IS NOT NULL)
+      AND a.usesysid IS NOT NULL
+      AND (a.backend_xid IS NOT NULL OR a.backend_xmin IS NOT NULL
+           OR l.virtualtransaction IN (SELECT transaction FROM writers))
       AND a.pid <> pg_backend_pid()
     UNION ALL
     SELECT transaction, NULL, current_database(), '', true FROM writers WHERE pid IS NULL
