@@ -45,9 +45,9 @@ from storage import reconciliation as stored
 from storage.incidents import Noted
 from storage.reconciliation import Standing, StoredEvent
 
-INCIDENTS: Final = Counter("croupier_incidents_total", "Incidents opened by this process.", ["kind"])
+INCIDENTS: Final = Counter("croupier_incidents_opened_total", "Incidents opened by this process.", ["kind"])
 INCIDENTS_OPEN: Final = Gauge("croupier_incidents_open", "Incidents that are open.", ["kind"])
-ROUNDS_RESTARTED: Final = Counter("croupier_rounds_driven_on_total", "Rounds whose workflow was restarted.")
+ROUNDS_RESTARTED: Final = Counter("croupier_rounds_restarted_total", "Rounds whose workflow was restarted.")
 LAST_RUN: Final = Gauge(
     "croupier_reconciliation_last_run_timestamp_seconds", "When reconciliation last came to its end."
 )
@@ -387,6 +387,7 @@ class IncidentSteps:
         for kind in IncidentKind:
             # A counter whose first sample comes with the first incident shows no increase.
             INCIDENTS.labels(kind.value)
+            INCIDENTS_OPEN.labels(kind.value)
 
     @activity.defn(name=steps.OPEN_INCIDENTS.name)
     async def open_incidents(self, page: Page) -> PageResult:

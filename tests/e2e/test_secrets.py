@@ -104,17 +104,23 @@ async def test_no_history_holds_a_secret_or_a_name_in_the_clear(
 
 
 async def test_metrics_are_there_and_name_nobody(
-    platform: dict[str, Any], gateway: Gateway, noisy: Player
+    platform: dict[str, Any], gateway: Gateway, noisy: Player, seeds: dict[str, bytes]
 ) -> None:
     rounds = await noisy.operator.rounds()
-    nobody = [noisy.player_id, noisy.session_id, noisy.operator.operator_id, noisy.token, noisy.operator.key]
+    nobody = [noisy.player_id, noisy.session_id, noisy.token, noisy.operator.key, *gateway.secrets]
+    nobody += [_secret_half(secret) for secret in gateway.secrets]
     nobody += [r["workflow_id"] for r in rounds] + [r["round_id"] for r in rounds]
     async with httpx.AsyncClient() as http:
         pages = {name: (await http.get(url)).text for name, url in platform["metrics_urls"].items()}
-    assert "croupier_bet_seconds" in pages["ingress"]
-    assert 'croupier_rounds_closed_total{game="dice",state="settled"}' in pages["ingress"]
+    assert "croupier_bet_duration_seconds" in pages["ingress"]
+    operator = noisy.operator.operator_id
+    assert (
+        f'croupier_rounds_closed_total{{game="dice",operator="{operator}",state="settled"}}'
+        in pages["ingress"]
+    )
     for name, page in pages.items():
-        _assert_absent([text.encode() for text in nobody], page.encode(), name)
+        hidden = [*(text.encode() for text in nobody), *_every_form(seeds.values())]
+        _assert_absent(hidden, page.encode(), name)
 
 
 async def test_the_database_keeps_only_hashes_of_keys_and_sealed_seeds(

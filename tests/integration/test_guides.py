@@ -209,7 +209,7 @@ async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> Non
 
 
 async def test_every_metric_that_is_named_exists(platform: dict[str, Any]) -> None:
-    pages_of_metrics = ("sre/watch.md", "reference/metrics.md")
+    pages_of_metrics = ("sre/watch.md", "reference/metrics.md", "reference/metrics-others.md")
     text = "".join((PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8") for page in pages_of_metrics)
     names = set(re.findall(r"\bcroupier_(?:rounds|bet|bets|open|outbox|events|statistics|wallet)_\w+", text))
     async with httpx.AsyncClient(timeout=HANG_S) as client:
