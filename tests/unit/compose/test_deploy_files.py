@@ -418,7 +418,8 @@ class TestPrometheusAndGrafana:
         page = (PROJECT_ROOT / "docs/sre/watch.md").read_text(encoding="utf-8").replace("\\|", "|")
         rows = [line for line in page.splitlines() if line.startswith("| **")]
         expected = [
-            f"| **{rule['alert']}**, {rule['labels']['severity']} | `{rule['expr']}`"
+            f"| **[{rule['alert']}]({rule['annotations']['runbook_url'].removeprefix('docs/sre/')})**,"
+            f" {rule['labels']['severity']} | `{rule['expr']}`"
             + (f" for {rule['for']} | " if "for" in rule else " | ")
             for rule in self.rules
         ]
