@@ -50,7 +50,7 @@ FOLDERS: Final = (
     *("activities", "api", "bench", "cli", "clients", "compose", "contracts", "events", "games"),
     *("operator_wallet", "runtime", "security", "storage", "tests", "wallet", "workers", "workflows"),
 )
-PACKAGES: Final = (*FOLDERS, "hosting", "outbound", "timeline", "verification", "certification")
+PACKAGES: Final = (*FOLDERS, "hosting", "outbound", "timeline", "overview", "verification", "certification")
 
 
 def name_of(page: Path) -> str:
@@ -191,7 +191,7 @@ def problem_of(words: list[str]) -> str | None:
     if getattr(command, "commands", {}) and words and words[0].islower() and words[0].isalpha():
         return f"there is no command {words[0]}"
     known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
-    takes_any = command.name in ("test", "operator-wallet")
+    takes_any = command.name in ("test", "operator-wallet", "psql", "temporal", "rabbitmqctl")
     given = re.findall(r"(?<![\w-])--[a-z][a-z-]*", " ".join(words))
     unknown = [option for option in given if option not in known]
     return f"there is no option {unknown[0]}" if unknown and not takes_any else None
