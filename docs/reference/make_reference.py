@@ -171,7 +171,8 @@ CLOSED: Final = {
 
 
 COMMAND_PAGES: Final = {
-    "commands.md": ("", "rounds, books and keys"),
+    "commands.md": ("", "books and keys"),
+    "commands-rounds.md": (": rounds", "rounds, what is stuck, and a look into the services"),
     "commands-operators.md": (": operators", "operators, the platform and webhooks"),
     "commands-stack.md": (
         ": the stack and its tests",
@@ -179,6 +180,7 @@ COMMAND_PAGES: Final = {
     ),
 }
 OF_OPERATORS: Final = frozenset({"operator", "platform", "webhooks"})
+OF_ROUNDS: Final = frozenset({"round", "stuck", "psql", "temporal", "rabbitmqctl"})
 
 
 def pages() -> dict[str, str]:
@@ -240,7 +242,9 @@ options of the reference wallet.
 def _page_of(name: str) -> str:
     if name in OF_THE_STACK:
         return "commands-stack.md"
-    return "commands-operators.md" if name.split()[0] in OF_OPERATORS else "commands.md"
+    if (group := name.split()[0]) in OF_ROUNDS:
+        return "commands-rounds.md"
+    return "commands-operators.md" if group in OF_OPERATORS else "commands.md"
 
 
 def metrics(page: str) -> str:

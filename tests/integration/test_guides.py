@@ -16,7 +16,6 @@ from uuid import uuid4
 import aio_pika
 import httpx
 import pytest
-from temporalio.client import Client
 
 from runtime.settings import PROJECT_ROOT
 from storage.database import Database
@@ -173,24 +172,6 @@ def test_the_command_shows_a_page_of_the_feed(platform: dict[str, Any], tmp_path
         ["sh", "-c", command], env={**os.environ, **names}, capture_output=True, text=True, check=True
     )
     assert set(json.loads(done.stdout)) == {"items", "next_cursor"}
-
-
-async def test_the_queries_for_stuck_rounds_are_understood(database: Database, temporal: Client) -> None:
-    statements = [
-        part for block in blocks("sre/stuck-rounds.md", "sql") for part in block.split(";") if part.strip()
-    ]
-    assert len(statements) == 3
-    for statement in statements:
-        await database.pool.fetch(statement)
-    filters = [
-        line
-        for block in blocks("sre/stuck-rounds.md", "text")
-        for line in block.splitlines()
-        if "WorkflowType" in line
-    ]
-    assert len(filters) == 2
-    for query in filters:
-        await temporal.count_workflows(query)
 
 
 async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> None:

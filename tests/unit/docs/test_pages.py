@@ -52,7 +52,7 @@ FOLDERS: Final = (
     *("activities", "api", "bench", "cli", "clients", "compose", "contracts", "events", "games"),
     *("operator_wallet", "runtime", "security", "storage", "tests", "wallet", "workers", "workflows"),
 )
-PACKAGES: Final = (*FOLDERS, "hosting", "outbound", "timeline", "verification", "certification")
+PACKAGES: Final = (*FOLDERS, "hosting", "outbound", "timeline", "overview", "verification", "certification")
 
 
 def name_of(page: Path) -> str:
