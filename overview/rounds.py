@@ -139,7 +139,7 @@ class Rounds:
             async with asyncio.timeout(TEMPORAL_LIMIT_S):
                 client = await self._sources.connect()
                 lost = await self._begun_only(client, tenant, before)
-                mine = [] if tenant is not EVERY_OPERATOR else await services.reconciliation(client, now)
+                mine = await self._reconciliation(client, tenant, before, now)
                 found = await overdue.described(client, [*rounds, *lost])
         except KeyringInvalid as problem:
             return rounds, [], [f"Temporal was not asked: {problem}"]
@@ -152,6 +152,13 @@ class Rounds:
         left = len(found) - overdue.DESCRIBED
         unasked = [f"Temporal was asked about the first {overdue.DESCRIBED} rounds"] if left > 0 else []
         return found, mine, unasked
+
+    async def _reconciliation(
+        self, client: Client, tenant: Tenant, before: datetime, now: datetime
+    ) -> list[Stuck]:
+        if tenant is not EVERY_OPERATOR:
+            return []
+        return await services.reconciliation(client, now, older_than=now - before)
 
     async def _begun_only(self, client: Client, tenant: Tenant, before: datetime) -> Iterable[Stuck]:
         running = await services.running_rounds(client, tenant, before)

@@ -111,24 +111,27 @@ def _unconsumed(name: str, messages: int, consumer: str) -> Stuck:
     )
 
 
-async def reconciliation(client: Client, now: datetime) -> list[Stuck]:
-    """What is wrong with the runs, if anything is. Raises RPCError when Temporal does not answer."""
+async def reconciliation(client: Client, now: datetime, *, older_than: timedelta) -> list[Stuck]:
+    """What is wrong with the runs, if anything is; one may take twice `older_than`. Raises RPCError when
+    Temporal does not answer."""
     try:
         found = await client.get_schedule_handle(RECONCILE_SCHEDULE).describe(rpc_timeout=RPC_LIMIT)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return [_unreconciled("Temporal has no schedule for it: no reconciler was ever started", None)]
         raise
-    return [_unreconciled(why, since) for why, since in _what_is_wrong(found, now)]
+    return [_unreconciled(why, since) for why, since in _what_is_wrong(found, now, 2 * older_than)]
 
 
-def _what_is_wrong(found: ScheduleDescription, now: datetime) -> Iterator[tuple[str, datetime | None]]:
+def _what_is_wrong(
+    found: ScheduleDescription, now: datetime, longest: timedelta
+) -> Iterator[tuple[str, datetime | None]]:
     runs = found.info.recent_actions
     last = runs[-1].started_at if runs else found.info.created_at
     late = max([RUNS_WITHIN, *(2 * spec.every for spec in found.schedule.spec.intervals)])
     if found.schedule.state.paused:
         yield "its Schedule is paused", None
-    elif found.info.running_actions and now - last > timedelta(minutes=2):
+    elif found.info.running_actions and now - last > longest:
         yield f"the run that began at {minute(last)} does not end", last
     elif now - last > late:
         yield f"the last run began at {minute(last)}", last

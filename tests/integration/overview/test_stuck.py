@@ -13,6 +13,7 @@ import pytest
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleActionExecutionStartWorkflow,
     ScheduleActionStartWorkflow,
     ScheduleSpec,
     ScheduleState,
@@ -359,6 +360,20 @@ class TestReconciliation:
         async with _schedule(temporal, schedule_id, paused=False):
             assert "the last run began at" in (await _reconciliation(own, temporal)).why
 
+    async def test_whose_run_does_not_end(self, own: Database, temporal: Client, schedule_id: str) -> None:
+        """It may take twice as long as anything else that is not stuck."""
+        async with _schedule(temporal, schedule_id, paused=False):
+            await temporal.get_schedule_handle(schedule_id).trigger()
+
+            async def named() -> bool:
+                report = await _with(own, temporal).stuck(EVERY_OPERATOR, older_than=timedelta(0), limit=1)
+                return any("does not end" in one.why for one in report.stuck)
+
+            await until(named)
+            report = await _with(own, temporal).stuck(EVERY_OPERATOR, limit=1)
+            assert [one for one in report.stuck if one.kind is Kind.RECONCILIATION] == []
+            await temporal.get_workflow_handle(await _run_of(temporal, schedule_id)).terminate()
+
     async def test_that_runs_is_not_spoken_of(
         self, own: Database, temporal: Client, schedule_id: str
     ) -> None:
@@ -371,6 +386,13 @@ async def _reconciliation(own: Database, temporal: Client) -> Stuck:
     report = await _with(own, temporal).stuck(EVERY_OPERATOR, limit=1)
     (found,) = [one for one in report.stuck if one.kind is Kind.RECONCILIATION]
     return found
+
+
+async def _run_of(temporal: Client, schedule_id: str) -> str:
+    found = await temporal.get_schedule_handle(schedule_id).describe()
+    (running,) = found.info.running_actions
+    assert isinstance(running, ScheduleActionExecutionStartWorkflow)
+    return running.workflow_id
 
 
 @asynccontextmanager
