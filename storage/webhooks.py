@@ -169,8 +169,8 @@ LAGS: Final = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lag:
-    """How many seconds ago the oldest event was recorded that a webhook of the operator has not come to; 0 when
-    all have come to the end."""
+    """How many seconds ago the oldest event was recorded that a webhook of the operator has not come to; 0
+    when all have come to the end."""
 
     operator_id: str
     lag_s: float
