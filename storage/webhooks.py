@@ -168,6 +168,15 @@ LAGS: Final = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """How many seconds ago the oldest event was recorded that a webhook of the operator has not come to; 0
+    when all have come to the end."""
+
+    operator_id: str
+    lag_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """An event whose first attempt failed, and why."""
 
@@ -344,10 +353,9 @@ async def counts(pool: asyncpg.Pool) -> dict[str, int]:
     return {state: found.get(state, 0) for state in ("pending", "dead")}
 
 
-async def lags(pool: asyncpg.Pool) -> dict[str, float]:
-    """How many seconds ago the oldest event was recorded that an enabled webhook has not come to, by
-    operator; 0 when it has come to all."""
-    return {row["operator_id"]: row["lag_s"] for row in await pool.fetch(LAGS)}
+async def lags(pool: asyncpg.Pool) -> list[Lag]:
+    """Of each operator with an enabled webhook."""
+    return [Lag(**row) for row in await pool.fetch(LAGS)]
 
 
 def _key(operator_id: str, webhook_id: str) -> WebhookKey:

@@ -5,7 +5,7 @@ that it began from."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
@@ -153,12 +153,12 @@ async def _count(pool: asyncpg.Pool, retries: Retries) -> None:
     _show_lags(await stored.lags(pool))
 
 
-def _show_lags(lags: Mapping[str, float]) -> None:
+def _show_lags(lags: Iterable[stored.Lag]) -> None:
     """Of operators that share a label, the longest."""
     found = dict.fromkeys(metrics.OPERATORS.labels(), 0.0)
-    for operator_id, lag_s in lags.items():
-        label = metrics.OPERATORS.of(operator_id)
-        found[label] = max(found.get(label, 0.0), lag_s)
+    for lag in lags:
+        label = metrics.OPERATORS.of(lag.operator_id)
+        found[label] = max(found.get(label, 0.0), lag.lag_s)
     for label, lag_s in found.items():
         LAG_SECONDS.labels(label).set(lag_s)
 

@@ -1,6 +1,7 @@
 """What the metrics say of connections to the broker."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from aio_pika.abc import AbstractChannel
@@ -36,7 +37,7 @@ async def test_a_connection_is_shown_as_open_and_as_blocked_by_an_alarm(amqp_url
         assert over._connection is not None
         transport = over._connection.transport
         assert transport is not None
-        library = transport.connection
+        library: Any = transport.connection
         await library._Connection__handle_connection_blocked(spec.Connection.Blocked(reason="low on disk"))
         assert (shown("connected"), shown("blocked")) == (1, 1)
         await library._Connection__handle_connection_unblocked(spec.Connection.Unblocked())
