@@ -54,11 +54,10 @@ async def wallet_slow(drill: Drill) -> None:
         await fault.is_named_by_show(round_id, "win of", "accepted, in 1")
         await wallet.clear_faults()
         fault.taken("Tell the operator")
-        within_a_second = {"operator": SLOW, "le": "1.0"}
-        before = fault.now("croupier_wallet_call_duration_seconds_bucket", **within_a_second)
+        calls = "croupier_wallet_call_duration_seconds_bucket"
+        more_than_now = above(fault.now(calls, operator=SLOW, le="1.0"))
         await _until_settled(player)
-        quick = above(before)
-        await fault.is_over("croupier_wallet_call_duration_seconds_bucket", quick, **within_a_second)
+        await fault.is_over(calls, more_than_now, operator=SLOW, le="1.0")
 
 
 async def stuck_settlement(drill: Drill) -> None:
@@ -132,15 +131,15 @@ async def database_frozen(drill: Drill) -> None:
 
 
 async def long_transaction(drill: Drill) -> None:
-    name, of_it = "croupier_transaction_age_seconds", {"holds": "vacuum", "database": "postgres"}
+    age = "croupier_transaction_age_seconds"
     async with (
         drill.fault("long transaction in another database", "LongTransaction", database="postgres") as fault,
         forgotten_transaction(drill.casino) as pid,
     ):
-        await fault.lasts_a_minute(name, **of_it)
+        await fault.lasts_a_minute(age, holds="vacuum", database="postgres")
         await fault.is_named_by_stuck("transaction", f"pid {pid}", "a report")
         await fault.step('psql --write -c "SELECT pg_terminate_backend(PID)"', PID=str(pid))
-        await fault.is_over(name, comes_to(0), max, **of_it)
+        await fault.is_over(age, comes_to(0), max, holds="vacuum", database="postgres")
 
 
 async def poison_message(drill: Drill) -> None:
