@@ -125,7 +125,7 @@ SERVICE: Final = Dashboard(
         ),
         Panel(
             "Disk of data and logs, free",
-            {"{{instance}}": "croupier_home_disk_free_bytes / croupier_home_disk_size_bytes"},
+            {"{{of}}": "croupier_home_disk_free_bytes / croupier_home_disk_size_bytes"},
             "percentunit",
         ),
         Panel(

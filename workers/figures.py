@@ -1,10 +1,8 @@
 """The figures of the whole database, which one program asks for: rounds that are open or wait for their
 wallet, and transactions that hold things up. Each reads what is so now, and never the history."""
 
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -37,10 +35,6 @@ SETTLING_AGE_SECONDS: Final = Gauge(
     "How long ago the oldest of these rounds was bet.",
     ["operator", "call"],
 )
-DISK_FREE: Final = Gauge(
-    "croupier_home_disk_free_bytes", "What is free on the disk that `home` is on, for who is not root."
-)
-DISK_SIZE: Final = Gauge("croupier_home_disk_size_bytes", "The size of that disk.")
 
 OPEN_STATES: Final = tuple(state.value for state in RoundState if not state.final)
 CALLS: Final = (WalletCall.WIN.value, WalletCall.ROLLBACK.value)
@@ -75,10 +69,3 @@ def _set(
         for kind in kinds:
             counts.labels(operator, kind).set(number[operator, kind])
             ages.labels(operator, kind).set(oldest[operator, kind])
-
-
-def show_disk(home: Path) -> None:
-    """Reads the disk when the metrics are asked for."""
-    place = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
-    DISK_FREE.set_function(lambda: shutil.disk_usage(place).free)
-    DISK_SIZE.set_function(lambda: shutil.disk_usage(place).total)

@@ -24,7 +24,8 @@ from runtime.resources import open_resources
 from runtime.settings import Settings
 from storage import outbox
 from storage.database import AWAY
-from workers.figures import Figures, show_disk
+from workers import disk
+from workers.figures import Figures
 from workers.known_operators import known
 from workers.lifecycle import run, serve_metrics
 
@@ -61,7 +62,7 @@ async def relay(settings: Settings, stop: asyncio.Event) -> None:
         known(resources.database.pool, settings.metrics_operators),
     ):
         metrics.at_zero(EVENTS_UNWANTED, EVENT_TYPES)
-        show_disk(settings.home)
+        disk.show(settings.home)
         serve_metrics(settings)
         clock = asyncio.get_running_loop().time
         check_at, figures = clock(), Figures(clock)

@@ -38,7 +38,7 @@ SDK: Final = "the Temporal SDK"
 METRICS: Final = {
     OF_ALL: ("runtime.program_metrics", "events.connection", "events.dead_letters"),
     "ingress": ("runtime.metrics", "runtime.unavailable", "activities.games"),
-    "relay": ("workers.relay", "workers.figures", "workers.long_transactions"),
+    "relay": ("workers.relay", "workers.figures", "workers.long_transactions", "workers.disk"),
     "statistics": ("workers.statistics",),
     "reconciler": (
         *("activities.reconciliation", "activities.statements", "workers.reconciler", "workers.findings"),
