@@ -60,6 +60,8 @@ def temporal_cli(settings: Settings) -> Tool:
         # The person's own profile may name another server.
         "TEMPORAL_DISABLE_CONFIG_FILE": "true",
     }
+    if info.get("temporal_codec") is not None:
+        known["TEMPORAL_CODEC_ENDPOINT"] = info["temporal_codec"]  # opens what histories have sealed
     return Tool((str(temporal.program()),), {**_but("TEMPORAL_"), **known})
 
 

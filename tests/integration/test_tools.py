@@ -57,6 +57,16 @@ async def test_temporal_is_asked_in_the_stacks_namespace(
     assert json.loads(output)["namespaceInfo"]["name"] == platform["temporal_namespace"]
 
 
+async def test_temporal_opens_payloads_where_a_codec_server_runs(
+    services: Services, platform: dict[str, Any]
+) -> None:
+    endpoint = "http://127.0.0.1:1/a-path"
+    tool = _found(tools.temporal_cli, services, {**platform, "temporal_codec": endpoint})
+    assert tool.environment["TEMPORAL_CODEC_ENDPOINT"] == endpoint
+    without = _found(tools.temporal_cli, services, {**platform, "temporal_codec": None})
+    assert "TEMPORAL_CODEC_ENDPOINT" not in without.environment
+
+
 async def test_rabbitmqctl_reaches_the_stacks_node(services: Services, platform: dict[str, Any]) -> None:
     asked = ("list_queues", "--silent", "name")
     code, output, errors = await run_process(services, platform, "rabbitmqctl", *asked)
