@@ -25,7 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts import reconciliation as steps
 from contracts.events import RecordedEvent
-from contracts.failures import bounded
+from contracts.failures import bounded, one_line
 from contracts.reconciliation import (
     Finding,
     Incident,
@@ -45,9 +45,9 @@ from storage import reconciliation as stored
 from storage.incidents import Noted
 from storage.reconciliation import Standing, StoredEvent
 
-INCIDENTS: Final = Counter("croupier_incidents_total", "Incidents opened by this process.", ["kind"])
+INCIDENTS: Final = Counter("croupier_incidents_opened_total", "Incidents opened by this process.", ["kind"])
 INCIDENTS_OPEN: Final = Gauge("croupier_incidents_open", "Incidents that are open.", ["kind"])
-ROUNDS_RESTARTED: Final = Counter("croupier_rounds_driven_on_total", "Rounds whose workflow was restarted.")
+ROUNDS_RESTARTED: Final = Counter("croupier_rounds_restarted_total", "Rounds whose workflow was restarted.")
 LAST_RUN: Final = Gauge(
     "croupier_reconciliation_last_run_timestamp_seconds", "When reconciliation last came to its end."
 )
@@ -137,8 +137,14 @@ async def note(pool: asyncpg.Pool, finding: Finding) -> Noted:
     noted = await incidents.note(pool, finding)
     if noted.opened:
         INCIDENTS.labels(finding.kind.value).inc()
-        log.error("incident: %s: %s (%s)", finding.kind, finding.subject, finding.operator_id)
+        log.error("incident: %s", _without_names(finding))
     return noted
+
+
+def _without_names(finding: Finding) -> str:
+    """What may stand in a log: a subject can hold a player's id."""
+    round_ = "" if finding.round_id is None else f", round {one_line(finding.round_id)}"
+    return f"{finding.kind} at operator {finding.operator_id}{round_} (./croupier incidents)"
 
 
 class RoundChecks:
@@ -381,6 +387,7 @@ class IncidentSteps:
         for kind in IncidentKind:
             # A counter whose first sample comes with the first incident shows no increase.
             INCIDENTS.labels(kind.value)
+            INCIDENTS_OPEN.labels(kind.value)
 
     @activity.defn(name=steps.OPEN_INCIDENTS.name)
     async def open_incidents(self, page: Page) -> PageResult:
@@ -397,7 +404,7 @@ class IncidentSteps:
                 continue
             if gone and await incidents.resolve(self._pool, incident.incident_id):
                 resolved += 1
-                log.info("incident %s of %s is resolved", incident.finding.kind, incident.finding.subject)
+                log.info("resolved: %s", _without_names(incident.finding))
         last = found[-1].finding if len(found) == INCIDENT_PAGE else None
         return PageResult(
             cursor=None if last is None else f"{last.kind}|{last.subject}",

@@ -66,7 +66,7 @@ log = logging.getLogger(__name__)
 
 class StatementChecks:
     """`tls` is made once, because reading all of a machine's certificates takes a while. `platform_keys` sign
-    for every wallet whose dialect takes them, as in calls."""
+    for every wallet whose dialect takes them, as in calls. `label` gives an operator's in the metrics."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class StatementChecks:
         tls: Callable[[], ssl.SSLContext],
         patience: Patience = PATIENCE,
         platform_keys: Sequence[WebhookKey] = (),
+        label: Callable[[str], str] = str,
     ) -> None:
         self._pool = pool
         self._vault = vault
@@ -83,6 +84,7 @@ class StatementChecks:
         self._tls = tls
         self._patience = patience
         self._platform_keys = platform_keys
+        self._label = label
         self._without: set[str] = set()
         self._clocks: set[str] = set()
 
@@ -181,7 +183,7 @@ class StatementChecks:
         """Returns what is to be said of a clock that is too slow to allow for."""
         if slow is None:
             return None
-        CLOCK_DIFFERENCE.labels(operator_id).set(slow.total_seconds())
+        CLOCK_DIFFERENCE.labels(self._label(operator_id)).set(slow.total_seconds())
         differs, seconds = abs(slow) > BEFORE_SPAN, abs(slow) // timedelta(seconds=1)
         text = f"its clock is {seconds} seconds {'slow' if slow > timedelta(0) else 'fast'}"
         if differs and operator_id not in self._clocks:

@@ -6,7 +6,7 @@ is sent again with the same `webhook-id`, by which a receiver recognises it."""
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,8 +40,10 @@ from storage.webhooks import Failure
 DELIVERIES: Final = Counter(
     "croupier_webhook_deliveries_total",
     "Attempts to deliver an event to a webhook: `delivered` or `failed`; `dead` counts events given up.",
-    ["outcome"],
+    ["operator", "outcome"],
 )
+
+OUTCOMES: Final = ("delivered", "failed", "dead")
 
 BATCH: Final = 20
 BEAT_S: Final = 2.0
@@ -73,7 +75,7 @@ PACE: Final = Pace()
 
 
 class WebhookSteps:
-    """`platform_key` signs beside each webhook's own secrets."""
+    """`platform_key` signs beside each webhook's own secrets. `label` gives an operator's in the metrics."""
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class WebhookSteps:
         endpoints: Endpoints,
         platform_key: PrivateKey,
         pace: Pace = PACE,
+        label: Callable[[str], str] = str,
     ) -> None:
         self._pool = pool
         self._feed = feed
@@ -90,6 +93,7 @@ class WebhookSteps:
         self._endpoints = endpoints
         self._platform_key = platform_key
         self._pace = pace
+        self._label = label
 
     @activity.defn(name=steps.DISPATCH.name)
     async def dispatch(self, key: WebhookKey) -> DispatchResult:
@@ -152,7 +156,7 @@ class WebhookSteps:
         """Gives the event up. Returns whether it was pending until now."""
         dead_lettered = await stored.dead_letter(self._pool, delivery)
         if dead_lettered:
-            DELIVERIES.labels("dead").inc()
+            self._count(delivery.key, "dead")
             log.warning("event %s is dead at webhook %s", delivery.event_id, delivery.key.webhook_id)
         return dead_lettered
 
@@ -170,8 +174,11 @@ class WebhookSteps:
             event_id=event.event_id,
             body=catalogue.envelope(event),
         )
-        DELIVERIES.labels("delivered" if answer.error is None else "failed").inc()
+        self._count(webhook.key, "delivered" if answer.error is None else "failed")
         return answer
+
+    def _count(self, key: WebhookKey, outcome: str) -> None:
+        DELIVERIES.labels(self._label(key.operator_id), outcome).inc()
 
     async def _disable_if_gone(self, webhook: Webhook, answers: Sequence[Answer]) -> None:
         """Disables a webhook whose endpoint answers 410, unless it has another URL by now."""

@@ -7,7 +7,7 @@ from starlette.routing import WebSocketRoute
 from api.bet import routes as bet
 from api.event import routes as event
 from api.game import routes as game
-from api.gateway import asyncapi, health, problems
+from api.gateway import asyncapi, health, http_metrics, problems
 from api.gateway.admission import Admission
 from api.gateway.health import ReadinessChecks
 from api.gateway.middleware import EdgeMiddleware
@@ -45,6 +45,7 @@ def create_app(
 ) -> EdgeMiddleware:
     """The whole API as one ASGI application; without `over_sockets`, over HTTP alone."""
     app = _routes()
+    http_metrics.know(app)
     app.state.services = services
     app.state.readiness = readiness
     app.state.admission = admission

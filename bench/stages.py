@@ -16,7 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.latency import US_PER_MS
 
-FAMILY: Final = "croupier_stage_seconds"
+FAMILY: Final = "croupier_step_duration_seconds"
+FAST: Final = "fast"  # the path, of which alone a lone player's rounds are
 PLACE: Final = "place"  # from the bet's start to its answer, inside the ingress
 START: Final = "start"  # the call that starts the workflow
 STEPS: Final = ("reserve", "resolve", "settle")  # what the answer waits for
@@ -74,7 +75,9 @@ def totals(exposition: str) -> dict[str, Total]:
         if family.name != FAMILY:
             continue
         for sample in family.samples:
-            stage = sample.labels.get("stage", "")
+            if sample.labels.get("path") != FAST:
+                continue
+            stage = sample.labels.get("step", "")
             if sample.name == f"{FAMILY}_sum":
                 seconds[stage] = sample.value
             elif sample.name == f"{FAMILY}_count":

@@ -17,7 +17,9 @@ from cli.reconciliation import command as reconciliation
 from cli.replay import command as replay
 from cli.round import command as round_
 from cli.stack import command as stack
+from cli.stuck import command as stuck
 from cli.testing import command as testing
+from cli.tools import command as tools
 from cli.wallet import command as wallet
 from cli.webhooks import command as webhooks
 
@@ -43,6 +45,8 @@ app.add_typer(audit.app)
 app.add_typer(backup.app)
 app.add_typer(reconciliation.app)
 app.add_typer(wallet.app)
+app.add_typer(tools.app)
+app.add_typer(stuck.app)
 app.add_typer(round_.app, name="round")
 app.add_typer(operator.app, name="operator")
 app.add_typer(platform.app, name="platform")

@@ -1,7 +1,8 @@
-"""What several commands share: the option `--json`, and the settings that all of them need."""
+"""What several commands share: the option `--json`, printing either way, and the settings they need."""
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 Json = Annotated[
     bool, typer.Option("--json", help="Print only JSON on standard output; progress goes to standard error.")
 ]
+
+
+def told(document: object, *lines: str, as_json: bool) -> None:
+    """Prints the document as JSON, or the lines for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    else:
+        typer.echo("\n".join(lines))
 
 
 def settings_or_exit() -> Settings:

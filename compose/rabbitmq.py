@@ -24,6 +24,7 @@ from runtime.settings import Settings
 USER = "croupier"
 APPLICATION = "croupier_app"
 NODE = "croupier@localhost"
+ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 # Our exchanges and queues, and the queues that the broker names (amq.gen-...) for one connection alone.
 OURS = r"croupier\..*|amq\.gen-.*"
@@ -31,10 +32,24 @@ EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
 # Answers to commands go to whatever queue their sender names, over the default exchange.
 OF_PROGRAMS = {"configure": f"^({OURS})$", "write": rf"^({OURS}|amq\.default)$", "read": f"^({OURS})$"}
 
+PLUGINS = "[rabbitmq_prometheus].\n"
+# The sums of all queues do not say which of them is full: the depths and consumers of each have pages of
+# their own.
+QUEUE_FAMILIES = ("queue_coarse_metrics", "queue_consumer_count")
+
+# Rates are the business of Prometheus: with them the broker would count each message for each pair of channel
+# and queue.
+ADVANCED = "[{rabbitmq_management_agent, [{rates_mode, none}]}].\n"
+
 # The users are made, instead of `guest`, or changed at each start, before the node listens.
 CONFIGURATION = """\
 listeners.tcp.local = 127.0.0.1:{port}
 load_definitions = {definitions}
+# What the Prometheus plugin serves is counted by the broker itself; the collector beside it, of which the
+# plugin makes no use, would cost processor time for each message.
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = {metrics_port}
+management_agent.disable_metrics_collector = true
 vm_memory_high_watermark.absolute = 256MB
 disk_free_limit.absolute = 50MB
 log.file = false
@@ -54,10 +69,11 @@ class EmbeddedRabbitMQ:
         self._port = memory.port("amqp", settings.amqp_port)
         self._distribution_port = memory.port("rabbitmq_distribution")
         self._mapper_port = memory.port("rabbitmq_mapper")
+        self._metrics_port = memory.port("rabbitmq_metrics")
         self._password = memory.secret("rabbitmq_password")
         self._application_password = memory.secret("rabbitmq_application_password")
         self._cookie = memory.secret("erlang_cookie")
-        self._folder = layout.data / "rabbitmq"
+        self._folder = folder_of(layout)
         self._programs: Programs | None = None
 
     @property
@@ -70,15 +86,29 @@ class EmbeddedRabbitMQ:
         """Our programs'."""
         return f"amqp://{APPLICATION}:{self._application_password}@127.0.0.1:{self._port}/"
 
+    @property
+    def metrics(self) -> str:
+        """Of the whole broker: alarms, memory, sums of all queues."""
+        return f"http://127.0.0.1:{self._metrics_port}/metrics"
+
+    @property
+    def queue_metrics(self) -> str:
+        """Of each queue: how deep it is, and how many consume from it."""
+        families = "&".join(f"family={family}" for family in QUEUE_FAMILIES)
+        return f"{self.metrics}/detailed?{families}"
+
     async def prepare(self, say: Say) -> None:
         self._programs = await asyncio.to_thread(find_or_fetch, say)
         for folder in (self._folder, self._folder / "nodes"):
             folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / "definitions.json"
         write_json(path, definitions(self._password, self._application_password))
-        configuration = CONFIGURATION.format(port=self._port, definitions=path)
+        configuration = CONFIGURATION.format(
+            port=self._port, metrics_port=self._metrics_port, definitions=path
+        )
         write_private(self._folder / "rabbitmq.conf", configuration)
-        write_private(self._folder / "plugins", "[].\n")
+        write_private(self._folder / "plugins", PLUGINS)
+        write_private(self._folder / "advanced.config", ADVANCED)
         write_private(self._folder / ".erlang.cookie", self._cookie, mode=0o400)
 
     def command(self) -> Command:
@@ -103,33 +133,46 @@ class EmbeddedRabbitMQ:
 
     def _environment(self, programs: Programs) -> dict[str, str]:
         folder = self._folder
-        variables = {
-            "HOME": str(folder),  # the cookie of Erlang is read from there
-            "PATH": f"{programs.erlang_bin}:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LANG": "C.UTF-8",
-            "ERL_EPMD_PORT": str(self._mapper_port),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        return {
+            **node_environment(programs, folder, self._mapper_port),
             # Makes the start script become the node instead of waiting beside it, so signals and exits are
             # the node's.
             "RUNNING_UNDER_SYSTEMD": "true",
-            "RABBITMQ_BASE": str(folder),
             "RABBITMQ_MNESIA_BASE": str(folder / "nodes"),
             "RABBITMQ_LOG_BASE": str(self._layout.logs),
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_PID_FILE": str(folder / "pid"),
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
-            "RABBITMQ_NODENAME": NODE,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self._port),
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ON_LOOPBACK,
         }
-        if programs.libraries:
-            variables["LD_LIBRARY_PATH"] = ":".join(str(path) for path in programs.libraries)
-        return variables
+
+
+def node_environment(programs: Programs, folder: Path, mapper_port: int) -> dict[str, str]:
+    """What the node and its command line have in common: the node's name, its port mapper, and the folder
+    whose cookie lets one speak to the other."""
+    variables = {
+        "HOME": str(folder),  # the cookie of Erlang is read from there
+        "PATH": f"{programs.erlang_bin}:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "ERL_EPMD_PORT": str(mapper_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_BASE": str(folder),
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        "RABBITMQ_NODENAME": NODE,
+    }
+    if programs.libraries:
+        variables["LD_LIBRARY_PATH"] = ":".join(str(path) for path in programs.libraries)
+    return variables
+
+
+def folder_of(layout: Layout) -> Path:
+    """Where a home's node keeps its data, its configuration and its cookie."""
+    return layout.data / "rabbitmq"
 
 
 def definitions(password: str, application_password: str) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def find_or_fetch(say: Say) -> Programs:
     if (installed := on_this_system()) is not None:
         return installed
     target = SHARED_LIBRARY / f"rabbitmq-{distribution()}-{platform.machine()}"
-    with _one_at_a_time(target):
+    with one_at_a_time(target):
         if not target.exists():
             say("downloading RabbitMQ and Erlang through apt-get (about 35 MB, once)")
             try:
@@ -118,7 +118,7 @@ def distribution() -> str:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(target: Path) -> Iterator[None]:
+def one_at_a_time(target: Path) -> Iterator[None]:
     """Two first runs must not unpack into the same folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_name(target.name + ".lock").open("w") as lock:

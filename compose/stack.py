@@ -337,6 +337,7 @@ class Stack:
         """What stack.json holds while the stack is up."""
         known: dict[str, Any] = {
             "database_url": self.addresses.database_url,
+            "reader_database_url": self.addresses.reader_database_url,
             "amqp_url": self.addresses.amqp_url,
             "temporal_address": self.addresses.temporal_address,
             "temporal_namespace": self.addresses.temporal_namespace,
@@ -348,8 +349,12 @@ class Stack:
             known |= {"operator_id": operator.operator_id, "operator_key": operator.operator_key}
         running = {name: part for name, part in self._components.items() if isinstance(part, OwnProgram)}
         metrics = {name: metrics_url(part.settings) for name, part in running.items()}
-        if self.addresses.temporal_metrics:
-            metrics["temporal"] = self.addresses.temporal_metrics
+        for name, url in (
+            ("temporal", self.addresses.temporal_metrics),
+            ("rabbitmq", self.addresses.rabbitmq_metrics),
+            ("rabbitmq-queues", self.addresses.rabbitmq_queue_metrics),
+        ):
+            metrics |= {name: url} if url else {}
         if "ingress" in running:
             known["base_url"] = self._base_url(running["ingress"].settings)
         return {**known, "metrics_urls": metrics}

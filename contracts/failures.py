@@ -29,6 +29,20 @@ VOIDED_BY_OPERATOR: Final = "voided-by-operator"
 # The ledger was restored to a moment before the round, or before it went on.
 ROUND_LOST: Final = "round-lost"
 
+# In which state each code is found: none is found in both.
+OF_DECLINED: Final = frozenset(
+    {
+        *(INSUFFICIENT_FUNDS, ROUND_OPEN, SESSION_EXPIRED, PLAYER_BLOCKED, GAME_DISABLED, ID_REUSED),
+        *(CURRENCY_MISMATCH, WALLET_FAILED, LIMIT_EXCEEDED, STAKE_NOT_ALLOWED),
+    }
+)
+OF_VOID: Final = frozenset(
+    {
+        *(RESERVE_UNCERTAIN, RESOLVE_FAILED, ROUND_CANCELLED, ROLLED_BACK, ABANDONED, VOIDED_BY_OPERATOR),
+        ROUND_LOST,
+    }
+)
+
 # Errors that every retry would meet again: the activity raises them non-retryable.
 GAME_ERROR: Final = "GameError"
 LEDGER_CONFLICT: Final = "LedgerConflict"

@@ -25,6 +25,21 @@ class Action(StrEnum):
     that it has taken the win, the round settles: the first terminal stands."""
 
 
+def allowed(state: RoundState | None, *, at_wallet: bool, releasing: bool) -> tuple[Action, ...]:
+    """What the ledger would accept of a round in this state, as `intervene_round_v1` decides. `state` is None
+    while an operator's wallet has not answered for the stake; `at_wallet` says whether one was asked at all,
+    and `releasing` that the open round is on its way to void."""
+    if state is not None and state.final:
+        return ()
+    settling = state is RoundState.SETTLING
+    found = [Action.RETRY_NOW, Action.VOID]
+    if at_wallet and settling and not releasing:
+        found.append(Action.PAID_OUTSIDE)
+    if at_wallet and (settling or releasing):
+        found.append(Action.REFUNDED_OUTSIDE)
+    return tuple(found)
+
+
 class InterventionVerdict(StrEnum):
     ACCEPTED = "accepted"
     REFUSED = "refused"

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from enum import Enum
+from typing import Any, Final, Literal
 
 from contracts.choices import AskedAction, Chosen, Offer, OpenRound
 from contracts.events import RecordedEvent
@@ -242,12 +243,28 @@ class IssuedApiKey:
     replaced_until: datetime | None = None
 
 
+class Operators(Enum):
+    """What stands where an operator's id would, for whoever runs the platform. Nobody sees what is every
+    operator's because something was left out."""
+
+    ALL = "all"
+
+
+EVERY_OPERATOR: Final = Operators.ALL
+Tenant = str | Literal[Operators.ALL]
+
+
+def operator_or_none(tenant: Tenant) -> str | None:
+    """As statements take it: None for every operator."""
+    return None if isinstance(tenant, Operators) else tenant
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundFilter:
-    """A filter of an operator's rounds; None does not filter. Times are of the rounds' starts:
-    from `since`, and before `until`."""
+    """A filter of rounds; None does not filter. Times are of the rounds' starts: from `since`, and before
+    `until`. Amounts are in minor units: of all that a round took, and of its win."""
 
-    operator_id: str
+    operator_id: Tenant
     player_key: int | None = None
     round_id: str | None = None
     game_id: str | None = None
@@ -255,3 +272,8 @@ class RoundFilter:
     since: datetime | None = None
     until: datetime | None = None
     demo: bool = False  # those of demo money, or those of real money; never both
+    brand: str | None = None
+    failure_code: str | None = None
+    currency: str | None = None
+    staked_at_least: int | None = None
+    win_at_least: int | None = None

@@ -29,7 +29,7 @@ from events.broker import (
 )
 from events.commands import COMMANDS, DROPPED, Answer, Command, TryAgain
 from events.connection import BrokerConnection
-from events.dead_letters import OneOfEachId, dead_letter
+from events.dead_letters import DEAD_LETTERS, OneOfEachId, dead_letter
 from events.odd_properties import is_text, readable
 
 log = logging.getLogger(__name__)
@@ -122,6 +122,7 @@ class CommandConsumer:
         self._handler = handler
         self._prefetch = prefetch
         self._answers = Answers(amqp_url)
+        DEAD_LETTERS.labels(COMMANDS.name)
         self._connection = BrokerConnection(
             amqp_url,
             name="commands",

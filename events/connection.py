@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from prometheus_client import Gauge
 
 from events.broker import (
     LinkLost,
@@ -24,6 +25,15 @@ DECLARE_AGAIN_SECONDS: Final = 30.0
 # tell of its end: it may hand messages of a queue that was deleted and declared again to a channel that knew
 # the queue before, and lose them there.
 RENEW_SECONDS: Final = 30.0
+
+CONNECTED: Final = Gauge(
+    "croupier_broker_connected", "1 while this connection to the broker is open and can work.", ["connection"]
+)
+BLOCKED: Final = Gauge(
+    "croupier_broker_blocked",
+    "1 while the broker takes nothing from this connection, for an alarm of its memory or disk.",
+    ["connection"],
+)
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +101,17 @@ class BrokerConnection:
     def start(self) -> None:
         """Returns at once, with or without a broker."""
         assert self._task is None, f"{self._name} starts once"
+        CONNECTED.labels(self._name).set_function(lambda: self.connected)
+        BLOCKED.labels(self._name).set_function(lambda: self.blocked)
         self._task = asyncio.create_task(self._run(), name=self._name)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker has said that it takes nothing from this connection. The client library, whose
+        version is locked, keeps that to itself; a test says when it does so otherwise."""
+        transport = getattr(self._connection, "transport", None)
+        unblocked = getattr(getattr(transport, "connection", None), "_Connection__connection_unblocked", None)
+        return self.connected and unblocked is not None and not unblocked.is_set()
 
     def established(self) -> None:
         """Records that the user can work."""

@@ -21,7 +21,7 @@ from events.broker import (
 )
 from events.catalogue import EventInvalid
 from events.connection import BrokerConnection
-from events.dead_letters import OneOfEachId, dead_letter
+from events.dead_letters import DEAD_LETTERS, OneOfEachId, dead_letter
 from events.publisher import KEY_ID_HEADER, SIGNATURE_HEADER
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ class Consumer(Generic[EventT]):
         self._batch_limit = batch_limit
         self._linger_seconds = linger_seconds
         self._one_of_each_id = OneOfEachId()
+        DEAD_LETTERS.labels(queue.name)
         self._connection = BrokerConnection(
             amqp_url,
             name=self._name,

@@ -8,10 +8,15 @@ from weakref import WeakValueDictionary
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, FieldValue
+from prometheus_client import Counter
 
 from contracts.failures import bounded
 from events.odd_properties import readable, writable
 from events.topology import DEAD_EXCHANGE, ConsumerQueue
+
+DEAD_LETTERS: Final = Counter(
+    "croupier_dead_letters_total", "Messages that a consumer could not use, by its queue.", ["queue"]
+)
 
 REASON_HEADER: Final = "croupier-reason"
 # The first routing key that the message came with: to publish it again, once the cause is repaired.
@@ -61,3 +66,4 @@ async def dead_letter(
     )
     exchange = await channel.get_exchange(DEAD_EXCHANGE, ensure=False)
     await exchange.publish(letter, queue.dead_name, mandatory=True, timeout=timeout_seconds)
+    DEAD_LETTERS.labels(queue.name).inc()

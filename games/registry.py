@@ -1,7 +1,7 @@
 """The games this process plays: an explicit list of plug-ins, each checked once, found by id and version."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Final
 
@@ -53,6 +53,10 @@ class Registry:
         if game is None:
             raise UnknownGame(f"{game_id} has no such version here")
         return game
+
+    def __iter__(self) -> Iterator[Game]:
+        """Every version of every game."""
+        return (game for versions in self._games.values() for game in versions.values())
 
     def listing(self) -> list[JsonObject]:
         """Each game's current version, by id, as GET /v1/games shows it. Stakes are in minor units."""

@@ -13,6 +13,8 @@ from temporalio.client import Client
 
 from contracts.failures import bounded
 from events.publisher import Publisher
+from runtime import sdk_metrics
+from runtime.program_metrics import show_keys, show_pool
 from runtime.settings import Settings, SettingsError
 from runtime.temporal import access, connect
 from security.keyring import Keyring
@@ -38,8 +40,11 @@ class Resources:
 def load_keyring(settings: Settings) -> Keyring:
     """The keyring that the settings hold, else the one in the file. Raises KeyringInvalid."""
     if settings.keyring_json is not None:
-        return Keyring.from_json(settings.keyring_json.get_secret_value())
-    return Keyring.load(settings.keyring)
+        keyring = Keyring.from_json(settings.keyring_json.get_secret_value())
+    else:
+        keyring = Keyring.load(settings.keyring)
+    show_keys(keyring)
+    return keyring
 
 
 class Unreachable(Exception):
@@ -81,6 +86,7 @@ async def connect_database(settings: Settings, *, connections: int, plays: bool 
         if isinstance(error, schema.WrongSchema):
             raise Unreachable(f"PostgreSQL (CROUPIER_DATABASE_URL): {error}") from None
         raise
+    show_pool(database.pool)
     return database
 
 
@@ -91,7 +97,11 @@ async def connect_temporal(settings: Settings, keyring: Keyring) -> Client:
         raise _missing("temporal_address")
     try:
         return await connect(
-            address, namespace=settings.temporal_namespace, keyring=keyring, access=access(settings)
+            address,
+            namespace=settings.temporal_namespace,
+            keyring=keyring,
+            access=access(settings),
+            metrics=sdk_metrics.OF_THIS_PROCESS.config() if settings.metrics_port else None,
         )
     except RuntimeError as error:
         raise _unreachable("Temporal", "temporal_address", error) from None

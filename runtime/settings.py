@@ -28,8 +28,10 @@ from runtime.addresses import for_aiormq, for_asyncpg, launchable, with_scheme
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "CROUPIER_"
 OF_A_FILE: Final = "_FILE"
-# Variables that begin like settings and are none: where the settings are, and what one command alone reads.
-NO_SETTINGS: Final = frozenset({f"{PREFIX}SETTINGS", f"{PREFIX}WALLET_SECRET"})
+# Variables that begin like settings and are none: where the settings are, what one command alone
+# reads, and which commit an image was built from.
+COMMIT_VARIABLE: Final = f"{PREFIX}COMMIT"
+NO_SETTINGS: Final = frozenset({f"{PREFIX}SETTINGS", f"{PREFIX}WALLET_SECRET", COMMIT_VARIABLE})
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -67,6 +69,12 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="The address the metrics listen on.")
     metrics_port: Port | None = Field(
         None, description="Prometheus metrics of the ingress; a free one when not given."
+    )
+    metrics_operators: int = Field(
+        50,
+        ge=0,
+        description="Operators with figures of their own in the metrics, the oldest first; all others are"
+        " `other`.",
     )
 
     database_url: SecretStr | None = Field(

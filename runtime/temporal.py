@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from temporalio.client import Client
-from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.runtime import LoggingConfig, PrometheusConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import TLSConfig
 
 from runtime.settings import PREFIX, Settings, SettingsError
@@ -64,13 +64,21 @@ def _pem(setting: str, path: Path | None) -> bytes | None:
     raise SettingsError(f"setting {setting} ({PREFIX}{setting.upper()}): {reason}")
 
 
-async def connect(address: str, *, namespace: str, keyring: Keyring, access: Access = NO_TLS) -> Client:
-    """A connected client. Raises RuntimeError when the address does not answer."""
+async def connect(
+    address: str,
+    *,
+    namespace: str,
+    keyring: Keyring,
+    access: Access = NO_TLS,
+    metrics: PrometheusConfig | None = None,
+) -> Client:
+    """A connected client, whose SDK counts for `metrics`. Raises RuntimeError when the address does not
+    answer."""
     return await Client.connect(
         address,
         namespace=namespace,
         data_converter=data_converter(keyring),
-        runtime=_runtime(),
+        runtime=_runtime(metrics),
         tls=access.tls,
         api_key=access.api_key,
     )
@@ -96,11 +104,12 @@ def certain_to_end(worker: Worker, *, last_step_s: float = LAST_STEP_S) -> Worke
     return worker
 
 
-def _runtime() -> Runtime:
+def _runtime(metrics: PrometheusConfig | None) -> Runtime:
     # The SDK's core takes a thread for each processor, and with Python's own thread beside them they mostly
     # wait for each other: one was measured to save 15% of a round's CPU on two processors.
     os.environ.setdefault("TOKIO_WORKER_THREADS", "1")
     logging = LoggingConfig(filter=TelemetryFilter(core_level="WARN", other_level="ERROR"))
     return Runtime(
-        telemetry=TelemetryConfig(logging=logging), worker_heartbeat_interval=timedelta(seconds=60)
+        telemetry=TelemetryConfig(logging=logging, metrics=metrics),
+        worker_heartbeat_interval=timedelta(seconds=60),
     )

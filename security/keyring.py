@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self
@@ -260,7 +261,8 @@ def _check_replaceable(path: Path) -> None:
 
 
 def _fresh_key_id(name: SectionName) -> str:
-    return f"{name}-{secrets.token_hex(4)}"
+    """The day is in it, for a keyring says nothing else of a key's age."""
+    return f"{name}-{datetime.now(UTC):%Y%m%d}-{secrets.token_hex(4)}"
 
 
 def _fresh_section(name: SectionName) -> KeySection:

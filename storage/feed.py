@@ -9,7 +9,6 @@ for hours, holds nothing up.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
@@ -33,10 +32,6 @@ WRITERS: Final = """
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 PREPARED: Final = "-1/"
-NAMED_WRITERS: Final = f"""
-    SELECT w.transaction, w.pid, coalesce(a.application_name, '') AS application
-    FROM ({WRITERS}) w LEFT JOIN pg_stat_activity a USING (pid)
-"""  # noqa: S608 - constants above
 LATEST: Final = "SELECT coalesce(max(id), 0) FROM outbox"
 # The ledger's transactions take milliseconds. A request waits for those under way no longer than this, and
 # gets what is complete; the next request goes on.
@@ -44,20 +39,6 @@ PATIENCE_S: Final = 1.0
 PAUSE_S: Final = 0.005
 # A webhook that is made waits longer, once.
 END_PATIENCE_S: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """A transaction that writes to the outbox. `pid` is None for one that is prepared."""
-
-    transaction: str
-    pid: int | None
-    application: str
-
-
-async def writers(pool: asyncpg.Pool) -> list[Writer]:
-    """The transactions that write to the outbox now."""
-    return [Writer(**row) for row in await pool.fetch(NAMED_WRITERS)]
 
 
 class Feed:

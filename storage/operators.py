@@ -37,6 +37,7 @@ LIST_OPERATORS: Final = """
     SELECT id AS operator_id, name, created_at, disabled_at FROM operators
     WHERE id > $1 ORDER BY id LIMIT $2
 """
+OLDEST_OPERATORS: Final = "SELECT id FROM operators ORDER BY created_at, id LIMIT $1"
 OPEN_SESSIONS: Final = "SELECT id FROM sessions_that_may_bet($1) AS id"
 
 AddVerdict = Literal["added", "too-many", "no-operator"]
@@ -53,6 +54,11 @@ class RotatedKey:
 
 async def ensure_operator(pool: asyncpg.Pool, *, operator_id: str, name: str) -> None:
     await pool.execute(ENSURE_OPERATOR, operator_id, name)
+
+
+async def oldest(pool: asyncpg.Pool, *, limit: int) -> list[str]:
+    """The ids of the `limit` operators that have been here for longest."""
+    return [row["id"] for row in await pool.fetch(OLDEST_OPERATORS, limit)]
 
 
 async def add_key(pool: asyncpg.Pool, key: ApiKeyView) -> AddVerdict:

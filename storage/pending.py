@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 
 from contracts.rounds import RoundKey, RoundState
-from contracts.views import RoundFilter, RoundView, round_begun
+from contracts.views import RoundFilter, RoundView, operator_or_none, round_begun
 from storage.bets import stored_bet
 
 _UNANSWERED: Final = """
@@ -49,7 +49,7 @@ async def page(
 ) -> tuple[list[RoundView], int | None]:
     """At most `limit` rounds that pass the filter, newest first, and where the next page begins (None after
     the last one). A place below END is behind them all, and nothing is read for it."""
-    if wanted.demo or wanted.state not in (None, RoundState.PENDING) or (before is not None and before < END):
+    if _has_none(wanted) or (before is not None and before < END):
         return [], None
     statement, arguments = _statement(wanted, before, limit + 1)
     rows = await pool.fetch(statement, *arguments)
@@ -59,13 +59,22 @@ async def page(
     return [_view(row) for row in rows[:limit]], following
 
 
+def _has_none(wanted: RoundFilter) -> bool:
+    """Whether no round that has only begun passes: nothing of it is known but its bet, and that is of real
+    money and has no brand yet."""
+    known_later = (wanted.brand, wanted.failure_code, wanted.win_at_least)
+    return wanted.demo or wanted.state not in (None, RoundState.PENDING) or any(known_later)
+
+
 def _statement(wanted: RoundFilter, before: int | None, limit: int) -> tuple[str, list[Any]]:
     """The statement and its arguments. A filter that is not given adds no condition, as in history.py."""
     filters = (
-        ("p.operator_id =", wanted.operator_id),
+        ("p.operator_id =", operator_or_none(wanted.operator_id)),
         ("b.player_key =", wanted.player_key),
         ("b.round_id =", wanted.round_id),
         ("b.game_id =", wanted.game_id),
+        ("b.currency =", wanted.currency),
+        ("b.stake >=", wanted.staked_at_least),
         ("b.asked_at >=", wanted.since),
         ("b.asked_at <", wanted.until),
         ("b.asked_at <", None if before is None else _EPOCH + min(before - END, _LATEST) * _MICROSECOND),

@@ -17,7 +17,8 @@ MIGRATIONS: Final = VERSIONS.parent
 HAS_BOOKS: Final = """
     SELECT to_regclass('alembic_version') IS NOT NULL AS has_revision,
            to_regclass('schema_version') IS NOT NULL AS has_books,
-           to_regrole('croupier_app') IS NOT NULL AS has_role
+           to_regrole('croupier_app') IS NOT NULL AS has_role,
+           to_regrole('croupier_reader') IS NOT NULL AS has_reader
 """
 REVISION: Final = "SELECT version_num FROM alembic_version"
 SERVED: Final = "SELECT version, serves_from FROM schema_version"
@@ -48,6 +49,7 @@ class Standing:
     objects: Mapping[str, tuple[str, str]]
     existing: frozenset[str]
     has_role: bool
+    has_reader: bool = False
 
     def lacks(self, made: MadeObject, digest: str | None = None) -> bool:
         known, _ = self.objects.get(made.key, ("", ""))
@@ -58,10 +60,11 @@ async def standing(connection: AsyncConnection) -> Standing:
     """Reads it inside the transaction that the caller has begun."""
     ask = connection.exec_driver_sql
     has = (await ask(HAS_BOOKS)).mappings().one()
+    roles = {name: has[name] for name in ("has_role", "has_reader")}
     existing = frozenset((await ask(EXISTING)).scalars())
     revision = str((await ask(REVISION)).scalar() or "") if has["has_revision"] else ""
     if not has["has_books"]:
-        return Standing(revision=revision, objects={}, existing=existing, has_role=has["has_role"])
+        return Standing(revision=revision, objects={}, existing=existing, **roles)
     served = (await ask(SERVED)).mappings().one()
     made = (await ask(OBJECTS)).mappings()
     return Standing(
@@ -70,7 +73,7 @@ async def standing(connection: AsyncConnection) -> Standing:
         serves_from=served["serves_from"],
         objects={row["key"]: (row["digest"], row["version"]) for row in made},
         existing=existing,
-        has_role=has["has_role"],
+        **roles,
     )
 
 
@@ -112,8 +115,9 @@ class Release:
         ]
 
     def digest_of_rights(self, made: MadeObject, found: Standing) -> str:
-        """They are given again after each migration, for a new table, and when the programs' role is new."""
-        return f"{made.digest} {self.schema} {'with' if found.has_role else 'without'} role"
+        """They are given again after each migration, for a new table, and when a role is new."""
+        reader = " and reader" if found.has_reader else ""
+        return f"{made.digest} {self.schema} {'with' if found.has_role else 'without'} role{reader}"
 
     def to_contract(self, found: Standing) -> list[Script]:
         """Migrations whose second half is still to come."""

@@ -1,6 +1,5 @@
 """Rounds whose end is decided here and not yet taken by their operator's wallet: how many, and since when."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +9,8 @@ from contracts.wallet import WalletCall
 
 # Reads the indexes of wallet bets without an end, and one round for each of them.
 SETTLING: Final = """
-    SELECT CASE WHEN b.releasing THEN 'rollback' ELSE 'win' END AS call,
+    SELECT (SELECT p.operator_id FROM players p WHERE p.id = b.player_key) AS operator_id,
+           CASE WHEN b.releasing THEN 'rollback' ELSE 'win' END AS call,
            count(DISTINCT (b.player_key, b.round_id)) AS rounds,
            extract(epoch FROM clock_timestamp() - min(b.asked_at))::float8 AS age_s
     FROM (
@@ -21,20 +21,25 @@ SETTLING: Final = """
     ) b
     WHERE (b.releasing OR 'settling' = (
         SELECT r.state FROM rounds r WHERE r.round_id = b.round_id AND r.player_key = b.player_key))
-    GROUP BY 1
+    GROUP BY 1, 2
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """How many rounds wait for their wallet, and how many seconds ago the oldest of them was bet (0 when
-    there is none)."""
+    """How many rounds of an operator wait for its wallet to take a call, and how many seconds ago the oldest
+    of them was bet."""
 
+    operator_id: str
+    call: WalletCall
     rounds: int
     age_s: float
 
 
-async def settling(pool: asyncpg.Pool) -> Mapping[WalletCall, Settling]:
-    """Rounds that wait for their wallet, by the call that it has to take: a win, or a rollback."""
-    found = {row["call"]: Settling(row["rounds"], row["age_s"]) for row in await pool.fetch(SETTLING)}
-    return {call: found.get(call.value, Settling(0, 0)) for call in (WalletCall.WIN, WalletCall.ROLLBACK)}
+async def settling(pool: asyncpg.Pool) -> list[Settling]:
+    """Rounds that wait for their wallet, by operator and by the call that it has to take: a win, or a
+    rollback."""
+    return [
+        Settling(row["operator_id"], WalletCall(row["call"]), row["rounds"], row["age_s"])
+        for row in await pool.fetch(SETTLING)
+    ]

@@ -234,6 +234,13 @@ class Round(SQLModel, table=True):
             text("(- id)"),
             postgresql_where=text("state IN ('declined', 'void') AND NOT demo"),
         ),
+        # The same of every operator's, for whoever runs the platform.
+        Index(
+            "rounds_without_settlement_of_all",
+            "state",
+            text("(- id)"),
+            postgresql_where=text("state IN ('declined', 'void') AND NOT demo"),
+        ),
         CheckConstraint("stake > 0 AND win >= 0", name="amounts_in_range"),
         CheckConstraint("extra >= 0 AND (extra = 0 OR actions > 0)", name="extra_in_range"),
     )

@@ -155,6 +155,25 @@ REPLAY: Final = """
     RETURNING d.id
 """
 COUNTS: Final = "SELECT state, count(*) AS deliveries FROM webhook_deliveries GROUP BY state"
+# Of each enabled webhook the first event that it has not come to, which its operator's index finds at once.
+LAGS: Final = """
+    SELECT w.operator_id,
+           max(coalesce(extract(epoch FROM clock_timestamp() - o.occurred_at), 0))::float8 AS lag_s
+    FROM webhooks w LEFT JOIN LATERAL (
+        SELECT occurred_at FROM outbox
+        WHERE operator_id = w.operator_id AND -id < -w.cursor ORDER BY -id DESC LIMIT 1
+    ) o ON true
+    WHERE w.disabled IS NULL GROUP BY w.operator_id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """How many seconds ago the oldest event was recorded that a webhook of the operator has not come to; 0
+    when all have come to the end."""
+
+    operator_id: str
+    lag_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +351,11 @@ async def counts(pool: asyncpg.Pool) -> dict[str, int]:
     """How many deliveries each state has, over all webhooks."""
     found = {row["state"]: row["deliveries"] for row in await pool.fetch(COUNTS)}
     return {state: found.get(state, 0) for state in ("pending", "dead")}
+
+
+async def lags(pool: asyncpg.Pool) -> list[Lag]:
+    """Of each operator with an enabled webhook."""
+    return [Lag(**row) for row in await pool.fetch(LAGS)]
 
 
 def _key(operator_id: str, webhook_id: str) -> WebhookKey:

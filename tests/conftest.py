@@ -77,6 +77,7 @@ async def stack(home: Path) -> AsyncIterator[Stack]:
         log_level="warning",
         reconcile_every_s=86_400,
         limit_failures_per_s=0,
+        metrics_operators=10_000,
         webhooks_local=True,
         webhook_retry_first_s=1,
         webhook_retry_longest_s=1,

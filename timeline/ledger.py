@@ -31,7 +31,7 @@ def ledger_entries(record: RoundRecord) -> Iterator[Entry]:
         yield Entry(transfer.created_at, Source.LEDGER, _transferred(transfer))
     yield from wallet_entries(record.attempts, view.currency)
     for intervention in record.interventions:
-        yield Entry(intervention.created_at, Source.PERSON, _decided(intervention))
+        yield Entry(intervention.created_at, Source.PERSON, decided(intervention))
     if view.closed_at is not None:
         if view.state is RoundState.VOID:
             given_back = f"hold of {staked} released" if was_held(view) else "there was no hold to release"
@@ -66,11 +66,21 @@ def was_held(view: RoundView) -> bool:
     return view.seed_id is not None
 
 
-def _taken(taken: Mapping[str, Any], currency: str) -> str:
-    """An action of the round, as `RoundView.taken` has it."""
-    said = f" {compact(taken['params'])}" if taken["params"] else ""
+def chosen(taken: Mapping[str, Any], currency: str) -> str:
+    """An action of the round, as `RoundView.taken` has it: what was chosen, and what it cost."""
+    said = f" ({compact(taken['params'])})" if taken["params"] else ""
     cost = f" for {money(taken['debit'], currency)}" if taken["debit"] else ""
-    return f"action {taken['action']}{said}{cost}, by the {taken['by']}, {taken['action_id']}"
+    return one_line(f"{taken['action']}{said}{cost}")
+
+
+def decided(intervention: InterventionFact) -> str:
+    """What a person decided, why, and what the ledger made of it."""
+    who, why = one_line(intervention.actor), one_line(intervention.reason)
+    return f'{who} decided {intervention.action}, because "{why}"; the ledger {intervention.verdict} it'
+
+
+def _taken(taken: Mapping[str, Any], currency: str) -> str:
+    return one_line(f"the {taken['by']} chose {chosen(taken, currency)}, {taken['action_id']}")
 
 
 def _closed(view: RoundView) -> str:
@@ -87,11 +97,6 @@ def _transferred(transfer: TransferFact) -> str:
         f"{transfer.kind}: {money(transfer.amount, transfer.currency)} from {debit} to {credit},"
         f" available {money(transfer.available_after, transfer.currency)}, link {transfer.position}"
     )
-
-
-def _decided(intervention: InterventionFact) -> str:
-    who = one_line(intervention.actor)
-    return f"{intervention.action}, {intervention.verdict}, by {who}: {one_line(intervention.reason)}"
 
 
 def _event_entries(event: EventFact) -> Iterator[Entry]:

@@ -7,6 +7,7 @@ from contracts.records import RoundRecord
 from contracts.views import RoundView
 from timeline.ledger import ledger_entries, unfinished
 from timeline.model import RUNNING, Entry, WorkflowStory
+from timeline.story import sentences
 from timeline.wording import moment
 
 
@@ -30,6 +31,10 @@ class Timeline:
             lines.append(f"nothing brings the round to its end: its workflow is {status}")
         return lines
 
+    def story(self) -> list[str]:
+        """What happened, in a few sentences."""
+        return list(sentences(self.record, done=not self.now()))
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it. Amounts in minor units, times in RFC 3339, UTC."""
         workflow = self.workflow
@@ -43,6 +48,7 @@ class Timeline:
                 "url": workflow.link,
                 "missing": workflow.missing,
             },
+            "story": self.story(),
             "time_line": [entry.as_dict() for entry in self.entries()],
             "now": self.now(),
         }

@@ -1,6 +1,5 @@
 """How amounts, times and foreign values are worded in a row."""
 
-import json
 from datetime import UTC, datetime
 
 from contracts.failures import one_line
@@ -12,10 +11,37 @@ def money(amount: int, currency: str) -> str:
 
 
 def compact(value: object) -> str:
-    """JSON in one bounded line."""
-    return one_line(json.dumps(value, ensure_ascii=False, separators=(", ", ": ")))
+    """A JSON value in words, in one bounded line: `{"roll": 7, "won": false}` is `roll 7, won no`."""
+    return one_line(_words(value))
+
+
+def _words(value: object) -> str:
+    match value:
+        case dict():
+            return ", ".join(f"{_named(key)} {_inside(part)}" for key, part in value.items()) or "nothing"
+        case list() | tuple():
+            return ", ".join(_inside(part) for part in value) or "none"
+        case bool():
+            return "yes" if value else "no"
+        case None:
+            return "none"
+    return str(value)
+
+
+def _inside(part: object) -> str:
+    """What has parts of its own stands in brackets."""
+    return f"({_words(part)})" if isinstance(part, dict | list | tuple) and part else _words(part)
+
+
+def _named(key: object) -> str:
+    return str(key).replace("_", " ")
 
 
 def moment(at: datetime) -> str:
     """RFC 3339 in UTC, to the microsecond."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def minute(at: datetime) -> str:
+    """A moment for people, in UTC, to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"

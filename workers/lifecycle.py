@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import uvloop
-from prometheus_client import start_http_server
 
 from runtime import logs, settings
 from runtime.leaving import leave
+from runtime.metrics_page import serve
 from runtime.resources import Unreachable
 from runtime.settings import Settings, SettingsError
 from security.keyring import KeyringInvalid
@@ -59,4 +59,4 @@ async def _supervised(program: Program, loaded: Settings) -> None:
 def serve_metrics(loaded: Settings) -> None:
     """Opens the metrics port, last of all: that it answers means that the program is ready."""
     if loaded.metrics_port is not None:
-        start_http_server(loaded.metrics_port, addr=loaded.metrics_host)
+        serve(loaded.metrics_host, loaded.metrics_port)

@@ -41,6 +41,7 @@ from contracts.reconciliation import (
 from events import broker, topology
 from events.broker import reason
 from outbound.client import tls_context
+from runtime import metrics
 from runtime.past_rounds import PastRounds
 from runtime.recovery import Recovery, close_if_behind
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
@@ -56,6 +57,8 @@ from storage.restores import LedgerState
 from wallet import dialect
 from wallet.directory import WalletVault
 from workers import wallets
+from workers.findings import CountedFindings
+from workers.known_operators import known
 from workers.lifecycle import run, serve_metrics
 from workflows.reconcile import ReconcileWorkflow
 
@@ -154,6 +157,7 @@ async def running(
         functools.cache(tls_context),
         patience,
         [PrivateKey(resources.keyring.events.signing_key())],
+        metrics.OPERATORS.of,
     )
     operators = wallets.directory(resources)
     incidents = IncidentSteps(
@@ -183,8 +187,13 @@ async def running(
         ],
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=GRACE,
+        interceptors=[CountedFindings()],
     )
-    async with operators.kept_fresh(), certain_to_end(worker):
+    async with (
+        operators.kept_fresh(),
+        known(pool, settings.metrics_operators, operators.wallets),
+        certain_to_end(worker),
+    ):
         yield worker
 
 

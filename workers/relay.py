@@ -1,5 +1,5 @@
-"""The relay: publishes recorded events that no workflow publishes, and counts those that wait, and the rounds
-that wait for their operator's wallet.
+"""The relay: publishes recorded events that no workflow publishes, counts those that wait, and asks the
+database for the figures of all programs.
 
 A round's workflow emits its own event without end. For these events the relay is the second net, for a round
 whose workflow is gone (terminated by hand, lost with an older copy of Temporal's data). Of all other events,
@@ -17,14 +17,16 @@ from prometheus_client import Counter, Gauge
 
 from contracts.events import RecordedEvent
 from events.broker import reason
-from events.catalogue import ROUND_SETTLED, ROUND_VOID
+from events.catalogue import EVENT_TYPES, ROUND_SETTLED, ROUND_VOID
 from events.publisher import BrokerUnavailable, Publisher, PublishUncertain, Unroutable
+from runtime import metrics
 from runtime.resources import open_resources
 from runtime.settings import Settings
 from storage import outbox
 from storage.database import AWAY
-from storage.settling import settling
-from workers.held_feed import HeldFeed
+from workers import disk
+from workers.figures import Figures
+from workers.known_operators import known
 from workers.lifecycle import run, serve_metrics
 
 # Younger events of these types belong to rounds that are still emitting by themselves.
@@ -37,8 +39,10 @@ BATCH: Final = 100
 BATCHES: Final = 50  # of one sweep, so that a flood of events does not keep the gauges from being set
 PUBLISH_LIMIT_S: Final = 5.0
 
-OUTBOX_WAITING: Final = Gauge("croupier_outbox_waiting", "Events that wait for the broker.")
-OUTBOX_AGE_SECONDS: Final = Gauge("croupier_outbox_age_seconds", "Age of the oldest waiting event.")
+OUTBOX_WAITING: Final = Gauge("croupier_outbox_events_waiting", "Events that wait for the broker.")
+OUTBOX_AGE_SECONDS: Final = Gauge(
+    "croupier_outbox_oldest_event_age_seconds", "Age of the oldest waiting event; 0 when none waits."
+)
 EVENTS_RELAYED: Final = Counter(
     "croupier_events_relayed_total", "Events that the relay published, as it should."
 )
@@ -46,32 +50,29 @@ EVENTS_SWEPT: Final = Counter("croupier_events_swept_total", "Events that no wor
 EVENTS_UNWANTED: Final = Counter(
     "croupier_events_unwanted_total", "Events that no queue wanted. They are in the feed.", ["type"]
 )
-ROUNDS_SETTLING: Final = Gauge(
-    "croupier_rounds_settling",
-    "Rounds whose win or rollback their operator's wallet has not taken.",
-    ["call"],
-)
-SETTLING_AGE_SECONDS: Final = Gauge(
-    "croupier_rounds_settling_age_seconds", "How long ago the oldest of these rounds was bet.", ["call"]
-)
-LAST_SWEEP: Final = Gauge("croupier_last_sweep_timestamp_seconds", "When a sweep last came to its end.")
+LAST_SWEEP: Final = Gauge("croupier_relay_last_sweep_timestamp_seconds", "When a sweep last came to its end.")
 
 log = logging.getLogger(__name__)
 
 
 async def relay(settings: Settings, stop: asyncio.Event) -> None:
     """Sweeps until `stop`."""
-    async with open_resources(settings, connections=2) as resources:
+    async with (
+        open_resources(settings, connections=2) as resources,
+        known(resources.database.pool, settings.metrics_operators),
+    ):
+        metrics.at_zero(EVENTS_UNWANTED, EVENT_TYPES)
+        disk.show(settings.home)
         serve_metrics(settings)
         clock = asyncio.get_running_loop().time
-        check_at, held_feed = clock(), HeldFeed(clock)
+        check_at, figures = clock(), Figures(clock)
         while not stop.is_set():
             pause_s = LONG_PAUSE_S
             try:
                 result = await sweep(resources.database.pool, resources.publisher)
                 if clock() >= check_at:
                     await check_backlog(resources.database.pool)
-                    await held_feed.check(resources.database.pool)
+                    await figures.check(resources.database.pool)
                     check_at = clock() + LONG_PAUSE_S
                 pause_s = PAUSE_S if result.all_confirmed else LONG_PAUSE_S
             except AWAY as error:
@@ -109,13 +110,10 @@ async def sweep(
 
 
 async def check_backlog(pool: asyncpg.Pool) -> None:
-    """Sets the gauges of what waits."""
+    """Sets the gauges of the outbox."""
     backlog = await outbox.backlog(pool)
     OUTBOX_WAITING.set(backlog.waiting)
     OUTBOX_AGE_SECONDS.set(backlog.age_s)
-    for call, found in (await settling(pool)).items():
-        ROUNDS_SETTLING.labels(call.value).set(found.rounds)
-        SETTLING_AGE_SECONDS.labels(call.value).set(found.age_s)
     LAST_SWEEP.set_to_current_time()
 
 

@@ -18,6 +18,7 @@ from api.bet.service import BetService
 from api.event.service import EventFeed, GameEvents
 from api.gateway.admission import Admission
 from api.gateway.health import CHECK_TIMEOUT_S, ReadinessChecks
+from api.gateway.problems import PROBLEMS
 from api.gateway.rate_limits import Rate, RateLimits
 from api.operator.service import OperatorKeys, Switches
 from api.platform.service import Operators
@@ -48,6 +49,7 @@ from storage.feed import Feed
 from wallet.directory import WalletDirectory
 from workers import round_worker, wallets
 from workers.http_server import GRACE_S, listen, serve_http
+from workers.known_operators import known
 from workers.lifecycle import run
 
 log = logging.getLogger(__name__)
@@ -61,12 +63,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 
     def deliver(view: RoundView) -> None:
         if view.state.final:
-            metrics.ROUNDS_CLOSED.labels(view.game_id, view.state.value).inc()
+            closed.count(view.key.operator_id, view.game_id, view.state.value)
         waiter.deliver(view)
         if view.demo or not view.state.final:  # all other ends have their event
             pushes.round_changed(view)
 
     async with games.opened(settings, health) as registry, open_resources(settings, plays=True) as resources:
+        closed = _at_zero(registry)
         await games.name_missing(resources.database.pool, registry)
         client = await connect_temporal(settings, resources.keyring)
         await until_open(resources.database.pool, PastRounds(client))
@@ -76,6 +79,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         listener = listen(settings)
         async with (
             wallets.opened(resources) as operators,
+            known(resources.database.pool, settings.metrics_operators, operators.wallets),
             round_worker.running(client, resources, registry, operators, deliver, health, waiter.left),
         ):
             services = _services(
@@ -102,6 +106,15 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 await serve_http(app, listener, settings, services.limits, stop, sockets.drain)
 
 
+def _at_zero(registry: Registry) -> metrics.RoundsClosed:
+    """Makes the series that this program counts in."""
+    metrics.of_an_ingress(PROBLEMS)
+    for game in registry:
+        metrics.GAME_FAILURES.labels(game.id)
+        metrics.GAME_HEALTHY.labels(game.id, game.version).set(1)
+    return metrics.RoundsClosed(game.id for game in registry)
+
+
 @contextlib.asynccontextmanager
 async def _followed(pushes: Pushes) -> AsyncIterator[None]:
     """Sockets hear of what happens elsewhere inside the block."""
@@ -126,7 +139,6 @@ async def _commands(
         handler=handler,
         prefetch=prefetch,
     )
-    metrics.COMMANDS_CONNECTED.set_function(lambda: consumer.connected)
     consumer.start()
 
     async def end_with_the_rest() -> None:

@@ -38,15 +38,28 @@ class WalletMetrics:
     """A wallet.operator_http.Watch that counts for Prometheus. The values of its labels are the operators
     with a wallet, the calls and the verdicts."""
 
+    def __init__(self) -> None:
+        self._open: set[str] = set()
+        metrics.of_a_wallet(metrics.OTHER)
+
     def asked(self, request: WalletRequest, verdict: WalletVerdict, *, took_s: float) -> None:
-        metrics.WALLET_CALLS.labels(request.operator_id, request.call.value, verdict.value).inc()
-        metrics.WALLET_CALL_SECONDS.labels(request.call.value).observe(took_s)
+        operator = metrics.OPERATORS.of(request.operator_id)
+        metrics.of_wallet_call(operator, request.call.value, verdict.value).inc()
+        metrics.of_wallet_time(operator).observe(took_s)
 
     def not_asked(self, request: WalletRequest) -> None:
-        metrics.WALLET_CALLS.labels(request.operator_id, request.call.value, "not-asked").inc()
+        operator = metrics.OPERATORS.of(request.operator_id)
+        metrics.of_wallet_call(operator, request.call.value, metrics.NOT_ASKED).inc()
 
     def waiting(self, operator_id: str, change: int) -> None:
-        metrics.WALLET_WAITING.labels(operator_id).inc(change)
+        metrics.WALLET_WAITING.labels(metrics.OPERATORS.of(operator_id)).inc(change)
 
     def breaker(self, operator_id: str, *, is_open: bool) -> None:
-        metrics.WALLET_BREAKER_OPEN.labels(operator_id).set(is_open)
+        """Of operators that share a label, any open one counts."""
+        if is_open == (operator_id in self._open):
+            return
+        (self._open.add if is_open else self._open.discard)(operator_id)
+        operator = metrics.OPERATORS.of(operator_id)
+        metrics.WALLET_BREAKER_OPEN.labels(operator).set(
+            any(metrics.OPERATORS.of(other) == operator for other in self._open)
+        )

@@ -5,7 +5,7 @@ that it began from."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
@@ -17,9 +17,10 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.webhook_endpoints import Endpoints
-from activities.webhooks import PACE, Pace, WebhookSteps
+from activities.webhooks import DELIVERIES, OUTCOMES, PACE, Pace, WebhookSteps
 from contracts.webhooks import WEBHOOK_QUEUE, Retries
 from events.broker import reason
+from runtime import metrics
 from runtime.resources import connect_database, connect_temporal, load_keyring
 from runtime.settings import Settings
 from runtime.temporal import certain_to_end
@@ -30,6 +31,7 @@ from security.webhook_secrets import WebhookVault
 from storage import webhooks as stored
 from storage.database import AWAY, Database
 from storage.feed import Feed
+from workers.known_operators import known
 from workers.lifecycle import run, serve_metrics
 from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
 
@@ -46,8 +48,13 @@ ACTIVITIES: Final = 500
 BEAT: Final = timedelta(seconds=2)
 STOP_LIMIT: Final = timedelta(seconds=8)
 
-PENDING: Final = Gauge("croupier_webhook_pending", "Events that are being retried.")
-DEAD: Final = Gauge("croupier_webhook_dead", "Events that were given up, and not replayed.")
+PENDING: Final = Gauge("croupier_webhook_events_pending", "Events that are being retried.")
+DEAD: Final = Gauge("croupier_webhook_events_dead", "Events that were given up, and not replayed.")
+LAG_SECONDS: Final = Gauge(
+    "croupier_webhook_lag_seconds",
+    "The age of the oldest event that a webhook of the operator has not come to; 0 when all have.",
+    ["operator"],
+)
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +65,11 @@ async def send(settings: Settings, stop: asyncio.Event) -> None:
     database = await connect_database(settings, connections=8)
     try:
         client = await connect_temporal(settings, keyring)
-        async with running(client, database, keyring, settings):
+        async with (
+            known(database.pool, settings.metrics_operators),
+            running(client, database, keyring, settings),
+        ):
+            metrics.OPERATORS.follow(lambda one: metrics.at_zero(DELIVERIES, [one], OUTCOMES))
             serve_metrics(settings)
             await stop.wait()
     finally:
@@ -78,6 +89,7 @@ async def running(
         endpoints,
         PrivateKey(keyring.events.signing_key()),
         pace,
+        metrics.OPERATORS.of,
     )
     worker = Worker(
         client,
@@ -138,6 +150,17 @@ async def _count(pool: asyncpg.Pool, retries: Retries) -> None:
     found = await stored.counts(pool)
     PENDING.set(found["pending"])
     DEAD.set(found["dead"])
+    _show_lags(await stored.lags(pool))
+
+
+def _show_lags(lags: Iterable[stored.Lag]) -> None:
+    """Of operators that share a label, the longest."""
+    found = dict.fromkeys(metrics.OPERATORS.labels(), 0.0)
+    for lag in lags:
+        label = metrics.OPERATORS.of(lag.operator_id)
+        found[label] = max(found.get(label, 0.0), lag.lag_s)
+    for label, lag_s in found.items():
+        LAG_SECONDS.labels(label).set(lag_s)
 
 
 if __name__ == "__main__":

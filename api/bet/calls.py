@@ -47,10 +47,10 @@ async def _place(game: Game, body: PlaceBet, caller: Caller) -> Reply:
     services = caller.services
     await _check(game, body)
     bet = bet_of(body, caller.claims, game_version=game.version, request_id=caller.request_id)
-    with metrics.STAGE_SECONDS.labels("place").time():
+    with metrics.of_step("place").time():
         answer = await _certain(services.bets.place(bet), body.round_id)
     reply = _reply(bet, answer)
-    metrics.BET_SECONDS.labels(str(reply.status)).observe(time.monotonic() - started_at)
+    metrics.of_bet(reply.status).observe(time.monotonic() - started_at)
     return reply
 
 

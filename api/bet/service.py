@@ -54,7 +54,7 @@ class BetService:
         NothingStored."""
         with self._waiter.expect(bet.key, here_alone=True) as delivered:
             try:
-                with metrics.STAGE_SECONDS.labels("start").time():
+                with metrics.of_step("start").time():
                     here = await self._workflows.start(bet)
             except AlreadyStarted:
                 return Answer(await self._join(bet), first=False)

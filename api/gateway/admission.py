@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from math import ceil
 from typing import Final
 
-from prometheus_client import Gauge
-
 from api.gateway.problems import RETRY_AFTER_S, Problem, unavailable
 from runtime import metrics
 from runtime.unavailable import UNAVAILABLE, WORDS, Cause
@@ -33,7 +31,7 @@ class ShareFull(Problem):
         detail = f"{WORDS[Cause.BUSY]} Too many of this operator's {what} are under way."
         super().__init__("overloaded", detail, retry_after=retry_after_s)
         UNAVAILABLE.labels(Cause.BUSY.value).inc()
-        metrics.OPERATOR_REFUSED.labels(owner, what).inc()
+        metrics.OPERATOR_REFUSED.labels(metrics.OPERATORS.of(owner), what).inc()
 
 
 class Admission:
@@ -51,11 +49,9 @@ class Admission:
         max_running_bets: int,
         max_commands: int | None = None,
     ) -> None:
-        self.requests = Permits("requests", max_open_requests, metrics.OPEN_REQUESTS)
-        self.bets = Permits("bets", max_open_bets, metrics.OPEN_BETS)
-        self.commands = Permits(
-            "commands", max_commands or COMMANDS_A_TURN * max_running_bets, metrics.OPEN_COMMANDS
-        )
+        self.requests = Permits("requests", max_open_requests)
+        self.bets = Permits("bets", max_open_bets)
+        self.commands = Permits("commands", max_commands or COMMANDS_A_TURN * max_running_bets)
         self.large = Line()
         self._turns = Turns(max_running_bets)
         self._overdue: Counter[str] = Counter()
@@ -127,17 +123,18 @@ class Admission:
 
     def _count_overdue(self, owner: str, change: int) -> None:
         add(self._overdue, owner, change)
-        metrics.OPERATOR_OVERDUE.labels(owner).set(self._overdue[owner])
+        metrics.OPERATOR_OVERDUE.labels(metrics.OPERATORS.of(owner)).inc(change)
 
 
 class Permits:
     """A limited number of permits, whose they are, and how long each was lately held."""
 
-    def __init__(self, what: str, limit: int, gauge: Gauge) -> None:
+    def __init__(self, what: str, limit: int) -> None:
         self.limit = limit
         self.what = what
         self.of: Counter[str] = Counter()
-        self._gauge = gauge
+        self._gauge = metrics.in_use(what)
+        metrics.limit(what, limit)
         self._taken = 0
         self._mean_s = 0.0
 

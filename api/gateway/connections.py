@@ -51,6 +51,8 @@ class Connections:
         self._open: set[Connection] = set()
         self._of_address: Counter[str] = Counter()
         self._count = 0
+        self._in_use = metrics.in_use("connections")
+        metrics.limit("connections", limits.total)
         self.draining = False
 
     def drain(self) -> None:
@@ -79,7 +81,7 @@ class Connections:
         self._count += 1
         self._of_address[address] += 1
         self._open.add(connection)
-        metrics.CONNECTIONS.set(self._count)
+        self._in_use.set(self._count)
         return address
 
     def leave(self, connection: "Connection", address: str) -> None:
@@ -88,7 +90,7 @@ class Connections:
         if not self._of_address[address]:
             del self._of_address[address]
         self._open.discard(connection)
-        metrics.CONNECTIONS.set(self._count)
+        self._in_use.set(self._count)
 
     def hand_over(self, connection: "Connection") -> None:
         """The connection became a socket: it has limits of its own, and keeps its place until it ends."""
@@ -297,6 +299,7 @@ def end_of_answers(transport: asyncio.Transport) -> None:
 def _response(problem: Problem) -> bytes:
     """A whole answer, for a connection that has no request."""
     status, headers, body = document(problem, "-")
+    metrics.of_problem(problem.code, "http").inc()
     content = json.dumps(body, separators=(",", ":")).encode()
     headers |= {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(content)), "Connection": "close"}
     head = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items())

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from functools import lru_cache
 from typing import Any, Final
 from uuid import uuid4
@@ -10,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.gateway import http_metrics
 from api.gateway.admission import Admission, Permits
 from api.gateway.problems import CONTENT_TYPE, Problem, document
 from api.gateway.rate_limits import BYTES_A_TOKEN, RateLimits, too_many
@@ -45,18 +47,18 @@ class EdgeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid4().hex
+        request_id, began = uuid4().hex, time.perf_counter()
         address = self._limits.address_of(scope)
         scope.setdefault("state", {}).update(request_id=request_id, address=address)
         if scope["path"] not in ALWAYS_ADMITTED and (wait_s := self._limits.addresses.take(address)) > 0:
             problem = too_many(wait_s)
-            await _refuse(send, request_id, problem.code, problem.members["retry_after"])
+            await _refuse(scope, send, request_id, problem.code, problem.members["retry_after"])
             return
         is_bet = (scope["method"], scope["path"]) == BETS
         if (full := self._full(scope, bet=is_bet)) is not None:
-            await self._refuse_full(send, request_id, full, bet=is_bet)
+            await self._refuse_full(scope, send, request_id, full, bet=is_bet)
             return
-        sender = _Sender(send, request_id)
+        sender = _Sender(scope, send, request_id, began)
         try:
             # Before it takes a permit: who sends slowly holds none.
             body = await self._body(scope, receive, address)
@@ -66,7 +68,7 @@ class EdgeMiddleware:
         except ClientDisconnect:
             return
         if (full := self._full(scope, bet=is_bet)) is not None:  # meanwhile
-            await self._refuse_full(send, request_id, full, bet=is_bet)
+            await self._refuse_full(scope, send, request_id, full, bet=is_bet)
             return
         with self._admission.requests.one() as permit:
             scope["state"]["permit"] = permit
@@ -75,11 +77,13 @@ class EdgeMiddleware:
     def _full(self, scope: Scope, *, bet: bool) -> Permits | None:
         return None if scope["path"] in ALWAYS_ADMITTED else self._admission.full(bet=bet)
 
-    async def _refuse_full(self, send: Send, request_id: str, full: Permits, *, bet: bool) -> None:
+    async def _refuse_full(
+        self, scope: Scope, send: Send, request_id: str, full: Permits, *, bet: bool
+    ) -> None:
         self._busy.inc()
         if bet:
             self._bets_refused.inc()
-        await _refuse(send, request_id, "overloaded", full.retry_after_s)
+        await _refuse(scope, send, request_id, "overloaded", full.retry_after_s)
 
     async def _body(self, scope: Scope, receive: Receive, address: str) -> Receive:
         """Reads a body that is declared, when it is its turn. Its size counts: for its address here, and for
@@ -115,9 +119,10 @@ class EdgeMiddleware:
                 await sender.refuse(Problem("internal"))
 
 
-async def _refuse(send: Send, request_id: str, code: str, retry_after_s: int) -> None:
+async def _refuse(scope: Scope, send: Send, request_id: str, code: str, retry_after_s: int) -> None:
     """A flood is mostly refusals, so one costs no more than two messages."""
     status, headers, before, after = _refusal(code, retry_after_s)
+    http_metrics.refused(scope, code, status, BETS[1] if scope["path"] == BETS[1] else None)
     own_id = request_id.encode()
     headers = [*headers, (REQUEST_ID_HEADER, own_id)]
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -194,19 +199,22 @@ async def _whole(receive: Receive, limit: int) -> bytes:
 
 
 class _Sender:
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
+    def __init__(self, scope: Scope, send: Send, request_id: str, began: float) -> None:
+        self._scope, self._send = scope, send
         self.request_id = request_id
+        self._began = began
         self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            http_metrics.answered(self._scope, message["status"], time.perf_counter() - self._began)
             headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
             message["headers"] = [*headers, (REQUEST_ID_HEADER, self.request_id.encode())]
         await self._send(message)
 
     async def refuse(self, problem: Problem) -> None:
+        metrics.of_problem(problem.code, "http").inc()
         status, headers, body = document(problem, self.request_id)
         await self._respond(status, {**headers, "content-type": CONTENT_TYPE}, body)
 

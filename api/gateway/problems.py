@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from contracts import failures
+from runtime import metrics
 from runtime.unavailable import UNAVAILABLE, WORDS, Cause
 from security.payload_codec import CANNOT_OPEN
 from storage.database import AWAY, NotAdmitted
@@ -127,6 +128,7 @@ def install(app: FastAPI) -> None:
 
 def _respond(request: Request, problem: Problem) -> JSONResponse:
     status, headers, body = document(problem, request.state.request_id)
+    metrics.of_problem(problem.code, "http").inc()
     return JSONResponse(body, status, headers=headers, media_type=CONTENT_TYPE)
 
 

@@ -57,6 +57,7 @@ class ResultService:
     async def _in_workflows(self, wanted: RoundFilter) -> Sequence[RoundView]:
         round_id, operator_id, player_key = wanted.round_id, wanted.operator_id, wanted.player_key
         assert round_id is not None
+        assert isinstance(operator_id, str), "an operator asks for its own rounds alone"
         if player_key is None:
             keys = await self._workflows.unfinished(round_id, operator_id=operator_id)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,14 @@ def audit(
     player: Annotated[
         str | None, typer.Option("--player", help="With --chain: only the players of this id.")
     ] = None,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--metrics-file",
+            metavar="FILE.prom",
+            help="Also write the result there, for node_exporter's textfile collector.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check the invariants of money on the live database. Exits 1 and names what is broken."""
@@ -29,4 +38,7 @@ def audit(
 
     if player is not None and not chain:
         raise typer.BadParameter("--player narrows --chain; the invariants are of the whole database")
-    sys.exit(command.run(settings_or_exit(), Wanted(chain=chain, player_id=player), as_json=as_json))
+    if metrics_file is not None and chain:
+        raise typer.BadParameter("--metrics-file takes the whole audit, and --chain is a part of it")
+    wanted = Wanted(chain=chain, player_id=player)
+    sys.exit(command.run(settings_or_exit(), wanted, as_json=as_json, metrics_file=metrics_file))

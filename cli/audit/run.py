@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cli.audit import metrics
 from cli.services import with_database
 from contracts.failures import one_line
 from games.registry import PluginError
@@ -30,11 +32,13 @@ BROKEN: Final = 1
 CANNOT_AUDIT: Final = 2
 
 
-def run(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
+def run(settings: Settings, wanted: Wanted, *, as_json: bool, metrics_file: Path | None = None) -> int:
     """Prints what holds and what does not. Returns 0 when all holds, 1 when something is broken, 2 when it
-    cannot be read."""
+    cannot be read, or `metrics_file` not be written."""
     try:
         found = asyncio.run(examine(settings, wanted))
+        if metrics_file is not None:
+            _write(found, metrics_file)
     except (CannotAudit, Unreachable, KeyringInvalid, PluginError) as problem:
         typer.echo(f"croupier: {one_line(str(problem))}", err=True)
         return CANNOT_AUDIT
@@ -43,6 +47,14 @@ def run(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
     else:
         render(found, Console(highlight=False))
     return HOLDS if found.holds else BROKEN
+
+
+def _write(found: AuditReport, path: Path) -> None:
+    """Raises CannotAudit."""
+    try:
+        metrics.write(found, path)
+    except OSError as error:
+        raise CannotAudit(f"--metrics-file {path}: {error.strerror}") from None
 
 
 async def examine(settings: Settings, wanted: Wanted) -> AuditReport:

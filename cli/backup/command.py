@@ -39,7 +39,7 @@ def backup(
     if listing:
         sys.exit(command.show(settings, as_json=as_json))
     if verify is not None:
-        sys.exit(command.verify(settings, verify))
+        sys.exit(command.verify(settings, verify, as_json=as_json))
     sys.exit(command.make(settings, keep=keep, as_json=as_json))
 
 
@@ -57,6 +57,7 @@ def restore(
         typer.Option("--timeline", min=1, help="Of an earlier restore; else the latest."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Put a backup back, replay it to a moment, and recover what Temporal and wallets know beyond it.
 
@@ -65,7 +66,7 @@ def restore(
     from cli.backup import restore as command
 
     choice = command.Choice(name=name, to=to, timeline=timeline, yes=yes)
-    sys.exit(command.run(settings_or_exit(), choice))
+    sys.exit(command.run(settings_or_exit(), choice, as_json=as_json))
 
 
 @app.command()

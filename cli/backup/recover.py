@@ -47,7 +47,7 @@ def run(settings: Settings, *, restored: bool, as_json: bool) -> int:
     if found is None:
         typer.echo("the ledger is open: nothing was restored since its epoch began")
     elif as_json:
-        sys.stdout.write(json.dumps(_as_dict(found), indent=2) + "\n")
+        sys.stdout.write(json.dumps(as_document(found), indent=2) + "\n")
     else:
         render(found)
     return 0
@@ -97,7 +97,8 @@ def _row(lost: LostRound) -> tuple[str, ...]:
     )
 
 
-def _as_dict(found: Recovered) -> dict[str, Any]:
+def as_document(found: Recovered) -> dict[str, Any]:
+    """The recovery as JSON has it."""
     return {
         "epoch": found.epoch.number,
         "restored_to": None if found.epoch.restored_to is None else found.epoch.restored_to.isoformat(),

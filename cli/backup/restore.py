@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import SecretStr
 
-from cli.backup.recover import recovered, render
+from cli.backup.recover import as_document, recovered, render
 from cli.backup.run import fail, say
+from cli.options import told
 from compose import control
 from compose.backups import Backup, BackupProblem, Backups, adopt_passwords, passwords
 from compose.layout import Layout
@@ -49,7 +50,7 @@ class Done:
     found: Recovered | None = None
 
 
-def run(settings: Settings, choice: Choice) -> int:
+def run(settings: Settings, choice: Choice, *, as_json: bool = False) -> int:
     """Returns 0 when the database is restored and recovered, 1 when it is as it was, 130 on an interrupt."""
     done = Done()
     try:
@@ -58,7 +59,7 @@ def run(settings: Settings, choice: Choice) -> int:
             "the last moment that it reaches" if target.at is None else f"{target.at:%Y-%m-%d %H:%M:%S} UTC"
         )
         say(f"backup {target.backup.name}, to {moment}, on timeline {target.timeline}")
-        if not choice.yes and not typer.confirm("Put it back? What is there now is set aside."):
+        if not choice.yes and not typer.confirm("Put it back? What is there now is set aside.", err=as_json):
             say("nothing was changed")
             return 1
         asyncio.run(_restore(settings, target, done))
@@ -66,6 +67,11 @@ def run(settings: Settings, choice: Choice) -> int:
         return fail(problem)
     except KeyboardInterrupt:
         return _interrupted(done)
+    if as_json:
+        found = None if done.found is None else as_document(done.found)
+        aside = None if done.aside is None else str(done.aside)
+        told({"backup": target.backup.name, "aside": aside, "recovered": found}, as_json=True)
+        return 0
     if done.found is not None:
         render(done.found)
     if done.aside is not None:

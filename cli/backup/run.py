@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from temporalio.service import RPCError
 
+from cli.options import told
 from cli.services import CannotShow, database_of, where
 from compose.backups import Backup, BackupProblem, Backups, passwords, typed
 from compose.control import stack_info
@@ -112,7 +113,7 @@ def show(settings: Settings, *, as_json: bool) -> int:
     return 0 if whole else 1
 
 
-def verify(settings: Settings, name: str) -> int:
+def verify(settings: Settings, name: str, *, as_json: bool = False) -> int:
     """Returns 0 when the backup is whole, 1 when it is not."""
     backups = Backups(settings.home)
     try:
@@ -121,7 +122,7 @@ def verify(settings: Settings, name: str) -> int:
         backups.check_reach(backup, None)
     except BackupProblem as problem:
         return fail(problem)
-    typer.echo(f"backup {name} is whole, and its WAL has no gap")
+    told(_as_dict(backup), f"backup {name} is whole, and its WAL has no gap", as_json=as_json)
     return 0
 
 

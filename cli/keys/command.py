@@ -39,6 +39,7 @@ def rotate_key(
         str | None,
         typer.Option("--activate", metavar="KEY_ID", help="Use a key that was added with --stage before."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Add a key and use it from the next start on; what the older ones made stays readable.
 
@@ -49,7 +50,10 @@ def rotate_key(
 
     if stage and activate is not None:
         raise typer.BadParameter("--stage adds a key, and --activate uses one that was added before")
-    sys.exit(command.rotate(settings_or_exit(), _section(section), stage=stage, activate=activate))
+    done = command.rotate(
+        settings_or_exit(), _section(section), stage=stage, activate=activate, as_json=as_json
+    )
+    sys.exit(done)
 
 
 @app.command("remove")
@@ -57,16 +61,18 @@ def remove_key(
     section: Section,
     key_id: KeyId,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove it, whatever no longer opens.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Remove a key for good, and with it everything that only it opens; says what before it does."""
     from cli.keys import run as command
 
-    sys.exit(command.remove(settings_or_exit(), _section(section), key_id, yes=yes))
+    sys.exit(command.remove(settings_or_exit(), _section(section), key_id, yes=yes, as_json=as_json))
 
 
 @app.command("merge")
 def merge_keys(
     file: Annotated[Path, typer.Argument(help="Another keyring of this installation.", show_default=False)],
+    as_json: Json = False,
 ) -> None:
     """Add the keys of another keyring, as a backup of it has them; the active ones stay active.
 
@@ -75,7 +81,7 @@ def merge_keys(
     """
     from cli.keys import run as command
 
-    sys.exit(command.merge(settings_or_exit(), file))
+    sys.exit(command.merge(settings_or_exit(), file, as_json=as_json))
 
 
 def _section(name: str) -> SectionName:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from cli.options import told
 from runtime.resources import load_keyring
 from security.keyring import (
     SECTIONS,
@@ -22,7 +23,7 @@ from security.keyring import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from runtime.settings import Settings
@@ -74,7 +75,9 @@ def as_document(keyring: Keyring) -> dict[str, list[dict[str, Any]]]:
     return {name: _keys_of(getattr(keyring, name)) for name in SECTIONS}
 
 
-def rotate(settings: Settings, section: SectionName, *, stage: bool, activate: str | None) -> int:
+def rotate(
+    settings: Settings, section: SectionName, *, stage: bool, activate: str | None, as_json: bool = False
+) -> int:
     """Adds a key, active unless `stage`; or makes `activate` the active one. Returns 0, or 1 when the file is
     as it was."""
 
@@ -87,21 +90,26 @@ def rotate(settings: Settings, section: SectionName, *, stage: bool, activate: s
     if changed is None:
         return 1
     before, after = (getattr(keyring, section) for keyring in changed)
-    if after == before:
-        typer.echo(f"{section}: {after.active} is active already")
-        return 0
-    for key_id in after.keys.keys() - before.keys.keys():
-        typer.echo(f"{section}: added {key_id}")
-    if after.active != before.active:
-        typer.echo(f"{section}: {after.active} is active; {before.active} stays, for what it made")
-    else:
-        typer.echo(f"{section}: {after.active} stays active; next, with the new key's id, when all know it:")
-        typer.echo(f"  ./croupier keys rotate {section} --activate KEY_ID")
-    typer.echo(RESTART)
+    added = sorted(after.keys.keys() - before.keys.keys())
+    document = {"section": section, "added": added, "active": after.active}
+    told(document, *_rotated(section, before, after, added), as_json=as_json)
     return 0
 
 
-def merge(settings: Settings, file: Path) -> int:
+def _rotated(section: SectionName, before: KeySection, after: KeySection, added: list[str]) -> Iterator[str]:
+    if after == before:
+        yield f"{section}: {after.active} is active already"
+        return
+    yield from (f"{section}: added {key_id}" for key_id in added)
+    if after.active != before.active:
+        yield f"{section}: {after.active} is active; {before.active} stays, for what it made"
+    else:
+        yield f"{section}: {after.active} stays active; next, with the new key's id, when all know it:"
+        yield f"  ./croupier keys rotate {section} --activate KEY_ID"
+    yield RESTART
+
+
+def merge(settings: Settings, file: Path, *, as_json: bool = False) -> int:
     """Adds the keys of another keyring file. Returns 0, or 1 when the file is as it was."""
     try:
         other = Keyring.load(file)
@@ -111,16 +119,17 @@ def merge(settings: Settings, file: Path) -> int:
     if changed is None:
         return 1
     before, after = changed
-    added = [
-        f"{name}: added {key_id}"
+    new = {
+        name: sorted(getattr(after, name).keys.keys() - getattr(before, name).keys.keys())
         for name in SECTIONS
-        for key_id in getattr(after, name).keys.keys() - getattr(before, name).keys.keys()
-    ]
-    typer.echo("\n".join([*sorted(added), RESTART] if added else ["it has all of those keys already"]))
+    }
+    added = [f"{name}: added {key_id}" for name, key_ids in new.items() for key_id in key_ids]
+    lines = [*sorted(added), RESTART] if added else ["it has all of those keys already"]
+    told({"added": new}, *lines, as_json=as_json)
     return 0
 
 
-def remove(settings: Settings, section: SectionName, key_id: str, *, yes: bool) -> int:
+def remove(settings: Settings, section: SectionName, key_id: str, *, yes: bool, as_json: bool = False) -> int:
     """Removes a key that is not the active one. Returns 0, or 1 when the file is as it was."""
     try:
         load_keyring(settings).without_key(section, key_id)
@@ -132,8 +141,7 @@ def remove(settings: Settings, section: SectionName, key_id: str, *, yes: bool) 
         return 1
     if _change(settings, lambda keyring: keyring.without_key(section, key_id)) is None:
         return 1
-    typer.echo(f"{section}: removed {key_id}")
-    typer.echo(RESTART)
+    told({"section": section, "removed": key_id}, f"{section}: removed {key_id}", RESTART, as_json=as_json)
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import settings_or_exit
+from cli.options import Json, settings_or_exit
 
 app = typer.Typer()
 
@@ -28,6 +28,7 @@ def migrate(
         int,
         typer.Option("--wait", min=0, metavar="SECONDS", help="How long to try when a lock is in the way."),
     ] = 300,
+    as_json: Json = False,
 ) -> None:
     """Bring the database to this release's schema while rounds are played; without an option, both halves."""
     from cli.migration import run as command
@@ -35,5 +36,6 @@ def migrate(
     if check + before + after > 1:
         raise typer.BadParameter("one of --check, --before and --after, or none of them for both halves")
     if check:
-        sys.exit(command.check(settings_or_exit()))
-    sys.exit(command.run(settings_or_exit(), before=not after, after=not before, patience_s=float(wait)))
+        sys.exit(command.check(settings_or_exit(), as_json=as_json))
+    halves = {"before": not after, "after": not before}
+    sys.exit(command.run(settings_or_exit(), **halves, patience_s=float(wait), as_json=as_json))

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
 import asyncpg
 import typer
 
+from cli.options import told
 from cli.services import with_database
 from contracts.failures import one_line
 from runtime.settings import Settings
@@ -30,7 +32,7 @@ class Stopped(Exception):
         self.code = code
 
 
-def run(settings: Settings, *, before: bool, after: bool, patience_s: float) -> int:
+def run(settings: Settings, *, before: bool, after: bool, patience_s: float, as_json: bool = False) -> int:
     """Returns 0 when it is done, 2 when it cannot be, 130 when it was interrupted."""
     halves = [half for half, wanted in ((Half.BEFORE, before), (Half.AFTER, after)) if wanted]
     try:
@@ -38,20 +40,20 @@ def run(settings: Settings, *, before: bool, after: bool, patience_s: float) -> 
         found = _at(settings, to_do)
     except Stopped as stopped:
         return stopped.code
-    left = {Half.BEFORE: found.before, Half.AFTER: found.after}
-    typer.echo(f"the database has schema {found.version}, and serves programs from {found.serves_from} on")
-    if Half.AFTER not in halves and left[Half.AFTER]:
-        typer.echo("when the last old program has ended: ./croupier migrate --after")
+    lines = [f"the database has schema {found.version}, and serves programs from {found.serves_from} on"]
+    if Half.AFTER not in halves and found.after:
+        lines.append("when the last old program has ended: ./croupier migrate --after")
+    told(asdict(found), *lines, as_json=as_json)
     return DONE
 
 
-def check(settings: Settings) -> int:
+def check(settings: Settings, *, as_json: bool = False) -> int:
     """Returns 0 when there is nothing to do, 1 when there is, 2 when it cannot be said."""
     try:
         found = _at(settings, to_do)
     except Stopped as stopped:
         return stopped.code
-    typer.echo("\n".join(_lines(found)))
+    told(asdict(found), *_lines(found), as_json=as_json)
     return TO_DO if found.before or found.after else DONE
 
 

@@ -25,11 +25,12 @@ ApiKeyId = Annotated[str, typer.Argument(help="As `operator key list` shows it."
 def add_operator(
     operator: Annotated[str, typer.Argument(help="1 to 64 of A-Z a-z 0-9 _ -; it never changes.")],
     name: Annotated[str | None, typer.Option("--name", help="For people; the id when not given.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Add an operator, and print its first key, of the scope admin, this once, on standard output."""
     from cli.operator import operators
 
-    sys.exit(operators.add(settings_or_exit(), operator, name))
+    sys.exit(operators.add(settings_or_exit(), operator, name, as_json=as_json))
 
 
 @app.command("list")
@@ -41,19 +42,19 @@ def list_operators(as_json: Json = False) -> None:
 
 
 @app.command("disable")
-def disable_operator(operator: OperatorId) -> None:
+def disable_operator(operator: OperatorId, as_json: Json = False) -> None:
     """End the operator's sessions and open no more; its keys then only read. Rounds under way finish."""
     from cli.operator import operators
 
-    sys.exit(operators.disable(settings_or_exit(), operator))
+    sys.exit(operators.disable(settings_or_exit(), operator, as_json=as_json))
 
 
 @app.command("enable")
-def enable_operator(operator: OperatorId) -> None:
+def enable_operator(operator: OperatorId, as_json: Json = False) -> None:
     """Let a disabled operator go on; its players need new sessions."""
     from cli.operator import operators
 
-    sys.exit(operators.enable(settings_or_exit(), operator))
+    sys.exit(operators.enable(settings_or_exit(), operator, as_json=as_json))
 
 
 @wallet_app.command("set")
@@ -85,6 +86,7 @@ def set_operator_wallet(
             " before if not given; several for a new wallet.",
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Let the operator's own wallet keep its players' money, in all rounds that begin from now on, and say
     what it answers."""
@@ -101,7 +103,7 @@ def set_operator_wallet(
         calls=calls,
         several_bets=None if one_bet is None else not one_bet,
     )
-    sys.exit(command.set_wallet(settings_or_exit(), wanted, secret_file))
+    sys.exit(command.set_wallet(settings_or_exit(), wanted, secret_file, as_json=as_json))
 
 
 @wallet_app.command("test")
@@ -111,12 +113,14 @@ def ask_operator_wallet(
         str, typer.Option("--player", help="Whose balance is asked for; the wallet need not know it.")
     ] = "croupier-test",
     currency: Annotated[str, typer.Option("--currency", help="In which currency.")] = "EUR",
+    as_json: Json = False,
 ) -> None:
     """Ask the wallet for a balance, signed as rounds are, and say what came. Exits 0 when it answers as its
     dialect does."""
     from cli.operator import wallet_trial as command
 
-    sys.exit(command.ask(settings_or_exit(), operator, player_id=player, currency=currency))
+    who = {"player_id": player, "currency": currency}
+    sys.exit(command.ask(settings_or_exit(), operator, **who, as_json=as_json))
 
 
 @wallet_app.command("show")
@@ -134,11 +138,12 @@ def unset_operator_wallet(
         bool,
         typer.Option("--uncompared", help="Though its statement cannot be compared to its end any more."),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Let our ledger keep the players' money again; the operator is disabled, and no round is under way."""
     from cli.operator import wallet as command
 
-    sys.exit(command.unset_wallet(settings_or_exit(), operator, uncompared=uncompared))
+    sys.exit(command.unset_wallet(settings_or_exit(), operator, uncompared=uncompared, as_json=as_json))
 
 
 @key_app.command("add")
@@ -153,6 +158,7 @@ def add_operator_key(
     brand: Annotated[
         str | None, typer.Option("--brand", help="Each session that it opens is of this brand.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Make a key and print it, this once, on standard output."""
     from api.gateway.schemas import ID_PATTERN
@@ -163,7 +169,8 @@ def add_operator_key(
         raise typer.BadParameter("a brand is 1 to 64 of A-Z, a-z, 0-9, _ and -")
     for known in SCOPES:
         if scope == known:
-            sys.exit(keys.add(settings_or_exit(), operator, known, days=days, brand=brand))
+            made = keys.add(settings_or_exit(), operator, known, days=days, brand=brand, as_json=as_json)
+            sys.exit(made)
     raise typer.BadParameter(f"the scopes are {', '.join(SCOPES)}")
 
 
@@ -183,16 +190,17 @@ def rotate_operator_key(
         int,
         typer.Option("--overlap", min=0, max=30 * 86_400, help="Seconds for which the old one still opens."),
     ] = 86_400,
+    as_json: Json = False,
 ) -> None:
     """Make a key of the same scope and print it, this once; the old one ends after the overlap."""
     from cli.operator import keys
 
-    sys.exit(keys.rotate(settings_or_exit(), operator, key_id, overlap_s=overlap_s))
+    sys.exit(keys.rotate(settings_or_exit(), operator, key_id, overlap_s=overlap_s, as_json=as_json))
 
 
 @key_app.command("revoke")
-def revoke_operator_key(operator: OperatorId, key_id: ApiKeyId) -> None:
+def revoke_operator_key(operator: OperatorId, key_id: ApiKeyId, as_json: Json = False) -> None:
     """End a key for good."""
     from cli.operator import keys
 
-    sys.exit(keys.revoke(settings_or_exit(), operator, key_id))
+    sys.exit(keys.revoke(settings_or_exit(), operator, key_id, as_json=as_json))

@@ -14,9 +14,11 @@ import typer
 
 from api.operator.schemas import api_key_body
 from api.operator.service import KEY_CACHE_S, OperatorKeys, TooManyKeys
+from cli.options import told
 from cli.services import database_of, with_database
 from runtime.resources import Unreachable
 from runtime.settings import SettingsError
+from timeline.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,6 +41,7 @@ def add(
     *,
     days: int | None,
     brand: str | None = None,
+    as_json: bool = False,
 ) -> int:
     """Prints a new key. Returns 0, or 1 when none was made."""
     ends = None if days is None else datetime.now(UTC) + timedelta(days=days)
@@ -46,20 +49,23 @@ def add(
     async def issue(keys: OperatorKeys) -> IssuedApiKey | None:
         return await keys.issue(operator_id=operator_id, scope=scope, expires_at=ends, brand=brand)
 
-    return _run(settings, issue, lambda key: _show(key, f"there is no operator {operator_id}"))
+    missing = f"there is no operator {operator_id}"
+    return _run(settings, issue, lambda key: _show(key, missing, as_json=as_json))
 
 
-def rotate(settings: Settings, operator_id: str | None, key_id: str, *, overlap_s: int) -> int:
+def rotate(
+    settings: Settings, operator_id: str | None, key_id: str, *, overlap_s: int, as_json: bool = False
+) -> int:
     """Prints the key that takes the place of `key_id`. Returns 0, or 1 when none was made."""
 
     async def replace(keys: OperatorKeys) -> IssuedApiKey | None:
         return await keys.rotate(operator_id=operator_id, key_id=key_id, overlap_s=overlap_s)
 
     missing = f"{_owner(operator_id)} has no key {key_id} that opens anything"
-    return _run(settings, replace, lambda key: _show(key, missing))
+    return _run(settings, replace, lambda key: _show(key, missing, as_json=as_json))
 
 
-def revoke(settings: Settings, operator_id: str | None, key_id: str) -> int:
+def revoke(settings: Settings, operator_id: str | None, key_id: str, *, as_json: bool = False) -> int:
     """Returns 0, or 1 when the operator has no such key."""
 
     async def end(keys: OperatorKeys) -> bool:
@@ -69,7 +75,8 @@ def revoke(settings: Settings, operator_id: str | None, key_id: str) -> int:
         if not known:
             raise _CannotDo(f"{_owner(operator_id)} has no key {key_id}")
         after = f"after {KEY_CACHE_S:.0f} seconds at the latest"
-        typer.echo(f"key {key_id} of {_owner(operator_id)} opens nothing {after}")
+        line = f"key {key_id} of {_owner(operator_id)} opens nothing {after}"
+        told({"operator_id": operator_id, "key_id": key_id, "revoked": True}, line, as_json=as_json)
 
     return _run(settings, end, say)
 
@@ -96,7 +103,7 @@ def _print_all(found: list[dict[str, Any]], *, as_json: bool) -> None:
         typer.echo("no keys")
 
 
-def _show(key: IssuedApiKey | None, missing: str) -> None:
+def _show(key: IssuedApiKey | None, missing: str, *, as_json: bool) -> None:
     """The key on standard output, so that it can go into a secret store unseen; words on standard error."""
     if key is None:
         raise _CannotDo(missing)
@@ -106,7 +113,14 @@ def _show(key: IssuedApiKey | None, missing: str) -> None:
         typer.echo(
             f"{key.replaces} opens what it did until {key.replaced_until:%Y-%m-%d %H:%M:%S} UTC", err=True
         )
-    sys.stdout.write(key.text + "\n")
+    told(_as_dict(key), key.text, as_json=as_json)
+
+
+def _as_dict(key: IssuedApiKey) -> dict[str, Any]:
+    until = {"expires_at": key.expires_at, "replaced_until": key.replaced_until}
+    shown = {name: None if at is None else moment(at) for name, at in until.items()}
+    known = {"key_id": key.key_id, "scope": key.scope, "brand": key.brand, "replaces": key.replaces}
+    return {**known, **shown, "key": key.text}
 
 
 def _owner(operator_id: str | None) -> str:

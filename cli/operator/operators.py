@@ -14,6 +14,7 @@ from api.gateway.schemas import ID_PATTERN
 from api.operator.service import KEY_CACHE_S, OperatorKeys
 from api.platform.schemas import NAME_PATTERN, operator_body
 from api.platform.service import Operators
+from cli.options import told
 from cli.services import database_of, with_database
 from runtime.resources import Unreachable
 from runtime.settings import SettingsError
@@ -34,7 +35,7 @@ class _CannotDo(Exception):
     """Why nothing was done, as its reader is told."""
 
 
-def add(settings: Settings, operator_id: str, name: str | None) -> int:
+def add(settings: Settings, operator_id: str, name: str | None, *, as_json: bool = False) -> int:
     """Prints the new operator's first key, alone on standard output. Returns 0, or 1 when none was made."""
 
     async def make(pool: asyncpg.Pool) -> IssuedApiKey:
@@ -50,7 +51,8 @@ def add(settings: Settings, operator_id: str, name: str | None) -> int:
 
     def say(key: IssuedApiKey) -> None:
         typer.echo(f"operator {operator_id}; its key {key.key_id}, {key.scope}, is shown only now:", err=True)
-        sys.stdout.write(key.text + "\n")
+        document = {"operator_id": operator_id, "key_id": key.key_id, "scope": key.scope, "key": key.text}
+        told(document, key.text, as_json=as_json)
 
     return _run(settings, make, say)
 
@@ -77,25 +79,27 @@ def show(settings: Settings, *, as_json: bool) -> int:
     return _run(settings, read, say)
 
 
-def disable(settings: Settings, operator_id: str) -> int:
+def disable(settings: Settings, operator_id: str, *, as_json: bool = False) -> int:
     """Returns 0, or 1 when there is no such operator."""
 
     def say(ended: int | None) -> None:
         if ended is None:
             raise _CannotDo(f"there is no operator {operator_id}")
         keys = f"its keys only read after {KEY_CACHE_S:.0f} seconds at the latest"
-        typer.echo(f"{operator_id} is disabled: {ended} sessions ended, rounds under way finish, {keys}")
+        line = f"{operator_id} is disabled: {ended} sessions ended, rounds under way finish, {keys}"
+        told({"operator_id": operator_id, "sessions_ended": ended}, line, as_json=as_json)
 
     return _run(settings, lambda pool: Operators(pool).disable(operator_id), say)
 
 
-def enable(settings: Settings, operator_id: str) -> int:
+def enable(settings: Settings, operator_id: str, *, as_json: bool = False) -> int:
     """Returns 0, or 1 when there is no such operator."""
 
     def say(known: bool) -> None:
         if not known:
             raise _CannotDo(f"there is no operator {operator_id}")
-        typer.echo(f"{operator_id} is enabled; its players need new sessions")
+        line = f"{operator_id} is enabled; its players need new sessions"
+        told({"operator_id": operator_id}, line, as_json=as_json)
 
     return _run(settings, lambda pool: Operators(pool).enable(operator_id), say)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from cli.operator import wallet_trial
+from cli.options import told
 from cli.services import database_of, with_database
 from contracts.failures import one_line
 from runtime.resources import Unreachable, load_keyring
@@ -59,7 +60,7 @@ class CannotSet(Exception):
     """Why nothing was set, in one line."""
 
 
-def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> int:
+def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None, *, as_json: bool = False) -> int:
     """Returns 0, or 1 when nothing was set. Secrets come from the file or from standard input, for a dialect
     that has any."""
     try:
@@ -70,17 +71,22 @@ def set_wallet(settings: Settings, wanted: Wanted, secret_file: Path | None) -> 
     except (CannotSet, Unreachable, KeyringInvalid, SettingsError) as problem:
         typer.echo(f"croupier: {problem}", err=True)
         return 1
+    checked_by = None if shared else public_key
+    if as_json:
+        known = {"operator_id": wanted.operator_id, "public_key": checked_by}
+        told({**known, "trial": wallet_trial.trial(settings, wanted.operator_id)}, as_json=True)
+        return 0
     typer.echo(
         f"the wallet of {wanted.operator_id} is set; what runs will know it within {REFRESH_S:.0f} seconds"
     )
     # It stays set, whatever it answers: it may be there later than we are.
     wallet_trial.ask(settings, wanted.operator_id)
-    if not shared:
-        typer.echo(f"it checks our calls by this public key: {public_key}")
+    if checked_by is not None:
+        typer.echo(f"it checks our calls by this public key: {checked_by}")
     return 0
 
 
-def unset_wallet(settings: Settings, operator_id: str, *, uncompared: bool) -> int:
+def unset_wallet(settings: Settings, operator_id: str, *, uncompared: bool, as_json: bool = False) -> int:
     """Returns 0, or 1 with what stands in the way."""
     try:
         verdict = asyncio.run(_unset(with_database(settings), operator_id, uncompared))
@@ -90,10 +96,11 @@ def unset_wallet(settings: Settings, operator_id: str, *, uncompared: bool) -> i
     if verdict != "unset":
         typer.echo(f"croupier: {IN_THE_WAY[verdict].format(operator_id=operator_id)}", err=True)
         return 1
-    typer.echo(
+    line = (
         f"our ledger keeps the money of {operator_id}'s players; what runs will know it within"
         f" {REFRESH_S:.0f} seconds. Then: ./croupier operator enable {operator_id}, and deposit what each had"
     )
+    told({"operator_id": operator_id, "unset": True}, line, as_json=as_json)
     return 0
 
 

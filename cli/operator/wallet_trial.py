@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from cli.options import told
 from cli.services import database_of, with_database
 from contracts.failures import one_line
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
@@ -54,16 +55,45 @@ class Trial:
         )
 
 
-def ask(settings: Settings, operator_id: str, *, player_id: str = NOBODY, currency: str = CURRENCY) -> int:
+def ask(
+    settings: Settings,
+    operator_id: str,
+    *,
+    player_id: str = NOBODY,
+    currency: str = CURRENCY,
+    as_json: bool = False,
+) -> int:
     """Returns 0 when the wallet answers as its dialect does, 1 when it does not or could not be asked."""
+    if as_json:
+        told(found := trial(settings, operator_id, player_id=player_id, currency=currency), as_json=True)
+        return 0 if found["ok"] else 1
     try:
-        trial = asyncio.run(_try(with_database(settings), operator_id, player_id, currency))
+        tried = asyncio.run(_try(with_database(settings), operator_id, player_id, currency))
     except _PROBLEMS as problem:
         typer.echo(f"croupier: {one_line(str(problem))}", err=True)
         return 1
-    said = _said(trial.answer, player_id, currency)
-    typer.echo(f"the wallet of {operator_id} {said} ({trial.took_ms:.0f} ms)", err=not trial.ok)
-    return 0 if trial.ok else 1
+    said = _said(tried.answer, player_id, currency)
+    typer.echo(f"the wallet of {operator_id} {said} ({tried.took_ms:.0f} ms)", err=not tried.ok)
+    return 0 if tried.ok else 1
+
+
+def trial(
+    settings: Settings, operator_id: str, *, player_id: str = NOBODY, currency: str = CURRENCY
+) -> dict[str, Any]:
+    """The same as a document: `ok`, and what the wallet answered or why it could not be asked."""
+    try:
+        tried = asyncio.run(_try(with_database(settings), operator_id, player_id, currency))
+    except _PROBLEMS as problem:
+        return {"ok": False, "problem": one_line(str(problem))}
+    answer = tried.answer
+    return {
+        "ok": tried.ok,
+        "verdict": answer.verdict.value,
+        "code": answer.code,
+        "balance": answer.balance,
+        "detail": one_line(answer.detail),
+        "took_ms": round(tried.took_ms),
+    }
 
 
 def show(settings: Settings, operator_id: str, *, as_json: bool) -> int:

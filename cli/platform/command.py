@@ -23,12 +23,13 @@ def add_platform_key(
     days: Annotated[
         int | None, typer.Option("--days", min=1, max=3_650, help="It ends by itself after that many.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Make a key and print it, this once, on standard output."""
     from cli.operator import keys
     from security.api_keys import PLATFORM
 
-    sys.exit(keys.add(settings_or_exit(), None, PLATFORM, days=days))
+    sys.exit(keys.add(settings_or_exit(), None, PLATFORM, days=days, as_json=as_json))
 
 
 @key_app.command("list")
@@ -46,16 +47,17 @@ def rotate_platform_key(
         int,
         typer.Option("--overlap", min=0, max=30 * 86_400, help="Seconds for which the old one still opens."),
     ] = 86_400,
+    as_json: Json = False,
 ) -> None:
     """Make another key and print it, this once; the old one ends after the overlap."""
     from cli.operator import keys
 
-    sys.exit(keys.rotate(settings_or_exit(), None, key_id, overlap_s=overlap_s))
+    sys.exit(keys.rotate(settings_or_exit(), None, key_id, overlap_s=overlap_s, as_json=as_json))
 
 
 @key_app.command("revoke")
-def revoke_platform_key(key_id: PlatformKeyId) -> None:
+def revoke_platform_key(key_id: PlatformKeyId, as_json: Json = False) -> None:
     """End a key for good."""
     from cli.operator import keys
 
-    sys.exit(keys.revoke(settings_or_exit(), None, key_id))
+    sys.exit(keys.revoke(settings_or_exit(), None, key_id, as_json=as_json))

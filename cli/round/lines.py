@@ -12,7 +12,7 @@ from timeline.wording import compact, money
 
 def lines(timeline: Timeline) -> Iterator[str]:
     """The whole time line; a row is a line."""
-    yield from _head(timeline.record.view, timeline.workflow)
+    yield from _head(timeline.record.view, timeline.workflow, timeline.story())
     yield ""
     yield "times in UTC, amounts in minor units of the currency"
     for entry in timeline.entries():
@@ -34,9 +34,11 @@ def choices_of(rounds: Iterable[RoundView]) -> Iterator[str]:
         )
 
 
-def _head(view: RoundView, workflow: WorkflowStory) -> Iterator[str]:
+def _head(view: RoundView, workflow: WorkflowStory, story: list[str]) -> Iterator[str]:
     whose = f"player {view.player_id}, operator {view.key.operator_id}"
     yield f"round {view.key.round_id} of {whose}: {view.state}"
+    yield from (f"  {sentence}" for sentence in story)
+    yield ""
     yield from (f"  {label:<9} {text}" for label, text in _head_rows(view) if text)
     how = f"{workflow.status}, {workflow.events} events, {workflow.transitions} state transitions"
     yield f"  workflow  {workflow.workflow_id}" + (f": {how}" if workflow.status else "")

@@ -2,8 +2,11 @@
 
 import asyncio
 import getpass
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import typer
 
@@ -31,20 +34,36 @@ class CannotResolve(Exception):
     """Why nothing was decided, in one line."""
 
 
-def resolve(settings: Settings, wanted: Wanted, decision: Decision) -> int:
+def resolve(settings: Settings, wanted: Wanted, decision: Decision, *, as_json: bool = False) -> int:
     """Prints what came of it. Returns 0 when the ledger has accepted it, else 1."""
     try:
         subject, intervened = asyncio.run(decide(settings, wanted, decision))
     except (CannotResolve, CannotShow, Unreachable, KeyringInvalid) as problem:
         typer.echo(f"croupier: {problem}", err=True)
         return 1
+    refused = intervened.verdict is InterventionVerdict.REFUSED
+    if as_json:
+        sys.stdout.write(json.dumps(_as_dict(subject, decision, intervened), indent=2) + "\n")
+        return int(refused)
     round_id = one_line(subject.bet.key.round_id)
-    if intervened.verdict is InterventionVerdict.REFUSED:
+    if refused:
         typer.echo(f"croupier: {decision.action} is refused: round {round_id} {_state(intervened)}", err=True)
         return 1
     typer.echo(f"{decision.action} is accepted: round {round_id} {_state(intervened)}")
     typer.echo(f"./croupier round show {round_id} shows what follows")
     return 0
+
+
+def _as_dict(subject: Subject, decision: Decision, intervened: InterventionResult) -> dict[str, Any]:
+    return {
+        "operator_id": subject.bet.key.operator_id,
+        "player_id": subject.bet.player_id,
+        "round_id": subject.bet.key.round_id,
+        "action": decision.action.value,
+        "verdict": intervened.verdict.value,
+        "state": None if intervened.state is None else intervened.state.value,
+        "releasing": intervened.releasing,
+    }
 
 
 async def decide(

@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from api.result.service import ResultService
 from cli.round.lines import choices_of, lines
-from cli.services import CannotShow, database_of, where
+from cli.services import CannotShow, database_of, looking
 from contracts.failures import one_line
 from contracts.views import RoundView
 from runtime.resources import Unreachable, connect_temporal, load_keyring
@@ -55,7 +55,7 @@ def show(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
 async def read(settings: Settings, wanted: Wanted) -> Timeline:
     """Raises CannotShow, Unreachable (the database, or Temporal where only it can know the round) or
     KeyringInvalid."""
-    reached, ui = where(settings)
+    reached, ui = looking(settings)
     keyring = load_keyring(reached)
 
     async def connect() -> Client:

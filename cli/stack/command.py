@@ -66,11 +66,11 @@ def up(
 
 
 @app.command()
-def down() -> None:
+def down(as_json: Json = False) -> None:
     """Stop the stack that runs here, also what a crash left behind."""
     from cli.stack import manage
 
-    sys.exit(manage.down(settings_or_exit()))
+    sys.exit(manage.down(settings_or_exit(), as_json=as_json))
 
 
 @app.command()

@@ -10,19 +10,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.options import told
 from compose import control
 from compose.layout import Layout
 from compose.problems import StackProblem
 from runtime.settings import Settings
 
 
-def down(settings: Settings) -> int:
+def down(settings: Settings, *, as_json: bool = False) -> int:
     """Stop what runs."""
     try:
         stopped = control.down(Layout(settings.home))
     except StackProblem as problem:
         return _fail(problem)
-    typer.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+    line = f"stopped: {', '.join(stopped)}" if stopped else "nothing was running"
+    told({"stopped": stopped}, line, as_json=as_json)
     return 0
 
 
@@ -73,7 +75,7 @@ def _show_deaths(deaths: list[dict[str, Any]], console: Console) -> None:
             console.print(line, markup=False, soft_wrap=True)
 
 
-SECRET_KEYS = frozenset({"operator_key", "database_url", "amqp_url"})
+SECRET_KEYS = frozenset({"operator_key", "database_url", "reader_database_url", "amqp_url"})
 
 
 def reset(settings: Settings, *, yes: bool) -> int:

@@ -40,6 +40,7 @@ def replay_events(
     webhook: WebhookId,
     events: Annotated[list[str] | None, typer.Argument(help="Ids of dead events.", metavar="EVENT")] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are dead.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Send dead events again."""
     from uuid import UUID
@@ -52,4 +53,4 @@ def replay_events(
         ids = [str(UUID(event)) for event in events or ()]
     except ValueError:
         raise typer.BadParameter("an event's id is a UUID") from None
-    sys.exit(command.replay(settings_or_exit(), webhook, ids, all_dead=every))
+    sys.exit(command.replay(settings_or_exit(), webhook, ids, all_dead=every, as_json=as_json))

@@ -10,6 +10,7 @@ import asyncpg
 import typer
 
 from api.webhook.schemas import dead_event_item, webhook_body
+from cli.options import told
 from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.webhooks import DeadDelivery, WebhookKey, WebhookStatus
@@ -49,13 +50,15 @@ def dead(settings: Settings, webhook_id: str, *, as_json: bool) -> int:
     return _with_database(settings, work)
 
 
-def replay(settings: Settings, webhook_id: str, event_ids: list[str], *, all_dead: bool) -> int:
+def replay(
+    settings: Settings, webhook_id: str, event_ids: list[str], *, all_dead: bool, as_json: bool = False
+) -> int:
     """Begins dead events anew. Returns 0, 1 when none of them was dead, 2 when it could not be done."""
 
     async def work(pool: asyncpg.Pool) -> int:
         key = await _key(pool, webhook_id)
         replayed = await stored.replay(pool, key, None if all_dead else event_ids)
-        typer.echo(f"{replayed} events are sent again")
+        told({"replayed": replayed}, f"{replayed} events are sent again", as_json=as_json)
         return 0 if replayed else 1
 
     return _with_database(settings, work)

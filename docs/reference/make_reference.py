@@ -22,6 +22,7 @@ from api.gateway import problems
 from api.transports.websocket import messages as socket_messages
 from cli import main as command_line
 from contracts import failures, steps
+from runtime import sdk_metrics
 from runtime.settings import OF_A_FILE, PREFIX, SECRETS, Settings
 from workflows import policies
 
@@ -31,41 +32,63 @@ MADE: Final = (
     "<!-- Made by make_reference.py, beside this page. Do not edit: change the code, and run it. -->"
 )
 
+OF_ALL: Final = "every program"
+SDK: Final = "the Temporal SDK"
 # The modules in which each program defines what it counts.
 METRICS: Final = {
+    OF_ALL: ("runtime.program_metrics", "events.connection", "events.dead_letters"),
     "ingress": ("runtime.metrics", "runtime.unavailable", "activities.games"),
-    "relay": ("workers.relay", "workers.held_feed"),
+    "relay": ("workers.relay", "workers.figures", "workers.long_transactions", "workers.disk"),
     "statistics": ("workers.statistics",),
-    "reconciler": ("activities.reconciliation", "activities.statements", "workers.reconciler"),
+    "reconciler": (
+        *("activities.reconciliation", "activities.statements", "workers.reconciler", "workers.findings"),
+    ),
     "webhooks": ("activities.webhooks", "workers.webhooks"),
+    "audit": ("cli.audit.metrics",),
+}
+
+# The programs of a page, the other page, and what that has.
+METRICS_PAGES: Final = {
+    "metrics.md": ((OF_ALL, "ingress", SDK), "metrics-others.md", "the other programs"),
+    "metrics-others.md": (
+        ("relay", "statistics", "reconciler", "webhooks", "audit"),
+        *("metrics.md", "the ingress, and what every program has"),
+    ),
 }
 
 # What the code's own words leave out.
 MORE_ON_METRICS: Final = {
     "croupier_rounds_closed_total": "`state`: `settled`, `void`, `declined`. A round that is delivered twice"
     " counts twice: a figure for watching, not for books.",
-    "croupier_bet_seconds": "`answer`: 201 first, 200 a repeat, 202 pending. Refusals and 5xx are left out.",
+    "croupier_bet_duration_seconds": "`status`: 201 first, 200 a repeat, 202 pending. Refusals and 5xx are"
+    " left out.",
+    "croupier_step_duration_seconds": "`path`: `fast`, one local activity for all of them, or `durable`, each"
+    " an activity of its own, whose tries that fail are left out.",
+    "croupier_http_requests_total": "`code`: `2xx`, `3xx`, `4xx`, `5xx`. Probes are among them.",
     "croupier_bets_refused_total": "By the rules, by the ledger, or (`overloaded`) by admission.",
     "croupier_unavailable_total": "503 over HTTP and sockets; a queued command waits, counting each try."
     " `temporal`, `ledger`: Temporal, or PostgreSQL, does not answer; `key`: something is sealed with a key"
     " that this process does not have; `unanswered`: nobody answered in time; `lost`: a round's workflow has"
     " ended, and reconciliation will restart it.",
     "croupier_wallet_calls_total": "`unknown` includes calls whose answer nobody waited for to the end.",
-    "croupier_open_requests": "The limit is `max_open_requests`.",
-    "croupier_open_bets": "The limit is `max_open_bets`.",
-    "croupier_open_commands": "The limit is `commands_prefetch`.",
-    "croupier_operator_overdue": "Whose wallet hangs, for instance.",
-    "croupier_open_sockets": "The limit is `max_sockets`.",
-    "croupier_connections": "The limit is `max_connections`.",
+    "croupier_operator_calls_overdue": "Whose wallet hangs, for instance.",
     "croupier_rounds_settling": "`call`: `win` or `rollback`. As of the last look, every 5 s.",
-    "croupier_outbox_waiting": "As of the last look, every 5 s.",
-    "croupier_last_sweep_timestamp_seconds": "The figures of the outbox are as old.",
+    "croupier_rounds_open": "`state`: `pending`, `awaiting_choice`, `settling`. As of the last look.",
+    "croupier_outbox_events_waiting": "As of the last look, every 5 s.",
+    "croupier_relay_last_sweep_timestamp_seconds": "The relay's other figures are as old.",
+    "croupier_transaction_age_seconds": "Of those that were seen for longer than 10 s, the ten longest.",
+    "croupier_broker_connected": "A program has those that it uses: `publisher`, `commands`, `answers`,"
+    " `answers in doubt`, `pushes`, `consumer of croupier.statistics`.",
+    "croupier_dead_letters_total": "`queue`: `croupier.commands` or `croupier.statistics`. What the broker"
+    " itself moves there is not among them.",
+    "croupier_database_pool_connections": "Of the programs that have a database: all of them.",
     "croupier_events_relayed_total": "All events but the ends of rounds.",
     "croupier_events_swept_total": "Ends of rounds, older than 10 s, that the relay had to publish.",
-    "croupier_statistics_events_total": "`kind`: `fresh`, and `repeated` ones, which change nothing.",
+    "croupier_statistics_events_total": "`repeated` ones change nothing.",
     "croupier_incidents_open": "As of the last run.",
-    "croupier_webhook_pending": "As of the last quarter of a minute.",
-    "croupier_webhook_dead": "As of the last quarter of a minute.",
+    "croupier_webhook_events_pending": "As of the last quarter of a minute.",
+    "croupier_webhook_events_dead": "As of the last quarter of a minute.",
+    "croupier_webhook_lag_seconds": "As of the last quarter of a minute.",
 }
 MORE_ON_SETTINGS: Final = {
     "temporal_namespace": "The namespace in Temporal. It must exist.",
@@ -148,7 +171,8 @@ CLOSED: Final = {
 
 
 COMMAND_PAGES: Final = {
-    "commands.md": ("", "rounds, books and keys"),
+    "commands.md": ("", "books and keys"),
+    "commands-rounds.md": (": rounds", "rounds, what is stuck, and a look into the services"),
     "commands-operators.md": (": operators", "operators, the platform and webhooks"),
     "commands-stack.md": (
         ": the stack and its tests",
@@ -156,6 +180,7 @@ COMMAND_PAGES: Final = {
     ),
 }
 OF_OPERATORS: Final = frozenset({"operator", "platform", "webhooks"})
+OF_ROUNDS: Final = frozenset({"round", "stuck", "psql", "temporal", "rabbitmqctl"})
 
 
 def pages() -> dict[str, str]:
@@ -163,7 +188,7 @@ def pages() -> dict[str, str]:
     made = {
         "settings.md": settings(),
         **{page: commands(page) for page in COMMAND_PAGES},
-        "metrics.md": metrics(),
+        **{page: metrics(page) for page in METRICS_PAGES},
         "errors.md": errors(),
         "steps.md": limits_of_steps(),
     }
@@ -217,30 +242,38 @@ options of the reference wallet.
 def _page_of(name: str) -> str:
     if name in OF_THE_STACK:
         return "commands-stack.md"
-    return "commands-operators.md" if name.split()[0] in OF_OPERATORS else "commands.md"
+    if (group := name.split()[0]) in OF_ROUNDS:
+        return "commands-rounds.md"
+    return "commands-operators.md" if group in OF_OPERATORS else "commands.md"
 
 
-def metrics() -> str:
-    """Every metric of every program."""
-    head = """# Metrics
+def metrics(page: str) -> str:
+    """Every metric of some of the programs."""
+    programs, other, words = METRICS_PAGES[page]
+    head = f"""# Metrics of {", ".join(programs)}
 
 Each program serves Prometheus text on a port of its own; `metrics_urls` in `stack.json` has the addresses. A
-histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAME_count`. No label has a player's id.
-[What to watch](../sre/watch.md) has the alerts.
+histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAME_count`. `operator` is an operator's id, or
+`other` beyond the setting `metrics_operators`; `game` is an installed one, or `other`. No label has the id of
+a player, a session or a round. Counters begin at 0 for all their labels.
+[What to watch](../sre/watch.md) has the alerts; [another page]({other}) has the metrics of {words}.
 """
-    parts = [head]
-    for program, modules in METRICS.items():
-        found = [metric for module in modules for metric in metrics_of(import_module(module))]
-        rows = [
-            (
-                f"`{_series(metric)}`",
-                str(metric._type),
-                _both(metric._documentation, MORE_ON_METRICS.get(name)),
-            )
-            for name, metric in found
-        ]
-        parts.append(f"## {program}\n\n{_table(('metric', 'type', 'meaning'), rows)}")
-    return "\n".join(parts)
+    return "\n".join((head, *map(_metrics_of_program, programs)))
+
+
+def _metrics_of_program(program: str) -> str:
+    if program == SDK:
+        families = "".join(f"- `{family}`\n" for family in sorted(sdk_metrics.FAMILIES))
+        return (
+            f"## {program}\n\nOn the pages of ingress, reconciler and webhooks, as the SDK's documentation"
+            f" has them:\n\n{families}"
+        )
+    found = [metric for module in METRICS[program] for metric in metrics_of(import_module(module))]
+    rows = [
+        (f"`{_series(metric)}`", str(metric._type), _both(metric._documentation, MORE_ON_METRICS.get(name)))
+        for name, metric in found
+    ]
+    return f"## {program}\n\n{_table(('metric', 'type', 'meaning'), rows)}"
 
 
 def errors() -> str:

@@ -1,5 +1,5 @@
 -- Rights of the programs' role: it calls the functions that are listed here, reads, and writes what no money hangs
--- on.
+-- on; and of the readers' role, which reads.
 --
 -- The functions run with the rights of their owner, who also owns the tables and runs the migrations. Their
 -- search path is pinned, so that nobody can put a table or an operator of the same name before ours. The
@@ -55,5 +55,14 @@ BEGIN
         GRANT INSERT ON inbox TO croupier_app;
         GRANT INSERT, UPDATE ON game_statistics TO croupier_app;
         GRANT INSERT, UPDATE, DELETE ON webhooks, webhook_deliveries TO croupier_app;
+    END IF;
+
+    -- Whoever looks reads what programs read, where secrets are sealed or hashed, and does nothing else.
+    IF to_regrole('croupier_reader') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION is_open TO croupier_reader;
+        EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM croupier_reader', current_schema());
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_reader', current_schema());
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_reader', current_schema());
+        EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO croupier_reader', current_schema());
     END IF;
 END $$;

@@ -142,7 +142,7 @@ def test_every_file_tells_its_story_in_its_first_line() -> None:
         for path in _files(
             *MONEY_FOLDERS,
             *("api", "workers", "runtime", "compose", "cli", "events", "security"),
-            *("timeline", "verification", "certification"),
+            *("timeline", "overview", "verification", "certification"),
         )
         if path.read_text() and ast.get_docstring(ast.parse(path.read_text())) is None
     ]

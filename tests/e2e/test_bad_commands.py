@@ -96,7 +96,7 @@ async def counted(metrics_urls: list[str]) -> dict[str, int]:
             for family in text_string_to_metric_families((await client.get(url)).text):
                 for sample in family.samples:
                     if sample.name == "croupier_commands_total":
-                        totals[sample.labels["answer"]] += int(sample.value)
+                        totals[sample.labels["outcome"]] += int(sample.value)
     return totals
 
 

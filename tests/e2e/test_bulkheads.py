@@ -134,7 +134,7 @@ async def test_bets_and_commands_of_others_do_not_wait_for_a_wallet_that_hangs(
     ]
 
     async def full() -> bool:
-        return await casino.metric("croupier_operator_refused_total", what="bets") > 0
+        return await casino.metric("croupier_operator_calls_refused_total", resource="bets") > 0
 
     await until(full)
     assert (await other.played())["state"] == "settled"
@@ -145,7 +145,7 @@ async def test_bets_and_commands_of_others_do_not_wait_for_a_wallet_that_hangs(
     assert not any(command.done() for command in commands)
 
     async def overdue() -> bool:
-        return await casino.metric("croupier_operator_overdue") > 0
+        return await casino.metric("croupier_operator_calls_overdue") > 0
 
     await until(overdue)
     casino.wake()

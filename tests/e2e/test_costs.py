@@ -8,7 +8,7 @@ import psutil
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
-from storage import operator_wallets, outbox, rounds
+from storage import operator_wallets, operators, outbox, rounds
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.parties import Operator, Player
@@ -118,10 +118,10 @@ async def _executes(log: StatementLog, each: Sequence[str], play: Callable[[], A
 
 
 def _executed(log: StatementLog) -> Counter[str]:
-    """By the ingress, but for its look at the operators' wallets every few seconds, which no round waits for,
+    """By the ingress, but for its looks at operators and wallets every few seconds, which no round waits for,
     and for what the driver asks once on each connection."""
     executed = log.executed_by("ingress")
-    del executed[operator_wallets.ALL]
+    del executed[operator_wallets.ALL], executed[operators.OLDEST_OPERATORS]
     of_driver = [text for text in executed if "typeinfo_tree" in text or "'jit'" in text]
     for text in of_driver:
         del executed[text]

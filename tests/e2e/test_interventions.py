@@ -299,7 +299,7 @@ async def test_the_command_decides_and_the_time_line_tells(
     assert f"paid-outside is refused: round {hanging.round_id} is settled" in errors
     code, output, _ = await run(services, platform, "round", "show", hanging.round_id)
     assert code == 0
-    assert f"person      paid-outside, accepted, by cli:ann: {REASON}" in output
+    assert f'person      cli:ann decided paid-outside, because "{REASON}"; the ledger accepted it' in output
     assert "wallet      bet of 100 EUR: accepted, in" in output
     assert "wallet      win of" in output
     code, _, errors = await run(services, platform, "round", "resolve", uuid4().hex, *arguments[1:])

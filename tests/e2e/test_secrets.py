@@ -1,7 +1,5 @@
 """What must never be written down: keys, tokens, seeds; and whose ids must not be in metrics."""
 
-import base64
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ from security.seeds import SeedVault
 from tests.conftest import Services
 from tests.e2e.parties import OVER_HALF, Gateway, Player
 from tests.support.conditions import until
-
-HEAD_BYTES = 16
+from tests.support.secrets import assert_absent, every_form, secret_half
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +63,10 @@ async def test_no_log_holds_a_key_a_token_or_a_seed(
     assert {"ingress.log", "postgres.log"} <= {path.name for path in logs}, logs
     hidden = [secret.encode() for secret in gateway.secrets]
     # A key is given away by its second half too, and a token by its signature.
-    hidden += [_secret_half(secret).encode() for secret in gateway.secrets]
-    hidden += _every_form(seeds.values())
+    hidden += [secret_half(secret).encode() for secret in gateway.secrets]
+    hidden += every_form(seeds.values())
     for path in logs:
-        _assert_absent(hidden, path.read_bytes(), path)
+        assert_absent(hidden, path.read_bytes(), path)
 
 
 async def test_not_even_a_debug_log_holds_them(
@@ -85,9 +82,9 @@ async def test_not_even_a_debug_log_holds_them(
     opened = SeedVault(gateway.keyring).open(seed["id"], seed["sealed_server_seed"])
     said = log.read_bytes()
     assert b"DEBUG" in said, "it is talkative indeed"
-    hidden = [player.token.encode(), player.operator.key.encode(), *_every_form([opened])]
-    hidden += [_secret_half(secret).encode() for secret in (player.token, player.operator.key)]
-    _assert_absent(hidden, said, log)
+    hidden = [player.token.encode(), player.operator.key.encode(), *every_form([opened])]
+    hidden += [secret_half(secret).encode() for secret in (player.token, player.operator.key)]
+    assert_absent(hidden, said, log)
 
 
 async def test_no_history_holds_a_secret_or_a_name_in_the_clear(
@@ -96,25 +93,31 @@ async def test_no_history_holds_a_secret_or_a_name_in_the_clear(
     raw = await until(lambda: _history_of(gateway, noisy.round_key("spoken").workflow_id))
     assert raw is not None
     assert noisy.round_key("spoken").workflow_id.encode() in raw, "ids are to be read; the rest is not"
-    hidden = [noisy.token.encode(), noisy.operator.key.encode(), *_every_form(seeds.values())]
+    hidden = [noisy.token.encode(), noisy.operator.key.encode(), *every_form(seeds.values())]
     hidden += [b"a-player-with-a-name", b"a-clients-seed", noisy.session_id.encode()]
     # With their quotes: three bytes alone are found by chance in what is sealed.
     hidden += [f'"{name}"'.encode() for name in (*OVER_HALF, "stake", "roll", "win", "EUR")]
-    _assert_absent(hidden, raw, "the history")
+    assert_absent(hidden, raw, "the history")
 
 
 async def test_metrics_are_there_and_name_nobody(
-    platform: dict[str, Any], gateway: Gateway, noisy: Player
+    platform: dict[str, Any], gateway: Gateway, noisy: Player, seeds: dict[str, bytes]
 ) -> None:
     rounds = await noisy.operator.rounds()
-    nobody = [noisy.player_id, noisy.session_id, noisy.operator.operator_id, noisy.token, noisy.operator.key]
+    nobody = [noisy.player_id, noisy.session_id, noisy.token, noisy.operator.key, *gateway.secrets]
+    nobody += [secret_half(secret) for secret in gateway.secrets]
     nobody += [r["workflow_id"] for r in rounds] + [r["round_id"] for r in rounds]
     async with httpx.AsyncClient() as http:
         pages = {name: (await http.get(url)).text for name, url in platform["metrics_urls"].items()}
-    assert "croupier_bet_seconds" in pages["ingress"]
-    assert 'croupier_rounds_closed_total{game="dice",state="settled"}' in pages["ingress"]
+    assert "croupier_bet_duration_seconds" in pages["ingress"]
+    operator = noisy.operator.operator_id
+    assert (
+        f'croupier_rounds_closed_total{{game="dice",operator="{operator}",state="settled"}}'
+        in pages["ingress"]
+    )
     for name, page in pages.items():
-        _assert_absent([text.encode() for text in nobody], page.encode(), name)
+        hidden = [*(text.encode() for text in nobody), *every_form(seeds.values())]
+        assert_absent(hidden, page.encode(), name)
 
 
 async def test_the_database_keeps_only_hashes_of_keys_and_sealed_seeds(
@@ -123,33 +126,8 @@ async def test_the_database_keeps_only_hashes_of_keys_and_sealed_seeds(
     for table in ("api_keys", "seeds", "sessions", "rounds", "outbox"):
         rows = await gateway.database.pool.fetch(f"SELECT to_jsonb(t)::text AS text FROM {table} t")  # noqa: S608
         assert rows
-        hidden = [noisy.operator.key.encode(), noisy.token.encode(), *_every_form(seeds.values())]
-        _assert_absent(hidden, "\n".join(row["text"] for row in rows).encode(), table)
-
-
-def _secret_half(text: str) -> str:
-    """Of `crk_<id>_<secret>` or `<header>.<claims>.<signature>`: what nobody else may know."""
-    half = text.split("_", 2)[2] if text.startswith("crk_") else text.rpartition(".")[2]
-    assert len(half) > 40
-    return half
-
-
-def _every_form(seeds: Iterable[bytes]) -> list[bytes]:
-    forms = []
-    for seed in seeds:
-        forms += [seed, seed.hex().encode(), base64.b64encode(seed), base64.urlsafe_b64encode(seed)]
-    return [form.rstrip(b"=") for form in forms]
-
-
-def _assert_absent(hidden: list[bytes], content: bytes, where: Path | str) -> None:
-    """Fails without showing the secret itself. One pass over the content finds which secrets may begin in it,
-    however many thousands the tests before have handed out."""
-    windows = (content[at : at + HEAD_BYTES] for at in range(len(content) - HEAD_BYTES + 1))
-    begun = {secret[:HEAD_BYTES] for secret in hidden}.intersection(windows)
-    short = (secret for secret in hidden if len(secret) < HEAD_BYTES)
-    long = (secret for secret in hidden if secret[:HEAD_BYTES] in begun)
-    found = sum(secret in content for secret in (*short, *long))
-    assert found == 0, f"{found} secrets are in {where}"
+        hidden = [noisy.operator.key.encode(), noisy.token.encode(), *every_form(seeds.values())]
+        assert_absent(hidden, "\n".join(row["text"] for row in rows).encode(), table)
 
 
 async def _history_of(gateway: Gateway, workflow_id: str) -> bytes | None:

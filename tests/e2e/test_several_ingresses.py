@@ -34,6 +34,8 @@ from tests.support.sockets import Socket, opened
 # from players who bet without pause.
 DRAIN_DELAY_S: Final = 3
 ROUNDS: Final = 30
+SOCKETS: Final = 'croupier_admission_in_use{resource="sockets"}'
+CONNECTIONS: Final = 'croupier_admission_in_use{resource="connections"}'
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +100,11 @@ async def _pushed_round(socket: Socket) -> Any:
 
 
 async def _has_one_socket(several: Several, name: str) -> bool:
-    return await several.gauge(name, "croupier_open_sockets") == 1
+    return await several.gauge(name, SOCKETS) == 1
 
 
 async def _busiest(several: Several) -> str:
-    connections = {name: await several.gauge(name, "croupier_connections") for name in several.programs}
+    connections = {name: await several.gauge(name, CONNECTIONS) for name in several.programs}
     return max(connections, key=lambda name: connections[name])
 
 

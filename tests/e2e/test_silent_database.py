@@ -1,19 +1,17 @@
 """A database that says nothing is answered with 503 in time; one that drops connections, never with 500."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import httpx
-import psutil
 import pytest
 
 from storage.database import ACQUIRE_TIMEOUT_S, COMMAND_TIMEOUT_S, RELEASE_TIMEOUT_S
 from tests.conftest import Services
 from tests.e2e.parties import Operator, Player
-from tests.support.clients import frozen
+from tests.support.clients import frozen_server
 from tests.support.conditions import HANG_S, until
 
 T = TypeVar("T")
@@ -25,15 +23,6 @@ AT_ONCE = 30
 @pytest.fixture
 async def seat(operator: Operator) -> Player:
     return await operator.open_session(balance=1_000)
-
-
-@contextlib.contextmanager
-def frozen_server(pid: int) -> Iterator[None]:
-    """PostgreSQL with every one of its processes."""
-    with contextlib.ExitStack() as stack:
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            stack.enter_context(frozen(process.pid))
-        yield
 
 
 async def reads(player: Player) -> list[httpx.Response]:

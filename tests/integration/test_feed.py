@@ -1,8 +1,8 @@
 """The feed skips nothing, whatever the order in which transactions end."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import asyncpg
@@ -17,7 +17,7 @@ from tests.conftest import Services
 from tests.support.conditions import HANG_S
 from tests.support.databases import empty_database, owner_url
 from tests.support.ledger import OUTCOME, Seat, take_seat
-from workers.held_feed import FEED_HELD, HeldFeed
+from workers.long_transactions import FEED_LAG, TRANSACTION_AGE, LongTransactions
 
 # Longer than any transaction of another program takes, so that a reader has all that is recorded.
 PATIENCE_S: Final = HANG_S
@@ -198,11 +198,32 @@ async def test_an_operator_sees_its_own_events_alone(database: Database) -> None
 async def _written_elsewhere(services: Services) -> AsyncIterator[None]:
     """A transaction that has written in another database of the server is open inside the block."""
     async with empty_database(services) as url:
-        connection = await asyncpg.connect(url)
+        connection = await asyncpg.connect(url, server_settings={"application_name": "forgotten"})
         async with connection.transaction():
             await connection.execute("CREATE TABLE forgotten (n int)")
             yield
         await connection.close()
+
+
+@asynccontextmanager
+async def _reading_elsewhere(services: Services) -> AsyncIterator[None]:
+    """A transaction that reads one snapshot of another database of the server is open inside the block."""
+    async with empty_database(services) as url:
+        connection = await asyncpg.connect(url, server_settings={"application_name": "forgotten"})
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute("SELECT 1")
+            yield
+        await connection.close()
+
+
+def _ages(application: str) -> dict[tuple[str, str], float]:
+    """What the metrics say of an application's transactions, by what each holds and its pid."""
+    (metric,) = TRANSACTION_AGE.collect()
+    return {
+        (sample.labels["holds"], sample.labels["pid"]): sample.value
+        for sample in metric.samples
+        if sample.labels["application"] == application
+    }
 
 
 @asynccontextmanager
@@ -228,6 +249,29 @@ async def test_a_transaction_of_another_database_holds_nothing_up(
         assert await feed.end() >= await database.pool.fetchval("SELECT max(id) FROM outbox")
 
 
+@pytest.mark.parametrize("forgotten", [_written_elsewhere, _reading_elsewhere])
+async def test_a_transaction_of_another_database_is_named_for_what_it_holds_up(
+    services: Services,
+    database: Database,
+    forgotten: Callable[[Services], AbstractAsyncContextManager[None]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By our role, which may not see when it began."""
+    now = 1_000.0
+    transactions = LongTransactions(lambda: now)
+    async with forgotten(services):
+        await transactions.check(database.pool)
+        now = 1_060.0
+        await transactions.check(database.pool)
+        ((holds, pid),) = _ages("forgotten")
+        assert (holds, _ages("forgotten")[holds, pid]) == ("vacuum", 60.0)
+        assert FEED_LAG._value.get() == 0
+    await transactions.check(database.pool)
+    assert _ages("forgotten") == {}
+    (named,) = [text for text in caplog.messages if "'forgotten'" in text]
+    assert f"pid {pid}" in named
+
+
 async def test_nor_does_one_that_writes_elsewhere_in_ours_or_only_reads(database: Database) -> None:
     seat, other = await _two_seats(database)
     async with (
@@ -247,20 +291,17 @@ async def test_what_holds_the_feed_up_is_named(
     services: Services, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 1_000.0
-    held = HeldFeed(lambda: now)
-
-    def ages() -> dict[str, float]:
-        (metric,) = FEED_HELD.collect()
-        return {s.labels["pid"]: s.value for s in metric.samples if s.labels["application"] == "by hand"}
-
+    transactions = LongTransactions(lambda: now)
     async with _writing_by_hand(services, database) as pid:
-        await held.check(database.pool)
-        assert ages() == {}, "a moment is no hold"
+        await transactions.check(database.pool)
+        assert _ages("by hand") == {}, "a moment is no hold"
         for now in (1_020.0, 1_060.0):
-            await held.check(database.pool)
-            assert ages() == {str(pid): now - 1_000.0}
-    await held.check(database.pool)
-    assert ages() == {}
+            await transactions.check(database.pool)
+            assert _ages("by hand") == {("feed", str(pid)): now - 1_000.0}
+            assert FEED_LAG._value.get() == now - 1_000.0
+    await transactions.check(database.pool)
+    assert _ages("by hand") == {}
+    assert FEED_LAG._value.get() == 0
     named = [record for record in caplog.records if "by hand" in record.getMessage()]
     assert len(named) == 1
     assert str(pid) in named[0].getMessage()

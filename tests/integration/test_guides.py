@@ -16,7 +16,6 @@ from uuid import uuid4
 import aio_pika
 import httpx
 import pytest
-from temporalio.client import Client
 
 from runtime.settings import PROJECT_ROOT
 from storage.database import Database
@@ -175,24 +174,6 @@ def test_the_command_shows_a_page_of_the_feed(platform: dict[str, Any], tmp_path
     assert set(json.loads(done.stdout)) == {"items", "next_cursor"}
 
 
-async def test_the_queries_for_stuck_rounds_are_understood(database: Database, temporal: Client) -> None:
-    statements = [
-        part for block in blocks("sre/stuck-rounds.md", "sql") for part in block.split(";") if part.strip()
-    ]
-    assert len(statements) == 3
-    for statement in statements:
-        await database.pool.fetch(statement)
-    filters = [
-        line
-        for block in blocks("sre/stuck-rounds.md", "text")
-        for line in block.splitlines()
-        if "WorkflowType" in line
-    ]
-    assert len(filters) == 2
-    for query in filters:
-        await temporal.count_workflows(query)
-
-
 async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> None:
     """In their order; `{session_id}` is the session that was opened last."""
     (calls,) = blocks("platform/sessions.md", "http")
@@ -209,7 +190,7 @@ async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> Non
 
 
 async def test_every_metric_that_is_named_exists(platform: dict[str, Any]) -> None:
-    pages_of_metrics = ("sre/watch.md", "reference/metrics.md")
+    pages_of_metrics = ("sre/watch.md", "reference/metrics.md", "reference/metrics-others.md")
     text = "".join((PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8") for page in pages_of_metrics)
     names = set(re.findall(r"\bcroupier_(?:rounds|bet|bets|open|outbox|events|statistics|wallet)_\w+", text))
     async with httpx.AsyncClient(timeout=HANG_S) as client:

@@ -18,12 +18,13 @@ from bench.earlier import load_earlier_rounds, player_ids
 from contracts.interventions import Action, InterveneRequest, Intervention, InterventionVerdict
 from contracts.movements import StatementFilter
 from contracts.rounds import Bet, RoundState
-from contracts.views import RoundFilter
+from contracts.views import EVERY_OPERATOR, RoundFilter
 from storage import (
     feed,
     history,
     incidents,
     interventions,
+    open_rounds,
     operators,
     outbox,
     pending,
@@ -34,7 +35,10 @@ from storage import (
     settling,
     statement,
     statistics,
+    stuck,
     timeline,
+    transactions,
+    webhooks,
 )
 from storage.database import Database, open_database
 from storage.statistics import RoundFact
@@ -48,6 +52,7 @@ MANY: Final = ((25, 200), (600, 25))
 OTHER: Final = "other"
 OPERATOR: Final = "measured"
 PAGE: Final = 20
+WINDOW: Final = 100  # fewer than the operator has where there are few
 LATER: Final = timedelta(minutes=1)
 # A plan may look up the seed of each round of a page, or keep the seed it found; and planning itself looks at
 # the ends of an index. A walk over earlier rounds, be it of one player, reads far more.
@@ -406,6 +411,62 @@ async def reconciliation_with_wallets(books: Books) -> None:
     assert found is None
 
 
+async def list_of_every_operators_rounds(books: Books) -> None:
+    await _list(books, RoundFilter(operator_id=EVERY_OPERATOR), found=PAGE)
+
+
+async def list_of_every_operators_void_rounds(books: Books) -> None:
+    await _list(books, RoundFilter(operator_id=EVERY_OPERATOR, failure_code="resolve-failed"), found=1)
+
+
+async def list_of_what_is_open(books: Books) -> None:
+    for tenant in (OPERATOR, EVERY_OPERATOR):
+        await _list(books, RoundFilter(operator_id=tenant, state=RoundState.PENDING), found=0)
+
+
+async def list_of_a_span(books: Books) -> None:
+    """In the middle of everything the operator has: what is before and after it is not read."""
+    since, until = books.moment - timedelta(minutes=5), books.moment
+    await _list(books, RoundFilter(operator_id=OPERATOR, since=since, until=until), found=1)
+
+
+async def list_of_what_is_nowhere(books: Books) -> None:
+    """The rest of a filter that no index answers is asked of a window."""
+    for tenant in (OPERATOR, EVERY_OPERATOR):
+        for rest in ({"game_id": "none"}, {"brand": "none"}, {"win_at_least": 10**12}, {"demo": True}):
+            await _list(books, RoundFilter(operator_id=tenant, **rest), found=0)
+
+
+async def _list(books: Books, wanted: RoundFilter, *, found: int) -> None:
+    """At least so many, of one small window that begins where it should."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "WINDOW", WINDOW)
+        patch.setattr(history, "APART", timedelta(0))
+        part = await history.find(books.database.pool, wanted, before=None, limit=PAGE)
+    assert len(part.rounds) >= found
+
+
+async def what_is_stuck(books: Books) -> None:
+    pool, before = books.database.pool, datetime.now(UTC) + LATER
+    bet = books.seat.bet()
+    await books.seat.reserve(bet)
+    for tenant in (OPERATOR, EVERY_OPERATOR):
+        (found,), _ = await stuck.rounds(pool, tenant, before=before, limit=PAGE)
+        assert found.key == bet.key
+        assert await stuck.bets(pool, tenant, before=before, limit=PAGE) == ([], 0)
+        await stuck.events(pool, tenant, before=before)
+        await stuck.webhooks(pool, tenant, before=before)
+        await stuck.incidents(pool, tenant, limit=PAGE)
+        assert len(await stuck.now(pool, tenant, moment=before)) == 1
+    await stuck.transactions(pool, before=before)
+    assert await stuck.unknown(pool, [bet.key]) == []
+    assert await stuck.at_wallet(pool, [bet.key]) == {}
+    await books.seat.release(bet)
+    await outbox.mark_published(
+        pool, [event.event_id for event in await outbox.waiting(pool, older_than_s=0, limit=100)]
+    )
+
+
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *(settled_round, void_round, declined_round, repeated_reserve, repeated_settle),
     *(a_round, rounds_since_a_lost_connection, first_page, page_in_the_middle),
@@ -417,6 +478,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *(event_feed_from_the_first, event_feed_in_the_middle, event_feed_at_its_end),
     *(find_event, sweep, rounds_that_are_settling, statistics_write),
     *(reconciliation_of_open_rounds, reconciliation_of_events, reconciliation_with_wallets),
+    *(list_of_every_operators_rounds, list_of_every_operators_void_rounds, list_of_what_is_open),
+    *(list_of_a_span, list_of_what_is_nowhere, what_is_stuck),
 )
 
 
@@ -436,6 +499,7 @@ STATEMENTS: Final = {
             feed,
             incidents,
             interventions,
+            open_rounds,
             operators,
             outbox,
             pending,
@@ -446,11 +510,11 @@ STATEMENTS: Final = {
             settling,
             statement,
         ),
-        *(statistics, timeline),
+        *(statistics, stuck, timeline, transactions),
     )
     for name, value in vars(module).items()
     if re.match("[A-Z]", name) and isinstance(value, str) and " " in value and value not in ONE_ROW
-}
+} | {"storage.webhooks.LAGS": webhooks.LAGS}
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

@@ -11,18 +11,17 @@ import pytest
 
 from activities.events import EventActivities
 from contracts.events import RecordedEvent
-from contracts.rounds import Bet, Resolution
 from events.publisher import Publisher
 from security.keyring import Keyring
 from security.signatures import Signer
-from storage import operator_wallets, outbox, statistics
+from storage import outbox, statistics
 from storage.database import Database
 from storage.statistics import RoundFact
 from tests.conftest import Services
 from tests.support.conditions import until
 from tests.support.databases import own_database
-from tests.support.ledger import OUTCOME, Seat, take_seat, waiting_for_a_lock
-from workers.relay import BATCH, ROUNDS_SETTLING, SETTLING_AGE_SECONDS, check_backlog, sweep
+from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
+from workers.relay import BATCH, sweep
 
 
 @pytest.fixture(scope="module")
@@ -194,43 +193,6 @@ async def test_the_sweeper_leaves_rounds_that_are_still_emitting_alone(
     event_id = await _settled(seat)
     await sweep(database.pool, publisher, older_than_s=3_600)
     assert not await _published(database, event_id)
-
-
-async def test_the_relay_counts_the_rounds_that_wait_for_their_wallet(database: Database) -> None:
-    """A win and a rollback that are not taken; not a bet that is only being asked for, nor what has ended."""
-
-    async def counted() -> dict[str, float]:
-        await check_backlog(database.pool)
-        return {call: ROUNDS_SETTLING.labels(call)._value.get() for call in ("win", "rollback")}
-
-    def age_s(call: str) -> float:
-        age: float = SETTLING_AGE_SECONDS.labels(call)._value.get()
-        return age
-
-    before = await counted()
-    seats = [await take_seat(database) for _ in range(3)]
-    won, undone, asked = bets = [seat.bet() for seat in seats]
-    for bet in bets:
-        await operator_wallets.begin_bet(database.pool, bet, f"bet-{bet.key.round_id}")
-    await operator_wallets.accept_bet(database.pool, won, balance=900)
-    await operator_wallets.record_result(database.pool, won.key, Resolution(outcome=OUTCOME, win=250))
-    await _begin_release(database, undone)
-    assert await counted() == {call: waiting + 1 for call, waiting in before.items()}
-    assert min(age_s("win"), age_s("rollback")) > 0
-
-    await operator_wallets.close(database.pool, won.key, balance=1_150)
-    await _begin_release(database, asked)
-    for bet in (undone, asked):
-        await operator_wallets.release(
-            database.pool, bet, failure_code="resolve-failed", failure_detail="", balance=None
-        )
-    assert await counted() == before
-
-
-async def _begin_release(database: Database, bet: Bet) -> None:
-    await operator_wallets.begin_release(
-        database.pool, bet, failure_code="resolve-failed", failure_detail="for a test"
-    )
 
 
 async def test_the_sweeper_marks_nothing_that_the_broker_did_not_confirm(database: Database) -> None:

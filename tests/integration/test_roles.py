@@ -1,5 +1,6 @@
 """The role that our programs connect as: it plays every round, and can alter nothing that is written."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 from uuid import uuid4
@@ -13,11 +14,14 @@ from runtime.settings import to_environment
 from security.keyring import Keyring
 from security.seeds import SeedVault, new_server_seed
 from storage import outbox, players, rounds, sessions, statistics
-from storage.database import Database
+from storage.database import Database, open_database
 from storage.statistics import RoundFact
 from tests.conftest import Services
 from tests.support.ledger import OUTCOME, Seat, take_seat
 
+READABLE: Final = """
+    SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
+"""
 RECORDS: Final = (
     *("transfers", "postings", "rounds", "outbox", "game_events"),
     *("accounts", "players", "seeds", "sessions", "operators", "api_keys"),
@@ -250,3 +254,44 @@ async def test_nobody_else_may_call_the_ledger(database: Database) -> None:
         """
     )
     assert granted == []
+
+
+class TestTheReader:
+    """The role of people who look: `./croupier psql`, and whatever shows rounds."""
+
+    @pytest.fixture
+    async def reader(self, services: Services) -> AsyncIterator[Database]:
+        url = services.stack.addresses.reader_database_url
+        assert url is not None
+        opened = await open_database(url, connections=1)
+        yield opened
+        await opened.close()
+
+    async def test_reads_every_table_and_view(self, reader: Database) -> None:
+        for table in await reader.pool.fetch(READABLE):
+            await reader.pool.fetch(f"SELECT * FROM {table['name']} LIMIT 1")  # noqa: S608
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "INSERT INTO players (operator_id, player_id) VALUES ('demo', 'x')",
+            "UPDATE players SET blocked = true",
+            "UPDATE outbox SET published_at = now()",
+            "DELETE FROM webhooks",
+            "TRUNCATE rounds",
+            "DROP TABLE rounds",
+            "CREATE TABLE own (n int)",
+            "SELECT switch_operator_v1('demo', false)",
+            "SELECT resolve_incident_v1(gen_random_uuid())",
+            "SET ROLE croupier",
+        ],
+    )
+    async def test_does_nothing_else_whatever_it_sets(self, reader: Database, statement: str) -> None:
+        async with reader.pool.acquire() as connection:
+            await connection.execute("SET default_transaction_read_only = off")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+
+    async def test_is_read_only_unless_it_says_otherwise(self, reader: Database) -> None:
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            await reader.pool.execute("CREATE TEMPORARY TABLE own (n int)")

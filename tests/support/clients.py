@@ -5,12 +5,13 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from storage.database import Database
@@ -182,3 +183,12 @@ def frozen(pid: int) -> Iterator[None]:
     finally:
         with suppress(ProcessLookupError):  # it was killed meanwhile
             os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def frozen_server(pid: int) -> Iterator[None]:
+    """PostgreSQL with every one of its processes."""
+    with ExitStack() as stack:
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            stack.enter_context(frozen(process.pid))
+        yield

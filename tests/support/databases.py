@@ -59,6 +59,13 @@ def as_application(services: Services, url: str) -> str:
     return _url(services.stack.addresses.application_database_url, make_url(url).database or "")
 
 
+def as_reader(services: Services, url: str) -> str:
+    """The same database for the role that can read and nothing else."""
+    reader = services.stack.addresses.reader_database_url
+    assert reader is not None
+    return _url(reader, make_url(url).database or "")
+
+
 @asynccontextmanager
 async def _database(server: str, how: str) -> AsyncIterator[str]:
     name = f"own_{uuid4().hex}"

@@ -16,6 +16,7 @@ NEED_THE_STACK: Final = ("tests/e2e/", "tests/integration/")
 # Their tests share what is dear to start and is started once for the folder: a stack, an ingress, a wallet, a
 # database. tests/e2e/certification/ does too, but is so long that a wallet for each worker costs less.
 TOGETHER: Final = (
+    "tests/drill/",
     "tests/faults/",
     "tests/e2e/websocket/",
     "tests/integration/interventions/",

@@ -7,7 +7,7 @@ import pytest
 # A test that asks for one of these starts a server or a program.
 SERVICES: Final = frozenset({"stack", "temporal_environment"})
 # Their tests start programs or servers without a fixture's help.
-FOLDERS: Final = ("tests/e2e/", "tests/faults/", "tests/integration/", "tests/upgrade/")
+FOLDERS: Final = ("tests/drill/", "tests/e2e/", "tests/faults/", "tests/integration/", "tests/upgrade/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -133,6 +133,7 @@ def _answered(reply: Reply, request_id: str) -> Answer:
 
 
 def _refused(problem: Problem, request_id: str, parked_because: str | None = None) -> Answer:
+    metrics.of_problem(problem.code, "queue").inc()
     status, headers, body = problems.document(problem, request_id)
     return _answer("problem", problems.CONTENT_TYPE, status, request_id, headers, body, parked_because)
 

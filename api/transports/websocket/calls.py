@@ -207,6 +207,7 @@ async def answer(asked: Asked, client: Client) -> Message:
 def problem_message(
     problem: Problem, id_: str | None, request_id: str, *, retry_after_s: int = RETRY_AFTER_S
 ) -> Message:
+    metrics.of_problem(problem.code, "socket").inc()
     _, _, body = problems.document(problem, request_id, retry_after_s=retry_after_s)
     return {"type": "problem", "id": id_, "replayed": _is_replay(problem.headers), "problem": body}
 

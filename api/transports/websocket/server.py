@@ -78,6 +78,8 @@ class SocketServer:
         self.under_way: set[asyncio.Task[None]] = set()  # answers, also to sockets that are gone
         self._sockets: set[_Socket] = set()
         self._of_session: Counter[str] = Counter()
+        self._in_use = metrics.in_use("sockets")
+        metrics.limit("sockets", limits.sockets)
         self._draining = False
         self._empty = asyncio.Event()
 
@@ -93,7 +95,7 @@ class SocketServer:
             return
         socket = _Socket(self, address, scope["state"]["cut"], receive, send)
         self._sockets.add(socket)
-        metrics.OPEN_SOCKETS.set(len(self._sockets))
+        self._in_use.set(len(self._sockets))
         try:
             await send({"type": "websocket.accept"})
             await socket.run()
@@ -101,7 +103,7 @@ class SocketServer:
             pass  # the client was gone before the conversation began
         finally:
             self._sockets.discard(socket)
-            metrics.OPEN_SOCKETS.set(len(self._sockets))
+            self._in_use.set(len(self._sockets))
             if not self._sockets:
                 self._empty.set()
 
@@ -386,6 +388,7 @@ async def _balance_after(view: RoundView, client: Client) -> dict[str, Any] | No
 
 async def _turn_away(send: Send, problem: Problem) -> None:
     status, headers, body = problems.document(problem, uuid4().hex)
+    metrics.of_problem(problem.code, "socket").inc()
     headers |= {"Content-Type": problems.CONTENT_TYPE}
     await send(
         {

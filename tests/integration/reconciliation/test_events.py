@@ -1,5 +1,6 @@
 """Reconciliation of events: what the broker lost is emitted again, and applied once."""
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
@@ -51,7 +52,7 @@ class Listener:
             self.amqp_url,
             queue=self.queue,
             parse=RoundEvent.parse,
-            handler=lambda events: statistics._apply(self.floor.pool, events),
+            handler=lambda events: statistics._apply(self.floor.pool, events, statistics.Lag(time.time)),
             transient=(OSError,),
             verifier=SignatureVerifier(keys),
         )

@@ -6,22 +6,23 @@ from bench.latency import Latencies
 from bench.stages import Total, breakdown, means_ms, totals
 
 EXPOSITION = """\
-# HELP croupier_bet_seconds From a bet's arrival to its answer, by how it was answered.
-# TYPE croupier_bet_seconds histogram
-croupier_bet_seconds_bucket{answer="settled",le="+Inf"} 7.0
-croupier_bet_seconds_count{answer="settled"} 7.0
-croupier_bet_seconds_sum{answer="settled"} 0.9
-# HELP croupier_stage_seconds How long each stage of a round took.
-# TYPE croupier_stage_seconds histogram
-croupier_stage_seconds_bucket{le="0.005",stage="start"} 2.0
-croupier_stage_seconds_bucket{le="+Inf",stage="start"} 4.0
-croupier_stage_seconds_count{stage="start"} 4.0
-croupier_stage_seconds_sum{stage="start"} 0.02
-croupier_stage_seconds_bucket{le="+Inf",stage="place"} 4.0
-croupier_stage_seconds_count{stage="place"} 4.0
-croupier_stage_seconds_sum{stage="place"} 0.08
-# TYPE croupier_stage_seconds_created gauge
-croupier_stage_seconds_created{stage="start"} 1.7e+09
+# HELP croupier_bet_duration_seconds From a bet's arrival to its answer, by the answer's status.
+# TYPE croupier_bet_duration_seconds histogram
+croupier_bet_duration_seconds_bucket{status="201",le="+Inf"} 7.0
+croupier_bet_duration_seconds_count{status="201"} 7.0
+croupier_bet_duration_seconds_sum{status="201"} 0.9
+# HELP croupier_step_duration_seconds How long each stage of a round took.
+# TYPE croupier_step_duration_seconds histogram
+croupier_step_duration_seconds_bucket{le="0.005",path="fast",step="start"} 2.0
+croupier_step_duration_seconds_bucket{le="+Inf",path="fast",step="start"} 4.0
+croupier_step_duration_seconds_count{path="fast",step="start"} 4.0
+croupier_step_duration_seconds_sum{path="fast",step="start"} 0.02
+croupier_step_duration_seconds_bucket{le="+Inf",path="fast",step="place"} 4.0
+croupier_step_duration_seconds_count{path="fast",step="place"} 4.0
+croupier_step_duration_seconds_sum{path="fast",step="place"} 0.08
+croupier_step_duration_seconds_bucket{le="+Inf",path="durable",step="start"} 9.0
+croupier_step_duration_seconds_count{path="durable",step="start"} 9.0
+croupier_step_duration_seconds_sum{path="durable",step="start"} 900.0
 """
 
 BEFORE = {"start": Total(1.0, 10), "reserve": Total(0.5, 10), "place": Total(4.0, 10)}
@@ -47,7 +48,7 @@ def test_totals_are_those_of_the_stages_alone() -> None:
 
 
 def test_an_ingress_without_the_histogram_has_no_totals() -> None:
-    assert totals("# TYPE croupier_open_requests gauge\ncroupier_open_requests 0.0\n") == {}
+    assert totals("# TYPE croupier_feed_lag_seconds gauge\ncroupier_feed_lag_seconds 0.0\n") == {}
 
 
 def test_means_are_of_what_happened_between_the_readings() -> None:

@@ -20,6 +20,8 @@ PAGES: Final = sorted(DOCS.rglob("*.md"))
 # Records of decisions stand as they were written; the reference has the code's own words.
 RECORDS: Final = [page for page in PAGES if page.parent.name == "decisions"]
 PROSE: Final = [page for page in PAGES if page not in RECORDS and page.parent.name != "reference"]
+# Pages that are found by the table of another page.
+OTHER_INDEXES: Final = {DOCS / "sre" / "runbooks": DOCS / "sre" / "watch.md"}
 # It names folders as they are meant, and a test below compares them.
 ARCHITECTURE: Final = DOCS / "design" / "architecture.md"
 OUTSIDE: Final = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -50,7 +52,7 @@ FOLDERS: Final = (
     *("activities", "api", "bench", "cli", "clients", "compose", "contracts", "events", "games"),
     *("operator_wallet", "runtime", "security", "storage", "tests", "wallet", "workers", "workflows"),
 )
-PACKAGES: Final = (*FOLDERS, "hosting", "outbound", "timeline", "verification", "certification")
+PACKAGES: Final = (*FOLDERS, "hosting", "outbound", "timeline", "overview", "verification", "certification")
 
 
 def name_of(page: Path) -> str:
@@ -91,8 +93,9 @@ class TestEveryPage:
         assert broken_links(page) == []
 
     def test_is_in_the_index(self, page: Path) -> None:
-        index = (DOCS / "README.md").read_text(encoding="utf-8")
-        assert page.name == "README.md" or f"({page.relative_to(DOCS)})" in index
+        index = OTHER_INDEXES.get(page.parent, DOCS / "README.md")
+        link = f"({page.relative_to(index.parent)})"
+        assert page.name == "README.md" or link in index.read_text(encoding="utf-8")
 
     def test_names_settings_that_there_are(self, page: Path) -> None:
         named = set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", page.read_text(encoding="utf-8")))
@@ -191,7 +194,7 @@ def problem_of(words: list[str]) -> str | None:
     if getattr(command, "commands", {}) and words and words[0].islower() and words[0].isalpha():
         return f"there is no command {words[0]}"
     known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
-    takes_any = command.name in ("test", "operator-wallet")
+    takes_any = command.name in ("test", "operator-wallet", "psql", "temporal", "rabbitmqctl")
     given = re.findall(r"(?<![\w-])--[a-z][a-z-]*", " ".join(words))
     unknown = [option for option in given if option not in known]
     return f"there is no option {unknown[0]}" if unknown and not takes_any else None

@@ -237,7 +237,7 @@ async def _tell(at_once: int, story: list[tuple[str, str]]) -> None:
 
 @given(st.integers(1, 200), st.lists(st.sampled_from("abcdef"), max_size=300))
 def test_who_has_nothing_gets_a_permit_while_any_is_free(limit: int, asking: list[str]) -> None:
-    permits = Permits("bets", limit, metrics.OPEN_BETS)
+    permits = Permits("bets", limit)
     with ExitStack() as stack:
         for owner in asking:
             if permits.full:
@@ -252,4 +252,4 @@ def test_who_has_nothing_gets_a_permit_while_any_is_free(limit: int, asking: lis
                 else:
                     stack.push(one.pop_all())
     assert not permits.of
-    metrics.OPEN_BETS.set(0)
+    assert metrics.in_use("bets")._value.get() == 0
