@@ -108,6 +108,12 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    log_file_mib: int = Field(
+        10, ge=1, le=1024, description="Of the embedded stack: a log that is larger is set aside."
+    )
+    log_files_kept: int = Field(
+        3, ge=0, le=100, description="How many of those are kept of each program, beside its present log."
+    )
     games: Annotated[tuple[str, ...], NoDecode] = Field(
         ("games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"),
         description="Plug-ins as module:attribute; in the environment also separated by commas.",

@@ -24,6 +24,7 @@ from runtime.settings import Settings
 from storage import outbox
 from storage.database import AWAY
 from storage.settling import settling
+from workers import disk
 from workers.held_feed import HeldFeed
 from workers.lifecycle import run, serve_metrics
 
@@ -62,6 +63,7 @@ log = logging.getLogger(__name__)
 async def relay(settings: Settings, stop: asyncio.Event) -> None:
     """Sweeps until `stop`."""
     async with open_resources(settings, connections=2) as resources:
+        disk.show(settings.home)
         serve_metrics(settings)
         clock = asyncio.get_running_loop().time
         check_at, held_feed = clock(), HeldFeed(clock)

@@ -34,7 +34,7 @@ MADE: Final = (
 # The modules in which each program defines what it counts.
 METRICS: Final = {
     "ingress": ("runtime.metrics", "runtime.unavailable", "activities.games"),
-    "relay": ("workers.relay", "workers.held_feed"),
+    "relay": ("workers.relay", "workers.held_feed", "workers.disk"),
     "statistics": ("workers.statistics",),
     "reconciler": ("activities.reconciliation", "activities.statements", "workers.reconciler"),
     "webhooks": ("activities.webhooks", "workers.webhooks"),
@@ -72,6 +72,7 @@ MORE_ON_SETTINGS: Final = {
     "task_queue": "The task queue of the rounds in Temporal.",
     "metrics_port": "Each program of your own takes one; without it a program serves no metrics.",
     "log_level": "`debug`, `info`, `warning` or `error`.",
+    "log_files_kept": "`NAME.log.1` is the youngest of them.",
     "log_format": "`text` for people, `json` for machines: one object a line.",
     "limit_key_burst": "And at once, after a pause.",
     "limit_address_burst": "And at once, after a pause.",

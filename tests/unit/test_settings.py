@@ -112,6 +112,7 @@ def test_it_cannot_be_changed(tmp_path: Path) -> None:
         ("http_port = 65536", "http_port"),
         ("http_port = ", "not valid TOML"),
         ('log_level = "loud"', "log_level"),
+        ("log_file_mib = 0", "log_file_mib"),
         ("games = 3", "games"),
         ('games = ["no reference"]', "games"),
         (f'amqp_url = "http://a:{SECRET}@h"', "amqp_url"),
