@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from prometheus_client import start_http_server
 from runtime import logs, settings
 from runtime.leaving import leave
 from runtime.resources import Unreachable
-from runtime.settings import Settings, SettingsError
+from runtime.settings import PREFIX, Settings, SettingsError
 from security.keyring import KeyringInvalid
 
 log = logging.getLogger("croupier")
@@ -25,12 +26,14 @@ def run(program: Program) -> None:
     """Runs `program(settings, stop)` until it ends; SIGTERM and SIGINT set `stop`. Exits with 2 and one
     line when the settings are wrong, with 1 and one line when a service does not answer at the start,
     with 1 and a traceback when the program fails."""
+    form = os.environ.get(f"{PREFIX}LOG_FORMAT", "text")  # until the settings can be read, and if they cannot
     try:
         loaded = settings.load()
+        form = loaded.log_format
         logs.configure(level=loaded.log_level, form=loaded.log_format)
         uvloop.run(_supervised(program, loaded))
     except (SettingsError, KeyringInvalid) as problem:
-        print(f"croupier: {problem}", file=sys.stderr)  # noqa: T201 - the one line before logs matter
+        _say(str(problem), form)
         leave(2)
     except Unreachable as problem:
         log.error("%s", problem)
@@ -39,6 +42,15 @@ def run(program: Program) -> None:
         log.exception("stopped by an error")
         leave(1)
     leave(0)
+
+
+def _say(problem: str, form: str) -> None:
+    """The one line of a program that cannot start."""
+    if form == "json":
+        logs.configure(level="info", form="json")
+        log.error("%s", problem)
+    else:
+        print(f"croupier: {problem}", file=sys.stderr)  # noqa: T201
 
 
 async def _supervised(program: Program, loaded: Settings) -> None:
