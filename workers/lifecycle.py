@@ -6,7 +6,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import uvloop
 from prometheus_client import start_http_server
@@ -31,7 +33,8 @@ def run(program: Program) -> None:
         loaded = settings.load()
         form = loaded.log_format
         logs.configure(level=loaded.log_level, form=loaded.log_format)
-        uvloop.run(_supervised(program, loaded))
+        with _traced(loaded):
+            uvloop.run(_supervised(program, loaded))
     except (SettingsError, KeyringInvalid) as problem:
         _say(str(problem), form)
         leave(2)
@@ -42,6 +45,27 @@ def run(program: Program) -> None:
         log.exception("stopped by an error")
         leave(1)
     leave(0)
+
+
+@contextmanager
+def _traced(loaded: Settings) -> Iterator[None]:
+    """Sends traces while the block runs, if the settings name a collector; else imports none of it."""
+    if loaded.traces_endpoint is None:
+        yield
+        return
+    from runtime import traces
+
+    close = traces.install(loaded, _name())
+    try:
+        yield
+    finally:
+        close()
+
+
+def _name() -> str:
+    """Of this program, as `python -m workers.NAME` started it."""
+    name = Path(sys.argv[0]).stem
+    return "ingress" if name == "serve" else name
 
 
 def _say(problem: str, form: str) -> None:

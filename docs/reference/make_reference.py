@@ -73,6 +73,7 @@ MORE_ON_SETTINGS: Final = {
     "metrics_port": "Each program of your own takes one; without it a program serves no metrics.",
     "log_level": "`debug`, `info`, `warning` or `error`.",
     "log_files_kept": "`NAME.log.1` is the youngest of them.",
+    "traces_endpoint": "Off unless it is set.",
     "log_format": "`text` for people, `json` for machines: one object a line.",
     "limit_key_burst": "And at once, after a pause.",
     "limit_address_burst": "And at once, after a pause.",
