@@ -18,6 +18,7 @@ from outbound.addresses import Resolve, check_url
 from outbound.client import ClientLimits, OutboundClient, Unanswered, tls_context
 from security.standard_webhooks import WebhookKey, signed_headers
 
+REQUEST_ID_HEADER: Final = "x-request-id"
 CONNECT_S: Final = 3.0
 TOTAL_S: Final = 5.0
 # Messages to one endpoint that are under way at once.
@@ -58,7 +59,14 @@ class Endpoints:
         self._known: OrderedDict[str, OutboundClient] = OrderedDict()
 
     async def send(
-        self, webhook_id: str, url: str, keys: Sequence[WebhookKey], *, event_id: str, body: bytes
+        self,
+        webhook_id: str,
+        url: str,
+        keys: Sequence[WebhookKey],
+        *,
+        event_id: str,
+        body: bytes,
+        request_id: str | None = None,
     ) -> Answer:
         """Sends once. Nothing that the endpoint or the network does raises."""
         try:
@@ -67,6 +75,8 @@ class Endpoints:
             return Answer(error="address-refused: only https and public addresses are sent to")
         endpoint = await self._endpoint(webhook_id)
         headers = signed_headers(keys, message_id=event_id, timestamp=int(self._now_s()), body=body)
+        if request_id is not None:
+            headers[REQUEST_ID_HEADER] = request_id
         try:
             async with endpoint.permit():
                 answered = await endpoint.deliver(

@@ -18,6 +18,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.webhook_endpoints import Answer, Endpoints
+from contracts import requests
 from contracts import webhooks as steps
 from contracts.events import RecordedEvent
 from contracts.webhooks import (
@@ -162,6 +163,11 @@ class WebhookSteps:
 
     async def _send(self, webhook: Webhook, event: RecordedEvent) -> Answer:
         """Raises SealBroken or UnknownKey when the secrets do not open: then nothing is sent."""
+        request_id = catalogue.request_of(event)
+        with requests.resumed("webhook", request_id):
+            return await self._send_for(request_id, webhook, event)
+
+    async def _send_for(self, request_id: str | None, webhook: Webhook, event: RecordedEvent) -> Answer:
         known = self._vault.open(
             webhook.sealed_secrets,
             operator_id=webhook.key.operator_id,
@@ -173,6 +179,7 @@ class WebhookSteps:
             [*signing_keys(known, now=int(time.time())), self._platform_key],
             event_id=event.event_id,
             body=catalogue.envelope(event),
+            request_id=request_id,
         )
         self._count(webhook.key, "delivered" if answer.error is None else "failed")
         return answer

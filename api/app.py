@@ -70,6 +70,8 @@ def _routes() -> DescribedAPI:
         # The pages that FastAPI makes load their scripts from a third party, into a page that is given keys.
         docs_url=None,
         redoc_url=None,
+        # Its own spans have paths and what was wrong with a body. Ours are in runtime/traces.py.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for router in ROUTERS:
         app.include_router(router)

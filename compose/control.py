@@ -45,7 +45,6 @@ class SupervisorHandle:
         command += ["--attached"] if attached else []
         command += ["--services-only"] if services_only else []
         command += ["--strict"] if strict else []
-        process.rotate(layout.log_of(SUPERVISOR))
         with layout.log_of(SUPERVISOR).open("ab") as log:
             os.fchmod(log.fileno(), 0o600)
             handle = subprocess.Popen(

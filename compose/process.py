@@ -19,10 +19,10 @@ from pathlib import Path
 import psutil
 
 from compose.layout import Layout, read_json, write_json
+from compose.rotation import older
 
 TAIL_LINES = 15
 TAIL_BYTES = 16_384
-LOG_LIMIT_BYTES = 10 * 1024 * 1024
 # The kernel counts from its boot, and two readings of the boot time may differ by a second.
 SAME_START_SECONDS = 2.0
 CHILDREN_LIMIT_S = 5.0
@@ -95,8 +95,7 @@ async def start(command: Command, layout: Layout) -> Process:
     process group so that a terminal's Ctrl-C does not reach it, and it reads nothing.
     """
     argv = with_parent_death(command)
-    rotate(layout.log_of(command.name))
-    with layout.log_of(command.name).open("ab") as log:
+    with layout.log_of(command.name).open("ab") as log:  # that it appends, rotation relies on
         os.fchmod(log.fileno(), 0o600)
         handle = await asyncio.create_subprocess_exec(
             *argv,
@@ -203,19 +202,18 @@ def end_all(processes: Iterable[psutil.Process], *, patience_seconds: float) -> 
     psutil.wait_procs(alive, timeout=5.0)
 
 
-def rotate(path: Path) -> None:
-    """Set a log aside that has grown large; one older log is kept."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_LIMIT_BYTES:
-            path.replace(path.with_suffix(".log.1"))
-
-
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log, or nothing."""
+    """The last lines of a log, or nothing. They may be in the one that was set aside last."""
+    found = _end_of(path)
+    if len(found) < lines:
+        found = _end_of(older(path, 1)) + found
+    return "\n".join(found[-lines:])
+
+
+def _end_of(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            text = file.read().decode(errors="replace")
+            return file.read().decode(errors="replace").splitlines()
     except OSError:
-        return ""
-    return "\n".join(text.splitlines()[-lines:])
+        return []

@@ -32,6 +32,7 @@ from compose.problems import AlreadyRunning, Died, StackProblem, Unavailable
 from compose.process import Process
 from compose.programs import OwnProgram
 from compose.rabbitmq import EmbeddedPortMapper, EmbeddedRabbitMQ
+from compose.rotation import Limits, keep_rotating
 from compose.service import Component, wait_until_ready
 from compose.temporal import EmbeddedTemporal
 from runtime.listening import url_host
@@ -84,11 +85,13 @@ class Stack:
         self._deaths: asyncio.Queue[Died] = asyncio.Queue()
         self._lock: IO[str] | None = None
         self._memory: Memory | None = None
+        self._rotating: asyncio.Task[None] | None = None
 
     # Opening and closing
 
     async def __aenter__(self) -> Self:
         self.open()
+        self._rotating = asyncio.create_task(keep_rotating(self.layout.logs, Limits.of(self.settings)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -123,6 +126,8 @@ class Stack:
             self._listener.stopping(name)
             await self._processes.pop(name).stop()
         process.record_of(self.layout, SUPERVISOR).unlink(missing_ok=True)
+        if self._rotating is not None:
+            self._rotating.cancel()
         self._release()
 
     def _release(self) -> None:

@@ -23,7 +23,7 @@ from compose.layout import write_json
 from compose.problems import StackProblem
 from compose.restarts import keep_up, stop_at_the_first
 from compose.stack import Listener, Stack
-from runtime import settings
+from runtime import logs, settings
 
 
 class JsonLines(Listener):
@@ -134,11 +134,12 @@ def main() -> None:
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--ingress", type=int, default=1)
     wishes = Wishes(**vars(parser.parse_args()))
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     lines = JsonLines()
     code = 1
     try:
-        code = asyncio.run(supervise(settings.load(), lines, wishes))
+        chosen = settings.load()
+        logs.configure(level="warning", form=chosen.log_format)
+        code = asyncio.run(supervise(chosen, lines, wishes))
     except settings.SettingsError as problem:
         code = 2
         lines.report("problem", text=str(problem), exit_code=code)

@@ -72,6 +72,13 @@ def players_key(event: RecordedEvent) -> str | None:
     return push_key(event.operator_id, player_id) if isinstance(player_id, str) else None
 
 
+def request_of(event: RecordedEvent) -> str | None:
+    """The id of the request that the event's round was bet with, where the event has it. Raises
+    EventInvalid."""
+    request_id = _load_object(event.data, "data").get("request_id")
+    return request_id if isinstance(request_id, str) else None
+
+
 def envelope(event: RecordedEvent) -> bytes:
     """The CloudEvents 1.0 JSON body (ASCII). The same event gives the same bytes, whoever sends it.
 
@@ -233,6 +240,11 @@ def _of_a_brand(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"properties": data["properties"] | {"brand": _TEXT}}
 
 
+def _of_a_bet(data: dict[str, Any]) -> dict[str, Any]:
+    """Data that names the request of the bet too: of events from before there was the field, none does."""
+    return _of_a_brand(data | {"properties": data["properties"] | {"request_id": _TEXT}})
+
+
 _PLAYED: Final[dict[str, Any]] = {
     "player_id": _TEXT,
     "session_id": _TEXT,
@@ -258,17 +270,17 @@ _MOVEMENT: Final[dict[str, Any]] = {
 
 # What `data` of the event of a settled or void round holds, as JSON Schema; the database writes it.
 ROUND_DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
-    ROUND_SETTLED: _of_a_brand(_all_of({**_ROUND, "settled_at": _TIME})),
-    ROUND_VOID: _of_a_brand(_all_of({**_ROUND, **_FAILED})),
+    ROUND_SETTLED: _of_a_bet(_all_of({**_ROUND, "settled_at": _TIME})),
+    ROUND_VOID: _of_a_bet(_all_of({**_ROUND, **_FAILED})),
 }
 
 # The same for each type. `balance` of a declined bet is null where the operator's wallet did not send it.
 DATA_SCHEMA: Final[dict[str, dict[str, Any]]] = {
     **ROUND_DATA_SCHEMA,
-    ROUND_DECLINED: _of_a_brand(
+    ROUND_DECLINED: _of_a_bet(
         _all_of({**_ROUND, **_FAILED, "balance": {"oneOf": [_MONEY, {"type": "null"}]}})
     ),
-    ROUND_OPENED: _of_a_brand(
+    ROUND_OPENED: _of_a_bet(
         _all_of(
             {
                 **_PLAYED,

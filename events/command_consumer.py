@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 # So many more are taken while most of those in hand are being parked: what is no command keeps no other back.
 WHILE_PARKING: Final = 200
 OWN_QUEUES: Final = "croupier."
+NAME_HEADER: Final = "X-Request-Id"
 PARKED_BYTES: Final = 64 * 1024
 _PLAIN: Final = frozenset({"", "identity", "utf-8", "utf8"})
 
@@ -316,7 +317,16 @@ def _command(message: AbstractIncomingMessage) -> Command:
         body=message.body,
         content_type=readable(message.content_type),
         content_encoding=readable(message.content_encoding),
+        name=_name(message),
     )
+
+
+def _name(message: AbstractIncomingMessage) -> str | None:
+    """What the sender matches the answer by, or calls its message."""
+    for name in (message.headers.get(NAME_HEADER), message.correlation_id, message.message_id):
+        if name:
+            return name if isinstance(name, str) else None
+    return None
 
 
 def _unanswerable(message: AbstractIncomingMessage) -> str | None:

@@ -39,12 +39,13 @@ STATUS_HEADER: Final = "status"
 @dataclass(frozen=True, slots=True)
 class Command:
     """A sender's command, as it came. `repeated`: an earlier attempt of it ended in TryAgain, and what it
-    began may have been played."""
+    began may have been played. `name` is what its sender calls it, if that can be read."""
 
     routing_key: str
     body: bytes = field(repr=False)  # it holds a session token
     content_type: str | None = None
     content_encoding: str | None = None
+    name: str | None = None
     repeated: bool = False
 
 

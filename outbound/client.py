@@ -18,7 +18,7 @@ import httpx
 
 from outbound.addresses import AddressRefused, GuardedBackend, Resolve
 from outbound.breaker import Breaker, Bulkhead
-from outbound.transport import BodyRefused, GuardedTransport, read_beginning, read_whole
+from outbound.transport import BodyRefused, GuardedTransport, read_beginning, read_whole, wrapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,10 @@ class OutboundClient:
         self._bulkhead = Bulkhead(permits=limits.calls, wait_s=limits.wait_s, waiting=waiting)
         self._breaker = breaker
         self._http = httpx.AsyncClient(
-            transport=GuardedTransport(
-                GuardedBackend(local=local, resolve=resolve), connections=limits.calls, tls=tls
+            transport=wrapped(
+                GuardedTransport(
+                    GuardedBackend(local=local, resolve=resolve), connections=limits.calls, tls=tls
+                )
             ),
             trust_env=False,
             follow_redirects=False,

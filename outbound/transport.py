@@ -1,7 +1,7 @@
 """httpx over guarded connections to one receiver, and how much of an answer is read from them."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import httpcore
@@ -13,6 +13,9 @@ from outbound.connections import CleanPool
 # Below the 5 s after which many servers drop an idle connection: a call on one that is just being dropped has
 # an unknown outcome, and for a bet with an unknown outcome the round is given up.
 IDLE_S: Final = 4
+# Around every transport: traces, where they are on.
+Around = Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
+AROUND: Final[list[Around]] = []
 
 
 class BodyRefused(Exception):
@@ -21,6 +24,13 @@ class BodyRefused(Exception):
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why)
         self.code = code
+
+
+def wrapped(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
+    """The transport with all that is around it."""
+    for around in AROUND:
+        transport = around(transport)
+    return transport
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):

@@ -86,3 +86,18 @@ def launchable(url: str) -> str:
             "has a fragment or a `game` of its own: launch URLs put the token and the game there"
         )
     return url
+
+
+def collector(url: str) -> str:
+    """A URL to which traces are sent as it is. What opens the collector has no place in it."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path not in ("", "/")
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("must be the whole URL, such as http://collector.example:4318/v1/traces")
+    if "@" in parts.netloc:
+        raise ValueError("has a user or password: OTEL_EXPORTER_OTLP_HEADERS is their place")
+    return url

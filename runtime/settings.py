@@ -23,7 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from runtime.addresses import for_aiormq, for_asyncpg, launchable, with_scheme
+from runtime.addresses import collector, for_aiormq, for_asyncpg, launchable, with_scheme
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "CROUPIER_"
@@ -116,6 +116,18 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    log_file_mib: int = Field(
+        10, ge=1, le=1024, description="Of the embedded stack: a log that is larger is set aside."
+    )
+    log_files_kept: int = Field(
+        3, ge=0, le=100, description="How many of those are kept of each program, beside its present log."
+    )
+    traces_endpoint: str | None = Field(
+        None, description="Where traces are sent, as OTLP over HTTP: http://collector:4318/v1/traces"
+    )
+    traces_sample_ratio: float = Field(
+        0.1, gt=0, le=1, description="The part of the requests that is traced, where traces are sent at all."
+    )
     games: Annotated[tuple[str, ...], NoDecode] = Field(
         ("games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"),
         description="Plug-ins as module:attribute; in the environment also separated by commas.",
@@ -233,6 +245,11 @@ class Settings(BaseSettings):
     @classmethod
     def _game_client_can_be_launched(cls, value: str | None) -> str | None:
         return None if value is None else launchable(value)
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _traces_go_to_a_url(cls, value: str | None) -> str | None:
+        return None if value is None else collector(value)
 
     @field_validator("temporal_address")
     @classmethod

@@ -3,9 +3,12 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import uvloop
@@ -14,7 +17,7 @@ from runtime import logs, settings
 from runtime.leaving import leave
 from runtime.metrics_page import serve
 from runtime.resources import Unreachable
-from runtime.settings import Settings, SettingsError
+from runtime.settings import PREFIX, Settings, SettingsError
 from security.keyring import KeyringInvalid
 
 # Under load the collector took 2.8% of the ingress's processor time with Python's own 700, and takes 0.8%
@@ -30,12 +33,15 @@ def run(program: Program) -> None:
     """Runs `program(settings, stop)` until it ends; SIGTERM and SIGINT set `stop`. Exits with 2 and one
     line when the settings are wrong, with 1 and one line when a service does not answer at the start,
     with 1 and a traceback when the program fails."""
+    form = os.environ.get(f"{PREFIX}LOG_FORMAT", "text")  # until the settings can be read, and if they cannot
     try:
         loaded = settings.load()
+        form = loaded.log_format
         logs.configure(level=loaded.log_level, form=loaded.log_format)
-        uvloop.run(_supervised(program, loaded))
+        with _traced(loaded):
+            uvloop.run(_supervised(program, loaded))
     except (SettingsError, KeyringInvalid) as problem:
-        print(f"croupier: {problem}", file=sys.stderr)  # noqa: T201 - the one line before logs matter
+        _say(str(problem), form)
         leave(2)
     except Unreachable as problem:
         log.error("%s", problem)
@@ -44,6 +50,36 @@ def run(program: Program) -> None:
         log.exception("stopped by an error")
         leave(1)
     leave(0)
+
+
+@contextmanager
+def _traced(loaded: Settings) -> Iterator[None]:
+    """Sends traces while the block runs, if the settings name a collector; else imports none of it."""
+    if loaded.traces_endpoint is None:
+        yield
+        return
+    from runtime import traces
+
+    close = traces.install(loaded, _name())
+    try:
+        yield
+    finally:
+        close()
+
+
+def _name() -> str:
+    """Of this program, as `python -m workers.NAME` started it."""
+    name = Path(sys.argv[0]).stem
+    return "ingress" if name == "serve" else name
+
+
+def _say(problem: str, form: str) -> None:
+    """The one line of a program that cannot start."""
+    if form == "json":
+        logs.configure(level="info", form="json")
+        log.error("%s", problem)
+    else:
+        print(f"croupier: {problem}", file=sys.stderr)  # noqa: T201
 
 
 async def _supervised(program: Program, loaded: Settings) -> None:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 
+from starlette.types import ASGIApp
 from temporalio.client import Client
 
 from api.app import create_app
@@ -100,7 +101,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             )
             sockets = SocketServer(services, admission, _socket_limits(settings))
             readiness = _readiness(resources, client, stop)
-            app = create_app(services, readiness, admission, services.limits, sockets)
+            app = _traced(create_app(services, readiness, admission, services.limits, sockets), settings)
             commands = _commands(settings, QueueIngress(services, admission), admission.commands.limit, stop)
             async with _followed(pushes), commands:
                 await serve_http(app, listener, settings, services.limits, stop, sockets.drain)
@@ -151,6 +152,15 @@ async def _commands(
     finally:
         stop.set()
         await ending
+
+
+def _traced(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """The same where nobody wants traces."""
+    if settings.traces_endpoint is None:
+        return app
+    from runtime.traces import TracedApp
+
+    return TracedApp(app)
 
 
 def _rate_limits(settings: Settings) -> RateLimits:

@@ -5,13 +5,12 @@ import logging
 import time
 from functools import lru_cache
 from typing import Any, Final
-from uuid import uuid4
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.gateway import http_metrics
+from api.gateway import http_metrics, request_ids
 from api.gateway.admission import Admission, Permits
 from api.gateway.problems import CONTENT_TYPE, Problem, document
 from api.gateway.rate_limits import BYTES_A_TOKEN, RateLimits, too_many
@@ -27,7 +26,7 @@ REQUEST_ID_HEADER: Final = b"x-request-id"
 ALWAYS_ADMITTED: Final = frozenset({"/healthz", "/readyz"})
 BETS: Final = ("POST", "/v1/game/rounds")
 _BODY_LIMITS: Final = {BETS[1]: BET_LIMIT_BYTES, "/v1/game/events": EVENTS_LIMIT_BYTES}
-ANY_REQUEST_ID: Final = "0" * 32  # all ids have one length, so a refusal is made before its id is known
+ANY_REQUEST_ID: Final = "0" * 32  # a refusal is made before its id is known
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ class EdgeMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, began = uuid4().hex, time.perf_counter()
+        request_id, began = request_ids.begin(_name_given(scope)), time.perf_counter()
         address = self._limits.address_of(scope)
         scope.setdefault("state", {}).update(request_id=request_id, address=address)
         if scope["path"] not in ALWAYS_ADMITTED and (wait_s := self._limits.addresses.take(address)) > 0:
@@ -124,7 +123,8 @@ async def _refuse(scope: Scope, send: Send, request_id: str, code: str, retry_af
     status, headers, before, after = _refusal(code, retry_after_s)
     http_metrics.refused(scope, code, status, BETS[1] if scope["path"] == BETS[1] else None)
     own_id = request_id.encode()
-    headers = [*headers, (REQUEST_ID_HEADER, own_id)]
+    length = str(len(before) + len(own_id) + len(after)).encode()
+    headers = [*headers, (b"content-length", length), (REQUEST_ID_HEADER, own_id)]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": before + own_id + after})
 
@@ -136,7 +136,7 @@ def _refusal(code: str, retry_after_s: int) -> tuple[int, list[tuple[bytes, byte
     problem = Problem(code, f"{words}Try again after the time in Retry-After.")
     status, headers, body = document(problem, ANY_REQUEST_ID, retry_after_s=retry_after_s)
     content = json.dumps(body, separators=(",", ":")).encode()
-    headers |= {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(content))}
+    headers |= {"Content-Type": CONTENT_TYPE}
     before, after = content.split(ANY_REQUEST_ID.encode())
     named = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     return status, named, before, after
@@ -225,6 +225,15 @@ class _Sender:
 
 async def _no_body() -> Message:
     return {"type": "http.disconnect"}
+
+
+def _name_given(scope: Scope) -> str | None:
+    """What the caller calls its request."""
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID_HEADER:
+            given: str = value.decode("latin-1")
+            return given
+    return None
 
 
 def _declared(scope: Scope) -> tuple[int, bool]:

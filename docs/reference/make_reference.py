@@ -95,6 +95,8 @@ MORE_ON_SETTINGS: Final = {
     "task_queue": "The task queue of the rounds in Temporal.",
     "metrics_port": "Each program of your own takes one; without it a program serves no metrics.",
     "log_level": "`debug`, `info`, `warning` or `error`.",
+    "log_files_kept": "`NAME.log.1` is the youngest of them.",
+    "traces_endpoint": "Off unless it is set.",
     "log_format": "`text` for people, `json` for machines: one object a line.",
     "limit_key_burst": "And at once, after a pause.",
     "limit_address_burst": "And at once, after a pause.",

@@ -91,5 +91,5 @@ CREATE FUNCTION round_event_data(r rounds) RETURNS jsonb LANGUAGE sql STABLE AS 
         to_char(r.closed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
         || CASE WHEN r.failure_code IS NULL THEN '{}'::jsonb
                 ELSE jsonb_build_object('failure', jsonb_build_object('code', r.failure_code)) END
-        || brand_json(r.brand)
+        || jsonb_build_object('request_id', r.request_id) || brand_json(r.brand)
 $$;

@@ -47,7 +47,7 @@ LANGUAGE sql AS $$
     SELECT record_player_event(
         r.player_key, 'round.opened', r.game_id, r.round_id,
         jsonb_build_object(
-            'round_id', r.round_id, 'session_id', r.session_id,
+            'round_id', r.round_id, 'session_id', r.session_id, 'request_id', r.request_id,
             'game', jsonb_build_object('id', r.game_id, 'version', r.game_version), 'mode', r.mode,
             'stake', money_json(r.stake + r.extra, r.currency), 'choices', p_choices,
             'decide_by', event_time(p_decide_by)) || brand_json(r.brand))

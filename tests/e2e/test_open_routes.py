@@ -90,6 +90,10 @@ async def test_every_answer_carries_an_id_of_its_own(
     assert len({found[0] for found in ids}) == len(answers)
 
 
-async def test_an_answer_does_not_echo_a_request_id_of_the_callers_making(gateway: Gateway) -> None:
-    response = await gateway.http.get("/nowhere", headers={"x-request-id": "mine"})
-    assert checked_problem(response, 404, "not-found")["request_id"] != "mine"
+async def test_an_answer_begins_with_the_callers_own_request_id_and_is_still_the_only_one(
+    gateway: Gateway,
+) -> None:
+    answers = [await gateway.http.get("/nowhere", headers={"x-request-id": "mine"}) for _ in range(2)]
+    ids = [checked_problem(answer, 404, "not-found")["request_id"] for answer in answers]
+    assert all(re.fullmatch("mine[.][0-9a-f]{32}", found) for found in ids)
+    assert len(set(ids)) == 2

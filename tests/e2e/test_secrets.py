@@ -65,6 +65,7 @@ async def test_no_log_holds_a_key_a_token_or_a_seed(
     # A key is given away by its second half too, and a token by its signature.
     hidden += [secret_half(secret).encode() for secret in gateway.secrets]
     hidden += every_form(seeds.values())
+    hidden += [b"a-player-with-a-name", b"a-clients-seed", noisy.session_id.encode()]
     for path in logs:
         assert_absent(hidden, path.read_bytes(), path)
 
@@ -84,6 +85,7 @@ async def test_not_even_a_debug_log_holds_them(
     assert b"DEBUG" in said, "it is talkative indeed"
     hidden = [player.token.encode(), player.operator.key.encode(), *every_form([opened])]
     hidden += [secret_half(secret).encode() for secret in (player.token, player.operator.key)]
+    hidden += [b"a-player-with-a-name", b"a-clients-seed", player.session_id.encode()]
     assert_absent(hidden, said, log)
 
 

@@ -12,10 +12,10 @@ from typing import Final
 
 import pytest
 
-from compose import process
 from runtime.settings import PROJECT_ROOT
 
 LINES: Final = 40
+READ_BYTES: Final = 10 * 1024 * 1024
 _BEGINS: Final = pytest.StashKey[dict[Path, int]]()
 
 
@@ -72,7 +72,7 @@ def _logs() -> list[Path]:
 def _written_since(path: Path, position: int) -> str:
     with path.open("rb") as log:
         log.seek(position)
-        text = log.read(process.LOG_LIMIT_BYTES).decode(errors="replace")
+        text = log.read(READ_BYTES).decode(errors="replace")
     return "\n".join(text.splitlines()[-LINES:])
 
 

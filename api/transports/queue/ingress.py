@@ -6,12 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import uuid4
 
 from pydantic import SecretStr, ValidationError
 
 from api.bet import calls
-from api.gateway import problems, strict_json
+from api.gateway import problems, request_ids, strict_json
 from api.gateway.admission import Admission, ShareFull
 from api.gateway.authentication import session_claims
 from api.gateway.caller import Caller, Reply
@@ -71,7 +70,10 @@ class QueueIngress:
 
     async def __call__(self, command: Command) -> Answer:
         """Raises TryAgain while a service that the command needs is away: the command waits in its queue."""
-        request_id = uuid4().hex
+        with request_ids.begun("command", command.name) as request_id:
+            return await self._answer(command, request_id)
+
+    async def _answer(self, command: Command, request_id: str) -> Answer:
         try:
             answer = _answered(await self._obey(command, request_id), request_id)
         except _Unusable as unusable:

@@ -4,12 +4,11 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
 
 from api.bet import calls as bet_calls
-from api.gateway import problems
+from api.gateway import problems, request_ids
 from api.gateway.admission import Admission
 from api.gateway.authentication import session_claims
 from api.gateway.caller import REPLAYED, Caller, Reply
@@ -186,7 +185,11 @@ def _call(kind: object) -> Call:
 
 async def answer(asked: Asked, client: Client) -> Message:
     """The answer to a message; whatever goes wrong is a problem."""
-    request_id = uuid4().hex
+    with request_ids.begun(f"websocket {type(asked.message).__name__}", asked.id) as request_id:
+        return await _answer(asked, client, request_id)
+
+
+async def _answer(asked: Asked, client: Client, request_id: str) -> Message:
     if asked.problem is not None:
         return problem_message(asked.problem, asked.id, request_id)
     call = asked.call

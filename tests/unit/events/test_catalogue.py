@@ -135,7 +135,7 @@ def test_what_a_later_release_adds_is_ignored() -> None:
 def test_everything_that_the_schema_requires_is_required(type_: str) -> None:
     complete = {ROUND_SETTLED: SETTLED_DATA, ROUND_VOID: VOID_DATA}[type_]
     schema = ROUND_DATA_SCHEMA[type_]
-    assert set(schema["required"]) == set(schema["properties"]) - {"brand"} == set(complete)
+    assert set(schema["required"]) == set(schema["properties"]) - {"brand", "request_id"} == set(complete)
     for name in schema["required"]:
         without = {key: value for key, value in complete.items() if key != name}
         with pytest.raises(EventInvalid, match=name):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -298,6 +299,20 @@ async def test_every_answer_has_one_id_and_no_two_the_same() -> None:
     ids = [[value for name, value in sent[0]["headers"] if name == b"x-request-id"] for sent in answers]
     assert all(len(found) == 1 for found in ids)
     assert len({found[0] for found in ids}) == 4
+
+
+async def test_an_id_begins_with_the_callers_own_also_where_the_call_is_refused() -> None:
+    slow = Slow()
+    async with calling(guarded(slow, requests=1)) as client, asyncio.timeout(HANG_S):
+        inside = asyncio.create_task(client.post("/v1/operator/sessions", headers={"x-request-id": "first"}))
+        await slow.holds(1)
+        refused = await client.post("/v1/operator/sessions", headers={"x-request-id": "second"})
+        assert refused.status_code == 503
+        assert re.fullmatch("second[.][0-9a-f]{32}", refused.headers["x-request-id"])
+        assert refused.json()["request_id"] == refused.headers["x-request-id"]
+        assert int(refused.headers["content-length"]) == len(refused.content)
+        slow.finish.set()
+        assert (await inside).headers["x-request-id"].startswith("first.")
 
 
 async def test_what_is_not_http_passes_untouched() -> None:
