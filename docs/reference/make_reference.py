@@ -38,6 +38,7 @@ METRICS: Final = {
     "statistics": ("workers.statistics",),
     "reconciler": ("activities.reconciliation", "activities.statements", "workers.reconciler"),
     "webhooks": ("activities.webhooks", "workers.webhooks"),
+    "codec": ("api.codec.app",),
 }
 
 # What the code's own words leave out.
@@ -66,6 +67,10 @@ MORE_ON_METRICS: Final = {
     "croupier_incidents_open": "As of the last run.",
     "croupier_webhook_pending": "As of the last quarter of a minute.",
     "croupier_webhook_dead": "As of the last quarter of a minute.",
+    "croupier_codec_payloads_total": "Of `decode`: `opened`, `plain` (it was not sealed), `unreadable` (the"
+    " reason stands in its place); of `encode`: `sealed`.",
+    "croupier_codec_requests_refused_total": "`origin`, `unauthenticated`, `forbidden`,"
+    " `not-found`, `too-many`, `too-large`, `slow`, `malformed`, `unavailable` (issuer or database).",
 }
 MORE_ON_SETTINGS: Final = {
     "temporal_namespace": "The namespace in Temporal. It must exist.",
