@@ -133,6 +133,14 @@ SERVICE: Final = Dashboard(
             {"{{section}}": "time() - min by (section) (croupier_key_created_timestamp_seconds)"},
             "s",
         ),
+        Panel(
+            "Codec server",
+            {
+                "{{call}} {{outcome}}": rate("croupier_codec_payloads_total", "call, outcome"),
+                "refused {{reason}}": rate("croupier_codec_requests_refused_total", "reason"),
+            },
+            "ops",
+        ),
     ),
 )
 

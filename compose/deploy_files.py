@@ -44,9 +44,7 @@ class Shape(string.Template):
 
 def files() -> dict[Path, str]:
     """Every file that is made, or made in part, with its whole text."""
-    made = {
-        HERE / "kubernetes" / "base" / f"{program.name}.yaml": kubernetes(program) for program in PROGRAMS
-    }
+    made = {_kubernetes_folder(program) / f"{program.name}.yaml": kubernetes(program) for program in PROGRAMS}
     made |= {HERE / "systemd" / f"{_unit(program)}.service": systemd(program) for program in PROGRAMS}
     for path, lines in (
         (HERE / "compose.yaml", "\n".join(f"{compose(program).rstrip()}\n" for program in PROGRAMS)),
@@ -61,18 +59,20 @@ def files() -> dict[Path, str]:
 def kubernetes(program: Program) -> str:
     """A Deployment; a Service for what is called; a budget for disruptions for what has several copies."""
     wanted = LARGE if program.http_port else SMALL
-    secrets = {name: f"{SECRETS_IN_PODS}/{name}" for name in secrets_of(program)}
+    files = secrets_of(program) | {name: name for name in program.certificate}
     text = _shape("kubernetes.yaml").substitute(
         **_common(program),
         **wanted,
         # The autoscaler owns the number of ingresses.
         replicas="" if program.http_port else f"  replicas: {program.copies}\n",
         ready_every_s=2 if program.http_port else 10,
-        http_variable=_lines(_http(program), '            - {{name: {}, value: "{}"}}'),
-        secret_variables=_lines(_file_variables(secrets), "            - {{name: {}, value: {}}}"),
-        http_container_port=_http_container_port(program),
+        http_variable=_lines(
+            _http(program) | _in_containers(program), '            - {{name: {}, value: "{}"}}'
+        ),
+        secret_variables=_lines(_paths(program, SECRETS_IN_PODS), "            - {{name: {}, value: {}}}"),
+        http_container_port=_container_ports(program),
         secret_items=_lines(
-            {name: name for name in secrets}, "              - {{key: {}, path: {}}}"
+            {files[name]: name for name in files}, "              - {{key: {}, path: {}}}"
         ).rstrip(),
     )
     if program.http_port:
@@ -84,27 +84,35 @@ def kubernetes(program: Program) -> str:
 
 def compose(program: Program) -> str:
     """A service of compose.yaml."""
-    secrets = {name: f"{SECRETS_IN_CONTAINERS}/{name}" for name in secrets_of(program)}
+    files = secrets_of(program) | {name: name for name in program.certificate}
     networks = ["back", *(["front"] if program.http_port else []), *(["out"] if program.calls_out else [])]
+    networks += ["people"] if program.codec_port else []
     # One of each but the ingress is enough where all are on one machine.
     copies = program.copies if program.http_port else 1
     return _shape("compose.yaml").substitute(
         **_common(program),
-        http_variable=_lines(_http(program), "      {}: {}"),
-        secret_variables=_lines(_file_variables(secrets), "      {}: {}"),
-        secrets=", ".join(secrets),
+        http_variable=_lines(_http(program) | _in_containers(program), "      {}: {}"),
+        secret_variables=_lines(_paths(program, SECRETS_IN_CONTAINERS), "      {}: {}"),
+        secrets=", ".join(
+            name if name == source else f"{{source: {source}, target: {name}}}"
+            for name, source in files.items()
+        ),
         networks=", ".join(networks),
+        ports=f'    ports: ["127.0.0.1:{program.codec_port}:{program.codec_port}"]\n'
+        if program.codec_port
+        else "",
+        profiles=f"    profiles: [{program.name}]\n" if program.optional else "",
         deploy=f"    deploy: {{replicas: {copies}}}\n" if copies > 1 else "",
     )
 
 
 def systemd(program: Program) -> str:
     """A unit. Of the ingress a template: instance N of 0 to 9 has the ports that end in N."""
-    secrets = {name: f"%d/{name}" for name in secrets_of(program)}
     variables = {
         f"{PREFIX}METRICS_PORT": str(program.metrics_port),
         **_http(program),
-        **_file_variables(secrets),
+        **_codec(program),
+        **_file_variables({name: f"%d/{name}" for name in secrets_of(program)}),
     }
     if program.http_port:
         assert program.http_port % 10 == program.metrics_port % 10 == 0
@@ -116,7 +124,8 @@ def systemd(program: Program) -> str:
         instance=" %i" if program.http_port else "",
         variables=_lines(variables, "Environment={}={}").rstrip(),
         credentials=_lines(
-            {name: f"/etc/croupier/secrets/{name}" for name in secrets}, "LoadCredential={}:{}"
+            {name: f"/etc/croupier/secrets/{source}" for name, source in secrets_of(program).items()},
+            "LoadCredential={}:{}",
         ).rstrip(),
     )
 
@@ -140,9 +149,22 @@ def scraped_services() -> str:
     )
 
 
-def secrets_of(program: Program) -> tuple[str, ...]:
-    """Those that the program is handed: of the addresses it needs, and the keyring, which all need."""
-    return (*(name for name in program.settings if name in SECRETS), "keyring_json")
+def secrets_of(program: Program) -> dict[str, str]:
+    """Those that the program is handed, by the settings that they are, with the names that they have where
+    they are kept: of the addresses it needs, and the keyring, which all need."""
+    return {name: name for name in program.settings if name in SECRETS} | {"keyring_json": program.keys}
+
+
+def _paths(program: Program, folder: str) -> dict[str, str]:
+    """The variables that name the files which a container has in `folder`."""
+    certificate = {f"{PREFIX}{name.upper()}": f"{folder}/{name}" for name in program.certificate}
+    return _file_variables({name: f"{folder}/{name}" for name in secrets_of(program)}) | certificate
+
+
+def _kubernetes_folder(program: Program) -> Path:
+    """What is optional is a component, which an overlay takes in."""
+    kubernetes = HERE / "kubernetes"
+    return kubernetes / "components" / program.name if program.optional else kubernetes / "base"
 
 
 def _common(program: Program) -> dict[str, object]:
@@ -163,9 +185,20 @@ def _http(program: Program) -> dict[str, str]:
     return {f"{PREFIX}HTTP_PORT": str(program.http_port)} if program.http_port else {}
 
 
-def _http_container_port(program: Program) -> str:
-    port = program.http_port
-    return f"            - {{name: http, containerPort: {port}}}\n" if port else ""
+def _codec(program: Program) -> dict[str, str]:
+    return {f"{PREFIX}CODEC_PORT": str(program.codec_port)} if program.codec_port else {}
+
+
+def _in_containers(program: Program) -> dict[str, str]:
+    """A container's own loopback is nobody else's."""
+    return {f"{PREFIX}CODEC_HOST": "0.0.0.0"} | _codec(program) if program.codec_port else {}  # noqa: S104
+
+
+def _container_ports(program: Program) -> str:
+    ports = {"http": program.http_port, "codec": program.codec_port}
+    return "".join(
+        f"            - {{name: {name}, containerPort: {port}}}\n" for name, port in ports.items() if port
+    )
 
 
 def _file_variables(secrets: dict[str, str]) -> dict[str, str]:

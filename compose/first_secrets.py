@@ -18,7 +18,7 @@ from compose.postgres import USER as OWNER
 from compose.rabbitmq import APPLICATION as BROKER_USER
 from compose.rabbitmq import USER as BROKER_ADMINISTRATOR
 from compose.rabbitmq import definitions
-from security.keyring import Keyring
+from security.keyring import Keyring, section_json
 
 TEMPORAL: Final = "temporal"
 ROLES: Final = f"""\
@@ -34,11 +34,13 @@ CREATE DATABASE temporal_visibility OWNER {TEMPORAL};
 def contents(*, database: str, broker: str) -> dict[str, str]:
     """The files by their names; `database` and `broker` are where the programs find them, host:port."""
     owner, application, temporal, of_broker, administrator = (secrets.token_urlsafe(24) for _ in range(5))
+    keyring = Keyring.generate()
     return {
         "database_url": f"postgresql://{APPLICATION}:{application}@{database}/{DATABASE}",
         "owner_database_url": f"postgresql://{OWNER}:{owner}@{database}/{DATABASE}",
         "amqp_url": f"amqp://{BROKER_USER}:{of_broker}@{broker}/",
-        "keyring_json": Keyring.generate().to_json(),
+        "keyring_json": keyring.to_json(),
+        "payload_keys_json": section_json(keyring.payload),
         "postgres_password": secrets.token_urlsafe(24),
         "roles.sql": ROLES.format(owner=owner, application=application, temporal=temporal),
         "rabbitmq_definitions.json": json.dumps(definitions(administrator, of_broker), indent=2),

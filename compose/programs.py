@@ -22,7 +22,8 @@ class Program:
     """What whoever runs one of our programs must know.
 
     `settings` must be set, beside the keyring and a port. `drain_s` is how long it may take from SIGTERM to
-    its end. Of a program with one copy a second gains nothing; two at once, as in an update, do no harm.
+    its end. Of a program with one copy a second gains nothing; two at once, as in an update, do no harm. One
+    that is `optional` runs where somebody wants it.
     """
 
     name: str
@@ -36,6 +37,10 @@ class Program:
     ready: str = "/metrics"  # the metrics open last: that they answer means that the program is ready
     alive: str = "/metrics"
     calls_out: bool = False  # over HTTPS, to operators' wallets and webhooks
+    optional: bool = False
+    keys: str = "keyring_json"  # the secret that it gets as its keyring
+    codec_port: int | None = None
+    certificate: tuple[str, ...] = ()  # settings of files without which it listens on loopback alone
 
     @property
     def probe_port(self) -> int:
@@ -92,6 +97,18 @@ PROGRAMS: Final = (
         copies=2,
         calls_out=True,
         drain_s=20,
+    ),
+    Program(
+        name="codec",
+        does="opens payloads for Temporal's web interface and tools",
+        module="workers.codec",
+        settings=("database_url",),
+        codec_port=8290,
+        metrics_port=9160,
+        drain_s=10,
+        optional=True,
+        keys="payload_keys_json",
+        certificate=("codec_tls_cert", "codec_tls_key"),
     ),
 )
 DRAIN_S: Final = {program.module: program.drain_s for program in PROGRAMS}

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import IO, Any, Self
 
-from compose import ingresses, probes, process
+from compose import codec, ingresses, probes, process
 from compose.addresses import Addresses, Services, addresses_of
 from compose.ingresses import metrics_url
 from compose.layout import SUPERVISOR, Layout, Memory
@@ -44,7 +44,7 @@ OUTSIDE_DATABASE = (
     " (docs/sre/backup-and-restore.md)"
 )
 # The ports that a setting can give, by the names under which the memory hands them out.
-GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui")
+GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui", "codec")
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,11 @@ class Stack:
         temporal = self._services.temporal
         await (self._run(temporal) if temporal else self._outside_temporal().check())
 
+    async def start_codec(self) -> None:
+        """Start the codec server of the embedded Temporal, which no round needs, without waiting for it."""
+        if (temporal := self._services.temporal) is not None:
+            await self.run_alone(temporal.codec.program(self.environment("codec_metrics"), ui=temporal.ui))
+
     async def _run_rabbitmq(self, rabbitmq: EmbeddedRabbitMQ) -> None:
         await rabbitmq.prepare(lambda text: self._listener.note(rabbitmq.name, text))
         await self._run(rabbitmq.port_mapper())
@@ -226,7 +231,7 @@ class Stack:
         return self._services.postgres
 
     async def run_alone(self, component: Component) -> None:
-        """Starts a component that its caller has prepared and waits for."""
+        """Starts a component that its caller has prepared, and waits for if anybody does."""
         running = await process.start(component.command(), self.layout)
         self._components[component.name], self._processes[component.name] = component, running
         self._watches[component.name] = asyncio.create_task(self._watch(component.name, running))
@@ -360,6 +365,8 @@ class Stack:
             ("rabbitmq-queues", self.addresses.rabbitmq_queue_metrics),
         ):
             metrics |= {name: url} if url else {}
+        if (temporal := self._services.temporal) is not None and codec.NAME in running:
+            known["temporal_codec"] = temporal.codec.endpoint
         if "ingress" in running:
             known["base_url"] = self._base_url(running["ingress"].settings)
         return {**known, "metrics_urls": metrics}

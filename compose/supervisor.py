@@ -91,6 +91,7 @@ async def start(stack: Stack, *, services_only: bool) -> dict[str, Any]:
     operator = await stack.start_services(provision=not services_only)
     if not services_only:
         await stack.start_programs()
+        await stack.start_codec()
     return stack.info(operator)
 
 

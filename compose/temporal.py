@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
 from compose import probes
-from compose.layout import Layout, Memory
+from compose.codec import EmbeddedCodec
+from compose.layout import Layout, Memory, write_private
 from compose.problems import Unavailable
 from compose.process import Command
 from compose.service import Say
@@ -37,6 +39,7 @@ class EmbeddedTemporal:
         self._ui_port = memory.port("temporal_ui", settings.temporal_ui_port)
         self._metrics_port = memory.port("temporal_metrics")
         self._http_port = memory.port("temporal_http")
+        self.codec = EmbeddedCodec(settings, memory)
         self._folder = layout.data / "temporal"
 
     @property
@@ -54,10 +57,19 @@ class EmbeddedTemporal:
     async def prepare(self, say: Say) -> None:
         program()
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        options = {"env": {"default": {"ui-codec-endpoint": self.codec.endpoint}}}
+        write_private(self._options, json.dumps(options))
+
+    @property
+    def _options(self) -> Path:
+        """What every account of the machine could read among a process's arguments."""
+        return self._folder / "options.yaml"
 
     def command(self) -> Command:
-        argv = [str(program()), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(self._port)]
-        argv += ["--ui-ip", "127.0.0.1", "--ui-port", str(self._ui_port)]
+        argv = [str(program()), "--env-file", str(self._options), "server", "start-dev"]
+        argv += ["--ip", "127.0.0.1", "--port", str(self._port)]
+        # Whoever looks at a history tells nobody outside.
+        argv += ["--ui-ip", "127.0.0.1", "--ui-port", str(self._ui_port), "--ui-disable-news-fetch"]
         argv += ["--metrics-port", str(self._metrics_port), "--http-port", str(self._http_port)]
         argv += ["--db-filename", str(self._folder / "temporal.db"), "--namespace", self._namespace]
         argv += ["--log-level", "warn"]

@@ -11,6 +11,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from pydantic import SecretStr
 
+from runtime.listening import is_loopback
+
 # What libpq reads in an address and asyncpg does not. Any other name that asyncpg does not know goes to the
 # server, which refuses by name what is no parameter of its own.
 LIBPQ_ALONE: Final = frozenset(
@@ -100,4 +102,21 @@ def collector(url: str) -> str:
         raise ValueError("must be the whole URL, such as http://collector.example:4318/v1/traces")
     if "@" in parts.netloc:
         raise ValueError("has a user or password: OTEL_EXPORTER_OTLP_HEADERS is their place")
+    return url
+
+
+def check_origin(origin: str) -> None:
+    """As a browser sends it: no path, no end of a path, nothing that stands for several."""
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or origin != f"{parts.scheme}://{parts.netloc}" or "*" in origin:
+        raise ValueError("each origin is a scheme, a host and a port alone: https://temporal.example")
+
+
+def over_tls(url: str) -> str:
+    """A URL whose answers are trusted: https, or http on this machine."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be a URL such as https://login.example/realms/casino")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
+        raise ValueError("must begin with https://")
     return url

@@ -36,3 +36,11 @@ def url_host(host: str) -> str:
 def is_every_address(host: str) -> bool:
     """Returns whether `host` is one that only a listener can have."""
     return host in EVERY_ADDRESS
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether only this machine reaches what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -23,7 +23,15 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from runtime.addresses import collector, for_aiormq, for_asyncpg, launchable, with_scheme
+from runtime.addresses import (
+    check_origin,
+    collector,
+    for_aiormq,
+    for_asyncpg,
+    launchable,
+    over_tls,
+    with_scheme,
+)
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "CROUPIER_"
@@ -114,6 +122,27 @@ class Settings(BaseSettings):
     keyring_json: SecretStr | None = Field(
         None, description="The keyring itself, as JSON, from a secret store; the file is then not read."
     )
+
+    codec_host: str = Field(
+        "127.0.0.1", description="The address the codec server listens on; any but loopback needs TLS."
+    )
+    codec_port: Port | None = Field(None, description="The codec server; a free one when not given.")
+    codec_tls_cert: Path | None = Field(None, description="Its certificate: PEM.")
+    codec_tls_key: Path | None = Field(None, description="And its private key.")
+    codec_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Of Temporal's web interface, exactly: https://temporal.example"
+    )
+    codec_oidc_issuer: str | None = Field(
+        None, description="Who signs people's tokens for the codec server: its URL, as `iss` has it."
+    )
+    codec_oidc_audience: str | None = Field(None, description="What `aud` of these tokens must have.")
+    codec_oidc_claim: str = Field(
+        "scope", min_length=1, description="Their claim that has the word `admin` or `support`."
+    )
+    codec_path: SecretStr | None = Field(
+        None, description="A path that asks for no token, on 127.0.0.1 and of this account alone."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     log_file_mib: int = Field(
@@ -207,7 +236,7 @@ class Settings(BaseSettings):
     request_head_timeout_s: float = Field(10, gt=0, description="For a request's head to arrive.")
     request_body_timeout_s: float = Field(20, gt=0, description="For its body, and for an answer to be read.")
 
-    @field_validator("games", "trusted_proxies", mode="before")
+    @field_validator("games", "trusted_proxies", "codec_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _listed(value) if isinstance(value, str) else value
@@ -230,6 +259,18 @@ class Settings(BaseSettings):
             except ValueError:
                 raise ValueError("each proxy is an address or a network such as 10.0.0.0/8") from None
         return value
+
+    @field_validator("codec_origins")
+    @classmethod
+    def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            check_origin(origin)
+        return value
+
+    @field_validator("codec_oidc_issuer")
+    @classmethod
+    def _issuer_is_trusted(cls, value: str | None) -> str | None:
+        return None if value is None else over_tls(value)
 
     @field_validator("database_url", "owner_database_url")
     @classmethod
@@ -264,7 +305,11 @@ class Settings(BaseSettings):
     def _home_is_absolute(cls, value: Path) -> Path:
         return (PROJECT_ROOT / value.expanduser()).absolute()
 
-    @field_validator("keyring", "temporal_tls_ca", "temporal_tls_cert", "temporal_tls_key", mode="after")
+    @field_validator(
+        *("keyring", "temporal_tls_ca", "temporal_tls_cert", "temporal_tls_key"),
+        *("codec_tls_cert", "codec_tls_key"),
+        mode="after",
+    )
     @classmethod
     def _file_is_absolute(cls, value: Path | None, others: ValidationInfo) -> Path | None:
         return None if value is None else Path(others.data.get("home", PROJECT_ROOT)) / value.expanduser()

@@ -104,12 +104,8 @@ class Keyring:
 
         Raises KeyringInvalid.
         """
-        try:
-            document = json.loads(text)
-        except ValueError:
-            # json's own error carries the whole document, so it must not become the cause.
-            raise KeyringInvalid("the keyring is not JSON") from None
-        if not isinstance(document, dict) or set(document) != set(SECTIONS):
+        document = _document(text)
+        if set(document) != set(SECTIONS):
             raise KeyringInvalid(f"the keyring must have exactly the sections {', '.join(SECTIONS)}")
         return cls(**{name: _parse_section(name, document[name]) for name in SECTIONS})
 
@@ -120,21 +116,7 @@ class Keyring:
         Refusing beats a warning: a warning scrolls by, and keys that others could read must be replaced.
         The group may read, because that is how a mounted Kubernetes secret reaches a non-root process.
         """
-        try:
-            with path.open("rb") as file:
-                # The mode of the open file, not of the path: nothing can be swapped in between.
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-                content = file.read()
-        except OSError as error:
-            raise KeyringInvalid(f"the keyring {path} cannot be read: {error.strerror}") from None
-        if mode & (stat.S_IRWXO | stat.S_IWGRP):
-            raise KeyringInvalid(
-                f"the keyring {path} is open to others (mode {mode:04o}): chmod 600, and rotate"
-            )
-        try:
-            return cls.from_json(content.decode())
-        except UnicodeDecodeError:
-            raise KeyringInvalid("the keyring is not UTF-8") from None
+        return cls.from_json(read_private(path))
 
     def to_json(self) -> str:
         """The keyring with all its secrets, as JSON."""
@@ -213,6 +195,37 @@ class Keyring:
         return type(self)(**{**sections, section.name: section})
 
 
+def section_of(text: str, name: SectionName) -> KeySection:
+    """One section of a keyring's JSON, for a program that needs no other. The text may have all of them, or
+    this one alone. Raises KeyringInvalid."""
+    document = _document(text)
+    if name not in document:
+        raise KeyringInvalid(f"the keyring has no section {name}")
+    return _parse_section(name, document[name])
+
+
+def section_json(section: KeySection) -> str:
+    """A keyring with this section alone, and its secrets, as JSON: `section_of` reads it."""
+    return json.dumps({section.name: _section_document(section)})
+
+
+def read_private(path: Path) -> str:
+    """The text of a keyring's file. Raises KeyringInvalid as Keyring.load does."""
+    try:
+        with path.open("rb") as file:
+            # The mode of the open file, not of the path: nothing can be swapped in between.
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read()
+    except OSError as error:
+        raise KeyringInvalid(f"the keyring {path} cannot be read: {error.strerror}") from None
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise KeyringInvalid(f"the keyring {path} is open to others (mode {mode:04o}): chmod 600, and rotate")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise KeyringInvalid("the keyring is not UTF-8") from None
+
+
 def change_file(path: Path, change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring]:
     """Replaces a keyring file by what `change` makes of it, and returns the keyring before and after.
 
@@ -278,6 +291,17 @@ def _check_section(section: KeySection) -> None:
             raise KeyringInvalid(f"key {key_id!r} of the {section.name} section is not {KEY_BYTES} bytes")
     if section.active not in section.keys:
         raise KeyringInvalid(f"the active key of the {section.name} section is not among its keys")
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        # json's own error carries the whole document, so it must not become the cause.
+        raise KeyringInvalid("the keyring is not JSON") from None
+    if not isinstance(document, dict):
+        raise KeyringInvalid(f"the keyring must have exactly the sections {', '.join(SECTIONS)}")
+    return document
 
 
 def _section_document(section: KeySection) -> dict[str, Any]:

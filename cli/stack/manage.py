@@ -75,7 +75,7 @@ def _show_deaths(deaths: list[dict[str, Any]], console: Console) -> None:
             console.print(line, markup=False, soft_wrap=True)
 
 
-SECRET_KEYS = frozenset({"operator_key", "database_url", "reader_database_url", "amqp_url"})
+SECRET_KEYS = frozenset({"operator_key", "database_url", "reader_database_url", "amqp_url", "temporal_codec"})
 
 
 def reset(settings: Settings, *, yes: bool) -> int:

@@ -23,6 +23,7 @@ TITLES = {
     "rabbitmq": "RabbitMQ",
     "rabbitmq-mapper": "RabbitMQ's port mapper",
     "temporal": "Temporal",
+    "codec": "the codec server of Temporal's pages",
     "ingress": "the ingress with its round worker",
     "relay": "the event relay",
     "statistics": "the statistics consumer",

@@ -45,13 +45,14 @@ METRICS: Final = {
     ),
     "webhooks": ("activities.webhooks", "workers.webhooks"),
     "audit": ("cli.audit.metrics",),
+    "codec": ("api.codec.app",),
 }
 
 # The programs of a page, the other page, and what that has.
 METRICS_PAGES: Final = {
     "metrics.md": ((OF_ALL, "ingress", SDK), "metrics-others.md", "the other programs"),
     "metrics-others.md": (
-        ("relay", "statistics", "reconciler", "webhooks", "audit"),
+        ("relay", "statistics", "reconciler", "webhooks", "audit", "codec"),
         *("metrics.md", "the ingress, and what every program has"),
     ),
 }
@@ -89,6 +90,10 @@ MORE_ON_METRICS: Final = {
     "croupier_webhook_events_pending": "As of the last quarter of a minute.",
     "croupier_webhook_events_dead": "As of the last quarter of a minute.",
     "croupier_webhook_lag_seconds": "As of the last quarter of a minute.",
+    "croupier_codec_payloads_total": "Of `decode`: `opened`, `plain` (it was not sealed), `unreadable` (the"
+    " reason stands in its place); of `encode`: `sealed`.",
+    "croupier_codec_requests_refused_total": "`origin`, `unauthenticated`, `forbidden`,"
+    " `not-found`, `too-many`, `too-large`, `slow`, `malformed`, `unavailable` (issuer or database).",
 }
 MORE_ON_SETTINGS: Final = {
     "temporal_namespace": "The namespace in Temporal. It must exist.",

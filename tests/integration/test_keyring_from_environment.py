@@ -116,7 +116,7 @@ async def test_every_program_starts_from_what_the_table_says_that_it_needs(
 
 def test_the_programs_of_the_table_are_those_of_the_stack(services: Services) -> None:
     of_the_stack = {program.module for program in services.stack.programs()}
-    assert {program.module for program in PROGRAMS} == of_the_stack
+    assert {program.module for program in PROGRAMS if not program.optional} == of_the_stack
 
 
 async def test_a_first_start_makes_no_file_beside_it(services: Services, tmp_path: Path) -> None:
@@ -139,7 +139,8 @@ async def test_only_programs_of_ours_get_it(
     seen = set()
     for name, component in services.stack._components.items():
         told = "hunter2" in json.dumps(dict(component.command().environment))
-        assert told == isinstance(component, OwnProgram), name
+        # The codec server, which another test may have started, has a section of it alone.
+        assert told == (isinstance(component, OwnProgram) and name != "codec"), name
         seen.add(told)
     assert seen == {True, False}
     assert "hunter2" not in json.dumps(services.stack.info(services.operator))

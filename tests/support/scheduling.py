@@ -12,10 +12,11 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
-NEED_THE_STACK: Final = ("tests/e2e/", "tests/integration/")
+NEED_THE_STACK: Final = ("tests/browser/", "tests/e2e/", "tests/integration/")
 # Their tests share what is dear to start and is started once for the folder: a stack, an ingress, a wallet, a
 # database. tests/e2e/certification/ does too, but is so long that a wallet for each worker costs less.
 TOGETHER: Final = (
+    "tests/browser/",
     "tests/drill/",
     "tests/faults/",
     "tests/e2e/websocket/",

@@ -7,12 +7,20 @@ import pytest
 # A test that asks for one of these starts a server or a program.
 SERVICES: Final = frozenset({"stack", "temporal_environment"})
 # Their tests start programs or servers without a fixture's help.
-FOLDERS: Final = ("tests/drill/", "tests/e2e/", "tests/faults/", "tests/integration/", "tests/upgrade/")
+FOLDERS: Final = (
+    "tests/browser/",
+    "tests/drill/",
+    "tests/e2e/",
+    "tests/faults/",
+    "tests/integration/",
+    "tests/upgrade/",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also the long runs")
     parser.addoption("--fast", action="store_true", help="only tests that need no service")
+    parser.addoption("--screenshots", action="store_true", help="take the pictures of docs/ anew")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

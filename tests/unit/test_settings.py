@@ -33,6 +33,7 @@ SECRET_VALUES = {
     "amqp_url": f"amqp://a:{SECRET}@h/",
     "temporal_api_key": SECRET,
     "keyring_json": f'{{"payload": "{SECRET}"}}',
+    "codec_path": SECRET,
 }
 # Whatever is written of ours: programs, deploy files, scripts.
 SOURCES = {".py", ".yaml", ".yml", ".service", ".sh", ".toml", ".env"}

@@ -13,6 +13,7 @@ from typing import Any, Final
 import kubernetes_validate
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from api.transports.websocket.server import DRAIN_S as SOCKETS_S
 from compose import deploy_files, temporal, watched
@@ -21,10 +22,10 @@ from compose.deploy_files import secrets_of
 from compose.first_secrets import contents, write
 from compose.programs import PROGRAMS, Program
 from runtime import sdk_metrics
-from runtime.settings import PREFIX, PROJECT_ROOT, SECRETS, Settings, load
+from runtime.settings import PREFIX, PROJECT_ROOT, SECRETS, Settings, SettingsError, load
 from runtime.temporal import LAST_STEP_S
 from security.keyring import Keyring
-from workers import http_server, round_worker
+from workers import codec, http_server, round_worker
 
 COMPOSE: Final = PROJECT_ROOT / "compose"
 KUBERNETES: Final = COMPOSE / "kubernetes"
@@ -59,7 +60,12 @@ class TestAProgramOfTheTable:
 
     def test_shares_no_port(self, program: Program) -> None:
         """Nor the nine that end in the numbers of further ingresses of a host."""
-        tens = [port // 10 for other in PROGRAMS for port in (other.http_port, other.metrics_port) if port]
+        tens = [
+            port // 10
+            for other in PROGRAMS
+            for port in (other.http_port, other.metrics_port, other.codec_port)
+            if port
+        ]
         assert len(tens) == len(set(tens))
 
     def test_calls_out_where_its_module_does(self, program: Program) -> None:
@@ -121,7 +127,10 @@ class TestDockerCompose:
             mount.split(":")[0] for found in self.services.values() for mount in found.get("volumes", [])
         }
         assert [path for path in named if path.startswith(".") and not (COMPOSE / path).exists()] == []
-        secrets = {secret["file"] for secret in self.spec["secrets"].values()}
+        of_a_profile = {name for program in PROGRAMS for name in program.certificate}
+        secrets = {
+            secret["file"] for name, secret in self.spec["secrets"].items() if name not in of_a_profile
+        }
         files = {file for found in self.services.values() for file in found.get("env_file", [])}
         assert secrets | files <= made
 
@@ -154,12 +163,41 @@ class TestDockerCompose:
         write(tmp_path / "secrets", contents(database="postgres:5432", broker="rabbitmq:5672"))
         for program in PROGRAMS:
             given = {name: str(value) for name, value in self.services[program.name]["environment"].items()}
+            # As Docker mounts a secret of another name than its file's.
+            given[f"{PREFIX}KEYRING_JSON_FILE"] = f"/run/secrets/{program.keys}"
             for name, value in given.items():
                 given[name] = value.replace("/run/secrets", str(tmp_path / "secrets"))
             settings = load(given)
             assert [name for name in program.settings if getattr(settings, name) is None] == []
             assert settings.keyring_json is not None
-            Keyring.from_json(settings.keyring_json.get_secret_value())
+            keys = settings.keyring_json.get_secret_value()
+            if program.keys == "keyring_json":
+                Keyring.from_json(keys)
+
+    def test_who_opens_payloads_has_the_keys_of_nothing_else(self, tmp_path: Path) -> None:
+        (program,) = [program for program in PROGRAMS if program.keys != "keyring_json"]
+        made = contents(database="d:1", broker="b:1")
+        assert json.loads(made[program.keys]).keys() == {"payload"}
+        assert json.loads(made["keyring_json"])["payload"] == json.loads(made[program.keys])["payload"]
+        secrets = [
+            found if isinstance(found, str) else found["source"]
+            for found in self.services[program.name]["secrets"]
+        ]
+        assert secrets == ["database_url", program.keys, *program.certificate]
+
+    def test_what_is_optional_is_started_by_its_profile_alone(self) -> None:
+        assert {name for name, found in self.services.items() if "profiles" in found} == {
+            *(program.name for program in PROGRAMS if program.optional),
+            "migrate-after",
+        }
+
+    def test_a_codec_server_is_set_up_as_it_would_start(self) -> None:
+        """But for who is let in, which whoever starts it says."""
+        given = {name: str(value) for name, value in self.services["codec"]["environment"].items()}
+        settings = load({name: value for name, value in given.items() if not name.endswith("_FILE")})
+        with pytest.raises(SettingsError, match="set codec_oidc_issuer"):
+            codec.check(settings)
+        codec.check(settings.model_copy(update={"database_url": SecretStr("postgresql://h/d")}))
 
 
 def awaited(service: dict[str, Any]) -> dict[str, str]:
@@ -199,9 +237,12 @@ def pods(objects: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+# The base, and the components that an overlay may take in.
+FOLDERS: Final = (KUBERNETES / "base", *sorted((KUBERNETES / "components").iterdir()))
 BASE: Final = [
     found
-    for path in sorted((KUBERNETES / "base").glob("*.yaml"))
+    for folder in FOLDERS
+    for path in sorted(folder.glob("*.yaml"))
     if path.name != "kustomization.yaml"
     for found in documents(path)
 ]
@@ -220,9 +261,10 @@ class TestKubernetes:
             kubernetes_validate.validate(found, NEWEST, strict=True)
         assert {found["metadata"]["namespace"] for found in objects} == {"croupier"}
 
-    def test_the_base_lists_its_files(self) -> None:
-        (listed,) = documents(KUBERNETES / "base" / "kustomization.yaml")
-        files = {path.name for path in (KUBERNETES / "base").glob("*.yaml")} - {"kustomization.yaml"}
+    @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+    def test_a_folder_lists_its_files(self, folder: Path) -> None:
+        (listed,) = documents(folder / "kustomization.yaml")
+        files = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
         assert set(listed["resources"]) == files
 
     def test_pods_can_write_nowhere_and_have_no_rights(self) -> None:
@@ -247,7 +289,10 @@ class TestKubernetes:
         for program in PROGRAMS:
             pod = pods(BASE)[f"croupier-{program.name}"]
             (volume,) = pod["volumes"]
-            assert [item["key"] for item in volume["secret"]["items"]] == [*secrets_of(program)]
+            assert [item["key"] for item in volume["secret"]["items"]] == [
+                *secrets_of(program).values(),
+                *program.certificate,
+            ]
             variables = {found["name"]: found["value"] for found in pod["containers"][0]["env"]}
             assert {f"{PREFIX}{name.upper()}" for name in SECRETS} & variables.keys() == set()
         owners = [
