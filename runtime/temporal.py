@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import TLSConfig
 
+from runtime.search_attributes import EncodesKeywords
 from runtime.settings import PREFIX, Settings, SettingsError
 from security.keyring import Keyring
 from security.payload_codec import data_converter
@@ -73,6 +74,7 @@ async def connect(address: str, *, namespace: str, keyring: Keyring, access: Acc
         runtime=_runtime(),
         tls=access.tls,
         api_key=access.api_key,
+        interceptors=[EncodesKeywords()],
     )
 
 
