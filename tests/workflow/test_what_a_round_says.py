@@ -10,13 +10,16 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
 
 from contracts.choices import Abandonment
 from contracts.failures import WALLET_PENDING
 from contracts.interventions import Action
 from contracts.search import SUMMARY_BYTES
+from security.keyring import Keyring
+from security.payload_codec import data_converter
 from tests.support.conditions import until
-from tests.support.temporal import PLAIN
+from tests.support.temporal import IDENTITY, PLAIN
 from tests.workflow.choices import COLLECT, act, action, offer, waits
 from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Refuses
 from tests.workflow.stage import Ended, Handle, Stage, intervene, within
@@ -56,6 +59,22 @@ async def test_each_activity_of_the_durable_path_says_what_it_is_to_do(stage: St
         ("emit", f"publish event {event_id}"),
     ]
     assert all(len(text) <= SUMMARY_BYTES for _, text in summaries(ended))
+
+
+async def test_what_it_says_is_sealed_like_all_else(temporal_environment: WorkflowEnvironment) -> None:
+    converter = data_converter(Keyring.generate())
+    client = await temporal_environment.connect_client(identity=IDENTITY, data_converter=converter)
+    stage = Stage(client, "sealed-words")
+    stage.set(Breaks(step="reserve", way=FAST))
+    async with stage.worker():
+        handle = await stage.start()
+        await handle.result()
+        history = await handle.fetch_history()
+    recorded = b"".join(event.SerializeToString() for event in history.events)
+    assert b"reserve" in recorded, "names are not sealed"
+    assert not [word for word in (b"hold 100", b"pay a win", b"publish event") if word in recorded]
+    sealed = [e.user_metadata.summary for e in history.events if e.user_metadata.HasField("summary")]
+    assert (await converter.decode(sealed, [str] * len(sealed)))[0] == "hold 100 EUR"
 
 
 async def test_a_release_says_why(stage: Stage) -> None:
