@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflow.v1 import PendingActivityInfo
@@ -15,10 +16,12 @@ from timeline.wording import moment
 
 
 async def pending(
-    description: WorkflowExecutionDescription, converter: DataConverter, since: Mapping[str, datetime]
+    description: WorkflowExecutionDescription,
+    converter: DataConverter,
+    since: Mapping[str, datetime] = MappingProxyType({}),
 ) -> AsyncIterator[str]:
     """What an open workflow waits for. A closed one may still list what it never came to hear of. `since` has
-    when each activity was asked for, by its id."""
+    when each activity was asked for, by its id, where the history was read."""
     raw = description.raw_description
     if description.status is not WorkflowExecutionStatus.RUNNING:
         return
