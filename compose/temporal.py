@@ -23,7 +23,12 @@ RUNTIME = {"GOMAXPROCS": "1", "GOGC": "400"}
 
 # The one shard of this server would read its queue of due work at most twenty times a second, and every
 # task that is not started eagerly (the durable path's, a saga's) would wait for that tick of 50 ms.
-DYNAMIC = ("history.transferProcessorMaxPollRPS=2000",)
+DYNAMIC = (
+    "history.transferProcessorMaxPollRPS=2000",
+    # The CLI would have search attributes' definitions read from the database again for each start that has
+    # some: a tenth of Temporal's processor time for a round. A namespace's are read every few seconds anyway.
+    "system.forceSearchAttributesCacheRefreshOnRead=false",
+)
 
 
 class EmbeddedTemporal:
