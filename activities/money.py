@@ -9,7 +9,6 @@ from temporalio.exceptions import ApplicationError
 
 from contracts import steps
 from contracts.actions import ActionVerdict, ActRequest
-from contracts.events import RecordedEvent
 from contracts.failures import ID_REUSED, SESSION_EXPIRED, bounded
 from contracts.rounds import (
     Bet,
@@ -21,7 +20,7 @@ from contracts.rounds import (
     SettleRequest,
     Terminal,
 )
-from contracts.views import RoundView
+from contracts.views import RoundView, Settlement
 from wallet.router import MoneyRouter
 from wallet.steps import MoneyFailure, WalletConflict, WalletPending
 
@@ -84,17 +83,16 @@ class MoneyActivities:
 
     @activity.defn(name=steps.SETTLE.name)
     async def settle(self, request: SettleRequest) -> Terminal:
-        terminal, _ = await self.settle_with_event(request)
-        return terminal
+        return terminal((await self.settle_now(request)).view)
 
-    async def settle_with_event(self, request: SettleRequest) -> tuple[Terminal, RecordedEvent | None]:
-        """Returns the terminal, and its event when this very call closed the round."""
+    async def settle_now(self, request: SettleRequest) -> Settlement:
+        """The round as it was closed, and its event when this very call closed it."""
         try:
             settled = await self._money.of(request.bet).settle(request, within_s=_within_s())
         except MoneyFailure as failure:
             raise self._failed(failure) from None
         self._deliver(settled.view)
-        return _terminal(settled.view), settled.event
+        return settled
 
     @activity.defn(name=steps.RELEASE.name)
     async def release(self, request: ReleaseRequest) -> Terminal:
@@ -103,7 +101,7 @@ class MoneyActivities:
         except MoneyFailure as failure:
             raise self._failed(failure) from None
         self._deliver(view)
-        return _terminal(view)
+        return terminal(view)
 
     def _failed(self, failure: MoneyFailure) -> ApplicationError:
         """The error that contracts/failures.py names. The first failure of a step that is repeated without
@@ -135,7 +133,8 @@ def _reservation(view: RoundView) -> Reservation:
     )
 
 
-def _terminal(view: RoundView) -> Terminal:
+def terminal(view: RoundView) -> Terminal:
+    """How the ledger closed the round."""
     return Terminal(state=view.state, event_id=_to_emit(view), failure_code=view.failure_code)
 
 

@@ -10,11 +10,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from temporalio import activity
 
-from activities.money import MoneyActivities
+from activities import step_words as words
+from activities.money import MoneyActivities, terminal
 from contracts import steps
 from contracts.actions import ActRequest, ActResult
 from contracts.choices import OpenRound
@@ -29,7 +32,9 @@ from contracts.rounds import (
     RoundKey,
     RoundState,
     SettleRequest,
+    StepTaken,
 )
+from contracts.steps import Step
 
 T = TypeVar("T")
 
@@ -54,7 +59,7 @@ class PlayActivities:
 
     @property
     def activities(self) -> list[Callable[..., Any]]:
-        return [self.play, self.act]
+        return [self.play, self.play_named, self.act]
 
     @activity.defn(name=steps.PLAY.name)
     async def play(self, bet: Bet) -> PlayResult:
@@ -65,21 +70,26 @@ class PlayActivities:
             self._left(bet.key)
             raise
 
+    @activity.defn(name=steps.PLAY_NAMED.name)
+    async def play_named(self, bet: Bet) -> PlayResult:
+        """The same for bets of steps.NAMED_STEPS."""
+        return await self.play(bet)
+
     async def _play(self, bet: Bet) -> PlayResult:
         watch = _Stopwatch(self._observe)
-        reservation = await watch.time(steps.RESERVE.name, self._money.reserve(bet))
+        reservation = await watch.time(steps.RESERVE, self._money.reserve(bet), partial(words.reserved, bet))
         if reservation.draw is None:
-            return _closed_before(reservation, watch.took_us)
+            return _closed_before(reservation, watch.steps)
         if reservation.open is not None:
-            return PlayResult(state=reservation.state, took_us=watch.took_us, open=reservation.open)
+            return PlayResult(state=reservation.state, open=reservation.open, steps=watch.steps)
         reached = await self._go_on(bet, reservation, watch)
         return PlayResult(
             state=reached.state,
-            took_us=watch.took_us,
             failure_code=reached.failure_code,
             request_id=bet.request_id,
             unconfirmed_event_id=reached.unconfirmed_event_id,
             open=reached.open,
+            steps=watch.steps,
         )
 
     @activity.defn(name=steps.ACT.name)
@@ -87,9 +97,11 @@ class PlayActivities:
         """Raises what a step up to settle raises. The action may be on record then: a repeat goes on from
         it."""
         watch = _Stopwatch(self._observe)
-        verdict, standing = await watch.time(steps.ACT.name, self._money.take_action(request))
+        verdict, standing = await watch.time(
+            steps.ACT, self._money.take_action(request), lambda taken: words.acted(request.action, taken[0])
+        )
         if standing is None:
-            return ActResult(verdict=verdict, state=RoundState.PENDING)
+            return ActResult(verdict=verdict, state=RoundState.PENDING, steps=watch.steps)
         if not verdict.counts or standing.state.final or standing.open is not None:
             return ActResult(
                 verdict=verdict,
@@ -97,6 +109,7 @@ class PlayActivities:
                 open=standing.open,
                 failure_code=standing.failure_code,
                 unconfirmed_event_id=standing.event_id,
+                steps=watch.steps,
             )
         reached = await self._go_on(request.bet, standing, watch)
         return ActResult(
@@ -105,6 +118,7 @@ class PlayActivities:
             open=reached.open,
             failure_code=reached.failure_code,
             unconfirmed_event_id=reached.unconfirmed_event_id,
+            steps=watch.steps,
         )
 
     async def _go_on(self, bet: Bet, reservation: Reservation, watch: "_Stopwatch") -> "_Reached":
@@ -113,23 +127,28 @@ class PlayActivities:
         if reservation.state is not RoundState.SETTLING:  # else the result is on record already
             assert reservation.draw is not None, "an open round has its draw"
             request = ResolveRequest(bet=bet, draw=reservation.draw, actions=reservation.actions)
-            resolution = await watch.time(steps.RESOLVE.name, self._resolve(request))
+            resolution = await watch.time(steps.RESOLVE, self._resolve(request), partial(words.resolved, bet))
             if resolution.offer is not None:
                 return await self._open(bet, resolution, watch)
-        settle = self._money.settle_with_event(SettleRequest(bet=bet, resolution=resolution))
-        terminal, event = await watch.time(steps.SETTLE.name, settle)
-        confirmed = event is not None and await watch.time(steps.EMIT.name, self._emit(event))
-        return _Reached(terminal.state, terminal.failure_code, None if confirmed else terminal.event_id)
+        settle = self._money.settle_now(SettleRequest(bet=bet, resolution=resolution))
+        settled = await watch.time(steps.SETTLE, settle, lambda now: words.settled(now.view))
+        ended = terminal(settled.view)
+        confirmed = settled.event is not None and await self._emit(settled.event, watch)
+        return _Reached(ended.state, ended.failure_code, None if confirmed else ended.event_id)
 
     async def _open(self, bet: Bet, resolution: Resolution, watch: "_Stopwatch") -> "_Reached":
         request = OpenRequest(bet=bet, resolution=resolution)
-        opened = await watch.time(steps.OPEN.name, self._money.open(request))
+        opened = await watch.time(steps.OPEN, self._money.open(request), lambda now: words.opened(now.open))
         if opened.open is None:
             # It was released meanwhile, or its player has acted: a repeat finds its state.
             raise ValueError("the round does not wait for this step any more")
         return _Reached(RoundState.AWAITING_CHOICE, open=opened.open)
 
-    async def _emit(self, event: RecordedEvent) -> bool:
+    async def _emit(self, event: RecordedEvent, watch: "_Stopwatch") -> bool:
+        emitted = partial(words.emitted, event.event_id)
+        return await watch.time(steps.EMIT, self._confirmed(event), lambda now: emitted(confirmed=now))
+
+    async def _confirmed(self, event: RecordedEvent) -> bool:
         try:
             await self._emit_now(event)
         except Exception as error:  # noqa: BLE001 - whatever it is, the round is settled and emit goes on
@@ -150,24 +169,28 @@ class _Reached:
 
 
 class _Stopwatch:
+    """Keeps of each step when it began, how long it took and what it did."""
+
     def __init__(self, observe: Callable[[str, int], None]) -> None:
         self._observe = observe
-        self.took_us: dict[str, int] = {}
+        self.steps: list[StepTaken] = []
 
-    async def time(self, step: str, taking: Awaitable[T]) -> T:
-        since = time.perf_counter_ns()
+    async def time(self, step: Step[Any, Any], taking: Awaitable[T], say: Callable[[T], str]) -> T:
+        at, since = datetime.now(UTC), time.perf_counter_ns()
         result = await taking
-        took_us = self.took_us[step] = (time.perf_counter_ns() - since) // 1_000
-        self._observe(step, took_us)
+        took_us = (time.perf_counter_ns() - since) // 1_000
+        self._observe(step.name, took_us)
+        began = at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        self.steps.append(StepTaken(step=step.name, at=began, took_us=took_us, what=say(result)))
         return result
 
 
-def _closed_before(reservation: Reservation, took_us: dict[str, int]) -> PlayResult:
+def _closed_before(reservation: Reservation, taken: list[StepTaken]) -> PlayResult:
     """The answer for a round that was refused, or had ended before (Temporal has forgotten its workflow)."""
     return PlayResult(
         state=reservation.state,
-        took_us=took_us,
         failure_code=reservation.failure_code,
         request_id=reservation.request_id,
         unconfirmed_event_id=reservation.event_id,
+        steps=taken,
     )

@@ -7,12 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from compose import probes
+from compose import probes, search_attributes
 from compose.codec import EmbeddedCodec
 from compose.layout import Layout, Memory, write_private
-from compose.problems import Unavailable
+from compose.problems import NotReady, Unavailable
 from compose.process import Command
 from compose.service import Say
+from contracts import search
 from runtime.settings import Settings
 
 # Write-ahead logging with fewer syncs gave 1.3 to 1.9 times the throughput of the defaults. Checkpoints after
@@ -24,7 +25,12 @@ RUNTIME = {"GOMAXPROCS": "1", "GOGC": "400"}
 
 # The one shard of this server would read its queue of due work at most twenty times a second, and every
 # task that is not started eagerly (the durable path's, a saga's) would wait for that tick of 50 ms.
-DYNAMIC = ("history.transferProcessorMaxPollRPS=2000",)
+DYNAMIC = (
+    "history.transferProcessorMaxPollRPS=2000",
+    # The CLI would have search attributes' definitions read from the database again for each start that has
+    # some: a tenth of Temporal's processor time for a round. A namespace's are read every few seconds anyway.
+    "system.forceSearchAttributesCacheRefreshOnRead=false",
+)
 
 
 class EmbeddedTemporal:
@@ -73,6 +79,8 @@ class EmbeddedTemporal:
         argv += ["--metrics-port", str(self._metrics_port), "--http-port", str(self._http_port)]
         argv += ["--db-filename", str(self._folder / "temporal.db"), "--namespace", self._namespace]
         argv += ["--log-level", "warn"]
+        for name in search.ATTRIBUTES:  # of a new namespace; see probe
+            argv += ["--search-attribute", f"{name}=Keyword"]
         for pragma in PRAGMAS:
             argv += ["--sqlite-pragma", pragma]
         for setting in DYNAMIC:
@@ -85,6 +93,26 @@ class EmbeddedTemporal:
 
     async def probe(self) -> None:
         await probes.temporal(self.address, self._namespace)
+        await searchable(self.address, self._namespace)
+
+
+async def searchable(address: str, namespace: str) -> None:
+    """The namespace of an earlier release's data has not what rounds are found by. Raises NotReady until
+    rounds can start with it; where it cannot be made, they start without."""
+    from temporalio.client import Client
+    from temporalio.service import RPCError, RPCStatusCode
+
+    try:
+        client = await Client.connect(address, namespace=namespace)
+        await search_attributes.make(client)
+    except (RuntimeError, RPCError) as problem:
+        if isinstance(problem, RPCError) and problem.status is RPCStatusCode.INVALID_ARGUMENT:
+            return  # ten of somebody else's, or one of another type: the ingress says so
+        raise NotReady(probes.reason(problem)) from None
+    try:
+        await client.count_workflows(search.KNOWN)
+    except RPCError as problem:
+        raise NotReady(probes.reason(problem)) from None
 
 
 def program() -> Path:

@@ -1,11 +1,11 @@
 """A player's decision in a round that waits for it, and the ledger's verdict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from contracts.choices import Chosen, OpenRound
-from contracts.rounds import Bet, RoundState
+from contracts.rounds import Bet, RoundState, StepTaken
 
 ACTION_BY_PLAYER: Final = "player"
 ACTION_BY_TIMER: Final = "timer"
@@ -60,10 +60,12 @@ class ActRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActResult:
     """An action's verdict and the round's state after it. `open` is set exactly when the round waits again,
-    and `unconfirmed_event_id` is the event of its end that the broker has not confirmed yet."""
+    and `unconfirmed_event_id` is the event of its end that the broker has not confirmed yet. `steps` are what
+    was taken for it, for the step's own record alone."""
 
     verdict: ActionVerdict
     state: RoundState
     open: OpenRound | None = None
     failure_code: str | None = None
     unconfirmed_event_id: str | None = None
+    steps: list[StepTaken] = field(default_factory=list)

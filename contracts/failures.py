@@ -58,6 +58,8 @@ INVALID_INTERVENTION: Final = "InvalidIntervention"
 
 # An operator's wallet has not taken a win or a rollback yet: the call is repeated without end.
 WALLET_PENDING: Final = "WalletPending"
+# With these a step waits for an operator's wallet, and for nothing else.
+OF_A_WALLET: Final = (WALLET_PENDING, WALLET_UNCERTAIN)
 
 # Error text is cut to this length before it becomes a payload, a row or a log line.
 DETAIL_LIMIT: Final = 300

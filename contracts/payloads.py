@@ -13,6 +13,7 @@ from temporalio.converter import (
     BinaryPlainPayloadConverter,
     CompositePayloadConverter,
     EncodingPayloadConverter,
+    JSONProtoPayloadConverter,
 )
 
 _METADATA: Final = {"encoding": b"json/plain"}
@@ -36,7 +37,13 @@ class JsonConverter(EncodingPayloadConverter):
 
 
 class PayloadConverter(CompositePayloadConverter):
-    """The encodings of this project's payloads: null, bytes, and JSON for all else."""
+    """The encodings of this project's payloads: null, bytes, and JSON for all else. Messages are Temporal's
+    own, with which a workflow answers what its web interface asks: its current details, for instance."""
 
     def __init__(self) -> None:
-        super().__init__(BinaryNullPayloadConverter(), BinaryPlainPayloadConverter(), JsonConverter())
+        super().__init__(
+            BinaryNullPayloadConverter(),
+            BinaryPlainPayloadConverter(),
+            JSONProtoPayloadConverter(),
+            JsonConverter(),
+        )

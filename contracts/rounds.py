@@ -1,8 +1,8 @@
 """The round as it crosses process boundaries: the bet, each step's request and result, the states."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from contracts.choices import Chosen, Offer, OpenRound
 
@@ -57,6 +57,11 @@ class Bet:
     request_id: str  # of the request that started the round: distinguishes a first answer from a repeat
     demo: bool = False  # from a demo balance: no wallet hears of it, and no report counts it
     jurisdiction: str | None = None  # the profile whose rules the round is played by
+    version: int = 1  # of the workflow that takes it (contracts/steps.py); no part of the bet that is stored
+
+
+# What the ledger stores of a bet, by its name.
+STORED_OF_BET: Final = tuple(field.name for field in fields(Bet) if field.name != "version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,16 +150,29 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepTaken:
+    """A step that the fast path took: when it began by the worker's clock (RFC 3339, UTC), how long it took,
+    and what it did, in words for whoever reads the history."""
+
+    step: str
+    at: str
+    took_us: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlayResult:
     """How far a round came on the fast path: to its end in the ledger, and if all went well to the confirmed
-    event. `took_us` says how long each step took that was taken, in microseconds and in their order."""
+    event. `steps` are those that were taken, in their order. Histories of earlier releases have `took_us`
+    instead, microseconds by step; a program of theirs needs it to be there."""
 
     state: RoundState
-    took_us: dict[str, int]
+    took_us: dict[str, int] = field(default_factory=dict)
     failure_code: str | None = None
     request_id: str | None = None  # of the request that made the round
     unconfirmed_event_id: str | None = None  # the event that the broker has yet to confirm
     open: OpenRound | None = None  # set exactly when the round waits for its player
+    steps: list[StepTaken] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,9 +44,15 @@ OPEN: Final = Step("open", OpenRequest, OpenResult)
 ACT: Final = Step("act", ActRequest, ActResult)
 # The fast path: reserve, resolve, settle and emit in one local activity.
 PLAY: Final = Step("play", Bet, PlayResult)
+# The same under a name that says what it takes, for bets of NAMED_STEPS or later: of a marker, only the
+# activity's type can be read without the key. A replay compares it.
+PLAY_NAMED: Final = Step("reserve-resolve-settle-emit", Bet, PlayResult)
+NAMED_STEPS: Final = 2
+# The schema of the release that brought it. Programs of earlier ones cannot replay such a round, so none
+# begins while a database still serves them (docs/contributing/compatible-changes.md).
+NAMED_STEPS_SCHEMA: Final = "0021"
 # A manual intervention, put to the ledger.
 INTERVENE: Final = Step("intervene", InterveneRequest, InterventionResult)
-
 # The workflow's name, as histories show it and as the ingress starts it.
 ROUND_WORKFLOW: Final = "Round"
 # A workflow task that is not completed within this time is given to another worker. A round takes

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from contracts.choices import AskedAction, Chosen, Offer, OpenRound
 from contracts.events import RecordedEvent
-from contracts.rounds import Bet, DrawReference, RoundKey, RoundState
+from contracts.rounds import STORED_OF_BET, Bet, DrawReference, RoundKey, RoundState
 from contracts.sessions import DEMO
 
 
@@ -101,7 +101,7 @@ class RoundView:
     @property
     def bet(self) -> Bet:
         """The bet that the round began with: enough to restart its workflow when Temporal has lost it."""
-        return Bet(**{name: getattr(self, name) for name in Bet.__slots__})
+        return Bet(**{name: getattr(self, name) for name in STORED_OF_BET})
 
     def answers(self, bet: Bet) -> bool:
         """Returns whether `bet` is the request that made this round, or an honest repeat of it."""
@@ -118,7 +118,7 @@ class RoundView:
 def round_begun(bet: Bet, at: datetime | None = None) -> RoundView:
     """The round of which nothing but its bet is known, and when it began where that is known too."""
     nothing = dict.fromkeys(RoundView.__slots__)
-    known = {name: getattr(bet, name) for name in Bet.__slots__}
+    known = {name: getattr(bet, name) for name in STORED_OF_BET}
     empty = {"state": RoundState.PENDING, "win": 0, "extra": 0, "actions": 0, "created_at": at}
     return RoundView(**{**nothing, **known, **empty})
 

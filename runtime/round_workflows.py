@@ -1,9 +1,10 @@
 """The one client of rounds' workflows: starts them, awaits their ends, puts updates to them, lists them."""
 
 import base64
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from temporalio.client import (
     Client,
@@ -24,7 +25,10 @@ from contracts.interventions import Intervention, InterventionResult
 from contracts.reconciliation import WorkflowState, round_key
 from contracts.rounds import Bet, RoundClosed, RoundKey
 from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_TASK_TIMEOUT, ROUND_WORKFLOW
+from runtime.round_start import RoundStart
 from runtime.unavailable import Cause
+
+T = TypeVar("T")
 
 START_TIMEOUT: Final = timedelta(seconds=5)
 RPC_LIMIT: Final = timedelta(seconds=10)
@@ -96,18 +100,21 @@ class RoundWorkflows:
     """`state`, `restart` and `ended_badly`, which activities use, raise temporalio's RPCError while Temporal
     does not answer. The docstrings of the others name what they raise."""
 
-    def __init__(self, client: Client, *, task_queue: str) -> None:
+    def __init__(self, client: Client, *, task_queue: str, begins: RoundStart | None = None) -> None:
+        """Whoever starts rounds, or starts them again, says what they begin with."""
         self._client = client
         self._task_queue = task_queue
+        self._begins = begins
 
     async def start(self, bet: Bet) -> bool:
         """Eagerly: Temporal hands the first task back with the reply, and the worker of this process runs
         it. Returns False when it did not: this process has no worker or no free slot, and the first worker
         that has one runs the round. Raises AlreadyStarted and OutcomeUncertain, whose text is the status."""
-        try:
-            started = await self._client.start_workflow(
+
+        async def start(begun: Bet, options: dict[str, Any]) -> WorkflowHandle[object, RoundClosed]:
+            return await self._client.start_workflow(
                 ROUND_WORKFLOW,
-                bet,
+                begun,
                 id=bet.key.workflow_id,
                 task_queue=self._task_queue,
                 result_type=RoundClosed,
@@ -116,13 +123,38 @@ class RoundWorkflows:
                 task_timeout=ROUND_TASK_TIMEOUT,
                 request_eager_start=True,
                 rpc_timeout=START_TIMEOUT,
+                **options,
             )
+
+        try:
+            started = await self._begin(bet, start)
         except WorkflowAlreadyStartedError:
             raise AlreadyStarted from None
         except RPCError as error:
             raise OutcomeUncertain(error.status.name, _cause(error)) from error
         # The SDK's own name for it, which its samples and tests read.
         return bool(getattr(started, "__temporal_eagerly_started", False))
+
+    async def _begin(self, bet: Bet, start: Callable[[Bet, dict[str, Any]], Awaitable[T]]) -> T:
+        """Starts a workflow with all that it can begin with. Raises what `start` raises. One that Temporal
+        refuses as invalid is started with its bet alone: an attribute may have gone."""
+        if self._begins is None:
+            return await start(bet, {})
+        begun = self._begins.bet(bet)
+        try:
+            return await start(begun, self._begins.options(bet))
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+        started = await start(begun, {})
+        self._begins.refused()
+        return started
+
+    async def _begin_again(self, bet: Bet, start: Callable[[Bet, dict[str, Any]], Awaitable[T]]) -> T:
+        """As `_begin`, by a program that may not have started a round for long."""
+        if self._begins is not None:
+            await self._begins.look()
+        return await self._begin(bet, start)
 
     async def result(self, workflow_id: str) -> RoundClosed | None:
         """Waits for the round's end. Returns None when its workflow failed, or was cancelled or terminated.
@@ -188,15 +220,20 @@ class RoundWorkflows:
     ) -> ActionVerdict:
         """Puts the action to a round whose workflow is lost. The workflow is started again, and finds the
         stored round. Raises GameFailed and OutcomeUncertain."""
-        try:
+
+        async def start(begun: Bet, options: dict[str, Any]) -> ActResult:
             acted: ActResult = await self._client.execute_update_with_start_workflow(
                 ACT_UPDATE,
                 action,
-                start_workflow_operation=self._restart(bet),
+                start_workflow_operation=self._restart(begun, options),
                 id=_update_id(action),
                 result_type=ActResult,
                 rpc_timeout=within,
             )
+            return acted
+
+        try:
+            acted = await self._begin_again(bet, start)
         except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             return _refused_or_uncertain(error)
         return acted.verdict
@@ -204,20 +241,24 @@ class RoundWorkflows:
     async def intervene(self, bet: Bet, intervention: Intervention) -> InterventionResult:
         """Puts a manual intervention to the round, whose workflow is started again when it is lost. So an
         intervention also resumes a round that Temporal has forgotten. Raises OutcomeUncertain."""
-        try:
+
+        async def start(begun: Bet, options: dict[str, Any]) -> InterventionResult:
             intervened: InterventionResult = await self._client.execute_update_with_start_workflow(
                 INTERVENE_UPDATE,
                 intervention,
-                start_workflow_operation=self._restart(bet),
+                start_workflow_operation=self._restart(begun, options),
                 id=intervention.intervention_id,
                 result_type=InterventionResult,
                 rpc_timeout=INTERVENE_LIMIT,
             )
+            return intervened
+
+        try:
+            return await self._begin_again(bet, start)
         except (RPCError, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             raise _uncertain(error) from None
-        return intervened
 
-    def _restart(self, bet: Bet) -> WithStartWorkflowOperation[object, RoundClosed]:
+    def _restart(self, bet: Bet, options: dict[str, Any]) -> WithStartWorkflowOperation[object, RoundClosed]:
         return WithStartWorkflowOperation(
             ROUND_WORKFLOW,
             bet,
@@ -227,6 +268,7 @@ class RoundWorkflows:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             task_timeout=ROUND_TASK_TIMEOUT,
+            **options,
         )
 
     async def state(self, workflow_id: str) -> WorkflowState:
@@ -250,17 +292,22 @@ class RoundWorkflows:
     async def restart(self, bet: Bet) -> bool:
         """Starts the round's workflow again after one has ended. Returns False when one runs: a healthy round
         is never started twice, and a closed one answers each step from what it stored."""
-        try:
+
+        async def start(begun: Bet, options: dict[str, Any]) -> None:
             await self._client.start_workflow(
                 ROUND_WORKFLOW,
-                bet,
+                begun,
                 id=bet.key.workflow_id,
                 task_queue=self._task_queue,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 task_timeout=ROUND_TASK_TIMEOUT,
                 rpc_timeout=RPC_LIMIT,
+                **options,
             )
+
+        try:
+            await self._begin_again(bet, start)
         except WorkflowAlreadyStartedError:
             return False
         return True

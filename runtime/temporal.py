@@ -22,6 +22,7 @@ from temporalio.service import TLSConfig
 
 from runtime import logs
 from runtime.request_ids import RequestIds
+from runtime.search_attributes import EncodesKeywords
 from runtime.settings import PREFIX, Settings, SettingsError
 from security.keyring import Keyring
 from security.payload_codec import data_converter
@@ -40,7 +41,7 @@ class Access:
 
 NO_TLS: Final = Access()
 # Around every call of Temporal, and every activity. Traces, where they are on, are in front of it.
-INTERCEPTORS: Final[list[Interceptor]] = [RequestIds()]
+INTERCEPTORS: Final[list[Interceptor]] = [RequestIds(), EncodesKeywords()]
 
 
 def access(settings: Settings) -> Access:

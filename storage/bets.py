@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts.rounds import Bet, RoundKey
+from contracts.rounds import STORED_OF_BET, Bet, RoundKey
 
 # The ledger reads these from the player and the session, whatever the bet says.
 _THE_LEDGERS_OWN: Final = ("demo", "jurisdiction")
 # In the order of the type's columns: a new field of a bet comes last.
 FIELDS: Final = (
     *(f"key.{field.name}" for field in fields(RoundKey)),
-    *(field.name for field in fields(Bet) if field.name not in ("key", *_THE_LEDGERS_OWN)),
+    *(name for name in STORED_OF_BET if name not in ("key", *_THE_LEDGERS_OWN)),
 )
 _values = attrgetter(*FIELDS)
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import asyncpg
 
 from contracts.events import RecordedEvent
-from contracts.rounds import Bet, RoundKey, RoundState
+from contracts.rounds import STORED_OF_BET, Bet, RoundKey, RoundState
 from storage.bets import stored_bet
 from storage.outbox import recorded_event
 
@@ -317,7 +317,7 @@ async def move_mark(pool: asyncpg.Pool, name: str, found: str | None, to: str) -
 
 def _round(row: Mapping[str, Any]) -> Standing:
     key = RoundKey(operator_id=row["operator_id"], player_key=row["player_key"], round_id=row["round_id"])
-    bet = Bet(key=key, **{name: row[name] for name in Bet.__slots__ if name != "key"})
+    bet = Bet(key=key, **{name: row[name] for name in STORED_OF_BET if name != "key"})
     return Standing(
         key=key, state=RoundState(row["state"]), game_id=row["game_id"], since=row["since"], bet=bet
     )

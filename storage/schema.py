@@ -58,3 +58,9 @@ async def check(pool: asyncpg.Pool) -> str:
         )
     serves_from: str = row["serves_from"]
     return serves_from
+
+
+async def serves_from(pool: asyncpg.Pool) -> str:
+    """The oldest schema whose programs may be running, or come back, by now. Raises what the pool raises."""
+    oldest: str = await pool.fetchval("SELECT serves_from FROM schema_version")
+    return oldest

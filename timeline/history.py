@@ -1,7 +1,7 @@
 """A round's workflow history as rows of its time line: decrypted, in short, without what says nothing."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -19,8 +19,10 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.converter import DataConverter
 
-from contracts import steps
+from contracts import search, steps
+from contracts.actions import ActResult, PlayerAction
 from contracts.failures import one_line
+from contracts.interventions import Intervention, InterventionResult
 from contracts.rounds import Bet, PlayResult, RoundClosed
 from timeline.model import Entry, Source, WorkflowStory
 from timeline.payloads import Unreadable, failure_text, open_payloads
@@ -30,8 +32,13 @@ from timeline.values import enum_name, seconds_and_nanos, span, time_of
 
 LOCAL_ACTIVITY: Final = "core_local_activity"
 _RESULT_TYPES: Final[dict[str, type]] = {
-    step.name: step.result_type
-    for step in (steps.RESERVE, steps.RESOLVE, steps.SETTLE, steps.RELEASE, steps.EMIT, steps.PLAY)
+    step.name: step.result_type for step in vars(steps).values() if isinstance(step, steps.Step)
+}
+# Both names of the fast path are shown as one.
+_SHOWN_AS: Final = {steps.PLAY_NAMED.name: steps.PLAY.name}
+_UPDATES: Final[dict[str, tuple[type, type]]] = {
+    steps.ACT_UPDATE: (PlayerAction, ActResult),
+    steps.INTERVENE_UPDATE: (Intervention, InterventionResult),
 }
 # A workflow task is how Temporal runs the workflow's code; only its failures say something about the round.
 _SILENT: Final = frozenset(
@@ -58,7 +65,7 @@ async def story(client: Client, workflow_id: str, *, ui: str | None) -> Workflow
         events=len(history.events),
         transitions=description.raw_info.state_transition_count,
         entries=tuple(entries),
-        now=tuple([line async for line in pending(description, client.data_converter)]),
+        now=tuple([line async for line in pending(description, client.data_converter, reader.asked)]),
     )
 
 
@@ -71,6 +78,8 @@ class HistoryReader:
     task_began: datetime | None = None  # the workflow task that is being read
     workflow_time: datetime | None = None  # moves with tasks and with the time that local activities took
     steps: dict[int, str] = field(default_factory=dict)  # step and attempt, by the scheduling event's id
+    asked: dict[str, datetime] = field(default_factory=dict)  # when, by the activity's id
+    updates: dict[int, str] = field(default_factory=dict)  # names, by the accepting event's id
 
     async def entries(self, events: Iterable[HistoryEvent]) -> AsyncIterator[Entry]:
         for event in events:
@@ -90,10 +99,12 @@ class HistoryReader:
 
     # The workflow
 
-    async def _workflow_execution_started(self, event: HistoryEvent, started: Any) -> Entry:
+    async def _workflow_execution_started(self, event: HistoryEvent, started: Any) -> tuple[Entry, ...]:
         eagerly = " eagerly" if started.eager_execution_accepted else ""
         bet = await self._one(started.input.payloads, Bet, bet_in_short)
-        return _workflow(event, f"started{eagerly}: {bet}")
+        begun = _workflow(event, f"started{eagerly}: {bet}")
+        found_by = _found_by(started.search_attributes.indexed_fields)
+        return (begun, _workflow(event, f"found by {found_by}")) if found_by else (begun,)
 
     async def _workflow_task_started(self, event: HistoryEvent, started: Any) -> Entry | None:
         self.task_began = self.workflow_time = time_of(event.event_time)
@@ -141,7 +152,8 @@ class HistoryReader:
         return _workflow(event, f"timed out ({enum_name(RetryState, timed_out.retry_state)})")
 
     async def _timer_started(self, event: HistoryEvent, timer: Any) -> Entry:
-        return _workflow(event, f"timer {timer.timer_id} of {span(timer.start_to_fire_timeout)} started")
+        timed = f"timer {timer.timer_id} of {span(timer.start_to_fire_timeout)} started"
+        return _workflow(event, timed + await self._summary(event, ": {}"))
 
     async def _timer_fired(self, event: HistoryEvent, timer: Any) -> Entry:
         return _workflow(event, f"timer {timer.timer_id} fired")
@@ -149,13 +161,31 @@ class HistoryReader:
     async def _timer_canceled(self, event: HistoryEvent, timer: Any) -> Entry:
         return _workflow(event, f"timer {timer.timer_id} cancelled")
 
+    # What people and players ask of it
+
+    async def _workflow_execution_update_accepted(self, event: HistoryEvent, accepted: Any) -> Entry:
+        asked = accepted.accepted_request
+        name = self.updates[event.event_id] = one_line(asked.input.name)
+        type_, _ = _UPDATES.get(name, (None, None))
+        what = await self._one(asked.input.args.payloads, type_, in_short)
+        return _workflow(event, f"{name} is asked: {what}")
+
+    async def _workflow_execution_update_completed(self, event: HistoryEvent, done: Any) -> Entry:
+        name = self.updates.get(done.accepted_event_id, "an update")
+        if done.outcome.HasField("failure"):
+            return _workflow(event, f"{name} failed: {await self._failure(done.outcome.failure)}")
+        _, type_ = _UPDATES.get(name, (None, None))
+        what = await self._one(done.outcome.success.payloads, type_, in_short)
+        return _workflow(event, f"{name} is answered: {what}")
+
     # Steps on the fast path: the marker of a local activity names it in the clear
 
     async def _marker_recorded(self, event: HistoryEvent, marker: Any) -> Entry | tuple[Entry, ...]:
         facts = _marker_facts(marker)
         if marker.marker_name != LOCAL_ACTIVITY or facts is None:
             return _workflow(event, f"marker {one_line(marker.marker_name)}")
-        step, attempts = one_line(str(facts.get("activity_type"))), facts.get("attempt")
+        taken, attempts = one_line(str(facts.get("activity_type"))), facts.get("attempt")
+        step = _SHOWN_AS.get(taken, taken)
         # The worker's clock, when the step began: the event's own time is that of the whole task's end.
         began = seconds_and_nanos(facts.get("original_schedule_time"))
         took = self._took(began, seconds_and_nanos(facts.get("complete_time")))
@@ -166,7 +196,7 @@ class HistoryReader:
         payloads = marker.details["result"].payloads
         result = await open_payloads(self.converter, payloads, _RESULT_TYPES.get(step))
         whole = Entry(at, Source.STEP, f"{step}{how}: {in_short(result)}")
-        return (whole, *steps_of(result, at)) if isinstance(result, PlayResult) else whole
+        return (whole, *steps_of(result, at)) if isinstance(result, PlayResult | ActResult) else whole
 
     def _took(self, began: datetime | None, complete: datetime | None) -> str | None:
         """How long a local activity ran. Its `complete_time` is in the workflow's time: what that was when
@@ -183,10 +213,12 @@ class HistoryReader:
 
     async def _activity_task_scheduled(self, event: HistoryEvent, scheduled: Any) -> Entry:
         step = self.steps[event.event_id] = one_line(scheduled.activity_type.name)
+        self.asked[scheduled.activity_id] = time_of(event.event_time)
         limits = f"{span(scheduled.start_to_close_timeout)} for an attempt"
         if scheduled.schedule_to_close_timeout.ToNanoseconds() > 0:
             limits += f", {span(scheduled.schedule_to_close_timeout)} for all"
-        return _step(event, f"{step} goes on as an activity: {limits}")
+        what = await self._summary(event, " ({})")
+        return _step(event, f"{step} goes on as an activity{what}: {limits}")
 
     async def _activity_task_started(self, event: HistoryEvent, started: Any) -> Entry:
         """Temporal records only the attempt that ended the activity, together with its end."""
@@ -228,12 +260,25 @@ class HistoryReader:
         value = await open_payloads(self.converter, payloads, type_)
         return str(value) if isinstance(value, Unreadable) else say(value)
 
+    async def _summary(self, event: HistoryEvent, form: str) -> str:
+        """What the workflow says of an activity or a timer, in `form`; nothing where it said nothing."""
+        if not event.user_metadata.HasField("summary"):
+            return ""
+        return form.format(await self._one([event.user_metadata.summary], str, one_line))
+
     async def _failure(self, failure: Failure) -> str:
         return await failure_text(self.converter, failure)
 
 
 def _status(status: WorkflowExecutionStatus | None) -> str:
     return "unknown" if status is None else status.name.lower()
+
+
+def _found_by(attributes: Mapping[str, Payload]) -> str:
+    """The search attributes of the start; they are not sealed."""
+    values = DataConverter.default.payload_converter
+    shown = {name: values.from_payload(payload) for name, payload in attributes.items()}
+    return one_line(", ".join(f"{name} {shown[name]}" for name in search.ATTRIBUTES if name in shown))
 
 
 def _marker_facts(marker: Any) -> dict[str, Any] | None:

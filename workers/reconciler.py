@@ -45,6 +45,7 @@ from runtime import metrics
 from runtime.past_rounds import PastRounds
 from runtime.recovery import Recovery, close_if_behind
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
+from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
 from runtime.temporal import certain_to_end
@@ -99,7 +100,8 @@ async def kept_recovered(client: Client, resources: Resources) -> AsyncIterator[
     again."""
     pool, settings = resources.database.pool, resources.settings
     past = PastRounds(client)
-    workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+    begins = RoundStart(client, resources.keyring, pool)
+    workflows = RoundWorkflows(client, task_queue=settings.task_queue, begins=begins)
     recovery = Recovery(pool, past, workflows.restart, SeedVault(resources.keyring))
     await _recover(pool, past, recovery, thoroughly=True)
 
@@ -143,7 +145,8 @@ async def running(
 ) -> AsyncIterator[Worker]:
     """Runs reconciliation's worker."""
     pool, settings = resources.database.pool, resources.settings
-    workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+    begins = RoundStart(client, resources.keyring, pool)
+    workflows = RoundWorkflows(client, task_queue=settings.task_queue, begins=begins)
     rounds = RoundChecks(pool, workflows, patience)
     amqp_url = required_secret(settings.amqp_url, "amqp_url")
     events = EventChecks(

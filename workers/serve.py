@@ -41,6 +41,7 @@ from runtime.listening import is_every_address, url_host
 from runtime.past_rounds import PastRounds
 from runtime.recovery import until_open
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
+from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
 from security.seeds import SeedVault
@@ -74,11 +75,13 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await games.name_missing(resources.database.pool, registry)
         client = await connect_temporal(settings, resources.keyring)
         await until_open(resources.database.pool, PastRounds(client))
-        workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+        begins = RoundStart(client, resources.keyring, resources.database.pool)
+        workflows = RoundWorkflows(client, task_queue=settings.task_queue, begins=begins)
         results = ResultService(resources.database, workflows)
         pushes = Pushes(required_secret(settings.amqp_url, "amqp_url"), results)
         listener = listen(settings)
         async with (
+            begins.kept_fresh(),
             wallets.opened(resources) as operators,
             known(resources.database.pool, settings.metrics_operators, operators.wallets),
             round_worker.running(client, resources, registry, operators, deliver, health, waiter.left),

@@ -2,6 +2,7 @@
 timer."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -12,7 +13,7 @@ from contracts.actions import ACTION_BY_TIMER, ActionVerdict, ActRequest, ActRes
 from contracts.choices import Abandonment, OpenRound
 from contracts.failures import ACTION_REFUSED
 from contracts.rounds import Bet
-from workflows import policies
+from workflows import policies, words
 from workflows.steps import take, take_locally
 
 
@@ -86,7 +87,12 @@ class Decisions:
         if self._over or self._open is not seen:
             return True
         try:
-            await workflow.wait_condition(lambda: self._over or self._open is not seen, timeout=within)
+            with words.waiting(words.offered(seen)):
+                await workflow.wait_condition(
+                    lambda: self._over or self._open is not seen,
+                    timeout=within,
+                    timeout_summary=words.decides(seen),
+                )
         except TimeoutError:
             return False
         return True
@@ -139,7 +145,8 @@ class Decisions:
                 self._closed = acted
             elif acted.open is not None and (self._open is None or acted.open.actions != self._open.actions):
                 self._open = acted.open
-            return acted
+            # The step's own record says what was taken; the update's answer need not say it again.
+            return replace(acted, steps=[])
 
 
 async def _act(request: ActRequest) -> ActResult:

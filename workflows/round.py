@@ -36,7 +36,7 @@ from contracts.rounds import (
     Terminal,
 )
 from contracts.steps import ACT_UPDATE, INTERVENE_UPDATE, ROUND_WORKFLOW
-from workflows import policies
+from workflows import policies, words
 from workflows.choices import Abandoned, Decisions, Ended
 from workflows.steps import Wakes, take, take_locally, take_until, take_without_end, uninterrupted
 
@@ -111,13 +111,15 @@ class RoundWorkflow:
 
     async def _play(self, bet: Bet) -> RoundClosed:
         """The fast path, and what follows from it."""
+        step = steps.PLAY_NAMED if bet.version >= steps.NAMED_STEPS else steps.PLAY
         try:
-            played = await take_locally(steps.PLAY, bet)
+            played = await take_locally(step, bet)
         except (FailureError, asyncio.CancelledError) as failure:
             if is_cancelled_exception(failure):
                 # Any of its steps may have taken effect: the ledger knows, and answers the release.
                 return await self._compensate(bet, ROUND_CANCELLED, failure)
-            return await self._durable_path(bet)
+            with words.waiting(words.left_the_fast_path(bet, failure)):
+                return await self._durable_path(bet)
         if played.open is not None:
             return await self._wait_for_player(bet, played.open)
         return await uninterrupted(self._emit_if_unconfirmed(played))

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import FailureError
 
 from contracts.steps import Request, Result, Step
-from workflows import policies
+from workflows import policies, words
 from workflows.policies import StepPolicy
 
 T = TypeVar("T")
@@ -34,15 +34,17 @@ def take_locally(step: Step[Request, Result], request: Request) -> Coroutine[Any
 async def take(step: Step[Request, Result], request: Request, policy: StepPolicy) -> Result:
     """Takes `step` on the durable path until it answers; a step answers a repeat with what it stored. Raises
     FailureError when it refused for good, when its patience ended, or when the workflow was cancelled."""
-    result: Result = await workflow.execute_activity(
-        step.name,
-        request,
-        result_type=step.result_type,
-        start_to_close_timeout=policy.attempt_limit,
-        schedule_to_close_timeout=policy.patience,
-        heartbeat_timeout=policy.heartbeat,
-        retry_policy=policy.retry,
-    )
+    with words.waiting(words.attempted(step.name, request)):
+        result: Result = await workflow.execute_activity(
+            step.name,
+            request,
+            result_type=step.result_type,
+            start_to_close_timeout=policy.attempt_limit,
+            schedule_to_close_timeout=policy.patience,
+            heartbeat_timeout=policy.heartbeat,
+            retry_policy=policy.retry,
+            summary=words.summary(request),
+        )
     return result
 
 

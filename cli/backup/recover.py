@@ -20,6 +20,7 @@ from contracts.failures import one_line
 from runtime.past_rounds import PastRounds
 from runtime.recovery import LostRound, Recovered, Recovery
 from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
+from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
 from security.keyring import KeyringInvalid
 from security.payload_codec import CANNOT_OPEN
@@ -58,7 +59,8 @@ async def recovered(settings: Settings, *, restored: bool) -> Recovered | None:
     keyring = load_keyring(settings)
     client = await connect_temporal(settings, keyring)
     database = await connect_database(settings, connections=1)
-    workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+    begins = RoundStart(client, keyring, database.pool)
+    workflows = RoundWorkflows(client, task_queue=settings.task_queue, begins=begins)
     try:
         if restored:
             await restores.suspect(database.pool)

@@ -24,6 +24,7 @@ from contracts.rounds import RoundState
 from contracts.views import RoundFilter, RoundView
 from overview.rounds import Rounds
 from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.round_start import RoundStart
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
 from runtime.settings import Settings, SettingsError
 from security.keyring import KeyringInvalid
@@ -152,7 +153,9 @@ async def _decide(
     actor = _actor(wanted.decision)
     async with database_of(reached, CannotResolve) as database:
         client = await connect_temporal(reached, keyring)
-        interventions = Interventions(RoundWorkflows(client, task_queue=reached.task_queue), database)
+        begins = RoundStart(client, keyring, database.pool)
+        workflows = RoundWorkflows(client, task_queue=reached.task_queue, begins=begins)
+        interventions = Interventions(workflows, database)
         for view in rounds:
             result = await _decide_one(interventions, view, wanted.decision, actor)
             done.decisions.append(_decided(view, result))

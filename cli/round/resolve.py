@@ -16,6 +16,7 @@ from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
 from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.round_start import RoundStart
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
 from runtime.settings import Settings
 from security.keyring import KeyringInvalid
@@ -74,7 +75,9 @@ async def decide(
     keyring = load_keyring(reached)
     async with database_of(reached, CannotResolve) as database:
         client = await connect_temporal(reached, keyring)
-        interventions = Interventions(RoundWorkflows(client, task_queue=reached.task_queue), database)
+        begins = RoundStart(client, keyring, database.pool)
+        workflows = RoundWorkflows(client, task_queue=reached.task_queue, begins=begins)
+        interventions = Interventions(workflows, database)
         try:
             return await _decide(interventions, wanted, decision)
         except ValueError as problem:

@@ -325,8 +325,9 @@ def limits_of_steps() -> str:
     fast = _span(policies.FAST_PATH_LIMIT)
     head = f"""# Limits of a round's steps
 
-The fast path takes all steps in one local activity, `{steps.PLAY.name}`, within {fast} and in one attempt; an
-action of the player takes `{steps.ACT.name}` likewise. A workflow task that is not completed within
+The fast path takes all steps in one local activity, `{steps.PLAY_NAMED.name}`, within {fast} and in one
+attempt (`{steps.PLAY.name}`, as long as a program of the release before may come back); an action of the
+player takes `{steps.ACT.name}` likewise. A workflow task that is not completed within
 {_span(steps.ROUND_TASK_TIMEOUT)} goes to another worker. On the durable path each step is an activity with
 limits of its own. Pauses double from the first to the longest. Where all attempts have a limit, the round is
 void after it; `intervene` answers the caller with an error instead.

@@ -19,13 +19,14 @@ from compose.stack import Stack
 from security.seeds import SeedVault
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player
-from tests.e2e.test_secrets import every_form, make_noise
+from tests.e2e.test_secrets import make_noise
 from tests.support.collector import Collector, Seen, collecting
 from tests.support.conditions import HANG_S, until
 from tests.support.ingress import one_more_ingress
 from tests.support.operator_wallet import running_wallet
 from tests.support.queue_caller import calling
 from tests.support.receiver import Receiver, receiving
+from tests.support.secrets import every_form
 from tests.support.sockets import opened
 from tests.support.wallet_settings import program_settings, set_wallet
 from workflows.round import RoundWorkflow

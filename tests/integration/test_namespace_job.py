@@ -1,14 +1,18 @@
-"""The job of compose.yaml that makes the namespace: run twice on a real server, it makes one and keeps it."""
+"""The job of compose.yaml that makes the namespace, and what rounds are found by in it: run twice on a real
+server, it makes one and keeps it."""
 
 import asyncio
 from pathlib import Path
 from uuid import uuid4
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 
 from compose.stack import Stack
 from compose.temporal import program
+from contracts import search
 from runtime.settings import PROJECT_ROOT
 
 SCRIPT = PROJECT_ROOT / "compose" / "services" / "temporal" / "namespace.sh"
@@ -30,4 +34,10 @@ async def test_it_makes_the_namespace_once_with_a_week_of_retention(
         assert await job.wait() == 0
     asked = DescribeNamespaceRequest(namespace=name)
     found = await temporal.workflow_service.describe_namespace(asked)
+    listed = await temporal.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=name)
+    )
+    assert {name: listed.custom_attributes[name] for name in search.ATTRIBUTES} == dict.fromkeys(
+        search.ATTRIBUTES, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+    )
     assert found.config.workflow_execution_retention_ttl.seconds == WEEK_S

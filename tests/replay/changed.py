@@ -1,5 +1,7 @@
 """RoundWorkflow as somebody might change it without thinking of the rounds that are open."""
 
+from dataclasses import replace
+
 from temporalio import workflow
 
 from contracts import steps
@@ -16,6 +18,15 @@ class SkipsTheFastPath(RoundWorkflow):
     @workflow.run
     async def run(self, bet: Bet) -> RoundClosed:
         return await self._durable_path(bet)
+
+
+@workflow.defn(name=ROUND_WORKFLOW)
+class KnowsNoVersions(RoundWorkflow):
+    """As the releases before it: what a bet says of its version, they leave out."""
+
+    @workflow.run
+    async def run(self, bet: Bet) -> RoundClosed:
+        return await super().run(replace(bet, version=1))
 
 
 @workflow.defn(name=ROUND_WORKFLOW)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from temporalio.client import WorkflowUpdateFailedError
@@ -10,6 +11,7 @@ from contracts.actions import ActRequest
 from contracts.choices import Abandonment, Chosen
 from contracts.interventions import Action
 from contracts.rounds import OpenRequest, Resolution, SettleRequest
+from contracts.steps import NAMED_STEPS
 from tests.workflow.choices import COLLECT, DOUBLE, act, action, offer, waits
 from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Meddles, Refuses
 from tests.workflow.stage import Ended, Stage, heard, intervene, within
@@ -20,6 +22,22 @@ Path = Callable[[Stage], Awaitable[Ended]]
 
 async def settled(stage: Stage) -> Ended:
     return await stage.play()
+
+
+async def settled_by_named_steps(stage: Stage) -> Ended:
+    return await settled(_by_named_steps(stage))
+
+
+async def unconfirmed_by_named_steps(stage: Stage) -> Ended:
+    return await unconfirmed(_by_named_steps(stage))
+
+
+async def step_by_step_after_named_steps(stage: Stage) -> Ended:
+    return await step_by_step(_by_named_steps(stage))
+
+
+async def collected_after_named_steps(stage: Stage) -> Ended:
+    return await collected(_by_named_steps(stage))
 
 
 async def declined(stage: Stage) -> Ended:
@@ -303,6 +321,10 @@ PATHS: Final[dict[str, Path]] = {
         voided_while_waiting,
         cancelled_while_waiting,
         action_left_at_the_wallet,
+        settled_by_named_steps,
+        unconfirmed_by_named_steps,
+        step_by_step_after_named_steps,
+        collected_after_named_steps,
     )
 }
 
@@ -333,6 +355,12 @@ async def _cancelled_at(stage: Stage, step: str) -> Ended:
         await heard(handle)
         hangs.go.set()
         return await stage.end(handle)
+
+
+def _by_named_steps(stage: Stage) -> Stage:
+    """As rounds begin where no earlier program can come back."""
+    stage.bet = replace(stage.bet, version=NAMED_STEPS)
+    return stage
 
 
 async def _decided(stage: Stage, action: Action) -> Ended:

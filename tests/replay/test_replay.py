@@ -14,6 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.changed import (
+    KnowsNoVersions,
     NeverEmits,
     NeverReleases,
     ReleasesWhatItShouldSettle,
@@ -68,6 +69,10 @@ def test_every_path_is_recorded_and_every_recording_belongs_to_a_path() -> None:
     [
         (SkipsTheFastPath, "settled"),
         (SkipsTheFastPath, "step_by_step"),
+        # So no round begins with them while such a program may come back.
+        (KnowsNoVersions, "settled_by_named_steps"),
+        (KnowsNoVersions, "step_by_step_after_named_steps"),
+        (KnowsNoVersions, "collected_after_named_steps"),
         (TriesTheFastPathTwice, "step_by_step"),
         (TriesTheFastPathTwice, "slow_settle"),
         (ReleasesWhatItShouldSettle, "step_by_step"),

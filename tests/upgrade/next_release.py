@@ -1,8 +1,8 @@
 """A made-up next release, as edits of this tree: a bet has a field more, and with it a type and a function.
 
-The field is the version of the round's workflow: version 2 does something more after a round with choices. As
-docs/sre/upgrades.md asks, the release knows both versions, and begins rounds of the second one only when no
-program that does not know it can come back.
+The field is the edition of the round's rules, stored with it: edition 2 does something more after a round
+with choices. As docs/sre/upgrades.md asks, the release knows both editions, and begins rounds of the second
+one only when no program that does not know it can come back.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Final
 from storage.schema import newest
 
 SCHEMA: Final = "9001"
-MIGRATION: Final = f'''"""a version of the workflow in each bet
+MIGRATION: Final = f'''"""an edition of the rules in each bet
 
 Revision ID: {SCHEMA}
 Revises: {{before}}
@@ -29,12 +29,12 @@ BET_V2 = """
     CREATE TYPE bet_v2 AS (
         operator_id text, player_key bigint, round_id text, player_id text, account_id bigint,
         session_id text, game_id text, game_version text, currency text, stake bigint, mode text,
-        choice jsonb, request_id text, version int)
+        choice jsonb, request_id text, edition int)
 """
 
 
 def upgrade() -> None:
-    op.add_column("rounds", sa.Column("version", sa.Integer(), server_default="1", nullable=False))
+    op.add_column("rounds", sa.Column("edition", sa.Integer(), server_default="1", nullable=False))
     op.execute(BET_V2)
 '''
 OLD_BET: Final = (
@@ -46,22 +46,21 @@ OLD_BET: Final = (
 EDITS: Final[dict[str, list[tuple[str, str]]]] = {
     "contracts/rounds.py": [
         (
-            "    jurisdiction: str | None = None  # the profile whose rules the round is played by\n",
-            "    jurisdiction: str | None = None  # the profile whose rules the round is played by\n"
-            "    version: int = 1  # of the workflow\n",
+            "    version: int = 1  # of the workflow",
+            "    edition: int = 1  # of the rules\n    version: int = 1  # of the workflow",
         ),
-        ("FINAL_STATES = ", "WRITTEN = {'version': 1}\nFINAL_STATES = "),
+        ("FINAL_STATES = ", "WRITTEN = {'edition': 1}\nFINAL_STATES = "),
     ],
     "contracts/views.py": [
         (
             "    asked: AskedAction | None = None\n",
-            "    asked: AskedAction | None = None\n    version: int = 1\n",
+            "    asked: AskedAction | None = None\n    edition: int = 1\n",
         ),
     ],
     "api/bet/schemas.py": [
         (
             "        jurisdiction=claims.jurisdiction,\n",
-            "        jurisdiction=claims.jurisdiction,\n        version=WRITTEN['version'],\n",
+            "        jurisdiction=claims.jurisdiction,\n        edition=WRITTEN['edition'],\n",
         ),
         ("from contracts.rounds import ", "from contracts.rounds import WRITTEN, "),
     ],
@@ -70,7 +69,7 @@ EDITS: Final[dict[str, list[tuple[str, str]]]] = {
             "        await schema.check(database.pool)\n",
             "        from contracts.rounds import WRITTEN\n"
             "        serves_from = await schema.check(database.pool)\n"
-            f"        WRITTEN['version'] = 2 if serves_from >= '{SCHEMA}' else 1\n",
+            f"        WRITTEN['edition'] = 2 if serves_from >= '{SCHEMA}' else 1\n",
         ),
     ],
     "storage/bets.py": [
@@ -91,7 +90,7 @@ EDITS: Final[dict[str, list[tuple[str, str]]]] = {
             "from storage.bets import bet_arguments, bet_parameter, bet_v2_arguments, bet_v2_parameter\n",
         ),
     ],
-    "storage/functions/20_ledger.sql": [("r.brand\nFROM rounds r", "r.brand, r.version\nFROM rounds r")],
+    "storage/functions/20_ledger.sql": [("r.brand\nFROM rounds r", "r.brand, r.edition\nFROM rounds r")],
     "storage/functions/30_reserve.sql": [
         (
             "reserve_round_v1(p_bet bet_v1) RETURNS SETOF round_view LANGUAGE plpgsql AS $$\nDECLARE\n",
@@ -100,8 +99,8 @@ EDITS: Final[dict[str, list[tuple[str, str]]]] = {
         ),
         (
             "    RETURN QUERY SELECT * FROM round_view v WHERE v.id = r.id;\n",
-            "    UPDATE rounds SET version = p_new.version\n"
-            "    WHERE id = r.id AND p_new.version > 1 AND is_open(state);\n"
+            "    UPDATE rounds SET edition = p_new.edition\n"
+            "    WHERE id = r.id AND p_new.edition > 1 AND is_open(state);\n"
             "    RETURN QUERY SELECT * FROM round_view v WHERE v.id = r.id;\n",
         ),
     ],
@@ -112,7 +111,7 @@ EDITS: Final[dict[str, list[tuple[str, str]]]] = {
     "workflows/round.py": [
         (
             "        return await uninterrupted(self._emit(bet, terminal))\n\n    async def _emit_if_",
-            "        if bet.version >= 2:\n"
+            "        if bet.edition >= 2:\n"
             "            await uninterrupted(asyncio.sleep(0.001))\n"
             "        return await uninterrupted(self._emit(bet, terminal))\n\n    async def _emit_if_",
         ),
@@ -130,4 +129,4 @@ def make(root: Path) -> None:
             text = text.replace(old, new)
         path.write_text(text)
     folder = root / "storage" / "migrations" / "versions"
-    (folder / f"{SCHEMA}_a_version_in_each_bet.py").write_text(MIGRATION.format(before=newest()))
+    (folder / f"{SCHEMA}_an_edition_in_each_bet.py").write_text(MIGRATION.format(before=newest()))

@@ -72,7 +72,7 @@ async def test_from_here_to_the_next_release_and_back(
             await casino.choose(1)
             await _begin_rounds_of_the_new_version(casino, following, theirs)
         await casino.assert_nothing_lost()
-        versions = "SELECT array_agg(DISTINCT version) FROM rounds WHERE state = 'settled'"
+        versions = "SELECT array_agg(DISTINCT edition) FROM rounds WHERE state = 'settled'"
         assert sorted(await casino.database.pool.fetchval(versions)) == [1, 2]
         code, said = await casino.run(THIS, "workers.serve")
         assert (code, f"serves programs from {SCHEMA} on" in said) == (1, True), said

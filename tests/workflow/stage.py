@@ -93,6 +93,7 @@ class Stage:
         self, client: Client, round_id: str, *, stake: int = STAKE, task_timeout: timedelta = TASK_TIMEOUT
     ) -> None:
         self.task_timeout = task_timeout
+        self.options: dict[str, Any] = {}  # of the workflow's start, beside what all have
         self.sticky_timeout = STICKY_TIMEOUT
         self.client = client
         self.task_queue = f"stage-{round_id}"
@@ -150,6 +151,7 @@ class Stage:
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             task_timeout=self.task_timeout,
             request_eager_start=eager,
+            **self.options,
         )
         return handle
 

@@ -3,11 +3,17 @@
 Each of these may also be found out on the durable path, when the fast path failed: `way` says which.
 """
 
+from typing import cast
+
+import asyncpg
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from contracts.failures import INSUFFICIENT_FUNDS, RESOLVE_FAILED, ROUND_CANCELLED
 from contracts.rounds import EmitRequest, ReleaseRequest, Resolution, RoundClosed, RoundState, SettleRequest
+from contracts.steps import NAMED_STEPS, NAMED_STEPS_SCHEMA
+from runtime.round_start import RoundStart
+from security.keyring import Keyring
 from tests.workflow.faults import DURABLE, FAST, Breaks, Meddles, Refuses
 from tests.workflow.journeys import DURABLE_PATH, SETTLED
 from tests.workflow.stage import REQUEST_ID, STAKE, Stage
@@ -27,6 +33,12 @@ async def test_a_round_reserves_resolves_settles_and_emits_on_the_fast_path(stag
 
 
 async def test_a_settled_round_costs_six_history_events_and_two_state_transitions(stage: Stage) -> None:
+    """With all that it can start with."""
+    begins = RoundStart(stage.client, Keyring.generate(), cast(asyncpg.Pool, ReadyForAll()))
+    await begins.look()
+    stage.bet, stage.options = begins.bet(stage.bet), begins.options(stage.bet)
+    assert stage.options.keys() == {"search_attributes", "static_summary"}
+    assert stage.bet.version == NAMED_STEPS
     async with stage.playing() as handle:
         ended = await stage.end(handle)
         description = await handle.describe()
@@ -39,6 +51,13 @@ async def test_a_settled_round_costs_six_history_events_and_two_state_transition
         "workflow_execution_completed",
     ]
     assert description.raw_description.workflow_execution_info.state_transition_count == 2
+
+
+class ReadyForAll:
+    """A database that serves no earlier program."""
+
+    async def fetchval(self, statement: str) -> str:
+        return NAMED_STEPS_SCHEMA
 
 
 async def test_a_round_reserves_resolves_settles_and_emits_on_the_durable_path(stage: Stage) -> None:

@@ -1,16 +1,20 @@
 """The fast path that most rounds are: tried once, bounded, and telling truly what it did."""
 
 import asyncio
+import re
 import time
+from dataclasses import replace
 
 import pytest
 from temporalio.client import Client
 
 from contracts.rounds import PlayResult, Resolution, RoundState, SettleRequest
+from contracts.steps import NAMED_STEPS
+from tests.replay import fingerprints
 from tests.workflow.faults import FAST, Breaks, Hangs, Meddles
 from tests.workflow.journeys import DURABLE_PATH, FAST_PATH, SETTLED
 from tests.workflow.limits import at_the_limit
-from tests.workflow.stage import REQUEST_ID, Ended, Stage, within
+from tests.workflow.stage import REQUEST_ID, STAKE, Ended, Stage, within
 from tests.workflow.world import OPENING_BALANCE, WIN
 from workflows import policies
 
@@ -65,8 +69,9 @@ async def test_each_step_is_named_with_the_time_that_it_took(stage: Stage) -> No
         hangs.go.set()
         played = _played(await stage.end(handle))
     elapsed_us = (time.perf_counter_ns() - began_ns) // 1_000
-    assert played.took_us["resolve"] >= 300_000
-    assert sum(played.took_us.values()) <= elapsed_us, "no step is given the time of another one too"
+    took_us = {step.step: step.took_us for step in played.steps}
+    assert took_us["resolve"] >= 300_000
+    assert sum(took_us.values()) <= elapsed_us, "no step is given the time of another one too"
 
 
 async def test_an_emit_that_broke_is_named_too_and_its_event_is_handed_on(stage: Stage) -> None:
@@ -75,6 +80,27 @@ async def test_an_emit_that_broke_is_named_too_and_its_event_is_handed_on(stage:
     assert played.unconfirmed_event_id == stage.world.rounds[stage.bet.key].event_id
     _assert_steps(stage, played, list(FAST_PATH))
     assert stage.attempts == [*FAST_PATH, "durable emit"]
+
+
+async def test_each_step_is_named_with_what_it_did(stage: Stage) -> None:
+    reserve, resolve, settle, emit = _played(await stage.play()).steps
+    event_id = stage.world.rounds[stage.bet.key].event_id
+    assert reserve.what == f"held {STAKE} EUR, nonce 7 of seed seed-1"
+    assert re.fullmatch(rf"win {WIN} EUR, outcome sha256:[0-9a-f]{{16}}", resolve.what)
+    assert settle.what == (
+        f"{STAKE} EUR from player to house, {WIN} EUR from house to player, event {event_id}"
+    )
+    assert emit.what == f"event {event_id} confirmed by the broker"
+
+
+async def test_a_bet_of_a_later_version_names_the_four_steps_where_no_key_is_needed(stage: Stage) -> None:
+    stage.bet = replace(stage.bet, version=NAMED_STEPS)
+    ended = await stage.play()
+    assert ended.closed == SETTLED
+    assert fingerprints.commands(ended.history) == [
+        "reserve-resolve-settle-emit: local activity",
+        "completed",
+    ]
 
 
 async def test_a_declined_round_names_reserve_alone(skipping: Client) -> None:
@@ -122,8 +148,10 @@ def _played(ended: Ended) -> PlayResult:
 
 def _assert_steps(stage: Stage, played: PlayResult, steps: list[str]) -> None:
     """Recorded and observed alike, in their order."""
-    assert list(played.took_us) == steps
-    assert list(played.took_us.items()) == stage.steps.observed
+    assert [step.step for step in played.steps] == steps
+    assert [(step.step, step.took_us) for step in played.steps] == stage.steps.observed
+    assert [step.at for step in played.steps] == sorted(step.at for step in played.steps)
+    assert played.took_us == {}, "programs of earlier releases want it to be there"
 
 
 def _settle(stage: Stage) -> None:

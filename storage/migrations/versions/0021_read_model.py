@@ -22,3 +22,8 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state IN ('declined', 'void') AND NOT demo"),
     )
+
+
+def contract() -> None:
+    """Nothing to drop. From its end on no program is left that cannot replay a round with named steps, so
+    rounds begin with contracts.steps.NAMED_STEPS."""

@@ -19,6 +19,7 @@ from contracts.views import RoundView
 from contracts.wallet import WalletCall
 from games.registry import Registry
 from runtime.resources import Resources, connect_temporal, open_resources
+from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
 from security.keyring import Keyring
@@ -211,7 +212,8 @@ async def open_casino(
                 client, resources, registry, operators_wallets, waiter.deliver, left=waiter.left
             ),
         ):
-            workflows = RoundWorkflows(client, task_queue=settings.task_queue)
+            begins = RoundStart(client, resources.keyring, resources.database.pool)
+            workflows = RoundWorkflows(client, task_queue=settings.task_queue, begins=begins)
             results = ResultService(resources.database, workflows)
             elsewhere = Elsewhere(workflows, results, waiter, NoPushes())
             bets = BetService(workflows, results, waiter, elsewhere, patience_s=PATIENCE_S)

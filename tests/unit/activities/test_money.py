@@ -259,7 +259,8 @@ def test_every_step_is_an_activity_that_takes_and_returns_what_the_contract_says
     money = MoneyActivities(MoneyRouter(Scripted(view(RoundState.PENDING)), {}), lambda view: None)
     play = PlayActivities(money, _never, _never, lambda step, took_us: None)
     others = (GameActivities.resolve, EventActivities.emit, InterventionActivities.intervene)
-    activities = {a.__name__: a for a in (*play.activities, *money.activities, *others)}
+    defined: tuple[Any, ...] = (*play.activities, *money.activities, *others)
+    activities = {activity.__temporal_activity_definition.name: activity for activity in defined}
     contract = {step.name: step for step in vars(steps).values() if isinstance(step, Step)}
     assert activities.keys() == contract.keys()
     for name, step in contract.items():

@@ -269,7 +269,7 @@ class TestKubernetes:
 
     def test_pods_can_write_nowhere_and_have_no_rights(self) -> None:
         found = pods(BASE)
-        assert len(found) == len(PROGRAMS) + 2
+        assert len(found) == len(PROGRAMS) + 3
         for pod in found.values():
             (container,) = pod["containers"]
             assert pod["securityContext"]["runAsNonRoot"]
@@ -298,7 +298,7 @@ class TestKubernetes:
         owners = [
             name
             for name, pod in pods(BASE).items()
-            if pod["volumes"][0]["secret"]["secretName"] == "croupier-owner"
+            if any(volume["secret"]["secretName"] == "croupier-owner" for volume in pod["volumes"])
         ]
         assert owners == ["croupier-migrate-before", "croupier-migrate-after"]
 

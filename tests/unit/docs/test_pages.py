@@ -139,7 +139,7 @@ QUOTES: Final = {
         "the event was out already",
     ),
     "sre/stuck-rounds.md": (
-        *("waits for attempt", "the workflow waits for a worker", "task failed"),
+        *("waits for attempt", "waits for the wallet of", "the workflow waits for a worker", "task failed"),
         *("nothing brings the round to its end", "no history", "Temporal no longer has the workflow"),
     ),
     "sre/keys.md": ("cannot be read", "section has no key"),

@@ -7,25 +7,31 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from temporalio.api.common.v1 import Payloads
+from temporalio.api.common.v1 import Payload, Payloads, SearchAttributes
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.update.v1 import Input, Outcome, Request
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from cli.round.lines import lines as lines_of
+from contracts import search, steps
+from contracts.actions import ActionVerdict, ActResult, PlayerAction
 from contracts.choices import Choice, Chosen, Offer
 from contracts.failures import one_line
+from contracts.interventions import Action, Intervention, InterventionResult, InterventionVerdict
 from contracts.records import EventFact, RoundRecord, TransferFact
 from contracts.rounds import (
     Bet,
     DrawReference,
+    PlayResult,
     Reservation,
     Resolution,
     RoundClosed,
     RoundKey,
     RoundState,
+    StepTaken,
     Terminal,
 )
 from contracts.views import RoundView
@@ -35,6 +41,7 @@ from timeline.history import HistoryReader
 from timeline.ledger import ledger_entries
 from timeline.model import Entry, Source, WorkflowStory
 from timeline.timeline import Timeline
+from timeline.wording import moment
 
 START = datetime(2026, 11, 22, 16, 0, tzinfo=UTC)
 KEY = RoundKey(operator_id="acme", player_key=7, round_id="r-1")
@@ -319,6 +326,20 @@ class Recorder:
             details["result"] = await self.sealed(result)
             self.add("marker_recorded", marker_name="core_local_activity", details=details)
 
+    async def says(self, summary: str) -> None:
+        """The last event is of something that the workflow gave a summary."""
+        (sealed,) = (await self.sealed(summary)).payloads
+        self.events[-1].user_metadata.summary.CopyFrom(sealed)
+
+    async def update(self, name: str, asked: object, answered: object) -> None:
+        request = Request(input=Input(name=name, args=await self.sealed(asked)))
+        number = self.add("workflow_execution_update_accepted", accepted_request=request)
+        if isinstance(answered, BaseException):
+            outcome = Outcome(failure=await self.failure(answered))
+        else:
+            outcome = Outcome(success=await self.sealed(answered))
+        self.add("workflow_execution_update_completed", accepted_event_id=number, outcome=outcome)
+
     async def read(self, converter: DataConverter | None = None) -> list[Entry]:
         reader = HistoryReader(converter or self.converter)
         return [entry async for entry in reader.entries(self.events)]
@@ -362,6 +383,89 @@ class TestAHistory:
             "completed: settled",
         ]
         assert [entry.at for entry in entries][2:6] == [after(5), after(9), after(11), after(17)]
+
+    async def test_of_the_fast_path_tells_when_each_step_was_taken_how_long_it_took_and_what_it_did(
+        self, recorder: Recorder
+    ) -> None:
+        taken = [
+            StepTaken(step="reserve", at=moment(after(5)), took_us=5_100, what="held 100 EUR"),
+            StepTaken(step="emit", at=moment(after(17)), took_us=900, what=f"event {EVENT_ID} confirmed"),
+        ]
+        played = PlayResult(state=RoundState.SETTLED, steps=taken)
+        await recorder.marker(steps.PLAY_NAMED.name, played, ran_ms=(4, 20))
+        entries = await recorder.read()
+        assert [(entry.at, entry.what) for entry in entries] == [
+            (after(4), "play: settled"),
+            (after(5), "reserve in 5.1 ms: held 100 EUR"),
+            (after(17), f"emit in 0.9 ms: event {EVENT_ID} confirmed"),
+        ]
+
+    async def test_of_an_earlier_release_is_told_as_far_as_it_goes(self, recorder: Recorder) -> None:
+        played = PlayResult(state=RoundState.SETTLED, took_us={"reserve": 5_100, "resolve": 900})
+        await recorder.marker(steps.PLAY.name, played, ran_ms=(4, 20))
+        assert [(entry.at, entry.what) for entry in await recorder.read()] == [
+            (after(4), "play: settled"),
+            (after(4), "reserve in 5.1 ms"),
+            (after(4) + timedelta(microseconds=5_100), "resolve in 0.9 ms"),
+        ]
+
+    async def test_names_what_the_round_is_found_by(self, recorder: Recorder) -> None:
+        fields = {
+            search.KIND: Payload(metadata={"encoding": b"json/plain"}, data=b'"real"'),
+            search.GAME: Payload(metadata={"encoding": b"json/plain"}, data=b'"dice"'),
+            "SomebodyElses": Payload(metadata={"encoding": b"json/plain"}, data=b'"x"'),
+        }
+        recorder.add(
+            "workflow_execution_started",
+            input=await recorder.sealed(BET),
+            search_attributes=SearchAttributes(indexed_fields=fields),
+        )
+        assert [entry.what for entry in await recorder.read()] == [
+            "started: 100 EUR at dice 1.0.0",
+            "found by CroupierGame dice, CroupierKind real",
+        ]
+
+    async def test_says_what_an_activity_and_a_timer_are_for(self, recorder: Recorder) -> None:
+        recorder.add("activity_task_scheduled")
+        recorder.events[-1].activity_task_scheduled_event_attributes.activity_type.name = "settle"
+        await recorder.says("pay a win of 250 EUR")
+        recorder.add("timer_started", timer_id="1")
+        await recorder.says("collect, for the player stays away")
+        assert [entry.what for entry in await recorder.read()] == [
+            "settle goes on as an activity (pay a win of 250 EUR): 0 s for an attempt",
+            "timer 1 of 0 s started: collect, for the player stays away",
+        ]
+
+    async def test_tells_what_a_player_and_a_person_asked_and_what_came_of_it(
+        self, recorder: Recorder
+    ) -> None:
+        chosen = Chosen(action="gamble", params={"color": "red"})
+        action = PlayerAction(action_id="a1", chosen=chosen, request_id="a-request")
+        acted = ActResult(verdict=ActionVerdict.TAKEN, state=RoundState.SETTLED)
+        await recorder.update("act", action, acted)
+        intervention = Intervention(intervention_id="i", action=Action.VOID, reason="no", actor="cli:bob")
+        accepted = InterventionResult(
+            verdict=InterventionVerdict.ACCEPTED, state=RoundState.SETTLING, releasing=True
+        )
+        await recorder.update("intervene", intervention, accepted)
+        await recorder.update("act", action, ApplicationError("round-closed", type="ActionRefused"))
+        assert [entry.what for entry in await recorder.read()] == [
+            "act is asked: gamble color red, by the player, action a1",
+            "act is answered: taken, settled",
+            "intervene is asked: void by cli:bob: no",
+            "intervene is answered: accepted, the round is settling, and the round is being released",
+            "act is asked: gamble color red, by the player, action a1",
+            "act failed: ActionRefused: round-closed",
+        ]
+
+    async def test_of_an_action_tells_its_steps(self, recorder: Recorder) -> None:
+        step = StepTaken(step="act", at=moment(after(5)), took_us=1_000, what="collect by the player: taken")
+        acted = ActResult(verdict=ActionVerdict.TAKEN, state=RoundState.SETTLED, steps=[step])
+        await recorder.marker("act", acted, ran_ms=(5, 9))
+        assert [entry.what for entry in await recorder.read()] == [
+            "act: taken, settled",
+            "act in 1.0 ms: collect by the player: taken",
+        ]
 
     async def test_of_a_patient_step_tells_its_attempts_and_why_they_failed(self, recorder: Recorder) -> None:
         lost = ApplicationError("not confirmed", type="PublishUncertain")

@@ -18,7 +18,7 @@ from api.bet.result_waiter import ResultWaiter
 from api.bet.service import BetService
 from api.result.pushes import Follower
 from api.result.service import ResultService
-from contracts.rounds import Bet, RoundClosed, RoundKey, RoundState
+from contracts.rounds import STORED_OF_BET, Bet, RoundClosed, RoundKey, RoundState
 from contracts.views import RoundView, round_begun
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
 from runtime.unavailable import Cause
@@ -39,7 +39,7 @@ BET = Bet(
 )
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SETTLED = RoundView(
-    **{field.name: getattr(BET, field.name) for field in dataclasses.fields(BET)},
+    **{name: getattr(BET, name) for name in STORED_OF_BET},
     state=RoundState.SETTLED,
     outcome={},
     win=0,
