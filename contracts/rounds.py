@@ -167,12 +167,13 @@ class PlayResult:
     instead, microseconds by step; a program of theirs needs it to be there."""
 
     state: RoundState
-    took_us: dict[str, int] = field(default_factory=dict)
+    # Web interfaces show a marker's first lines: the steps are what a reader looks for.
+    steps: list[StepTaken] = field(default_factory=list)
     failure_code: str | None = None
     request_id: str | None = None  # of the request that made the round
     unconfirmed_event_id: str | None = None  # the event that the broker has yet to confirm
     open: OpenRound | None = None  # set exactly when the round waits for its player
-    steps: list[StepTaken] = field(default_factory=list)
+    took_us: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,10 +60,13 @@ def waiting(line: str) -> Iterator[None]:
     _say([*_said(), line])
     try:
         yield
-    finally:
-        lines = _said()
-        lines.remove(line)
-        _say(lines)
+    except GeneratorExit:
+        # The workflow left its worker's memory. Where this runs there is no workflow, or another one.
+        raise
+    except BaseException:
+        _no_longer_say(line)
+        raise
+    _no_longer_say(line)
 
 
 def left_the_fast_path(bet: Bet, failure: BaseException) -> str:
@@ -95,6 +98,12 @@ def moment(at: datetime) -> str:
 
 def _said() -> list[str]:
     return [line for line in workflow.get_current_details().split("\n") if line]
+
+
+def _no_longer_say(line: str) -> None:
+    lines = _said()
+    lines.remove(line)
+    _say(lines)
 
 
 def _say(lines: list[str]) -> None:

@@ -16,6 +16,7 @@ from compose import process
 from compose.programs import OwnProgram
 from compose.service import wait_until_ready
 from compose.stack import Stack
+from contracts.steps import PLAY_NAMED
 from security.seeds import SeedVault
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player
@@ -32,9 +33,11 @@ from tests.support.wallet_settings import program_settings, set_wallet
 from workflows.round import RoundWorkflow
 
 OPENING: Final = 50_000
+STARTED: Final = f"StartActivity:{PLAY_NAMED.name}"
+RAN: Final = f"RunActivity:{PLAY_NAMED.name}"
 BY_HTTP: Final = (
-    *("POST /v1/game/rounds", "StartWorkflow:Round", "RunWorkflow:Round", "StartActivity:play"),
-    *("RunActivity:play", "SELECT", "call a wallet", "publish croupier.events"),
+    *("POST /v1/game/rounds", "StartWorkflow:Round", "RunWorkflow:Round", STARTED),
+    *(RAN, "SELECT", "call a wallet", "publish croupier.events"),
     *("receive croupier.events", "webhook", "call a webhook"),
 )
 # What a client sends along, which is nobody's business.
@@ -155,7 +158,7 @@ async def test_one_trace_leads_from_a_clients_call_to_the_webhook(
     spans = await traced.collector.until_seen(parent.trace_id, *BY_HTTP)
     ways = ways_up(spans, parent)
     assert ways["call a wallet"][1:] == [
-        *("RunActivity:play", "StartActivity:play", "StartWorkflow:Round"),
+        *(RAN, STARTED, "StartWorkflow:Round"),
         "POST /v1/game/rounds",
     ]
     assert ways["receive croupier.events"][1] == "publish croupier.events"
@@ -167,9 +170,9 @@ async def test_one_trace_leads_from_a_clients_call_to_the_webhook(
     assert request_id == f"mine.{parent.trace_id}{first.span.span_id.hex()}"
     assert first.attributes["croupier.request_id"] == request_id
     assert first.attributes["http.response.status_code"] == "201"
-    assert next(seen for seen in spans if seen.name == "RunActivity:play").attributes[
-        "temporalWorkflowID"
-    ] == (player.round_key(round_id).workflow_id)
+    assert next(seen for seen in spans if seen.name == RAN).attributes["temporalWorkflowID"] == (
+        player.round_key(round_id).workflow_id
+    )
     (got,) = (got for got in told.received if got.event["subject"] == round_id)
     assert got.headers["x-request-id"] == request_id
     assert got.headers["traceparent"].split("-")[1] == parent.trace_id
@@ -217,7 +220,7 @@ async def test_sockets_and_the_queue_have_their_traces(traced: Traced, amqp_url:
     stored = "SELECT request_id FROM rounds WHERE round_id = $1"
     request_id = await traced.gateway.database.pool.fetchval(stored, wager["round_id"])
     trace_id = request_id.partition(".")[2][:32]
-    await traced.collector.until_seen(trace_id, "websocket BetMessage", "RunActivity:play", "SELECT")
+    await traced.collector.until_seen(trace_id, "websocket BetMessage", RAN, "SELECT")
 
     async with calling(amqp_url) as caller:
 
@@ -231,7 +234,7 @@ async def test_sockets_and_the_queue_have_their_traces(traced: Traced, amqp_url:
             of_it = str(answers[0].headers["X-Request-Id"]).partition(".")[2]
             if not of_it.startswith(parent.trace_id):
                 return False
-            names = ("receive croupier.commands", "command", "RunActivity:play")
+            names = ("receive croupier.commands", "command", RAN)
             return bool(await traced.collector.until_seen(parent.trace_id, *names))
 
         await until(by_queue)
@@ -243,7 +246,7 @@ async def test_what_a_client_does_not_want_sampled_is_not(traced: Traced) -> Non
     _, answer = await bet(player, unwanted, flags="00")
     assert unwanted.trace_id not in answer.headers["x-request-id"]
     await bet(player, wanted)
-    await traced.collector.until_seen(wanted.trace_id, "POST /v1/game/rounds", "RunActivity:play")
+    await traced.collector.until_seen(wanted.trace_id, "POST /v1/game/rounds", RAN)
     assert traced.collector.of(unwanted.trace_id) == []
 
 

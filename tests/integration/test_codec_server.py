@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import shlex
 import signal
 import ssl
@@ -114,6 +115,15 @@ class TestBesideTheEmbeddedTemporal:
         seed = await seed_of(round_id, services, database)
         for form in (seed, seed.hex().encode(), base64.b64encode(seed), base64.urlsafe_b64encode(seed)):
             assert form.rstrip(b"=") not in b"".join(opened)
+
+    async def test_its_page_has_what_its_panel_shows(
+        self, endpoint: str, platform: dict[str, Any], services: Services, http: httpx.AsyncClient
+    ) -> None:
+        await http.post(f"{endpoint}/decode", json={"payloads": [{"metadata": {}, "data": ""}]})
+        await http.post(f"{endpoint}/decode", content=b"no JSON")
+        page = (await http.get(services.stack.info()["metrics_urls"]["codec"])).text
+        assert re.search(r'^croupier_codec_payloads_total\{call="decode",outcome="plain"\} [1-9]', page, re.M)
+        assert re.search(r'^croupier_codec_requests_refused_total\{reason="malformed"\} [1-9]', page, re.M)
 
     async def test_the_web_interface_is_told_of_it_and_process_arguments_say_nothing(
         self, endpoint: str, services: Services, http: httpx.AsyncClient
