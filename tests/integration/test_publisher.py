@@ -106,21 +106,23 @@ async def test_a_queue_deleted_while_nobody_consumes_it_is_made_again(
     queue = topology.ConsumerQueue(name=fresh_operator(), bindings=("*.*.game.event",))
     monkeypatch.setattr(topology, of_ours, queue)
     event = game_event(fresh_operator(), 1)
-    async with publishing(amqp_url) as publisher, channel_to(amqp_url) as channel:
-        await publisher.publish(event, timeout_seconds=HANG_S)
-        await channel.queue_delete(queue.name)
+    async with channel_to(amqp_url) as channel:
+        async with publishing(amqp_url) as publisher:
+            await publisher.publish(event, timeout_seconds=HANG_S)
+            await channel.queue_delete(queue.name)
 
-        async def taken() -> bool:
-            try:
-                await publisher.publish(event, timeout_seconds=HANG_S)
-            except Unroutable:
-                return False
-            return True
+            async def taken() -> bool:
+                try:
+                    await publisher.publish(event, timeout_seconds=HANG_S)
+                except Unroutable:
+                    return False
+                return True
 
-        assert not await taken(), "it is gone"
-        await conditions.until(taken)
-        assert publisher.connected
-        await channel.declare_queue(queue.name, passive=True)
+            assert not await taken(), "it is gone"
+            await conditions.until(taken)
+            assert publisher.connected
+            await channel.declare_queue(queue.name, passive=True)
+        # A publisher that still runs might make it once more, for events of all the other tests.
         await channel.queue_delete(queue.name)
         await channel.queue_delete(queue.dead_name)
 

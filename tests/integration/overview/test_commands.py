@@ -10,11 +10,10 @@ import pytest
 
 from cli.round import batch
 from contracts.rounds import Bet, RoundState
-from storage import rounds
+from storage import outbox, rounds
 from storage.database import Database
 from tests.conftest import Services
 from tests.support.commands import Ended, run
-from tests.support.conditions import until
 from tests.support.ledger import Seat, take_seat
 
 REASON = ("--reason", "ticket 4711", "--by", "ops")
@@ -42,13 +41,10 @@ async def operator_id(database: Database) -> str:
 
 
 async def _publish(database: Database, operator_id: str) -> None:
-    """The relay has these, as soon as it looks."""
-
-    async def done() -> bool:
-        waiting = "SELECT count(*) FROM outbox WHERE operator_id = $1 AND published_at IS NULL"
-        return bool(await database.pool.fetchval(waiting, operator_id) == 0)
-
-    await until(done)
+    """As the rounds' workflows would have."""
+    waiting = "SELECT event_id::text FROM outbox WHERE operator_id = $1 AND published_at IS NULL"
+    found = await database.pool.fetch(waiting, operator_id)
+    await outbox.mark_published(database.pool, [row["event_id"] for row in found])
 
 
 async def ids(database: Database, operator_id: str, state: RoundState) -> list[str]:
