@@ -1,9 +1,12 @@
-"""A check of our own for schemathesis, which loads this file by the name in SCHEMATHESIS_HOOKS."""
+"""What of our own schemathesis has, which loads this file by the name in its configuration."""
 
+import os
 import re
 from typing import Any, Final
 
 import schemathesis
+
+from api.gateway.schemas import ID_PATTERN
 
 # What no schema can say of a value: that an earlier answer gave the cursor, that a text can be printed, that
 # the game has the mode, that a date is in the calendar, which of two members it needs. And JSON Schema takes
@@ -27,3 +30,13 @@ def nothing_that_fits_the_description_is_invalid(
     problem = response.json()
     if problem["code"] == "invalid":
         assert BEYOND_SCHEMAS.match(problem["detail"]), problem["detail"]
+
+
+@schemathesis.hook
+def before_call(ctx: schemathesis.HookContext, case: schemathesis.Case[Any], kwargs: dict[str, Any]) -> None:
+    """Switches one operator alone: ids that earlier answers listed are tried too, and those are operators of
+    all the tests."""
+    if (case.method, case.path) == ("PUT", "/v1/platform/operators/{operator_id}"):
+        asked = str(case.path_parameters.get("operator_id"))
+        if re.fullmatch(ID_PATTERN, asked):
+            case.path_parameters["operator_id"] = os.environ["SPARE_OPERATOR"]

@@ -55,6 +55,7 @@ async def test_requests_made_from_the_description_are_answered_as_it_says(
         "SESSION_TOKEN": alice.token,
         "OPERATOR_KEY": await gateway.new_key(operator.operator_id, scope="admin"),
         "PLATFORM_KEY": await gateway.platform_key(),
+        "SPARE_OPERATOR": (await gateway.new_operator()).operator_id,
         "PYTHONPATH": str(PROJECT_ROOT),
     }
     process = await asyncio.create_subprocess_exec(
@@ -66,3 +67,8 @@ async def test_requests_made_from_the_description_are_answered_as_it_says(
     counted = re.search(r"Selected: (\d+)/(\d+)\s+Tested: (\d+)", report)
     assert counted is not None
     assert len({*counted.groups()}) == 1, "some operation was left out"
+    switched_off = await gateway.database.pool.fetchval(
+        "SELECT count(*) FROM operators WHERE id = ANY($1) AND disabled_at IS NOT NULL",
+        [operator.operator_id, "demo"],
+    )
+    assert switched_off == 0, "what all tests share stays as it was"
