@@ -41,6 +41,7 @@ from wallet.statement import (
     StatementQuery,
     StatementUnavailable,
     allowed_moves,
+    as_ours,
     difference,
     open_statement,
     part_of,
@@ -123,9 +124,10 @@ class StatementChecks:
                 if detail["transaction_id"] is None:
                     whose = _Whose(finding.operator_id, detail["player_id"], finding.round_id)
                     return not await self._look_at_round(statement, whose, _Found())
-                item = await _find(
-                    statement, finding.operator_id, detail["player_id"], detail["transaction_id"]
+                written_id = (detail["wallet"] or {}).get("transaction_id") or statement.written_id(
+                    detail["transaction_id"]
                 )
+                item = await _find(statement, finding.operator_id, detail["player_id"], written_id)
         except (KeyError, NoStatement, *_CANNOT_BE_ASKED) as problem:
             raise ReviewNotPossible(bounded(f"the wallet of {finding.operator_id}: {problem}")) from None
         if item is None:
@@ -261,11 +263,12 @@ _CANNOT_BE_ASKED: Final = (StatementUnavailable, SealBroken, UnknownKey, ValueEr
 
 
 async def _find(
-    statement: Statement, operator_id: str, player_id: str, transaction_id: str
+    statement: Statement, operator_id: str, player_id: str, written_id: str
 ) -> StatementItem | None:
-    query = StatementQuery(operator_id=operator_id, player_id=player_id, transaction_id=transaction_id)
+    """The entry with this id, as the wallet writes it: it may know an id that is not ours by nothing else."""
+    query = StatementQuery(operator_id=operator_id, player_id=player_id, written_id=written_id)
     async for item in statement.items(query):
-        if (item.player_id, item.transaction_id) == (player_id, transaction_id):
+        if (item.player_id, item.transaction_id) == (player_id, as_ours(written_id)):
             return item
     return None
 
@@ -388,7 +391,8 @@ async def _how_slow(
     ]
     if taken and not told:
         latest = taken[-1]
-        item = await _find(statement, latest.operator_id, latest.player_id, latest.transaction_id)
+        written_id = statement.written_id(latest.transaction_id)
+        item = await _find(statement, latest.operator_id, latest.player_id, written_id)
         told = [] if item is None or item.at is None else [latest.created_at - item.at]
     return median_low(told) if told else None
 

@@ -52,12 +52,14 @@ class StatementUnavailable(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementItem:
     """One entry of the wallet's statement. `moved` is the change of its player's balance, in minor units of
-    `currency`. Transaction ids are as we write them, `round_id` as the wallet does; `bet_transaction_id` is
-    None where the wallet does not say, and so is `at`, the time by the wallet's clock."""
+    `currency`. Transaction ids are as we write them, `written_id` is the entry's as the wallet does, and so
+    is `round_id`; `bet_transaction_id` is None where the wallet does not say, and so is `at`, the time by the
+    wallet's clock."""
 
     operator_id: str
     player_id: str
     transaction_id: str
+    written_id: str
     call: str
     round_id: str | None
     currency: str
@@ -71,18 +73,24 @@ class StatementItem:
         return self.transaction_id if self.call == WalletCall.BET else self.bet_transaction_id
 
     def as_dict(self) -> dict[str, Any]:
-        return {"call": self.call, "moved": self.moved, "currency": self.currency}
+        return {
+            "transaction_id": self.written_id,
+            "call": self.call,
+            "moved": self.moved,
+            "currency": self.currency,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementQuery:
-    """A query for a time span (its end not included), or for one transaction or one round of a player."""
+    """A query for a time span (its end not included), or for one transaction or one round of a player.
+    `written_id` is the transaction's id as the wallet writes it."""
 
     operator_id: str
     since: datetime | None = None
     until: datetime | None = None
     player_id: str | None = None
-    transaction_id: str | None = None
+    written_id: str | None = None
     round_id: str | None = None
 
 
@@ -103,6 +111,13 @@ class Statement:
         self._keys = keys
         self._http = http
         self._now_s = now_s
+
+    def written_id(self, transaction_id: str) -> str:
+        """An id of ours as the wallet writes it; any other as it is."""
+        try:
+            return self._dialect.ids.transaction_id(transaction_id)
+        except ValueError:
+            return transaction_id
 
     async def items(self, query: StatementQuery) -> AsyncIterator[StatementItem]:
         """Yields the entries that match, oldest first, page after page."""
@@ -231,7 +246,7 @@ def _parameters(query: StatementQuery, cursor: str | None, dialect: Dialect, for
     given: dict[StatementFilter, str | None] = {
         "operator_id": query.operator_id if "operator_id" in form.query else None,
         "player_id": query.player_id,
-        "transaction_id": query.transaction_id and _written_id(query.transaction_id, dialect),
+        "transaction_id": query.written_id,
         "round_id": query.round_id and dialect.ids.round_id(query.round_id),
         "from": None if query.since is None else _written_time(query.since, form.times),
         "to": None if query.until is None else _written_time(query.until, form.times),
@@ -263,11 +278,13 @@ def _item(fields: Any, operator_id: str, dialect: Dialect, form: StatementForm) 
     round_id, word = _at(fields, places["round_id"]), _text(_at(fields, places["call"]))
     currency, call = _text(_at(fields, places["currency"])), form.calls.get(word, word)
     bet_id, at = _optional(fields, places, "bet_transaction_id"), _optional(fields, places, "at")
+    written_id = _text(_at(fields, places["transaction_id"]))
     return StatementItem(
         operator_id=_text(_at(fields, places["operator_id"])) if "operator_id" in places else operator_id,
         player_id=_text(_at(fields, places["player_id"])),
-        transaction_id=_read_id(_text(_at(fields, places["transaction_id"]))),
-        bet_transaction_id=None if bet_id is None else _read_id(_text(bet_id)),
+        transaction_id=as_ours(written_id),
+        written_id=written_id,
+        bet_transaction_id=None if bet_id is None else as_ours(_text(bet_id)),
         at=None if at is None else _read_time(at, form.times),
         call=call,
         round_id=None if round_id is None else _text(round_id),
@@ -312,17 +329,10 @@ def _never(text: str) -> None:
     raise ValueError("no JSON")
 
 
-def _read_id(text: str) -> str:
-    """As we write it. What is no UUID is not ours, and stays as it is."""
+def as_ours(text: str) -> str:
+    """A transaction id as we write it. What is no UUID is not ours, and stays as it is."""
     try:
         return str(UUID(text))
-    except ValueError:
-        return text
-
-
-def _written_id(text: str, dialect: Dialect) -> str:
-    try:
-        return dialect.ids.transaction_id(text)
     except ValueError:
         return text
 

@@ -114,7 +114,7 @@ async def test_reads_every_page_of_the_reference_wallet_and_only_the_span() -> N
         later = StatementQuery(operator_id=OPERATOR, since=until, until=until + timedelta(hours=1))
         assert await read(wallet.url, wallet.secret, later) == []
         one_bet = StatementQuery(
-            operator_id=OPERATOR, player_id=PLAYER, transaction_id=taken[7]["transaction_id"]
+            operator_id=OPERATOR, player_id=PLAYER, written_id=taken[7]["transaction_id"]
         )
         assert len(await read(wallet.url, wallet.secret, one_bet)) == 1
         with pytest.raises(StatementUnavailable, match="401"):
@@ -211,6 +211,7 @@ def theirs(of: WalletCall, moved: int, **changes: Any) -> StatementItem:
         "operator_id": OPERATOR,
         "player_id": PLAYER,
         "transaction_id": transaction_id(KEY, of),
+        "written_id": transaction_id(KEY, of),
         "call": of.value,
         "round_id": "r-1",
         "currency": "EUR",

@@ -50,10 +50,12 @@ class DialectWallet:
     def balance(self, player_id: str) -> int:
         return 1_000_000 + sum(entry.moved for entry in self.entries if entry.player_id == player_id)
 
-    def take(self, call: WalletCall, *, moved: int, player_id: str) -> Entry:
+    def take(
+        self, call: WalletCall, *, moved: int, player_id: str, transaction_id: str | None = None
+    ) -> Entry:
         """Enters what nobody asked for, a moment ago: a query's times are whole milliseconds."""
         moment = self._now() - timedelta(seconds=1)
-        entry = Entry(call, player_id, str(uuid4()), None, uuid4().hex, moved, moment)
+        entry = Entry(call, player_id, transaction_id or str(uuid4()), None, uuid4().hex, moved, moment)
         self.entries.append(entry)
         return entry
 

@@ -47,7 +47,12 @@ async def test_what_the_wallet_took_unasked_is_one_incident_however_often_it_is_
     assert sum(one.opened for one in looked) == 1
     (incident,) = await floor.incidents_of(unasked["transaction_id"])
     assert incident.finding.kind is IncidentKind.WALLET_DIFFERS
-    assert incident.finding.detail["wallet"] == {"call": "bet", "moved": -STAKE, "currency": "EUR"}
+    assert incident.finding.detail["wallet"] == {
+        "transaction_id": unasked["transaction_id"],
+        "call": "bet",
+        "moved": -STAKE,
+        "currency": "EUR",
+    }
     assert incident.finding.detail["ledger"] is None
     await floor.resolve_all()
     (incident,) = await floor.incidents_of(unasked["transaction_id"])

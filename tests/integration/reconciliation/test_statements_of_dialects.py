@@ -3,7 +3,7 @@ against the ledger."""
 
 import functools
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -131,11 +131,22 @@ async def test_a_wallet_of_any_dialect_that_agrees_is_no_incident(house: House, 
     assert (await house.compare()).opened == 0, "no call of this span says which rounds those entries are of"
 
 
-async def test_what_a_wallet_of_any_dialect_took_unasked_is_an_incident(house: House) -> None:
-    unasked = house.wallet.take(WalletCall.BET, moved=-77, player_id=uuid4().hex)
+@pytest.mark.parametrize(
+    "spelled", [str, lambda i: i.hex, lambda i: str(i).upper(), lambda i: i.urn, lambda i: f"no. {i}"]
+)
+async def test_what_a_wallet_of_any_dialect_took_unasked_is_an_incident_that_stays(
+    house: House, spelled: Callable[[UUID], str]
+) -> None:
+    """Its id may be written as no id of ours is, and the wallet knows it by that alone."""
+    its_id = spelled(uuid4())
+    unasked = house.wallet.take(WalletCall.BET, moved=-77, player_id=uuid4().hex, transaction_id=its_id)
     assert [(await house.compare()).opened for _ in range(2)] == [1, 0]
-    wallet = (await house.incident_of(unasked.player_id)).finding.detail["wallet"]
-    assert wallet == {"call": "bet", "moved": -77, "currency": "EUR"}
+    incident = await house.incident_of(unasked.player_id)
+    wallet = incident.finding.detail["wallet"]
+    assert wallet == {"transaction_id": its_id, "call": "bet", "moved": -77, "currency": "EUR"}
+    assert not await house.checks.review(incident)
+    house.wallet.entries.remove(unasked)
+    assert await house.checks.review(incident), "the wallet has taken it back"
 
 
 async def test_what_a_wallet_of_any_dialect_lost_again_is_an_incident(house: House, round_id: str) -> None:
