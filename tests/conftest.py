@@ -76,6 +76,7 @@ async def stack(home: Path) -> AsyncIterator[Stack]:
         home=home,
         log_level="warning",
         reconcile_every_s=86_400,
+        limit_address_per_s=0,
         limit_failures_per_s=0,
         metrics_operators=10_000,
         webhooks_local=True,

@@ -1,5 +1,6 @@
 """The edge middleware: what every request passes first. An id of its own, the body limit, and admission."""
 
+import asyncio
 import json
 import logging
 import time
@@ -27,6 +28,13 @@ ALWAYS_ADMITTED: Final = frozenset({"/healthz", "/readyz"})
 BETS: Final = ("POST", "/v1/game/rounds")
 _BODY_LIMITS: Final = {BETS[1]: BET_LIMIT_BYTES, "/v1/game/events": EVENTS_LIMIT_BYTES}
 ANY_REQUEST_ID: Final = "0" * 32  # a refusal is made before its id is known
+# What an address asks without a token or key, and what it is refused, must not fill the process: such a call
+# counts as so many. A platform's own calls, which may come from one address, have a key.
+COUNTS_AS: Final = 20
+REFUSED: Final = frozenset({401, 413, 429})
+# Who asks too often is told so after a pause. It holds its own connection meanwhile, and no permit.
+PAUSE_S: Final = 0.5
+_CREDENTIALS: Final = b"authorization"
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +57,16 @@ class EdgeMiddleware:
         request_id, began = request_ids.begin(_name_given(scope)), time.perf_counter()
         address = self._limits.address_of(scope)
         scope.setdefault("state", {}).update(request_id=request_id, address=address)
-        if scope["path"] not in ALWAYS_ADMITTED and (wait_s := self._limits.addresses.take(address)) > 0:
+        if scope["path"] not in ALWAYS_ADMITTED and (wait_s := self._take(scope, address)) > 0:
             problem = too_many(wait_s)
+            await asyncio.sleep(PAUSE_S)
             await _refuse(scope, send, request_id, problem.code, problem.members["retry_after"])
             return
         is_bet = (scope["method"], scope["path"]) == BETS
         if (full := self._full(scope, bet=is_bet)) is not None:
             await self._refuse_full(scope, send, request_id, full, bet=is_bet)
             return
-        sender = _Sender(scope, send, request_id, began)
+        sender = _Sender(scope, send, request_id, began, self._limits)
         try:
             # Before it takes a permit: who sends slowly holds none.
             body = await self._body(scope, receive, address)
@@ -72,6 +81,10 @@ class EdgeMiddleware:
         with self._admission.requests.one() as permit:
             scope["state"]["permit"] = permit
             await self._serve(scope, body, sender)
+
+    def _take(self, scope: Scope, address: str) -> float:
+        known = any(name == _CREDENTIALS for name, _ in scope["headers"])
+        return self._limits.addresses.take(address, 1 if known else COUNTS_AS)
 
     def _full(self, scope: Scope, *, bet: bool) -> Permits | None:
         return None if scope["path"] in ALWAYS_ADMITTED else self._admission.full(bet=bet)
@@ -199,8 +212,8 @@ async def _whole(receive: Receive, limit: int) -> bytes:
 
 
 class _Sender:
-    def __init__(self, scope: Scope, send: Send, request_id: str, began: float) -> None:
-        self._scope, self._send = scope, send
+    def __init__(self, scope: Scope, send: Send, request_id: str, began: float, limits: RateLimits) -> None:
+        self._scope, self._send, self._limits = scope, send, limits
         self.request_id = request_id
         self._began = began
         self.started = False
@@ -208,6 +221,8 @@ class _Sender:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            if message["status"] in REFUSED:
+                self._limits.addresses.charge(self._scope["state"]["address"], COUNTS_AS - 1)
             http_metrics.answered(self._scope, message["status"], time.perf_counter() - self._began)
             headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
             message["headers"] = [*headers, (REQUEST_ID_HEADER, self.request_id.encode())]

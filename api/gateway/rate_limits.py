@@ -68,11 +68,20 @@ class Buckets:
         if (wait_s := full_at - now - self._slack_s) > 0:
             self._refused.inc()
             return wait_s
+        self._note(caller, full_at + self._pause_s, now)
+        return 0.0
+
+    def charge(self, caller: str, tokens: int) -> None:
+        """Spends so many tokens, also those that the caller does not have yet."""
+        if self._pause_s:
+            now = self._clock()
+            self._note(caller, self._full_at(caller, now) + self._pause_s * tokens, now)
+
+    def _note(self, caller: str, full_at: float, now: float) -> None:
         if now >= self._turn_at or len(self._young) >= CALLERS_LIMIT // 2:
             self._old, self._young = self._young, {}
             self._turn_at = now + self._slack_s + self._pause_s
-        self._young[caller] = full_at + self._pause_s
-        return 0.0
+        self._young[caller] = full_at
 
     def has_token(self, caller: str) -> bool:
         """Whether `take` would find one."""

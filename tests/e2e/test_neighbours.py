@@ -3,25 +3,30 @@ waits at most twice as long."""
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from itertools import count
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-import httpx
 import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from api.gateway.rate_limits import BYTES_A_TOKEN
+from runtime.settings import Settings
 from tests.conftest import Services
-from tests.e2e.parties import JSON, Operator
+from tests.e2e.parties import Operator
 from tests.support.conditions import HANG_S
 from tests.support.ingress import Ingress, one_more_ingress
 from tests.support.sockets import address, opened
 
 WATCHED_S: Final = 2.0
 STEADY: Final = 1_000  # tokens of a session: more than its burst
+BEGUN: Final = 10  # answers of one connection
+BEYOND_BURSTS: Final = 120
 READ_BYTES: Final = 8 * 1024  # more is not read
 
 
@@ -32,7 +37,8 @@ def full_of(element: str, size: int) -> str:
 
 @pytest.fixture(scope="module")
 async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator[Ingress]:
-    async with one_more_ingress(services.stack, "busy-ingress") as running:
+    default = Settings.model_fields["limit_address_per_s"].default  # the stack of the tests has none
+    async with one_more_ingress(services.stack, "busy-ingress", limit_address_per_s=default) as running:
         yield running
 
 
@@ -62,20 +68,65 @@ async def test_a_session_sends_nonsense_over_all_its_sockets(
         await _end(floods)
 
 
-@pytest.mark.parametrize("element", ["1", "{}", '"\\ud83c\\udfb2"', '{"a":1}'])
-async def test_an_address_without_a_token_has_nonsense_verified(ingress: Ingress, element: str) -> None:
-    body = '{"game":"dice","actions":' + full_of(element, READ_BYTES - 50) + "}"
-
-    async def ask_on() -> None:
-        while True:
-            answer = await http.post("/v1/fairness/verify", content=body, headers=JSON)
-            assert answer.status_code in (422, 429)
-
-    async with httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S) as http:
-        asking = [asyncio.create_task(ask_on()) for _ in range(20)]
+@pytest.mark.parametrize(
+    "size", [200, READ_BYTES - 50, 60_000], ids=["small", "as large as is read", "large"]
+)
+async def test_an_address_without_a_token_has_nonsense_verified(ingress: Ingress, size: int) -> None:
+    body = '{"game":"dice","actions":' + full_of('"\\ud83c\\udfb2"', size) + "}"
+    async with _asking_on(ingress, "POST /v1/fairness/verify", body=body):
         assert await _busy(ingress) < 0.5
-        assert (await http.get("/v1/games")).status_code == 200
-        await _end(asking)
+
+
+async def test_a_token_is_tried_and_tried(ingress: Ingress) -> None:
+    async with _asking_on(ingress, "GET /v1/game/session", token="a.forged.one"):
+        assert await _busy(ingress) < 0.5
+
+
+async def test_a_session_asks_on_whatever_it_is_told(ingress: Ingress, operator: Operator) -> None:
+    player = await operator.open_session()
+    async with _asking_on(ingress, "GET /v1/game/session", token=player.token, after=BEYOND_BURSTS):
+        assert await _busy(ingress) < 0.5
+
+
+@asynccontextmanager
+async def _asking_on(
+    ingress: Ingress, call: str, *, token: str | None = None, body: str = "", after: int = BEGUN
+) -> AsyncIterator[None]:
+    """Asks over twenty connections as fast as they can. One of them has had `after` answers."""
+    known = "" if token is None else f"authorization: Bearer {token}\r\n"
+    about = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+    head = f"{call} HTTP/1.1\r\nhost: x\r\n{known}{about}\r\n"
+    begun = asyncio.Event()
+    asking = [asyncio.create_task(_ask_on(ingress, (head + body).encode(), begun, after)) for _ in range(20)]
+    try:
+        async with asyncio.timeout(HANG_S):
+            await begun.wait()
+        yield
+        for task in asking:
+            assert not task.done(), task
+    finally:
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def _ask_on(ingress: Ingress, request: bytes, begun: asyncio.Event, after: int) -> None:
+    """As fast as one connection can: no client library is between."""
+    address = urlsplit(ingress.base_url)
+    while True:
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                for asked in count():
+                    writer.write(request)
+                    await writer.drain()
+                    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                    if asked > after:
+                        begun.set()
+                    (length,) = re.findall(rb"content-length: (\d+)", head)
+                    await reader.readexactly(int(length))
+        finally:
+            writer.close()
 
 
 async def _busy(ingress: Ingress) -> float:

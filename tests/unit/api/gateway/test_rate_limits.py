@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.gateway import rate_limits as limits_module
 from api.gateway.admission import Admission
-from api.gateway.middleware import ALWAYS_ADMITTED, EdgeMiddleware
+from api.gateway.middleware import ALWAYS_ADMITTED, COUNTS_AS, PAUSE_S, REFUSED, EdgeMiddleware
 from api.gateway.problems import Problem
 from api.gateway.rate_limits import Buckets, Rate, RateLimits
 
@@ -167,14 +167,60 @@ async def served(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def test_the_door_refuses_an_address_that_asks_too_often_and_answers_for_health() -> None:
+async def asked(
+    app: Any, client: str, path: str, count: int, headers: dict[str, str]
+) -> list[httpx.Response]:
+    transport = httpx.ASGITransport(app, client=(client, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        return [await http.post(path, headers=headers) for _ in range(count)]
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Each pause before a refusal, in seconds, that would have been made."""
+    made: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        made.append(seconds)
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    return made
+
+
+async def test_an_address_without_credentials_and_one_that_is_refused_spend_more(
+    no_pause: list[float],
+) -> None:
+    """A call counts as COUNTS_AS, and who is refused at the door hears of it after a pause."""
+    status = 204
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    admission = Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9)
+    limits = RateLimits(addresses=Rate(per_s=0.001, burst=3 * COUNTS_AS))
+    middleware = EdgeMiddleware(answering, admission, limits)
+    known = {"authorization": "Bearer a.b.c"}
+    anonymous = await asked(middleware, "192.0.2.1", "/v1/games", 4, {})
+    assert [answer.status_code for answer in anonymous] == [204, 204, 204, 429]
+    assert no_pause == [PAUSE_S]
+    told = await asked(middleware, "192.0.2.2", "/v1/games", 3 * COUNTS_AS + 1, known)
+    assert [answer.status_code for answer in told] == [204] * 3 * COUNTS_AS + [429]
+    for status in sorted(REFUSED):
+        client = f"192.0.2.{status % 100 + 10}"
+        refused = await asked(middleware, client, "/v1/games", 4, known)
+        assert [answer.status_code for answer in refused] == [status] * 3 + [429]
+    assert set(no_pause) == {PAUSE_S}
+
+
+async def test_the_door_refuses_an_address_that_asks_too_often_and_answers_for_health(
+    no_pause: list[float],
+) -> None:
     admission = Admission(max_open_requests=9, max_open_bets=9, max_running_bets=9)
     middleware = EdgeMiddleware(served, admission, RateLimits(addresses=Rate(per_s=0.1, burst=2)))
 
     async def answers(client: str, path: str, count: int) -> list[httpx.Response]:
-        transport: Any = httpx.ASGITransport(middleware, client=(client, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
-            return [await http.post(path) for _ in range(count)]
+        return await asked(middleware, client, path, count, {"authorization": "Bearer a.b.c"})
 
     first, second, third = await answers("192.0.2.1", "/v1/game/rounds", 3)
     assert (first.status_code, second.status_code, third.status_code) == (204, 204, 429)
