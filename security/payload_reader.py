@@ -27,10 +27,16 @@ PLAIN: Final = frozenset(
 )
 JSON: Final = {ENCODING_KEY: b"json/plain"}
 ENCODING_SHOWN: Final = 64
+# A page of a history has 1,000 events, each with a few payloads. Ten thousand take half a second to open.
+PAYLOADS_LIMIT: Final = 10_000
 
 
 class PayloadsMalformed(Exception):
     """The text is not `{"payloads": [...]}` in proto3 JSON."""
+
+
+class TooManyPayloads(Exception):
+    """More than PAYLOADS_LIMIT in one call: even empty ones take memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,11 @@ class PayloadReader:
         self._sealer = PayloadSealer(section)
 
     def decode(self, body: bytes) -> Converted:
-        """Raises PayloadsMalformed."""
+        """Raises PayloadsMalformed and TooManyPayloads."""
         return _converted([self._read(payload) for payload in _parsed(body)])
 
     def encode(self, body: bytes) -> Converted:
-        """Raises PayloadsMalformed."""
+        """Raises PayloadsMalformed and TooManyPayloads."""
         return _converted([(self._sealer.seal(payload), "sealed") for payload in _parsed(body)])
 
     def _read(self, payload: Payload) -> tuple[Payload, str]:
@@ -75,6 +81,9 @@ def _parsed(body: bytes) -> Sequence[Payload]:
         document = json.loads(body)
         if not isinstance(document, dict):
             raise PayloadsMalformed
+        given = document.get("payloads")
+        if isinstance(given, list) and len(given) > PAYLOADS_LIMIT:
+            raise TooManyPayloads
         return json_format.ParseDict(document, Payloads(), ignore_unknown_fields=True).payloads
     except (json_format.ParseError, ValueError, RecursionError):
         raise PayloadsMalformed from None

@@ -38,6 +38,10 @@ class Refused(Exception):
         self.headers = dict(headers or {})
 
 
+def nothing_here() -> Refused:
+    return Refused(404, "not-found", "There is nothing here: post to /decode or /encode.")
+
+
 def unauthenticated(text: str) -> Refused:
     return Refused(401, "unauthenticated", text, headers={"www-authenticate": "Bearer"})
 
@@ -80,7 +84,7 @@ class Access:
     async def by_path(self, path: str, client: Address | None, server: Address | None) -> Reader:
         """Whoever asks at the path, over a connection of an account that may. Raises Refused."""
         if self._path is None or not hmac.compare_digest(path.encode(), self._path):
-            raise Refused(404, "not-found", "There is nothing here: post to /decode or /encode.")
+            raise nothing_here()
         account = await asyncio.to_thread(account_of, client, server) if client and server else None
         if account not in self._accounts:
             raise Refused(

@@ -10,14 +10,21 @@ from typing import Final
 
 from prometheus_client import Counter
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.codec.access import Access, Reader, Refused
-from security.payload_reader import Converted, PayloadReader, PayloadsMalformed
+from api.codec.access import Access, Reader, Refused, nothing_here
+from security.payload_reader import (
+    PAYLOADS_LIMIT,
+    Converted,
+    PayloadReader,
+    PayloadsMalformed,
+    TooManyPayloads,
+)
 
 DECODE: Final = "decode"
 ENCODE: Final = "encode"
@@ -28,8 +35,8 @@ HEADERS: Final = ("content-type", "x-namespace", "authorization", "authorization
 NAMESPACE: Final = re.compile(r"[\w.-]{1,255}", re.ASCII)
 OUTCOMES: Final = {DECODE: ("opened", "plain", "unreadable"), ENCODE: ("sealed",)}
 REASONS: Final = (
-    *("origin", "unauthenticated", "forbidden", "not-found", "too-many", "too-large", "slow", "malformed"),
-    "unavailable",
+    *("origin", "unauthenticated", "forbidden", "not-found", "method", "too-many", "too-large", "slow"),
+    *("malformed", "unavailable"),
 )
 
 CODEC_PAYLOADS: Final = Counter(
@@ -58,7 +65,8 @@ def create_app(payloads: PayloadReader, access: Access, origins: Sequence[str]) 
         for below in ("", "/{path}")
         for call, answer in ((DECODE, server.decode), (ENCODE, server.encode))
     ]
-    app = Starlette(routes=routes, exception_handlers={Refused: _refusal})
+    app = Starlette(routes=routes, exception_handlers={Refused: _refusal, HTTPException: _no_such_call})
+    app.router.redirect_slashes = False
     cross_origin = CORSMiddleware(
         app,
         allow_origins=origins,
@@ -99,10 +107,15 @@ class CodecServer:
     async def _answer(
         self, request: Request, call: str, convert: Callable[[bytes], Converted], reader: Reader
     ) -> Response:
+        body = await _body(request)
         try:
-            converted = convert(await _body(request))
+            # Beside the loop, so that others are answered meanwhile.
+            converted = await asyncio.to_thread(convert, body)
         except PayloadsMalformed:
             raise Refused(400, "malformed", 'The body is not {"payloads": [...]} in proto3 JSON.') from None
+        except TooManyPayloads:
+            text = f"More than {PAYLOADS_LIMIT:,} payloads: send fewer at once."
+            raise Refused(413, "too-large", text) from None
         for outcome, count in converted.outcomes.items():
             CODEC_PAYLOADS.labels(call, outcome).inc(count)
         audit.info(
@@ -132,6 +145,14 @@ class ExactOrigins:
 async def _refusal(request: Request, refused: Exception) -> Response:
     assert isinstance(refused, Refused)
     return _refused(refused)
+
+
+async def _no_such_call(request: Request, raised: Exception) -> Response:
+    """What the router does not know."""
+    assert isinstance(raised, HTTPException)
+    if raised.status_code != 405:
+        return _refused(nothing_here())
+    return _refused(Refused(405, "method", "Only POST is answered here.", headers={"allow": "POST"}))
 
 
 def _refused(refused: Refused) -> Response:

@@ -93,7 +93,8 @@ MORE_ON_METRICS: Final = {
     "croupier_codec_payloads_total": "Of `decode`: `opened`, `plain` (it was not sealed), `unreadable` (the"
     " reason stands in its place); of `encode`: `sealed`.",
     "croupier_codec_requests_refused_total": "`origin`, `unauthenticated`, `forbidden`,"
-    " `not-found`, `too-many`, `too-large`, `slow`, `malformed`, `unavailable` (issuer or database).",
+    " `not-found`, `method`, `too-many`, `too-large`, `slow`, `malformed`, `unavailable` (issuer or"
+    " database).",
 }
 MORE_ON_SETTINGS: Final = {
     "temporal_namespace": "The namespace in Temporal. It must exist.",

@@ -1,17 +1,24 @@
 """The codec server over HTTP: what it answers, what it refuses, and what it records."""
 
+import asyncio
 import base64
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 from prometheus_client import REGISTRY
 from temporalio.api.common.v1 import Payload
 
-from api.codec.app import BODY_LIMIT_BYTES
+from api.codec.access import Access
+from api.codec.app import BODY_LIMIT_BYTES, create_app
+from api.codec.oidc import People
+from security.payload_reader import PAYLOADS_LIMIT, Converted, PayloadReader
 from security.payload_seal import PayloadSealer
+from tests.support.conditions import HANG_S
 from tests.unit.api.codec.parties import KEYRING, ORIGIN, PATH, body, encoded, values_of
 
 PREFLIGHT = {
@@ -144,9 +151,49 @@ class TestBadInput:
             answer = await codec.post("/decode", json=body(1), headers={"authorization": f"Bearer {token}"})
             assert answer.status_code == 401
 
+    async def test_more_payloads_than_a_history_has_are_413_however_small_they_are(
+        self, codec: httpx.AsyncClient, admin: dict[str, str]
+    ) -> None:
+        before = refusals("too-large")
+        for call in ("/decode", "/encode"):
+            many: dict[str, Any] = {"payloads": [{}] * (PAYLOADS_LIMIT + 1)}
+            answer = await codec.post(call, json=many, headers=admin)
+            assert (answer.status_code, "10,000" in answer.json()["error"]) == (413, True)
+        assert refusals("too-large") == before + 2
+        answer = await codec.post("/decode", json={"payloads": [{}] * PAYLOADS_LIMIT}, headers=admin)
+        assert answer.status_code == 200
+
+    async def test_others_are_answered_while_payloads_are_opened(
+        self, people: People, support: dict[str, str]
+    ) -> None:
+        opening, go_on = threading.Event(), threading.Event()
+
+        class Slow(PayloadReader):
+            def decode(self, body: bytes) -> Converted:
+                opening.set()
+                assert go_on.wait(HANG_S)
+                return super().decode(body)
+
+        app = create_app(Slow(KEYRING.payload), Access((people,), path=PATH), (ORIGIN,))
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://codec.example") as http:
+            first = asyncio.create_task(http.post("/decode", json=body(1), headers=support))
+            assert await asyncio.to_thread(opening.wait, HANG_S)
+            assert (await http.get("/decode")).status_code == 405
+            assert not first.done()
+            go_on.set()
+            assert (await first).status_code == 200
+
     async def test_another_path_is_404_and_another_method_405(self, codec: httpx.AsyncClient) -> None:
-        assert (await codec.post("/guessed/decode", json=body(1))).status_code == 404
-        assert (await codec.get("/decode")).status_code == 405
+        before = refusals("not-found"), refusals("method")
+        paths = "/guessed/decode", "/decode/", "/", "/a/b/c", "/decode/../encode/x"
+        for path in paths:
+            answer = await codec.post(path, json=body(1))
+            assert (answer.status_code, "post to /decode" in answer.json()["error"]) == (404, True)
+        for method in ("GET", "HEAD", "PUT", "DELETE"):
+            answer = await codec.request(method, "/decode")
+            assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert (refusals("not-found"), refusals("method")) == (before[0] + len(paths), before[1] + 4)
 
     async def test_a_key_of_another_installation_and_an_unknown_encoding_are_reasons_in_their_places(
         self, codec: httpx.AsyncClient, support: dict[str, str]
