@@ -97,7 +97,7 @@ def _dead(name: str, messages: int) -> Stuck:
         subject=name,
         why=f"{messages:,} messages could not be used, and are dead letters.",
         waits_for="a person: each message has its reason in the header croupier-reason.",
-        next=f"./croupier rabbitmqctl list_queues name messages, and read {name}",
+        next=f"read the first one of {name}: docs/sre/runbooks/dead-letters.md has how",
     )
 
 
@@ -112,15 +112,17 @@ def _unconsumed(name: str, messages: int, consumer: str) -> Stuck:
 
 
 async def reconciliation(client: Client, now: datetime, *, older_than: timedelta) -> list[Stuck]:
-    """What is wrong with the runs, if anything is; one may take twice `older_than`. Raises RPCError when
-    Temporal does not answer."""
+    """What is wrong with the runs, if anything is; one takes some seconds, and never `older_than`. Raises
+    RPCError when Temporal does not answer."""
     try:
         found = await client.get_schedule_handle(RECONCILE_SCHEDULE).describe(rpc_timeout=RPC_LIMIT)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return [_unreconciled("Temporal has no schedule for it: no reconciler was ever started", None)]
         raise
-    return [_unreconciled(why, since) for why, since in _what_is_wrong(found, now, 2 * older_than)]
+    if found.schedule.state.paused:
+        return [_paused(found.schedule.state.note)]
+    return [_unreconciled(why, since) for why, since in _what_is_wrong(found, now, older_than)]
 
 
 def _what_is_wrong(
@@ -129,12 +131,21 @@ def _what_is_wrong(
     runs = found.info.recent_actions
     last = runs[-1].started_at if runs else found.info.created_at
     late = max([RUNS_WITHIN, *(2 * spec.every for spec in found.schedule.spec.intervals)])
-    if found.schedule.state.paused:
-        yield "its Schedule is paused", None
-    elif found.info.running_actions and now - last > longest:
+    if found.info.running_actions and now - last > longest:
         yield f"the run that began at {minute(last)} does not end", last
     elif now - last > late:
         yield f"the last run began at {minute(last)}", last
+
+
+def _paused(note: str | None) -> Stuck:
+    toggle = f"./croupier temporal schedule toggle --schedule-id {RECONCILE_SCHEDULE} --unpause --reason TEXT"
+    return Stuck(
+        kind=Kind.RECONCILIATION,
+        subject=RECONCILE_SCHEDULE,
+        why=one_line(f"Nothing is reconciled: its Schedule is paused{f' ({note})' if note else ''}."),
+        waits_for="whoever has paused it.",
+        next=toggle,
+    )
 
 
 def _unreconciled(why: str, since: datetime | None) -> Stuck:

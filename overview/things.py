@@ -23,8 +23,8 @@ def events_stuck(found: WaitingEvents) -> Stuck:
         why=one_line(
             f"{many} not confirmed by the broker, the first of them {found.first} of {found.subject}."
         ),
-        waits_for="the broker, and the relay (python -m workers.relay).",
-        next="./croupier status, and the relay's log",
+        waits_for="the broker, which its alarm may have blocked, and the relay (python -m workers.relay).",
+        next="./croupier rabbitmqctl status has the broker's alarms; ./croupier status, and the relay's log",
     )
 
 

@@ -120,9 +120,9 @@ def _moment(text: str | None) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise BackupProblem(f"--to {text} is no time: write 2026-11-27T14:03:00Z") from None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
     if at > datetime.now(UTC):
         raise BackupProblem(f"--to {text} is in the future")
     return at

@@ -115,9 +115,8 @@ async def _read(settings: Settings, wanted: Wanted, before: int | None) -> Round
 
 async def with_player(rounds: Rounds, filter_: RoundFilter, player_id: str | None) -> RoundFilter:
     """The filter with the player's key. Raises CannotShow when there is no such operator or player."""
+    await check_operator(rounds, filter_.operator_id)
     operator_id = operator_or_none(filter_.operator_id)
-    if operator_id is not None and not await rounds.has_operator(operator_id):
-        raise CannotShow(f"there is no operator {operator_id}: ./croupier operator list shows them")
     if player_id is None or operator_id is None:
         return filter_
     key = await rounds.player_key(operator_id, player_id, demo=filter_.demo)
@@ -129,7 +128,15 @@ async def with_player(rounds: Rounds, filter_: RoundFilter, player_id: str | Non
 
 async def _now(settings: Settings, tenant: Tenant) -> list[OpenNow]:
     async with opened(settings) as rounds:
+        await check_operator(rounds, tenant)
         return await rounds.now(tenant)
+
+
+async def check_operator(rounds: Rounds, tenant: Tenant) -> None:
+    """Raises CannotShow when there is none of this id."""
+    operator_id = operator_or_none(tenant)
+    if operator_id is not None and not await rounds.has_operator(operator_id):
+        raise CannotShow(one_line(f"there is no operator {operator_id}: ./croupier operator list shows them"))
 
 
 def _lines(found: RoundPage) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -25,10 +26,12 @@ def stuck(
     """Show what does not go on: rounds, bets, events, webhooks, queues, incidents, transactions, services;
     why, since when, what each waits for, and what may be decided. Exits 0 when nothing is stuck, 1 when
     something is, 2 when the database cannot be asked."""
-    from cli.moments import SPAN
+    from cli.moments import span_ago
     from cli.stuck import run as command
 
-    if SPAN.fullmatch(older_than) is None:
-        raise typer.BadParameter("--older-than is a span, such as 30s, 5m, 2h or 1d")
-    choices = command.Choices(tenant=tenant(operator), older_than=older_than, limit=limit, as_json=as_json)
+    try:
+        older = span_ago(older_than, datetime.now(UTC))
+    except ValueError as problem:
+        raise typer.BadParameter(f"--older-than is {problem}") from None
+    choices = command.Choices(tenant=tenant(operator), older_than=older, limit=limit, as_json=as_json)
     sys.exit(command.run(settings_or_exit(), choices))

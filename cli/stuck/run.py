@@ -5,15 +5,13 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Final
 
 import typer
 
-from cli.moments import moment
-from cli.round.listing import PROBLEMS, fail, opened
-from cli.services import CannotShow
-from contracts.views import Tenant, operator_or_none
+from cli.round.listing import PROBLEMS, check_operator, fail, opened
+from contracts.views import Tenant
 from overview.model import Stuck, StuckReport
 from runtime.settings import Settings
 from timeline.wording import minute
@@ -24,10 +22,10 @@ SOMETHING: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """`older_than` is a span as cli.moments has it; `limit` is of each kind."""
+    """`limit` is of each kind."""
 
     tenant: Tenant
-    older_than: str
+    older_than: timedelta
     limit: int
     as_json: bool
 
@@ -46,13 +44,9 @@ def run(settings: Settings, choices: Choices) -> int:
 
 
 async def _read(settings: Settings, choices: Choices) -> StuckReport:
-    now = datetime.now(UTC)
     async with opened(settings) as rounds:
-        operator_id = operator_or_none(choices.tenant)
-        if operator_id is not None and not await rounds.has_operator(operator_id):
-            raise CannotShow(f"there is no operator {operator_id}: ./croupier operator list shows them")
-        older_than = now - moment(choices.older_than, now)
-        return await rounds.stuck(choices.tenant, older_than=older_than, limit=choices.limit)
+        await check_operator(rounds, choices.tenant)
+        return await rounds.stuck(choices.tenant, older_than=choices.older_than, limit=choices.limit)
 
 
 def _lines(found: StuckReport) -> Iterator[str]:

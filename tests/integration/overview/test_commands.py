@@ -98,6 +98,10 @@ class TestList:
             code, output, errors = await run(services, platform, "round", "list", *options)
             assert (code, output) == (2, "")
             assert errors.startswith(f"croupier: {said}")
+        for others in (("round", "now"), ("stuck",)):
+            code, output, errors = await run(services, platform, *others, "--operator", "nobody-here")
+            assert (code, output) == (2, "")
+            assert errors.startswith("croupier: there is no operator nobody-here")
 
     async def test_now_counts_what_is_open(
         self, services: Services, platform: dict[str, Any], operator_id: str

@@ -349,9 +349,9 @@ class TestReconciliation:
 
     async def test_that_is_paused(self, own: Database, temporal: Client, schedule_id: str) -> None:
         async with _schedule(temporal, schedule_id, paused=True):
-            assert (
-                await _reconciliation(own, temporal)
-            ).why == "Nothing is reconciled: its Schedule is paused."
+            found = await _reconciliation(own, temporal)
+            assert found.why == "Nothing is reconciled: its Schedule is paused."
+            assert "--unpause" in found.next
 
     async def test_that_has_not_run_for_long(
         self, own: Database, temporal: Client, schedule_id: str, monkeypatch: pytest.MonkeyPatch
@@ -361,7 +361,6 @@ class TestReconciliation:
             assert "the last run began at" in (await _reconciliation(own, temporal)).why
 
     async def test_whose_run_does_not_end(self, own: Database, temporal: Client, schedule_id: str) -> None:
-        """It may take twice as long as anything else that is not stuck."""
         async with _schedule(temporal, schedule_id, paused=False):
             await temporal.get_schedule_handle(schedule_id).trigger()
 
