@@ -65,8 +65,11 @@ def _bet(view: RoundView) -> str:
 def _stake(record: RoundRecord) -> Iterator[str]:
     """What became of the stake: nothing is said of a bet that was declined before it was asked for."""
     view = record.view
-    asked = [attempt for attempt in record.attempts if attempt.call == "bet"]
-    if asked:
+    tried = [attempt for attempt in record.attempts if attempt.call == "bet"]
+    asked = [attempt for attempt in tried if attempt.sent]
+    if tried and not asked:
+        yield "The operator's wallet could not be asked for it."
+    elif asked:
         taken = any(attempt.verdict is WalletVerdict.ACCEPTED for attempt in asked)
         times = "once" if len(asked) == 1 else f"{len(asked)} times"
         how = "and took the stake" if taken else "and has not taken the stake"

@@ -140,6 +140,17 @@ def test_a_round_at_a_wallet_that_does_not_take_the_win() -> None:
     ]
 
 
+def test_a_bet_that_could_not_be_sent_to_its_wallet() -> None:
+    unsent = dataclasses.replace(attempt(WalletCall.BET, WalletVerdict.UNKNOWN), sent=False)
+    begun = view(RoundState.PENDING, seed_id=None, closed_at=None)
+    assert told(begun, done=False, attempts=(unsent,))[1:] == [
+        "The operator's wallet could not be asked for it."
+    ]
+    sent = attempt(WalletCall.BET, WalletVerdict.UNKNOWN)
+    asked_once = "The operator's wallet was asked for it once, and has not taken the stake."
+    assert told(begun, done=False, attempts=(unsent, sent))[1:] == [asked_once]
+
+
 def test_a_bet_that_no_wallet_has_answered() -> None:
     begun = view(RoundState.PENDING, seed_id=None, closed_at=None)
     assert told(begun, done=False)[1:] == ["Nothing is held for it yet."]
