@@ -30,6 +30,10 @@ class Keywords(TypedSearchAttributes):
             for name, value in self.values.items()
         ]
 
+    def __len__(self) -> int:
+        # The client asks whether there are any, before anything else.
+        return len(self.values)
+
     def encode_into(self, attributes: SearchAttributes) -> None:
         for name, value in self.values.items():
             attributes.indexed_fields[name].CopyFrom(_payload(value))
