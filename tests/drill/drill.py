@@ -233,10 +233,15 @@ class Fault:
 
     # What ends it
 
-    async def step(self, template: str, /, codes: Collection[int] = (0,), **names: str) -> str:
-        """A command of the runbook, which has it with these placeholders. Returns what it printed."""
+    async def step(
+        self, template: str, /, codes: Collection[int] = (0,), again: Collection[int] = (), **names: str
+    ) -> str:
+        """A command of the runbook, which has it with these placeholders, typed again while it exits with one
+        of `again`. Returns what it printed."""
         self._of_the_page(f"./croupier {template}")
         code, output, errors = await self._casino.croupier(*as_typed(template, names))
+        while code in again:
+            code, output, errors = await self._casino.croupier(*as_typed(template, names))
         assert code in codes, f"{template}: {code}: {output}{errors}"
         return output
 

@@ -11,13 +11,13 @@ from tests.conftest import Services
 from tests.support.databases import as_reader, migrated_database
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def own_url(services: Services) -> AsyncIterator[str]:
     async with migrated_database(services) as url:
         yield url
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def own(own_url: str) -> AsyncIterator[Database]:
     """One where nobody else has rounds."""
     opened = await open_database(own_url, connections=5)
@@ -25,7 +25,7 @@ async def own(own_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 async def reader(services: Services, own_url: str) -> AsyncIterator[Database]:
     """The same for whoever only looks."""
     opened = await open_database(as_reader(services, own_url), connections=2)
