@@ -123,7 +123,7 @@ async def database_frozen(drill: Drill) -> None:
             reads = [asyncio.create_task(player.call("GET", "/balance")) for _ in range(READS)]
             await fault.keeps_stuck_from_asking("PostgreSQL", "does not answer")
             await fault.moves("croupier_unavailable_total", rises, cause="ledger")
-        fault.taken("kill -CONT PID")
+        fault.taken("kill -CONT PID $(pgrep -P PID)")  # the block above does that
         assert 503 in {answer.status_code for answer in await asyncio.gather(*reads)}
         await until(casino.ready)
         await _until_settled(player)

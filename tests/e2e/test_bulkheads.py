@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -22,9 +23,10 @@ from tests.support.operator_wallet import running_wallet
 from tests.support.queue_caller import QueueCaller, calling, status
 from tests.support.wallet_settings import program_settings, set_wallet
 
-BETS: Final = 110  # more than are admitted
+OPEN: Final = 20  # bets that are admitted at once
+BETS: Final = 30
 COMMANDS: Final = 60  # more than may run at once
-RUNNING: Final = 20
+RUNNING: Final = 10
 TOTAL_MS: Final = 7_000
 PATIENCE_MS: Final = 25_000
 
@@ -56,7 +58,7 @@ async def ingress(services: Services) -> AsyncIterator[Ingress]:
     await services.stack.kill("ingress")
     try:
         async with one_more_ingress(
-            services.stack, "bulkhead-ingress", client_patience_ms=PATIENCE_MS
+            services.stack, "bulkhead-ingress", client_patience_ms=PATIENCE_MS, max_open_bets=OPEN
         ) as running:
             yield running
     finally:
@@ -124,34 +126,42 @@ async def test_bets_and_commands_of_others_do_not_wait_for_a_wallet_that_hangs(
     casino: Casino, caller: QueueCaller, house: Gateway
 ) -> None:
     other = await (await house.new_operator()).open_session(balance=1_000)
+    awake = asyncio.Event()
     commands = [
         asyncio.create_task(caller.ask({"session_token": one.token, **one.wager()}))
         for one in casino.players[:COMMANDS]
     ]
-    bets = [
-        asyncio.create_task(one.call("POST", "/rounds", json=one.wager()))
-        for one in casino.players[COMMANDS:]
-    ]
+    bets = [asyncio.create_task(_bets_until(awake, one)) for one in casino.players[COMMANDS:]]
 
     async def full() -> bool:
         return await casino.metric("croupier_operator_calls_refused_total", resource="bets") > 0
 
-    await until(full)
-    assert (await other.played())["state"] == "settled"
-    assert status(await caller.ask({"session_token": other.token, **other.wager()})) == 201
-    # The others wait for their wallet; on a slow machine some have waited as long as a call may take.
-    refused_early = sum(bet.done() and bet.result().status_code == 503 for bet in bets)
-    assert 0 < refused_early < BETS // 2, "one operator may have nearly all"
-    assert not any(bet.done() and bet.result().status_code == 201 for bet in bets)
-    assert not any(command.done() and status(command.result()) == 201 for command in commands)
-
     async def overdue() -> bool:
         return await casino.metric("croupier_operator_calls_overdue") > 0
 
+    await until(full)
+    assert (await other.played())["state"] == "settled"
+    assert status(await caller.ask({"session_token": other.token, **other.wager()})) == 201
     await until(overdue)
+    assert not any(command.done() and status(command.result()) == 201 for command in commands)
+    awake.set()
     casino.wake()
-    await asyncio.gather(*commands, *bets)
-    refused = [bet.result() for bet in bets if bet.result().status_code == 503]
+    await asyncio.gather(*commands)
+    answers = [answer for answers in await asyncio.gather(*bets) for answer in answers]
+    assert {answer.status_code for answer in answers} <= {201, 202, 503}
+    refused = [answer for answer in answers if answer.status_code == 503]
     assert refused
     for response in refused:
         checked_problem(response, 503, "overloaded")
+
+
+async def _bets_until(awake: asyncio.Event, player: Player) -> list[httpx.Response]:
+    """The answers to one bet after another. On a machine so slow that the first bets have come to their limit
+    before the last ones arrive, the ingress is full some time later."""
+    answers: list[httpx.Response] = []
+    while not awake.is_set():
+        answers.append(await player.call("POST", "/rounds", json=player.wager()))
+        if answers[-1].status_code == 503:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(awake.wait(), int(answers[-1].headers["retry-after"]))
+    return answers
