@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from activities.reconciliation import PATIENCE, Patience, ReviewNotPossible
+from activities.incidents import ReviewNotPossible
+from activities.reconciliation import PATIENCE, Patience
 from activities.statements import StatementChecks
 from contracts.failures import ROUND_LOST, bounded
 from contracts.reconciliation import Incident

@@ -19,7 +19,8 @@ import asyncpg
 from prometheus_client import Gauge
 from temporalio import activity
 
-from activities.reconciliation import PATIENCE, Patience, ReviewNotPossible, note
+from activities.incidents import ReviewNotPossible, note
+from activities.reconciliation import PATIENCE, Patience
 from contracts import reconciliation as steps
 from contracts.failures import bounded
 from contracts.reconciliation import Finding, Incident, IncidentKind, Page, PageResult

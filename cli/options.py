@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 Json = Annotated[
     bool, typer.Option("--json", help="Print only JSON on standard output; progress goes to standard error.")
 ]
+
+CANNOT: Final = 2
+
+
+def fail(why: str) -> int:
+    """Says why a command cannot do what it was asked. Returns its exit code."""
+    typer.echo(f"croupier: {why}", err=True)
+    return CANNOT
 
 
 def told(document: object, *lines: str, as_json: bool) -> None:

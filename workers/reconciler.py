@@ -29,8 +29,9 @@ from temporalio.client import (
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.incidents import IncidentSteps
 from activities.lost_rounds import LostRounds
-from activities.reconciliation import PATIENCE, EventChecks, IncidentSteps, Patience, RoundChecks
+from activities.reconciliation import PATIENCE, EventChecks, Patience, RoundChecks
 from activities.statements import StatementChecks
 from contracts.reconciliation import (
     RECONCILE_QUEUE,

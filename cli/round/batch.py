@@ -15,7 +15,8 @@ from typing import Any, Final
 import typer
 
 from api.result.interventions import Interventions
-from cli.round.listing import fail, line_of, opened, with_player
+from cli.options import fail
+from cli.round.listing import line_of, opened, with_player
 from cli.round.resolve import CannotResolve, Decision
 from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line

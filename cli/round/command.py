@@ -62,7 +62,8 @@ def show_round(
     operator: Operator = None,
     as_json: Json = False,
 ) -> None:
-    """One round on one time line: its states, money, steps and events, decrypted."""
+    """One round on one time line: its states, money, steps and events, decrypted. Exits 2 when it cannot be
+    shown."""
     from cli.round import show as command
 
     wanted = command.Wanted(round_id=round_id, operator_id=operator, player_id=player)

@@ -13,6 +13,7 @@ from temporalio.client import Client
 
 from api.gateway.paging import cursor, position
 from api.gateway.problems import Problem
+from cli.options import fail
 from cli.services import CannotShow, database_of, looking
 from contracts.failures import one_line
 from contracts.views import RoundFilter, RoundView, Tenant, operator_or_none
@@ -24,7 +25,6 @@ from security.keyring import KeyringInvalid
 from storage.stuck import OpenNow
 from timeline.wording import minute, moment, money
 
-CANNOT: Final = 2
 # Of a search that finds little: some 200,000 rounds, in a second or so. Then it says how it goes on.
 PARTS: Final = 40
 AGES: Final = ("under a minute", "under an hour", "under a day", "a day and more")
@@ -79,11 +79,6 @@ def now(settings: Settings, tenant: Tenant, *, as_json: bool) -> int:
     else:
         typer.echo("\n".join(_stages(found)) or "no round is open")
     return 0
-
-
-def fail(why: str) -> int:
-    typer.echo(f"croupier: {why}", err=True)
-    return CANNOT
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from api.result.interventions import Interventions
+from cli.options import fail
 from cli.round.show import LISTED, Wanted
 from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
@@ -36,12 +37,12 @@ class CannotResolve(Exception):
 
 
 def resolve(settings: Settings, wanted: Wanted, decision: Decision, *, as_json: bool = False) -> int:
-    """Prints what came of it. Returns 0 when the ledger has accepted it, else 1."""
+    """Prints what came of it. Returns 0 when the ledger has accepted it, 1 when it has refused, 2
+    when it cannot be asked."""
     try:
         subject, intervened = asyncio.run(decide(settings, wanted, decision))
     except (CannotResolve, CannotShow, Unreachable, KeyringInvalid) as problem:
-        typer.echo(f"croupier: {problem}", err=True)
-        return 1
+        return fail(str(problem))
     refused = intervened.verdict is InterventionVerdict.REFUSED
     if as_json:
         sys.stdout.write(json.dumps(_as_dict(subject, decision, intervened), indent=2) + "\n")

@@ -11,6 +11,7 @@ import typer
 from temporalio.client import Client
 
 from api.result.service import ResultService
+from cli.options import fail
 from cli.round.lines import choices_of, lines
 from cli.services import CannotShow, database_of, looking
 from contracts.failures import one_line
@@ -39,12 +40,11 @@ class Wanted:
 
 
 def show(settings: Settings, wanted: Wanted, *, as_json: bool) -> int:
-    """Prints the round. Returns 0, or 1 when there is nothing to show."""
+    """Prints the round. Returns 0, or 2 when it cannot be shown."""
     try:
         found = asyncio.run(read(settings, wanted))
     except (CannotShow, Unreachable, KeyringInvalid) as problem:
-        typer.echo(f"croupier: {problem}", err=True)
-        return 1
+        return fail(str(problem))
     if as_json:
         sys.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) + "\n")
     else:

@@ -10,7 +10,8 @@ from typing import Final
 
 import typer
 
-from cli.round.listing import PROBLEMS, check_operator, fail, opened
+from cli.options import fail
+from cli.round.listing import PROBLEMS, check_operator, opened
 from contracts.views import Tenant
 from overview.model import Stuck, StuckReport
 from runtime.settings import Settings

@@ -41,7 +41,8 @@ METRICS: Final = {
     "relay": ("workers.relay", "workers.figures", "workers.long_transactions", "workers.disk"),
     "statistics": ("workers.statistics",),
     "reconciler": (
-        *("activities.reconciliation", "activities.statements", "workers.reconciler", "workers.findings"),
+        *("activities.incidents", "activities.reconciliation", "activities.statements"),
+        *("workers.reconciler", "workers.findings"),
     ),
     "webhooks": ("activities.webhooks", "workers.webhooks"),
     "audit": ("cli.audit.metrics",),

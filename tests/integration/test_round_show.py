@@ -136,7 +136,7 @@ class TestTheCommand:
             await new_round(platform, round_id)
         code, output, errors = await run(services, platform, "round", "show", round_id)
         players = await database.pool.fetch("SELECT player_id FROM rounds WHERE round_id = $1", round_id)
-        assert (code, output) == (1, "")
+        assert (code, output) == (2, "")
         for row in players:
             assert f"--operator demo --player {row['player_id']}" in errors
             found = await shown(outside, round_id, row["player_id"])
@@ -146,7 +146,7 @@ class TestTheCommand:
         self, platform: dict[str, Any], services: Services
     ) -> None:
         code, output, errors = await run(services, platform, "round", "show", "none", "--player", "nobody")
-        assert (code, output, errors) == (1, "", "croupier: there is no round none of player nobody\n")
+        assert (code, output, errors) == (2, "", "croupier: there is no round none of player nobody\n")
 
 
 async def test_without_a_stack_and_without_services_it_says_what_to_do(services: Services) -> None:

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.reconciliation import EventChecks, IncidentSteps, Patience, RoundChecks
+from activities.incidents import IncidentSteps
+from activities.reconciliation import EventChecks, Patience, RoundChecks
 from activities.statements import StatementChecks
 from contracts.reconciliation import Incident, IncidentKind, Page, WorkflowState
 from contracts.rounds import Bet, RoundState

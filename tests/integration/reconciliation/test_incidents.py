@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from activities.reconciliation import IncidentSteps
+from activities.incidents import IncidentSteps
 from cli.reconciliation import incidents as commands
 from contracts.reconciliation import IncidentKind, Page
 from contracts.rounds import RoundState

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
+from activities.incidents import IncidentSteps
 from activities.lost_rounds import LostRounds
-from activities.reconciliation import IncidentSteps, Patience, RoundChecks
+from activities.reconciliation import Patience, RoundChecks
 from activities.statements import StatementChecks
 from api.bet.service import NothingStored
 from compose.backups import Backup, Backups

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from activities.reconciliation import note
+from activities.incidents import note
 from contracts.reconciliation import Finding, IncidentKind
 
 
