@@ -303,8 +303,8 @@ async def test_the_command_decides_and_the_time_line_tells(
     assert "wallet      bet of 100 EUR: accepted, in" in output
     assert "wallet      win of" in output
     code, _, errors = await run(services, platform, "round", "resolve", uuid4().hex, *arguments[1:])
-    assert code == 1
+    assert code == 2
     assert "there is no round" in errors
     code, _, errors = await run(services, platform, "round", "resolve", hanging.round_id, *arguments[1:4], "")
-    assert code == 1
+    assert code == 2
     assert "reason" in errors
