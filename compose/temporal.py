@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import sqlite3
 import sys
 from pathlib import Path
 
-from compose import probes, search_attributes
+from compose import probes, search_attributes, visibility
 from compose.codec import EmbeddedCodec
 from compose.layout import Layout, Memory, write_private
 from compose.problems import NotReady, Unavailable
@@ -47,6 +49,7 @@ class EmbeddedTemporal:
         self._http_port = memory.port("temporal_http")
         self.codec = EmbeddedCodec(settings, memory)
         self._folder = layout.data / "temporal"
+        self._database = self._folder / "temporal.db"
 
     @property
     def address(self) -> str:
@@ -77,7 +80,7 @@ class EmbeddedTemporal:
         # Whoever looks at a history tells nobody outside.
         argv += ["--ui-ip", "127.0.0.1", "--ui-port", str(self._ui_port), "--ui-disable-news-fetch"]
         argv += ["--metrics-port", str(self._metrics_port), "--http-port", str(self._http_port)]
-        argv += ["--db-filename", str(self._folder / "temporal.db"), "--namespace", self._namespace]
+        argv += ["--db-filename", str(self._database), "--namespace", self._namespace]
         argv += ["--log-level", "warn"]
         for name in search.ATTRIBUTES:  # of a new namespace; see probe
             argv += ["--search-attribute", f"{name}=Keyword"]
@@ -94,6 +97,10 @@ class EmbeddedTemporal:
     async def probe(self) -> None:
         await probes.temporal(self.address, self._namespace)
         await searchable(self.address, self._namespace)
+        try:
+            await asyncio.to_thread(visibility.trim, self._database)
+        except sqlite3.Error as problem:
+            raise NotReady(f"{self._database}: {problem}") from None
 
 
 async def searchable(address: str, namespace: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 from pydantic import SecretStr
 from temporalio.api.common.v1 import WorkflowExecution
@@ -203,9 +204,10 @@ async def test_a_terminated_round_keeps_its_hold_until_it_is_started_anew_and_th
         handle = await workflow_of(database, temporal, round_id)
         await until(lambda: _under_way(handle, "settle"))
         # With its process gone, no attempt of settle is left that could still commit.
+        ports = _ports_of(services.stack.pid("ingress"))
         await services.stack.kill("ingress")
         await asyncio.gather(betting, return_exceptions=True)
-        await until(lambda: _no_statement_waits(database))
+        await until(lambda: _are_gone(database, ports))
         await handle.terminate(reason="by hand")
     await services.stack.start("ingress")
     stuck = await shown_with(outside, round_id, "terminated by")
@@ -238,10 +240,15 @@ async def _under_way(handle: WorkflowHandle[Any, Any], step: str) -> bool:
     return any(activity.activity_type.name == step for activity in pending)
 
 
-async def _no_statement_waits(database: Database) -> bool:
-    """Cancels what waits for a lock; whether nothing did."""
-    cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    return bool(await database.pool.fetchval(cancel) == 0)
+def _ports_of(pid: int) -> list[int]:
+    return [each.laddr.port for each in psutil.Process(pid).net_connections("tcp")]
+
+
+async def _are_gone(database: Database, ports: list[int]) -> bool:
+    """Whether PostgreSQL has ended the connections from these ports. Their statements are cancelled: also one
+    that is not read yet, and would only then wait for its lock."""
+    theirs = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE client_port = ANY($1::int[])"
+    return bool(await database.pool.fetchval(theirs, ports) == 0)
 
 
 async def _reset(temporal: Client, handle: WorkflowHandle[Any, Any]) -> None:
