@@ -1,14 +1,18 @@
 """The ASGI application: routes, problems and the edge middleware, around the services it is given."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.routing import WebSocketRoute
+from starlette.types import ASGIApp
 
 from api.bet import routes as bet
 from api.event import routes as event
 from api.game import routes as game
 from api.gateway import asyncapi, health, http_metrics, problems
 from api.gateway.admission import Admission
+from api.gateway.cross_origin import CrossOrigin, Preflights
+from api.gateway.head import HeadAsGet
 from api.gateway.health import ReadinessChecks
 from api.gateway.middleware import EdgeMiddleware
 from api.gateway.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
@@ -42,24 +46,28 @@ def create_app(
     admission: Admission,
     limits: RateLimits | None = None,
     over_sockets: SocketServer | None = None,
-) -> EdgeMiddleware:
-    """The whole API as one ASGI application; without `over_sockets`, over HTTP alone."""
-    app = _routes()
+    origins: Sequence[str] = (),
+) -> ASGIApp:
+    """The whole API as one ASGI application; without `over_sockets`, over HTTP alone. Pages of `origins` may
+    call what games call."""
+    app = routed()
     http_metrics.know(app)
     app.state.services = services
     app.state.readiness = readiness
     app.state.admission = admission
     if over_sockets is not None:
         app.router.routes.append(WebSocketRoute(websocket.PATH, over_sockets))
-    return EdgeMiddleware(app, admission, limits)
+    edge = EdgeMiddleware(HeadAsGet(Preflights(app, origins)), admission, limits)
+    return CrossOrigin(edge, origins)
 
 
 def described() -> dict[str, Any]:
     """The document at /openapi.json, without anything that could serve it."""
-    return _routes().openapi()
+    return routed().openapi()
 
 
-def _routes() -> DescribedAPI:
+def routed() -> DescribedAPI:
+    """The routes, without what is around them."""
     app = DescribedAPI(
         title="Croupier",
         version="1",

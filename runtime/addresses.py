@@ -112,6 +112,15 @@ def check_origin(origin: str) -> None:
         raise ValueError("each origin is a scheme, a host and a port alone: https://temporal.example")
 
 
+def origin_of(url: str) -> str:
+    """What a browser sends for pages at this URL: no port where it is the scheme's own."""
+    parts = urlsplit(url)
+    own = {"http": 80, "https": 443}.get(parts.scheme)
+    port = "" if parts.port in (None, own) else f":{parts.port}"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
 def over_tls(url: str) -> str:
     """A URL whose answers are trusted: https, or http on this machine."""
     parts = urlsplit(url)

@@ -212,6 +212,11 @@ class Settings(BaseSettings):
     game_client_url: str | None = Field(
         None, description="Where launch URLs point; the ingress when not given."
     )
+    game_client_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins whose pages may call the game API: https://games.example; when none is given,"
+        " that of game_client_url.",
+    )
     client_patience_ms: int = Field(
         10_000, ge=1, description="How long a request waits for its round before 202."
     )
@@ -236,7 +241,7 @@ class Settings(BaseSettings):
     request_head_timeout_s: float = Field(10, gt=0, description="For a request's head to arrive.")
     request_body_timeout_s: float = Field(20, gt=0, description="For its body, and for an answer to be read.")
 
-    @field_validator("games", "trusted_proxies", "codec_origins", mode="before")
+    @field_validator("games", "trusted_proxies", "codec_origins", "game_client_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return _listed(value) if isinstance(value, str) else value
@@ -260,7 +265,7 @@ class Settings(BaseSettings):
                 raise ValueError("each proxy is an address or a network such as 10.0.0.0/8") from None
         return value
 
-    @field_validator("codec_origins")
+    @field_validator("codec_origins", "game_client_origins")
     @classmethod
     def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:

@@ -37,6 +37,7 @@ from events.command_consumer import CommandConsumer
 from games.registry import Registry
 from hosting.health import GameHealth
 from runtime import games, metrics
+from runtime.addresses import origin_of
 from runtime.listening import is_every_address, url_host
 from runtime.past_rounds import PastRounds
 from runtime.recovery import until_open
@@ -104,10 +105,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             )
             sockets = SocketServer(services, admission, _socket_limits(settings))
             readiness = _readiness(resources, client, stop)
-            app = _traced(create_app(services, readiness, admission, services.limits, sockets), settings)
+            origins = settings.game_client_origins or (origin_of(services.game_client_url),)
+            app = create_app(services, readiness, admission, services.limits, sockets, origins)
+            traced = _traced(app, settings)
             commands = _commands(settings, QueueIngress(services, admission), admission.commands.limit, stop)
             async with _followed(pushes), commands:
-                await serve_http(app, listener, settings, services.limits, stop, sockets.drain)
+                await serve_http(traced, listener, settings, services.limits, stop, sockets.drain)
 
 
 def _at_zero(registry: Registry) -> metrics.RoundsClosed:

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
-from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.types import ASGIApp
 
-from api.app import create_app
+from api.app import create_app, routed
 from api.gateway import authentication
 from api.gateway.admission import Admission
 from api.gateway.authentication import KeyOf
-from api.gateway.middleware import EdgeMiddleware
 
 # What asks for neither a key nor a token, written down here once more.
 OPEN = {
@@ -24,15 +23,13 @@ OPEN = {
 }
 
 
-def without_services() -> EdgeMiddleware:
+def without_services() -> ASGIApp:
     admission = Admission(max_open_requests=1, max_open_bets=1, max_running_bets=1)
     return create_app(None, {}, admission)  # type: ignore[arg-type]  # no request reaches a service
 
 
 def routes() -> list[APIRoute]:
-    app = without_services()._app
-    assert isinstance(app, FastAPI)
-    known = [context.original_route for context in iter_route_contexts(app.routes)]
+    known = [context.original_route for context in iter_route_contexts(routed().routes)]
     return [route for route in known if isinstance(route, APIRoute) and route.include_in_schema]
 
 

@@ -1,0 +1,127 @@
+"""CORS and HEAD: pages of the named origins may call what games call, and are told what they need to read."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from tests.conftest import Services
+from tests.e2e.parties import Gateway, Operator
+from tests.support.conditions import HANG_S
+from tests.support.ingress import Ingress, one_more_ingress
+
+GAMES: Final = "https://games.example"
+FOREIGN: Final = "https://evil.example"
+TOLD: Final = {"idempotent-replayed", "location", "retry-after", "x-request-id"}
+FOR_GAMES: Final = ("/v1/game/session", "/v1/games", "/v1/fairness/verify")
+OTHERS: Final = ("/v1/operator/rounds", "/v1/platform/operators", "/openapi.json", "/healthz")
+
+
+@pytest.fixture(scope="module")
+async def ingress(services: Services) -> AsyncIterator[Ingress]:
+    settings: dict[str, Any] = {"limit_session_per_s": 0.001, "limit_session_burst": 2}
+    async with one_more_ingress(
+        services.stack, "cross-origin", game_client_origins=GAMES, **settings
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser(ingress: Ingress) -> AsyncIterator[httpx.AsyncClient]:
+    """As one sends a page's calls."""
+    headers = {"origin": GAMES}
+    async with httpx.AsyncClient(base_url=ingress.base_url, headers=headers, timeout=HANG_S) as client:
+        yield client
+
+
+def told(answer: httpx.Response) -> set[str]:
+    return {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
+
+
+def allowed(answer: httpx.Response) -> str | None:
+    origin: str | None = answer.headers.get("access-control-allow-origin")
+    return origin
+
+
+@pytest.mark.parametrize("path", FOR_GAMES)
+async def test_a_page_reads_answers_also_those_that_refuse(browser: httpx.AsyncClient, path: str) -> None:
+    answer = await browser.get(path)
+    assert answer.status_code in (200, 401, 405)
+    assert allowed(answer) == GAMES
+    assert told(answer) == TOLD
+    assert "origin" in answer.headers["vary"].lower()
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+async def test_a_page_reads_that_it_asked_too_often(browser: httpx.AsyncClient, operator: Operator) -> None:
+    player = await operator.open_session()
+    token = {"authorization": f"Bearer {player.token}"}
+    answers = [await browser.get("/v1/game/session", headers=token) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [allowed(answer) for answer in answers] == [GAMES] * 3
+    assert "retry-after" in answers[-1].headers
+
+
+async def test_a_page_reads_that_its_body_is_too_large(browser: httpx.AsyncClient) -> None:
+    answer = await browser.post("/v1/game/rounds", content=b"x" * 100_000)
+    assert (answer.status_code, allowed(answer)) == (413, GAMES)
+
+
+@pytest.mark.parametrize("path", OTHERS)
+async def test_an_operators_api_is_for_no_page(browser: httpx.AsyncClient, path: str) -> None:
+    asked = {"access-control-request-method": "GET", "access-control-request-headers": "authorization"}
+    for answer in (await browser.get(path), await browser.options(path, headers=asked)):
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize("origin", [FOREIGN, "null", "http://games.example", f"{GAMES}.evil.example"])
+async def test_a_page_of_another_origin_reads_nothing(browser: httpx.AsyncClient, origin: str) -> None:
+    answer = await browser.get("/v1/games", headers={"origin": origin})
+    assert allowed(answer) is None
+    asked = {"origin": origin, "access-control-request-method": "POST"}
+    preflight = await browser.options("/v1/game/rounds", headers=asked)
+    assert (preflight.status_code, allowed(preflight)) == (400, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"method": "POST", "headers": "authorization, content-type, x-request-id"}, 200),
+        ({"method": "GET", "headers": "authorization"}, 200),
+        ({"method": "HEAD", "headers": ""}, 200),
+        ({"method": "DELETE", "headers": "authorization"}, 400),
+        ({"method": "POST", "headers": "x-forwarded-for"}, 400),
+    ],
+)
+async def test_a_browser_asks_first(browser: httpx.AsyncClient, asked: dict[str, str], status: int) -> None:
+    headers = {f"access-control-request-{name}": value for name, value in asked.items() if value}
+    answer = await browser.options("/v1/game/rounds", headers=headers)
+    assert answer.status_code == status
+    assert "x-request-id" in answer.headers  # it came in like any call
+    if status == 200:
+        assert allowed(answer) == GAMES
+        assert answer.headers["access-control-max-age"] == "600"
+
+
+async def test_options_without_a_page_is_a_call_like_any(browser: httpx.AsyncClient) -> None:
+    assert (await browser.options("/v1/game/rounds")).status_code == 405
+
+
+async def test_by_itself_the_page_that_launch_urls_lead_to_may_call(gateway: Gateway) -> None:
+    own = str(gateway.http.base_url).rstrip("/")
+    assert allowed(await gateway.http.get("/v1/games", headers={"origin": own})) == own
+    assert allowed(await gateway.http.get("/v1/games", headers={"origin": GAMES})) is None
+
+
+async def test_head_is_everywhere_where_get_is(gateway: Gateway, operator: Operator) -> None:
+    described = (await gateway.http.get("/openapi.json")).json()["paths"]
+    paths = [path.replace("{", "").replace("}", "") for path, calls in described.items() if "get" in calls]
+    assert len(paths) > 10
+    key = {"authorization": f"Bearer {operator.key}"}
+    for path in [*paths, "/healthz", "/openapi.json"]:
+        got, head = await gateway.http.get(path, headers=key), await gateway.http.head(path, headers=key)
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        assert head.headers["content-type"] == got.headers["content-type"]
+    assert (await gateway.http.head("/v1/game/rounds", headers=key)).status_code != 201
+    assert (await gateway.http.head("/nowhere")).status_code == 404
