@@ -66,7 +66,7 @@ export class BetForm {
       (stake) => (!only || only.includes(stake)) && (!most || stake <= most),
     );
     byId("stake").replaceChildren(...ladder.map((stake) => el("option", { value: stake }, this.#money(stake))));
-    byId("stake").value = String(ladder.includes(chosen) ? chosen : (ladder[Math.min(4, ladder.length - 1)] ?? ""));
+    byId("stake").value = String(ladder.includes(chosen) ? chosen : (ladder[0] ?? ""));
     this.#changed();
   }
 

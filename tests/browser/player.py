@@ -17,7 +17,7 @@ READY: Final = re.compile("Spin|Roll|Play")
 
 @dataclass
 class Seat:
-    """A player with money and a session, opened by the operator. `bets` are the ids that the page has sent."""
+    """A player with money and a session, opened by the operator. `bets` are the ids that the page sent."""
 
     base_url: str
     operator_key: str
@@ -61,7 +61,12 @@ class Seat:
 
 
 async def seated(
-    platform: dict[str, Any], game_id: str, *, base_url: str | None = None, deposit: int = DEPOSIT, **session: Any
+    platform: dict[str, Any],
+    game_id: str,
+    *,
+    base_url: str | None = None,
+    deposit: int = DEPOSIT,
+    **session: Any,
 ) -> Seat:
     """A new player; `session` is what the operator says of it beside player, game and currency."""
     player_id = uuid4().hex
@@ -86,20 +91,30 @@ async def ready(page: Page) -> None:
     await expect(page.locator("#spin")).to_have_attribute("aria-disabled", "false")
 
 
-async def finish(page: Page) -> None:
-    """Takes the first choice of each offer, until the round has ended."""
-    spin = page.locator("#spin")
+async def finish(page: Page, *, last: bool = False) -> None:
+    """Takes the first choice of each offer, or the last, until the round has ended."""
+    body = page.locator("body")
     while True:
-        await expect(spin).to_have_text(re.compile("Spin|Roll|Play|Your choice"))
-        if await page.locator("body").get_attribute("data-phase") == "idle":
+        await expect(body).to_have_attribute("data-phase", re.compile("idle|choosing"))
+        if await body.get_attribute("data-phase") == "idle":
             return
-        await page.locator("#offers button").first.click()
+        offers = page.locator("#offers button")
+        await (offers.last if last else offers.first).click()
 
 
-async def play(page: Page) -> None:
+async def play(page: Page, *, last: bool = False) -> None:
     """One round to its end."""
     await page.locator("#spin").click()
-    await finish(page)
+    await finish(page, last=last)
+
+
+async def play_until_a_choice(page: Page) -> None:
+    """Rounds of lucky-fruits, until one waits for its player."""
+    while True:
+        await page.locator("#spin").click()
+        await expect(page.locator("body")).to_have_attribute("data-phase", re.compile("idle|choosing"))
+        if await page.locator("#choices").is_visible():
+            return
 
 
 def euros(text: str) -> int:
