@@ -1,4 +1,4 @@
-"""Makes what pages have from elsewhere in the repository: the TypeScript client as modules, the exponents of currencies.
+"""Makes what pages have from elsewhere: the TypeScript client as modules, and the exponents of currencies.
 
     python pages/generate.py [FOLDER]
 

@@ -41,9 +41,9 @@ export class Rounds {
     try {
       return await this.#certain(send);
     } catch (error) {
-      // An earlier try may have been taken, and what is refused now is only the repeat.
+      // An earlier try may have been taken, and what is refused now is only the repeat. A refusal is on record too.
       const found = error instanceof Problem ? await this.find(round) : null;
-      const taken = kind === "bet" || found?.actions.some((action) => action.action_id === pending.id);
+      const taken = kind === "bet" ? found?.state !== "declined" : found?.actions.some(({ action_id: id }) => id === pending.id);
       if (found === null || !taken) throw error;
       return found;
     } finally {

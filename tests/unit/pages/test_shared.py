@@ -17,8 +17,12 @@ PAGES: Final = PROJECT_ROOT / "pages"
 async def test_what_is_generated_is_up_to_date(tmp_path: Path) -> None:
     made = await create_subprocess_exec(sys.executable, str(PAGES / "generate.py"), str(tmp_path))
     assert await made.wait() == 0
-    for file in sorted(path for path in tmp_path.rglob("*") if path.is_file()):
-        committed = PAGES / "shared" / file.relative_to(tmp_path)
+    assert_committed(tmp_path)
+
+
+def assert_committed(made: Path) -> None:
+    for file in sorted(path for path in made.rglob("*") if path.is_file()):
+        committed = PAGES / "shared" / file.relative_to(made)
         assert committed.read_text("utf-8") == file.read_text("utf-8"), "run: python pages/generate.py"
 
 

@@ -50,14 +50,15 @@ async def test_it_gives_the_same_outcomes(game: Game, tmp_path: Path) -> None:
     for nonce in range(ROUNDS):
         wager = wager_of(game, chance)
         client_seed = f"a:b:ü-{nonce}" if nonce % 5 == 0 else f"seed_{nonce}"
-        seeds = {"server_seed": chance.randbytes(32), "client_seed": client_seed, "nonce": nonce}
+        server_seed = chance.randbytes(32)
+        seeds = {"server_seed": server_seed, "client_seed": client_seed, "nonce": nonce}
         step, actions = played(game, wager, seeds, chance)
         kinds |= {action.action for action in actions}
         bet = {"stake": wager.stake, "choice": wager.choice}
         bet["actions"] = [{"action": taken.action, "params": taken.params} for taken in actions]
-        draws = {"serverSeed": seeds["server_seed"].hex(), "clientSeed": client_seed, "nonce": nonce}
+        draws = {"serverSeed": server_seed.hex(), "clientSeed": client_seed, "nonce": nonce}
         asked.append({"game": summary(game) | {"rules": game.rules}, "bet": bet, "draws": draws})
-        hash_ = hashlib.sha256(seeds["server_seed"]).hexdigest()
+        hash_ = hashlib.sha256(server_seed).hexdigest()
         expected.append({"outcome": step.outcome, "win": step.win, "hash": hash_})
     file = tmp_path / "rounds.json"
     file.write_text(json.dumps(asked), encoding="utf-8")
