@@ -8,6 +8,8 @@ import { check } from "./fair.js";
 
 const SAID = { same: "the same result", different: "NOT the same result", unknown: "cannot be checked here" };
 
+const SILENT = { what: "The casino does not answer.", then: "Open this again later: it goes on where it was." };
+
 export class Fairness {
   #seat;
   #store;
@@ -41,12 +43,13 @@ export class Fairness {
       const session = await this.#seat.client.session();
       this.#commit(session.fairness);
     } catch (error) {
-      this.#say(error instanceof Problem ? inWords(error.code) : inWords("unanswered"));
+      this.#say(error instanceof Problem ? inWords(error.code) : SILENT);
     }
   }
 
   #commit(commitment) {
     this.#current = commitment;
+    byId("reveal").disabled = false;
     byId("seed-hash").textContent = commitment.server_seed_hash;
     byId("seed-client").textContent = commitment.client_seed;
     byId("seed-nonce").textContent = String(commitment.next_nonce);
@@ -58,7 +61,7 @@ export class Fairness {
 
   /** Named by its hash, the same reveal may be asked for again after any doubt: a reload, or no answer. */
   async #rotate(clientSeed, hash = this.#current?.server_seed_hash) {
-    if (!hash) return;
+    byId("reveal").disabled = true;
     this.#store.set("rotation", { client_seed: clientSeed, server_seed_hash: hash });
     try {
       const { revealed, next } = await this.#seat.client.rotateSeed(clientSeed, hash);
@@ -71,7 +74,7 @@ export class Fairness {
       if (refused) this.#store.remove("rotation");
       if (refused && error.code === "round-open") {
         this.#say({ what: "A round is still open.", then: "Finish it first, then reveal the secret." });
-      } else this.#say(refused ? inWords(error.code, error.members) : inWords("unanswered"));
+      } else this.#say(refused ? inWords(error.code, error.members) : SILENT);
       if (refused) await this.#load();
     }
   }

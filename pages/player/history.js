@@ -65,11 +65,11 @@ export class History {
     return el(
       "tr",
       { "data-round": round.round_id },
+      el("td", {}, round.outcome === null ? null : button),
       el("td", {}, when),
       el("td", {}, this.#money(round.stake)),
       el("td", {}, this.#money(round.win)),
       el("td", {}, `${STATES[round.state] ?? round.state}${round.demo ? ", demo" : ""}`),
-      el("td", {}, round.outcome === null ? null : button),
     );
   }
 }

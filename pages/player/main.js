@@ -34,6 +34,7 @@ function give(words, retry) {
   const button = retry && el("button", { type: "button", onclick: retry }, "Try again");
   byId("alerts").replaceChildren(el("div", { class: "notice" }, el("p", {}, `${words.what} ${words.then}`), button));
   byId("result").textContent = "";
+  document.body.classList.add("closed");
   frame.error({ code: words.code, message: `${words.what} ${words.then}`, fatal: words.fatal });
 }
 
