@@ -44,8 +44,8 @@ class Page:
         return "; ".join(f"{name} {value}" for name, value in {**POLICY, **self.policy}.items())
 
 
-# A game is shown in the frames of casinos, whose origins are theirs to choose.
-PAGES: Final = {"/play": Page("player/index.html", {"frame-ancestors": "*"})}
+# A game is shown in frames.
+PAGES: Final = {"/play": Page("player/index.html", {"frame-ancestors": "'self'"})}
 ASSET_CSP: Final = "default-src 'none'; sandbox"  # of a file that is opened alone
 
 
