@@ -107,7 +107,7 @@ export class SlotView {
       return svg("polyline", { points: rows.slice(0, count).map((row, reel) => `${reel + 0.5},${row + 0.5}`).join(" ") });
     });
     const cells = grid.flatMap((row, y) => [...row].map((symbol, x) =>
-      el("div", { class: winning.has(`${x}/${y}`) ? "cell wins" : "cell" }, this.#symbol(symbol))));
+      el("div", { class: winning.has(`${x}/${y}`) ? "cell pays" : "cell" }, this.#symbol(symbol))));
     this.#reels.replaceChildren(...cells);
     this.#reels.setAttribute("aria-label", grid.map((row, y) =>
       `Row ${y + 1}: ${[...row].map((symbol) => this.#name(symbol)).join(", ")}`).join(". "));
