@@ -1,5 +1,6 @@
 """A player at the page of a game, in a browser: a seat at the casino, what is shown, and what is pressed."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -31,15 +32,15 @@ class Seat:
         launch_url: str = self.opened["launch_url"]
         return launch_url
 
-    async def call(self, method: str, path: str, *, json: Any = None, own: bool = False) -> dict[str, Any]:
+    async def call(self, method: str, path: str, *, body: Any = None, own: bool = False) -> dict[str, Any]:
         """As the player with `own`, else as the operator."""
         key = self.opened["token"] if own else self.operator_key
         async with httpx.AsyncClient(base_url=self.base_url, timeout=HANG_S) as http:
             headers = {"Authorization": f"Bearer {key}"}
-            answer = await http.request(method, path, json=json, headers=headers)
+            answer = await http.request(method, path, json=body, headers=headers)
         answer.raise_for_status()
-        body: dict[str, Any] = answer.json() if answer.content else {}
-        return body
+        told: dict[str, Any] = answer.json() if answer.content else {}
+        return told
 
     async def rounds(self) -> list[dict[str, Any]]:
         """All of them, newest first."""
@@ -55,7 +56,7 @@ class Seat:
 
         def noted(request: Request) -> None:
             if request.method == "POST" and request.url.endswith(BETS):
-                self.bets.add(request.post_data_json["round_id"])
+                self.bets.add(json.loads(request.post_data or "")["round_id"])
 
         page.on("request", noted)
 
@@ -73,9 +74,9 @@ async def seated(
     seat = Seat(base_url or platform["base_url"], platform["operator_key"], player_id, game_id, {})
     if deposit:
         money = {"transaction_id": "first", "amount": {"amount": deposit, "currency": "EUR"}}
-        await seat.call("POST", f"/v1/operator/players/{player_id}/deposits", json=money)
+        await seat.call("POST", f"/v1/operator/players/{player_id}/deposits", body=money)
     body = {"player_id": player_id, "game_id": game_id, "currency": "EUR", **session}
-    seat.opened = await seat.call("POST", "/v1/operator/sessions", json=body)
+    seat.opened = await seat.call("POST", "/v1/operator/sessions", body=body)
     return seat
 
 

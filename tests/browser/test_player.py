@@ -2,17 +2,17 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.player import BETS, opened, play, play_until_a_choice, ready, seated, shown
 
 GAMES = ("dice", "fruit-lines", "lucky-fruits")
-WIDE = {"width": 900, "height": 760}
+WIDE: Final[ViewportSize] = {"width": 900, "height": 760}
 MARKUP = '<img src=x onerror="document.title=1">'
 
 
@@ -122,7 +122,7 @@ async def test_a_game_is_drawn_from_its_description_alone_and_its_words_are_no_m
 ) -> None:
     """Its mode, choice and result are of a game that no page was written for."""
     seat = await seated(platform, "dice")
-    choice = {
+    choice: dict[str, Any] = {
         "oneOf": [
             {"properties": {"side": {"const": "heads"}, MARKUP: {"type": "boolean"}}},
             {"properties": {"side": {"const": MARKUP}}},
@@ -132,8 +132,19 @@ async def test_a_game_is_drawn_from_its_description_alone_and_its_words_are_no_m
         "base": {"description": MARKUP, "stake_multiplier": 1, "stakes": [10, 30]},
         "wild": {"description": "Twice as dear", "stake_multiplier": 2, "stakes": [20, 60]},
     }
-    game = {"id": "coin", "version": "1.0.0", "title": MARKUP, "modes": modes, "stakes": [10, 30]}
-    game |= {"max_win": 2, "choice": choice, "rules": {"pays_per_100": 196, MARKUP: [MARKUP]}}
+    game: dict[str, Any] = {
+        "id": "coin",
+        "version": "1.0.0",
+        "title": MARKUP,
+        "modes": modes,
+        "stakes": [10, 30],
+    }
+    game |= {
+        "stakes": [10, 30],
+        "max_win": 2,
+        "choice": choice,
+        "rules": {"pays_per_100": 196, MARKUP: [MARKUP]},
+    }
     sent: dict[str, Any] = {}
 
     async def session(route: Route) -> None:

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, Route, ViewportSize, expect
 
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.player import BETS, opened, play, play_until_a_choice, ready, seated
 
-NARROW: Final = {"width": 320, "height": 720}
-WIDE: Final = {"width": 1100, "height": 800}
+NARROW: Final[ViewportSize] = {"width": 320, "height": 720}
+WIDE: Final[ViewportSize] = {"width": 1100, "height": 800}
 # Every rule of WCAG 2.2 up to AA, and of good practice; none is off.
 TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
@@ -26,9 +26,9 @@ class Looks:
     async def at(self, state: str) -> None:
         options = {"runOnly": {"type": "tag", "values": [*TAGS]}, "resultTypes": ["violations"]}
         for scheme in ("light", "dark"):
-            await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+            await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             for width, size in (("narrow", NARROW), ("wide", WIDE)):
-                await self.page.set_viewport_size(size)  # type: ignore[arg-type]
+                await self.page.set_viewport_size(size)
                 found = await self.axe.run(self.page, options=options)
                 assert found.violations_count == 0, (state, scheme, width, found.generate_report())
                 assert await self.page.evaluate("document.documentElement.scrollWidth") <= size["width"]

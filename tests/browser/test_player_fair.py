@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, Final
 
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, Route, ViewportSize, expect
 
 from games.draws import HmacDraws
 from games.fruit_lines import GAME
@@ -13,7 +13,7 @@ from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.player import BETS, euros, finish, opened, play, play_until_a_choice, ready, seated
 
 STAKE: Final = 10
-WIDE: Final = {"width": 900, "height": 800}
+WIDE: Final[ViewportSize] = {"width": 900, "height": 800}
 
 
 def with_free_spins() -> Step:
@@ -45,7 +45,7 @@ async def test_free_spins_are_shown_one_by_one_and_may_be_skipped(
         await route.fulfill(response=answer, json=await answer.json() | changed)
 
     await page.route(f"**{BETS}", lucky)
-    await page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    await page.set_viewport_size(WIDE)
     await page.emulate_media(reduced_motion="no-preference")
     await opened(page, seat)
     await page.clock.install()

@@ -1,14 +1,14 @@
 """What a player is told when something is not possible: in plain words, with the next step."""
 
 import itertools
-from typing import Any
+from typing import Any, Final
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, ViewportSize, expect
 
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.player import BETS, opened, play, ready, seated, shown
 
-WIDE = {"width": 900, "height": 760}
+WIDE: Final[ViewportSize] = {"width": 900, "height": 760}
 
 
 async def told(page: Page, text: str) -> None:
@@ -56,14 +56,14 @@ async def test_a_game_that_is_switched_off_in_mid_play_goes_on_when_it_is_back(
     await opened(page, seat)
     await play(page)
     try:
-        await seat.call("PUT", "/v1/operator/games/fruit-lines", json={"enabled": False})
+        await seat.call("PUT", "/v1/operator/games/fruit-lines", body={"enabled": False})
         await play(page)
         await told(page, "The casino has switched this game off for now.")
         await screenshots.take(page, "game/player-problem.png")
         await page.reload()
         await told(page, "The casino has switched this game off for now.")
     finally:
-        await seat.call("PUT", "/v1/operator/games/fruit-lines", json={"enabled": True})
+        await seat.call("PUT", "/v1/operator/games/fruit-lines", body={"enabled": True})
     await page.get_by_role("button", name="Ask again").click()
     await ready(page)
     await play(page)
@@ -122,7 +122,7 @@ async def test_a_round_that_is_open_elsewhere_is_finished_first(
     await opened(page, seat)
     for number in itertools.count():
         body = {"round_id": f"elsewhere-{number}", "stake": 10}
-        if (await seat.call("POST", BETS, json=body, own=True))["state"] == "awaiting_choice":
+        if (await seat.call("POST", BETS, body=body, own=True))["state"] == "awaiting_choice":
             break
     await page.locator("#spin").click()
     await told(page, "Another round of yours is still open.")

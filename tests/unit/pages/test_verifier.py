@@ -54,8 +54,8 @@ async def test_it_gives_the_same_outcomes(game: Game, tmp_path: Path) -> None:
         seeds = {"server_seed": server_seed, "client_seed": client_seed, "nonce": nonce}
         step, actions = played(game, wager, seeds, chance)
         kinds |= {action.action for action in actions}
-        bet = {"stake": wager.stake, "choice": wager.choice}
-        bet["actions"] = [{"action": taken.action, "params": taken.params} for taken in actions]
+        chosen = [{"action": taken.action, "params": taken.params} for taken in actions]
+        bet = {"stake": wager.stake, "choice": wager.choice, "actions": chosen}
         draws = {"serverSeed": server_seed.hex(), "clientSeed": client_seed, "nonce": nonce}
         asked.append({"game": summary(game) | {"rules": game.rules}, "bet": bet, "draws": draws})
         hash_ = hashlib.sha256(server_seed).hexdigest()
