@@ -18,6 +18,8 @@ from api.gateway.middleware import EdgeMiddleware
 from api.gateway.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
 from api.gateway.rate_limits import RateLimits
 from api.operator import key_routes, switch_routes
+from api.pages import files as page_files
+from api.pages import routes as pages
 from api.platform import routes as platform
 from api.result import intervention_routes
 from api.result import operator_routes as operator_result
@@ -36,6 +38,7 @@ ROUTERS: Final = tuple(
     for part in (
         *(health, game, session, operator_session, bet, result, operator_result, intervention_routes),
         *(wallet, operator_wallet, event, webhook, switch_routes, key_routes, platform, websocket, asyncapi),
+        pages,
     )
 )
 
@@ -55,6 +58,7 @@ def create_app(
     app.state.services = services
     app.state.readiness = readiness
     app.state.admission = admission
+    app.state.pages = page_files.read()
     if over_sockets is not None:
         app.router.routes.append(WebSocketRoute(websocket.PATH, over_sockets))
     edge = EdgeMiddleware(HeadAsGet(Preflights(app, origins)), admission, limits)

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
@@ -12,6 +11,7 @@ from api.gateway.authentication import DISABLED, Deps, GameServer
 from api.gateway.problems import Problem, problems
 from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, moment
 from api.gateway.strict_json import StrictRoute
+from api.session.launch import launch_url
 from api.session.schemas import OpenSession, OperatorSession, SessionOpened, operator_session_body
 from api.session.service import OperatorDisabled
 from contracts import failures
@@ -58,7 +58,9 @@ async def open_session(body: OpenSession, operator: GameServer, services: Deps) 
         {
             "session_id": session.session_id,
             "token": token,
-            "launch_url": _launch_url(services.game_client_url, game_id=body.game_id, token=token),
+            "launch_url": launch_url(
+                services.game_client_url, game_id=body.game_id, token=token, told=body.told()
+            ),
             "expires_at": moment(session.expires_at),
             "limits": limits.as_json(),
             "enabled": session.enabled,
@@ -72,14 +74,6 @@ def _brand(body: OpenSession, key: ApiKeyView) -> str | None:
     if key.brand is not None and body.brand not in (None, key.brand):
         raise Problem("forbidden", f"This key opens sessions of the brand {key.brand} alone.")
     return body.brand or key.brand
-
-
-def _launch_url(client_url: str, *, game_id: str, token: str) -> str:
-    """The game client's own query stays as it is, and the game comes after it."""
-    parts = urlsplit(client_url)
-    own = f"{parts.query}&" if parts.query else ""
-    query = own + urlencode({"game": game_id})
-    return parts._replace(query=query, fragment=urlencode({"token": token})).geturl()
 
 
 def _limits(body: OpenSession, game: Game) -> SessionLimits:

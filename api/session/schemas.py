@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.gateway.schemas import Amount, CallerId, Currency, GameId, Money, StrictModel, moment, money
+from api.session.launch import NAMES, Country, Language, Link
 from contracts.views import SessionView
 
 SessionMode = Literal["real", "demo"]
+Device = Literal["desktop", "mobile"]
 # 0 would refuse every bet: that is what ending the session, or the switches, are for.
 Limit = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
 
@@ -28,7 +30,11 @@ class Limits(StrictModel):
 class OpenSession(StrictModel):
     """`mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
     of its limits and `limits` is stricter does. `brand` is a label of the operator's that the session's
-    rounds and events carry; without it, that of the API key, if it has one."""
+    rounds and events carry; without it, that of the API key, if it has one.
+
+    `lang` (BCP 47), `device`, `country` (ISO 3166-1) and the three URLs go into `launch_url`, for the game's
+    page alone: its language, and where it leads whoever leaves, pays in or asks for the operator's own
+    history. They change no rule."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"player_id": "alice", "game_id": "dice", "currency": "EUR"}]}
@@ -42,6 +48,16 @@ class OpenSession(StrictModel):
     jurisdiction: Annotated[str, StringConstraints(max_length=16)] | None = None
     limits: Limits | None = None
     brand: CallerId | None = None
+    lang: Language | None = None
+    device: Device | None = None
+    country: Country | None = None
+    lobby_url: Link | None = None
+    deposit_url: Link | None = None
+    history_url: Link | None = None
+
+    def told(self) -> dict[str, str]:
+        """What the launch URL says beside the game: only what is given."""
+        return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
 
 class SessionOpened(BaseModel):

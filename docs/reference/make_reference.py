@@ -108,7 +108,7 @@ MORE_ON_SETTINGS: Final = {
     "limit_key_burst": "And at once, after a pause.",
     "limit_address_burst": "And at once, after a pause.",
     "limit_failures_burst": "And at once, after a pause.",
-    "game_client_url": "The ingress itself serves no page there.",
+    "game_client_url": "At `/play` the ingress serves the player's page.",
     "session_lifetime_s": "A refreshed token has the same time again.",
 }
 # What is for whoever runs the stack on one machine, or works on it.

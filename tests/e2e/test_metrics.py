@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import described
+from api.pages.files import ASSETS, PAGES
 from compose import watched
 from compose.dashboards import DASHBOARDS, expressions
 from tests.e2e.parties import Gateway, Player
@@ -179,7 +180,8 @@ async def test_answers_are_counted_by_the_template_of_their_route(pages: Pages, 
     routes = {route for method, route in _routes(described())}
     shown = set(re.findall(r'croupier_http_requests_total\{.*?route="([^"]*)"', page))
     assert routes <= shown
-    assert shown - routes <= {"unmatched", "/openapi.json", "/asyncapi.json", "/v1/game/ws"}
+    pages_of_people = {*PAGES, f"{ASSETS}/{{path:path}}"}
+    assert shown - routes <= {"unmatched", "/openapi.json", "/asyncapi.json", "/v1/game/ws", *pages_of_people}
 
 
 async def test_refusals_are_counted_by_their_code(pages: Pages) -> None:

@@ -165,7 +165,8 @@ class OperatorClient(_Client):
         return self._run(self._calls.games())
 
     def open_session(self, player_id: str, game_id: str, currency: str, **options: Any) -> SessionOpened:
-        """A session at a game; `options` are those of the API, such as `client_seed` or `limits`."""
+        """A session at a game; `options` are those of the API, such as `client_seed` or `limits`, and what
+        the game's page is told: `lang`, `device`, `country`, `lobby_url`, `deposit_url`, `history_url`."""
         body = {"player_id": player_id, "game_id": game_id, "currency": currency, **options}
         return self._run(self._calls.open_session(body))
 

@@ -243,6 +243,10 @@ export interface NewOperator {
  * `mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
  * of its limits and `limits` is stricter does. `brand` is a label of the operator's that the session's
  * rounds and events carry; without it, that of the API key, if it has one.
+ *
+ * `lang` (BCP 47), `device`, `country` (ISO 3166-1) and the three URLs go into `launch_url`, for the game's
+ * page alone: its language, and where it leads whoever leaves, pays in or asks for the operator's own
+ * history. They change no rule.
  */
 export interface OpenSession {
   player_id: string;
@@ -253,6 +257,12 @@ export interface OpenSession {
   jurisdiction?: string | null;
   limits?: Limits | null;
   brand?: string | null;
+  lang?: string | null;
+  device?: ("desktop" | "mobile") | null;
+  country?: string | null;
+  lobby_url?: string | null;
+  deposit_url?: string | null;
+  history_url?: string | null;
 }
 
 /** `balance` is available; `held` is reserved by open rounds; `total` is both. All of our own ledger. */

@@ -415,7 +415,7 @@ class TestTheImage:
         taken = {line[1:].removesuffix("/*.py") for line in self.ignored if line.startswith("!")}
         contracts = (PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8")
         packages = set(re.findall(r'"(\w+)"', contracts.split("root_packages = [", 1)[1].split("]", 1)[0]))
-        assert taken == (packages - {"bench"}) | {"requirements.lock", "pyproject.toml"}
+        assert taken == (packages - {"bench"}) | {"pages", "requirements.lock", "pyproject.toml"}
 
     def test_installs_the_lock_with_its_hashes_and_runs_as_nobody(self) -> None:
         assert "--require-hashes" in self.dockerfile

@@ -1,0 +1,71 @@
+"""The committed files of `pages/`, read once when a process starts, and the policies of its documents."""
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from runtime.settings import PROJECT_ROOT
+
+ROOT: Final = PROJECT_ROOT / "pages"
+ASSETS: Final = "/pages"
+TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+}
+# Nothing from elsewhere, nothing inline, nothing evaluated: a page is given tokens and money.
+POLICY: Final = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self'",
+    "connect-src": "'self'",
+    "base-uri": "'none'",
+    "form-action": "'none'",
+    "frame-ancestors": "'none'",
+    "require-trusted-types-for": "'script'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The document at an address of its own, `html` below `pages/`. `policy` replaces parts of POLICY."""
+
+    html: str
+    policy: Mapping[str, str]
+
+    @property
+    def csp(self) -> str:
+        return "; ".join(f"{name} {value}" for name, value in {**POLICY, **self.policy}.items())
+
+
+# A game is shown in frames.
+PAGES: Final = {"/play": Page("player/index.html", {"frame-ancestors": "'self'"})}
+ASSET_CSP: Final = "default-src 'none'; sandbox"  # of a file that is opened alone
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """`etag` names the content, however it is encoded."""
+
+    media_type: str
+    body: bytes
+    zipped: bytes
+    etag: str
+
+
+def read(root: Path = ROOT) -> dict[str, File]:
+    """Every file of a known type below `root`, by its path there."""
+    found = (path for path in sorted(root.rglob("*")) if path.is_file() and path.suffix in TYPES)
+    return {path.relative_to(root).as_posix(): _file(path) for path in found}
+
+
+def _file(path: Path) -> File:
+    body = path.read_bytes()
+    etag = f'W/"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return File(TYPES[path.suffix], body, gzip.compress(body, mtime=0), etag)

@@ -1,0 +1,9 @@
+// Made by pages/generate.py of clients/typescript/src/index.ts. Do not edit.
+
+export * from "./api.js";
+export { Caller, Problem, Unanswered, isRefusal, isUnderWay, newId } from "./calls.js";
+
+export { GameClient, isFinal } from "./game.js";
+
+export { OperatorClient } from "./operator.js";
+export { GameSocket, SessionEnded } from "./socket.js";
