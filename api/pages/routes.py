@@ -9,8 +9,6 @@ from fastapi.responses import Response
 from api.gateway.problems import Problem
 from api.pages.files import ASSET_CSP, ASSETS, PAGES, File, Page
 
-# Both are asked for alike; a server leaves out the body of the latter.
-METHODS: Final = ["GET", "HEAD"]
 # No page is shown from a cache that was not asked whether it is still so: an upgrade shows at once.
 HEADERS: Final = {
     "Cache-Control": "no-cache",
@@ -31,10 +29,10 @@ def _page_route(page: Page) -> Callable[[Request], Awaitable[Response]]:
 
 
 for address, page in PAGES.items():
-    router.add_api_route(address, _page_route(page), methods=METHODS)
+    router.add_api_route(address, _page_route(page))
 
 
-@router.api_route(f"{ASSETS}/{{path:path}}", methods=METHODS)
+@router.get(f"{ASSETS}/{{path:path}}")
 async def asset(path: str, request: Request) -> Response:
     """A style sheet, module or drawing."""
     if path.endswith(".html"):  # each has an address of its own, and its policy there
