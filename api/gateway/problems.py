@@ -161,10 +161,11 @@ async def _answer_unexpected(request: Request, error: Exception) -> JSONResponse
 
 
 def _methods(request: Request) -> set[str]:
-    """Every method that the address takes: each of our routes knows only its own."""
+    """Every method that the address takes. Each route knows only its own, and HEAD is where GET is."""
     known = [context.original_route for context in iter_route_contexts(request.app.routes)]
     at_address = [route for route in known if isinstance(route, APIRoute) and _is_at(route, request)]
-    return {method for route in at_address for method in route.methods or ()}
+    methods = {method for route in at_address for method in route.methods or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _is_at(route: APIRoute, request: Request) -> bool:
