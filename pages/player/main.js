@@ -122,6 +122,8 @@ function dialogs(seat, table, game) {
 /** The space bar plays, wherever it would do nothing else. */
 function keys(table) {
   document.addEventListener("keydown", (event) => {
+    // A key that is held is one press: it makes no bet after the other.
+    if (event.repeat && event.target instanceof Element && event.target.closest("#bet, #offers") && event.code === "Enter") event.preventDefault();
     const takes = event.target instanceof Element && event.target.closest("button, select, input, textarea, a, dialog, [tabindex]");
     if (event.code !== "Space" || event.repeat || takes || document.querySelector("dialog[open]")) return;
     event.preventDefault();

@@ -90,6 +90,7 @@ export class Seat {
       if (isLater) {
         this.#listen();
         this.#plan();
+        this.#heard.onResync(); // between one socket and the next, nobody listened
       }
     } catch (error) {
       if (error instanceof Problem) return; // the next bet says so too, and rounds can be read all the same

@@ -27,6 +27,7 @@ export class Table {
   #over = false;
   #off = false;
   #cooling = 0;
+  #stale = false;
   #skip = new AbortController();
   #cycleMs;
 
@@ -42,6 +43,7 @@ export class Table {
     this.#view = viewFor(game, byId("stage"), { money: amount, calm });
     this.#form = new BetForm(game, session.limits, amount);
     byId("bet").addEventListener("submit", (event) => (event.preventDefault(), this.press()));
+    byId("spin").addEventListener("click", (event) => this.#clicked(event));
     byId("replay-end").addEventListener("click", () => void this.#endReplay());
     this.#setBalance(session.balance);
     this.#switch(session.enabled);
@@ -67,6 +69,11 @@ export class Table {
     else if (this.#mayBet()) this.#bet();
   }
 
+  /** A double click is one bet: the second may fall on a button that takes the next one already. */
+  #clicked(event) {
+    if (event.detail > 1 && this.#phase !== "showing") event.preventDefault();
+  }
+
   pause() {
     this.#paused = true;
     this.#update();
@@ -80,6 +87,7 @@ export class Table {
   }
 
   async refreshBalance() {
+    this.#stale = false;
     try {
       this.#setBalance(await this.#seat.client.balance());
     } catch {
@@ -94,6 +102,7 @@ export class Table {
     if (isShown && this.#phase === "choosing" && this.#isNews(round)) void this.#present(round);
     else if (!isShown && this.#phase === "idle" && this.#isOpenHere(round)) void this.#adopt(round.round_id);
     else if (!isShown && isFinal(round) && this.#phase === "idle") void this.refreshBalance();
+    else if (!isShown) this.#stale = true; // what is under way goes on, and the balance is asked for after it
   }
 
   /** Something may have happened that nobody told. */
@@ -161,6 +170,7 @@ export class Table {
   #choose(offer, params) {
     this.#note(null);
     const { round_id } = this.#round;
+    byId("spin").focus({ preventScroll: true }); // the buttons of the choice go away
     void this.#play(this.#rounds.act(round_id, offer.action, params), round_id);
   }
 
@@ -253,7 +263,7 @@ export class Table {
       this.#frame.win({ round: round.round_id, stake: round.stake, win: round.win });
     }
     this.#frame.idle();
-    if (round.balance === null) await this.refreshBalance();
+    if (round.balance === null || this.#stale) await this.refreshBalance();
   }
 
   #offer(round) {

@@ -1,4 +1,4 @@
-// Made by pages/generate.py of contracts/currencies.py. Do not edit.
+// Made by pages/make_shared.py of contracts/currencies.py. Do not edit.
 
 export const EXPONENTS = Object.freeze({
   "AED": 2,

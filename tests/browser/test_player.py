@@ -3,6 +3,7 @@
 import json
 import re
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -184,3 +185,69 @@ async def test_a_game_is_drawn_from_its_description_alone_and_its_words_are_no_m
     assert await page.locator("img").count() == 0
     await expect(page.locator("#stage")).to_contain_text(MARKUP)
     assert await page.title() == MARKUP
+
+
+async def test_a_double_click_or_a_key_that_is_held_is_one_bet(platform: dict[str, Any], page: Page) -> None:
+    seat = await seated(platform, "dice")
+    await opened(page, seat)
+    await page.locator("#spin").dblclick()
+    await ready(page)
+    assert len(seat.bets) == 1
+    await page.locator("#spin").focus()
+    for _ in range(3):
+        await page.keyboard.down("Enter")
+        await ready(page)
+    await page.keyboard.up("Enter")
+    await ready(page)
+    assert len(seat.bets) == len(await seat.rounds()) == 2
+
+
+PARENT = """<!doctype html><title>casino</title><iframe id="game" width="900" height="700"></iframe>"""
+
+
+async def test_in_a_frame_it_says_what_happens_and_does_what_it_is_told(
+    platform: dict[str, Any], page: Page
+) -> None:
+    seat = await seated(platform, "fruit-lines")
+    seat.note_bets(page)
+    origin = seat.base_url
+    await page.route(f"{origin}/casino", lambda route: route.fulfill(body=PARENT, content_type="text/html"))
+    await page.goto(f"{origin}/casino")
+    await page.evaluate(
+        """url => {
+            window.told = [];
+            addEventListener("message", (event) => window.told.push(event.data));
+            document.getElementById("game").src = url;
+        }""",
+        f"{seat.url}&parent_origin={quote(origin, safe='')}",
+    )
+    game = page.frame_locator("#game")
+    spin = game.locator("#spin")
+    await expect(spin).to_have_attribute("aria-disabled", "false")
+    await spin.click()
+    await expect(game.locator("body")).to_have_attribute("data-phase", "idle")
+    await page.wait_for_function("told.filter((said) => said.type === 'idle').length >= 2")
+    told = await page.evaluate("told")
+    kinds = [said["type"] for said in told]
+    assert kinds[0] == "ready"
+    assert kinds.index("busy") < len(kinds) - 1 - kinds[::-1].index("idle")
+    (last,) = await seat.rounds()
+    assert [said["round"] for said in told if said["type"] == "busy"] == [last["round_id"]]
+    assert ("win" in kinds) == (last["win"]["amount"] > 0)
+    assert [said for said in told if said["type"] == "balance"][-1]["balance"][
+        "amount"
+    ] == await seat.balance()
+    await command(page, "pause")
+    await expect(spin).to_have_text("Paused by the casino")
+    await spin.click(force=True)
+    await command(page, "resume")
+    await expect(spin).to_have_text("Spin")
+    assert len(seat.bets) == 1
+    await game.locator("#exit").click()
+    await page.wait_for_function("told.at(-1).type === 'exit'")
+
+
+async def command(page: Page, type_: str) -> None:
+    """What the page around says to the game."""
+    script = "type => game.contentWindow.postMessage({ croupier: 1, type }, origin)"
+    await page.evaluate(script, type_)

@@ -12,6 +12,7 @@ from tests.browser.player import BETS, opened, play, play_until_a_choice, ready,
 
 NARROW: Final[ViewportSize] = {"width": 320, "height": 720}
 WIDE: Final[ViewportSize] = {"width": 1100, "height": 800}
+RULES_LEAST: Final = 15
 # Every rule of WCAG 2.2 up to AA, and of good practice; none is off.
 TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
@@ -30,6 +31,7 @@ class Looks:
             for width, size in (("narrow", NARROW), ("wide", WIDE)):
                 await self.page.set_viewport_size(size)
                 found = await self.axe.run(self.page, options=options)
+                assert len(found.response["passes"]) > RULES_LEAST, "axe-core has not looked"
                 assert found.violations_count == 0, (state, scheme, width, found.generate_report())
                 assert await self.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
                 if (scheme, width) in (("light", "narrow"), ("dark", "wide")):

@@ -1,4 +1,4 @@
-// Made by pages/generate.py of clients/typescript/src/api.ts. Do not edit.
+// Made by pages/make_shared.py of clients/typescript/src/api.ts. Do not edit.
 
 // Made from /openapi.json by clients/typescript/generate.py. Do not edit: run it again.
 

@@ -1,4 +1,4 @@
-// Made by pages/generate.py of clients/typescript/src/calls.ts. Do not edit.
+// Made by pages/make_shared.py of clients/typescript/src/calls.ts. Do not edit.
 
 // One call of the API: typed by what the description says, and repeated until its answer is certain.
 

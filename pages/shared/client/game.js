@@ -1,4 +1,4 @@
-// Made by pages/generate.py of clients/typescript/src/game.ts. Do not edit.
+// Made by pages/make_shared.py of clients/typescript/src/game.ts. Do not edit.
 
 // A player at a game, by the session's token.
 

@@ -1,4 +1,4 @@
-// Made by pages/generate.py of clients/typescript/src/index.ts. Do not edit.
+// Made by pages/make_shared.py of clients/typescript/src/index.ts. Do not edit.
 
 export * from "./api.js";
 export { Caller, Problem, Unanswered, isRefusal, isUnderWay, newId } from "./calls.js";

@@ -1,4 +1,4 @@
-// Made by pages/generate.py of clients/typescript/src/operator.ts. Do not edit.
+// Made by pages/make_shared.py of clients/typescript/src/operator.ts. Do not edit.
 
 // An operator, by its API key. For servers: a key never goes to a browser.
 

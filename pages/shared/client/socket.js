@@ -1,4 +1,4 @@
-// Made by pages/generate.py of clients/typescript/src/socket.ts. Do not edit.
+// Made by pages/make_shared.py of clients/typescript/src/socket.ts. Do not edit.
 
 // The WebSocket: the same calls on one connection, answers by id, and what the server tells by itself. A lost
 // connection is made again, what was under way is sent again with the same ids, and missed rounds are told.

@@ -15,7 +15,7 @@ PAGES: Final = PROJECT_ROOT / "pages"
 
 
 async def test_what_is_generated_is_up_to_date(tmp_path: Path) -> None:
-    made = await create_subprocess_exec(sys.executable, str(PAGES / "generate.py"), str(tmp_path))
+    made = await create_subprocess_exec(sys.executable, str(PAGES / "make_shared.py"), str(tmp_path))
     assert await made.wait() == 0
     assert_committed(tmp_path)
 
@@ -23,7 +23,7 @@ async def test_what_is_generated_is_up_to_date(tmp_path: Path) -> None:
 def assert_committed(made: Path) -> None:
     for file in sorted(path for path in made.rglob("*") if path.is_file()):
         committed = PAGES / "shared" / file.relative_to(made)
-        assert committed.read_text("utf-8") == file.read_text("utf-8"), "run: python pages/generate.py"
+        assert committed.read_text("utf-8") == file.read_text("utf-8"), "run: python pages/make_shared.py"
 
 
 async def test_every_problem_has_plain_words_and_a_next_step() -> None:

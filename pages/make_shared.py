@@ -1,6 +1,6 @@
 """Makes what pages have from elsewhere: the TypeScript client as modules, and the exponents of currencies.
 
-    python pages/generate.py [FOLDER]
+    python pages/make_shared.py [FOLDER]
 
 `tests/unit/pages` compares what is committed. Types are blanked out by Node; nothing is bundled.
 """
@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from contracts import currencies  # noqa: E402 - the project's root comes first
 
-HEAD = "// Made by pages/generate.py of {source}. Do not edit.\n\n"
+HEAD = "// Made by pages/make_shared.py of {source}. Do not edit.\n\n"
 
 
 def main(target: Path) -> None:
