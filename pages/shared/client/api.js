@@ -68,6 +68,10 @@
  * `mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
  * of its limits and `limits` is stricter does. `brand` is a label of the operator's that the session's
  * rounds and events carry; without it, that of the API key, if it has one.
+ *
+ * `lang` (BCP 47), `device`, `country` (ISO 3166-1) and the three URLs go into `launch_url`, for the game's
+ * page alone: its language, and where it leads whoever leaves, pays in or asks for the operator's own
+ * history. They change no rule.
  */
 
 /** `balance` is available; `held` is reserved by open rounds; `total` is both. All of our own ledger. */
