@@ -19,6 +19,7 @@ from api.gateway.openapi import DESCRIPTION, TAGS, DescribedAPI, operation_id
 from api.gateway.rate_limits import RateLimits
 from api.operator import key_routes, switch_routes
 from api.pages import files as page_files
+from api.pages import lobby
 from api.pages import routes as pages
 from api.platform import routes as platform
 from api.result import intervention_routes
@@ -38,7 +39,7 @@ ROUTERS: Final = tuple(
     for part in (
         *(health, game, session, operator_session, bet, result, operator_result, intervention_routes),
         *(wallet, operator_wallet, event, webhook, switch_routes, key_routes, platform, websocket, asyncapi),
-        pages,
+        *(pages, lobby),
     )
 )
 
@@ -59,6 +60,9 @@ def create_app(
     app.state.readiness = readiness
     app.state.admission = admission
     app.state.pages = page_files.read()
+    app.state.policies = page_files.policies(
+        frame_origins=services.frame_origins, game_client_url=services.game_client_url
+    )
     if over_sockets is not None:
         app.router.routes.append(WebSocketRoute(websocket.PATH, over_sockets))
     edge = EdgeMiddleware(HeadAsGet(Preflights(app, origins)), admission, limits)

@@ -7,6 +7,7 @@ from api.bet.service import BetService
 from api.event.service import EventFeed, GameEvents
 from api.gateway.rate_limits import RateLimits
 from api.operator.service import OperatorKeys, Switches
+from api.pages.demo_sessions import DemoSessions
 from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
@@ -21,7 +22,8 @@ from security.tokens import TokenVerifier
 @dataclass(frozen=True, slots=True)
 class Services:
     """`game_client_url` is where launch URLs point; the token goes in its fragment, which browsers keep
-    to themselves."""
+    to themselves. `frame_origins` are of the pages that may show ours in a frame. `demo_sessions` is None
+    where there is no lobby."""
 
     games: Registry
     bets: BetService
@@ -39,4 +41,6 @@ class Services:
     pushes: Pushes
     tokens: TokenVerifier
     game_client_url: str
+    frame_origins: tuple[str, ...] = ()
+    demo_sessions: DemoSessions | None = None
     limits: RateLimits = field(default_factory=RateLimits)

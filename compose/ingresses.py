@@ -10,13 +10,15 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from compose.layout import Memory
 from compose.problems import StackProblem
 from compose.programs import OwnProgram
-from runtime.listening import open_listener, url_host
+from runtime.listening import is_loopback, open_listener, url_host
 from runtime.settings import PREFIX, Settings
 
 FIRST: Final = "ingress"
 MODULE: Final = "workers.serve"
+LOBBY_KEY: Final = f"{PREFIX}LOBBY_KEY"
 # What all of them may serve together, and each a part of. Of what is counted, each has 1 at least.
 COUNTS: Final = (
     *("max_open_requests", "max_open_bets", "max_running_bets", "commands_prefetch"),
@@ -63,6 +65,20 @@ def part(settings: Settings, number: int, count: int) -> dict[str, str]:
     }
     rates = {name: getattr(settings, name) / count for name in RATES}
     return {f"{PREFIX}{name.upper()}": str(value) for name, value in (counts | rates).items()}
+
+
+def lobby(settings: Settings, memory: Memory) -> dict[str, str]:
+    """What opens the lobby, as a variable: a key that is made once, and kept as passwords are. Nothing where
+    others than this machine reach the ingress."""
+    if settings.lobby_key is not None:
+        return {LOBBY_KEY: settings.lobby_key.get_secret_value()}
+    return {LOBBY_KEY: memory.secret("lobby_key")} if is_loopback(settings.http_host) else {}
+
+
+def lobby_url(base_url: str, variables: dict[str, str]) -> dict[str, str]:
+    """Where a browser opens it, for stack.json. The key is in the fragment, which no server sees."""
+    key = variables.get(LOBBY_KEY)
+    return {} if key is None else {"lobby_url": f"{base_url}/lobby#key={key}"}
 
 
 def metrics_url(variables: dict[str, str]) -> str:

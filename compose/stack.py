@@ -311,12 +311,16 @@ class Stack:
             return tuple(
                 ingresses.programs(self._ingresses, self._shared, self.settings, self._one_of_several)
             )
-        own = self._as_application("http", "metrics")
+        own = self._as_ingress("http", "metrics")
         ready_url = f"{self._base_url(own)}/readyz"
         return (OwnProgram(name=ingresses.FIRST, module=ingresses.MODULE, ready_url=ready_url, settings=own),)
 
     def _one_of_several(self, name: str) -> dict[str, str]:
-        return self._as_application("http", "metrics" if name == ingresses.FIRST else f"{name}_metrics")
+        return self._as_ingress("http", "metrics" if name == ingresses.FIRST else f"{name}_metrics")
+
+    def _as_ingress(self, *ports: str) -> dict[str, str]:
+        assert self._memory is not None, "open comes first"
+        return self._as_application(*ports) | ingresses.lobby(self.settings, self._memory)
 
     def _as_application(self, *ports: str) -> dict[str, str]:
         """The settings of a program that only plays: it gets no address with which it could alter what is
@@ -369,6 +373,7 @@ class Stack:
             known["temporal_codec"] = temporal.codec.endpoint
         if "ingress" in running:
             known["base_url"] = self._base_url(running["ingress"].settings)
+            known |= ingresses.lobby_url(known["base_url"], running["ingress"].settings)
         return {**known, "metrics_urls": metrics}
 
     def _base_url(self, variables: dict[str, str]) -> str:

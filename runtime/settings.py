@@ -32,6 +32,7 @@ from runtime.addresses import (
     over_tls,
     with_scheme,
 )
+from runtime.listening import is_loopback
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "CROUPIER_"
@@ -217,6 +218,14 @@ class Settings(BaseSettings):
         description="Origins whose pages may call the game API: https://games.example; when none is given,"
         " that of game_client_url.",
     )
+    frame_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Of casinos' pages that show our game page in a frame: https://casino.example"
+    )
+    lobby_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Opens demo sessions at /lobby, on a loopback address alone; `up` makes one by itself.",
+    )
     client_patience_ms: int = Field(
         10_000, ge=1, description="How long a request waits for its round before 202."
     )
@@ -241,7 +250,9 @@ class Settings(BaseSettings):
     request_head_timeout_s: float = Field(10, gt=0, description="For a request's head to arrive.")
     request_body_timeout_s: float = Field(20, gt=0, description="For its body, and for an answer to be read.")
 
-    @field_validator("games", "trusted_proxies", "codec_origins", "game_client_origins", mode="before")
+    @field_validator(
+        *("games", "trusted_proxies", "codec_origins", "game_client_origins", "frame_origins"), mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return _listed(value) if isinstance(value, str) else value
@@ -265,7 +276,14 @@ class Settings(BaseSettings):
                 raise ValueError("each proxy is an address or a network such as 10.0.0.0/8") from None
         return value
 
-    @field_validator("codec_origins", "game_client_origins")
+    @field_validator("lobby_key")
+    @classmethod
+    def _lobby_is_of_this_machine(cls, value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        if value is not None and not is_loopback(others.data.get("http_host", "")):
+            raise ValueError("opens sessions without an operator: it counts on a loopback http_host alone")
+        return value
+
+    @field_validator("codec_origins", "game_client_origins", "frame_origins")
     @classmethod
     def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:

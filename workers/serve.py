@@ -22,6 +22,7 @@ from api.gateway.health import CHECK_TIMEOUT_S, ReadinessChecks
 from api.gateway.problems import PROBLEMS
 from api.gateway.rate_limits import Rate, RateLimits
 from api.operator.service import OperatorKeys, Switches
+from api.pages.demo_sessions import DemoSessions
 from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
@@ -40,6 +41,7 @@ from runtime import games, metrics
 from runtime.addresses import origin_of
 from runtime.listening import is_every_address, url_host
 from runtime.past_rounds import PastRounds
+from runtime.provision import DEMO_OPERATOR
 from runtime.recovery import until_open
 from runtime.resources import Resources, connect_temporal, open_resources, required_secret
 from runtime.round_start import RoundStart
@@ -188,6 +190,13 @@ def _game_client_url(settings: Settings, listener: socket.socket) -> str:
     return f"http://{url_host(settings.http_host)}:{listener.getsockname()[1]}/play"
 
 
+def _demo_sessions(settings: Settings, sessions: SessionService) -> DemoSessions | None:
+    """Of the demo operator, where a lobby is wanted."""
+    if settings.lobby_key is None:
+        return None
+    return DemoSessions(sessions, operator_id=DEMO_OPERATOR, key=settings.lobby_key.get_secret_value())
+
+
 def _socket_limits(settings: Settings) -> SocketLimits:
     return SocketLimits(
         sockets=settings.max_sockets,
@@ -211,11 +220,12 @@ def _services(
     issuer = TokenIssuer(keyring)
     vault = WebhookVault(keyring)
     elsewhere = Elsewhere(workflows, results, waiter, pushes)
+    sessions = SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s)
     return Services(
         games=registry,
         bets=BetService(workflows, results, waiter, elsewhere, patience_s=patience_s),
         actions=ActionService(workflows, results, waiter, registry, patience_s=patience_s),
-        sessions=SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s),
+        sessions=sessions,
         wallet=WalletService(pool, operators),
         results=results,
         interventions=Interventions(workflows, resources.database),
@@ -228,6 +238,8 @@ def _services(
         pushes=pushes,
         tokens=TokenVerifier(keyring, time.time),
         game_client_url=game_client_url,
+        frame_origins=settings.frame_origins,
+        demo_sessions=_demo_sessions(settings, sessions),
         limits=_rate_limits(settings),
     )
 

@@ -10,6 +10,7 @@ from api.gateway.caller import Caller
 from api.gateway.problems import Problem
 from api.gateway.rate_limits import NO_ADDRESS
 from api.operator.service import LookUpRefused
+from api.pages.demo_sessions import DemoSessions
 from api.services import Services
 from contracts import failures
 from contracts.sessions import SessionClaims
@@ -23,10 +24,12 @@ SESSION_TOKEN = HTTPBearer(
 _OPERATOR_KEY = HTTPBearer(
     scheme_name="operatorKey", description="An operator's API key, `crk_...`.", auto_error=False
 )
+_LOBBY_KEY = HTTPBearer(scheme_name="lobbyKey", auto_error=False)
 _PLATFORM_KEY = HTTPBearer(
     scheme_name="platformKey", description="An API key of the platform, `crk_...`.", auto_error=False
 )
 DISABLED: Final = "The operator is disabled: its keys only read."
+NO_LOBBY: Final = "There is no lobby here: `./croupier up` has one, and prints its address."
 Credentials = HTTPAuthorizationCredentials | None
 
 
@@ -111,6 +114,20 @@ class KeyOf:
         if key.disabled and request.method != "GET":
             raise Problem("forbidden", DISABLED)
         return key
+
+
+async def lobby(
+    request: Request,
+    credentials: Annotated[Credentials, Depends(_LOBBY_KEY)],
+    services: Annotated[Services, Depends(services)],
+) -> DemoSessions:
+    """What the lobby's key opens. Raises the problem `not-found` where there is no lobby."""
+    if services.demo_sessions is None:
+        raise Problem("not-found", NO_LOBBY)
+    key = _presented(request, credentials, services, "the lobby's key")
+    if not services.demo_sessions.opened_by(key):
+        raise _refused(_address(request), services, "The lobby's key is not valid.")
+    return services.demo_sessions
 
 
 class PlatformKey(KeyOf):

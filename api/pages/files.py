@@ -2,10 +2,11 @@
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from runtime.settings import PROJECT_ROOT
 
@@ -34,18 +35,21 @@ POLICY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The document at an address of its own, `html` below `pages/`. `policy` replaces parts of POLICY."""
+    """The document at an address of its own, `html` below `pages/`. `policy` replaces parts of POLICY,
+    and may name places that settings choose."""
 
     html: str
     policy: Mapping[str, str]
 
-    @property
-    def csp(self) -> str:
-        return "; ".join(f"{name} {value}" for name, value in {**POLICY, **self.policy}.items())
+    def csp(self, places: Mapping[str, str]) -> str:
+        parts = (f"{name} {value.format_map(places)}" for name, value in {**POLICY, **self.policy}.items())
+        return "; ".join(parts)
 
 
-# A game is shown in frames.
-PAGES: Final = {"/play": Page("player/index.html", {"frame-ancestors": "'self'"})}
+# A game is shown in frames: in those of our own pages, and of the casinos that settings name.
+PAGES: Final = {"/play": Page("player/index.html", {"frame-ancestors": "{casinos}"})}
+# Only where a setting opens it.
+LOBBY: Final = Page("lobby/index.html", {"frame-src": "{game_client}"})
 ASSET_CSP: Final = "default-src 'none'; sandbox"  # of a file that is opened alone
 
 
@@ -57,6 +61,22 @@ class File:
     body: bytes
     zipped: bytes
     etag: str
+
+
+def policies(*, frame_origins: Iterable[str], game_client_url: str) -> dict[str, str]:
+    """The policy of each document, by its `html`."""
+    places = {
+        "casinos": " ".join(("'self'", *frame_origins)),
+        "game_client": " ".join(("'self'", *_source(game_client_url))),
+    }
+    return {page.html: page.csp(places) for page in (*PAGES.values(), LOBBY)}
+
+
+def _source(url: str) -> Iterator[str]:
+    """Its origin, where a policy can name it: IPv6 has no place in one."""
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and not parts.netloc.startswith("["):
+        yield f"{parts.scheme}://{parts.netloc}"
 
 
 def read(root: Path = ROOT) -> dict[str, File]:

@@ -23,7 +23,7 @@ router = APIRouter(include_in_schema=False)
 
 def _page_route(page: Page) -> Callable[[Request], Awaitable[Response]]:
     async def page_of_people(request: Request) -> Response:
-        return _answer(request, page.html, page.csp)
+        return page_answer(request, page)
 
     return page_of_people
 
@@ -38,6 +38,12 @@ async def asset(path: str, request: Request) -> Response:
     if path.endswith(".html"):  # each has an address of its own, and its policy there
         raise Problem("not-found", "There is no such file.")
     return _answer(request, path, ASSET_CSP)
+
+
+def page_answer(request: Request, page: Page) -> Response:
+    """The document, under its policy."""
+    policies: dict[str, str] = request.app.state.policies
+    return _answer(request, page.html, policies[page.html])
 
 
 def _answer(request: Request, path: str, csp: str) -> Response:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlencode, urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from api.gateway.schemas import StrictModel
 from contracts.countries import COUNTRIES
 from runtime.listening import is_loopback
 
@@ -21,7 +22,6 @@ LONGEST_LINK: Final = 512
 NOT_A_LINK: Final = (
     "a URL that begins with https://, or with http:// of this machine, without a user or a space"
 )
-NAMES: Final = ("lang", "device", "country", "lobby_url", "deposit_url", "history_url")
 
 
 def _leads_somewhere_safe(url: str) -> str:
@@ -58,6 +58,20 @@ Country = Annotated[
     AfterValidator(_known),
     Field(json_schema_extra={"enum": sorted(COUNTRIES)}),
 ]
+
+
+class Told(StrictModel):
+    """What goes into the launch URL beside the game; only what is given."""
+
+    lang: Language | None = None
+    device: Literal["desktop", "mobile"] | None = None
+    country: Country | None = None
+    lobby_url: Link | None = None
+    deposit_url: Link | None = None
+    history_url: Link | None = None
+
+    def told(self) -> dict[str, str]:
+        return {name: value for name in Told.model_fields if (value := getattr(self, name)) is not None}
 
 
 def launch_url(client_url: str, *, game_id: str, token: str, told: Mapping[str, str]) -> str:

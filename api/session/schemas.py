@@ -6,11 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.gateway.schemas import Amount, CallerId, Currency, GameId, Money, StrictModel, moment, money
-from api.session.launch import NAMES, Country, Language, Link
+from api.session.launch import Told
 from contracts.views import SessionView
 
 SessionMode = Literal["real", "demo"]
-Device = Literal["desktop", "mobile"]
 # 0 would refuse every bet: that is what ending the session, or the switches, are for.
 Limit = Annotated[int, Field(strict=True, gt=0, le=2**53 - 1)]
 
@@ -27,7 +26,20 @@ class Limits(StrictModel):
     min_cycle_ms: Annotated[int, Field(strict=True, gt=0, le=3_600_000)] | None = None
 
 
-class OpenSession(StrictModel):
+class NewSession(StrictModel):
+    """Who plays what, and by which rules."""
+
+    player_id: CallerId
+    game_id: GameId
+    currency: Currency
+    mode: SessionMode = "real"
+    client_seed: CallerId | None = None
+    jurisdiction: Annotated[str, StringConstraints(max_length=16)] | None = None
+    limits: Limits | None = None
+    brand: CallerId | None = None
+
+
+class OpenSession(Told, NewSession):
     """`mode` is `demo` for demo money. `jurisdiction` names the profile whose rules hold as well; whichever
     of its limits and `limits` is stricter does. `brand` is a label of the operator's that the session's
     rounds and events carry; without it, that of the API key, if it has one.
@@ -39,25 +51,6 @@ class OpenSession(StrictModel):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"player_id": "alice", "game_id": "dice", "currency": "EUR"}]}
     )
-
-    player_id: CallerId
-    game_id: GameId
-    currency: Currency
-    mode: SessionMode = "real"
-    client_seed: CallerId | None = None
-    jurisdiction: Annotated[str, StringConstraints(max_length=16)] | None = None
-    limits: Limits | None = None
-    brand: CallerId | None = None
-    lang: Language | None = None
-    device: Device | None = None
-    country: Country | None = None
-    lobby_url: Link | None = None
-    deposit_url: Link | None = None
-    history_url: Link | None = None
-
-    def told(self) -> dict[str, str]:
-        """What the launch URL says beside the game: only what is given."""
-        return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
 
 class SessionOpened(BaseModel):

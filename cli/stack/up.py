@@ -189,6 +189,8 @@ def _rows(info: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "operator_key" in info:
         yield "operator", info["operator_id"]
         yield "operator key", info["operator_key"]
+    if "lobby_url" in info:
+        yield "lobby, in a browser", info["lobby_url"]
     if info.get("temporal_ui"):
         yield "Temporal, in a browser", info["temporal_ui"]
     yield "Temporal", f"{info['temporal_address']} (namespace {info['temporal_namespace']})"

@@ -1,6 +1,8 @@
 export * from "./api.ts";
 export { Caller, Problem, Unanswered, isRefusal, isUnderWay, newId } from "./calls.ts";
 export type { Options, Patience } from "./calls.ts";
+export { CroupierFrame } from "./frame.ts";
+export type { FrameOptions, Handler, Handlers, Said } from "./frame.ts";
 export { GameClient, isFinal } from "./game.ts";
 export type { Decision, Round, Strategy } from "./game.ts";
 export { OperatorClient } from "./operator.ts";

@@ -3,6 +3,8 @@
 export * from "./api.js";
 export { Caller, Problem, Unanswered, isRefusal, isUnderWay, newId } from "./calls.js";
 
+export { CroupierFrame } from "./frame.js";
+
 export { GameClient, isFinal } from "./game.js";
 
 export { OperatorClient } from "./operator.js";

@@ -17,6 +17,7 @@ def test_a_key_and_each_address_is_in_one_line(
         "base_url": "http://127.0.0.1:8080",
         "operator_id": "demo",
         "operator_key": new_api_key().text,
+        "lobby_url": "http://127.0.0.1:8080/lobby#key=a-secret-of-the-stack-with-32-characters",
         "temporal_ui": "http://127.0.0.1:28233/namespaces/croupier/workflows",
         "temporal_address": "127.0.0.1:27233",
         "temporal_namespace": "croupier",
@@ -29,6 +30,7 @@ def test_a_key_and_each_address_is_in_one_line(
         info["base_url"],
         f"{info['base_url']}/openapi.json",
         info["operator_key"],
+        info["lobby_url"],
         info["temporal_ui"],
         f"{info['home']}/stack.json",
     ):
