@@ -20,7 +20,7 @@ export class Table {
   constructor(options) {
     this.#options = options;
     const { title } = options.game;
-    this.#log = el("ol", { class: "log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": `Messages of ${title}` });
+    this.#log = el("div", { class: "log", tabindex: 0, role: "log", "aria-live": "off", "aria-label": `Messages of ${title}` });
     this.#side = el("div", { class: `side ${options.device}` });
     const heading = el("h3", { tabindex: -1 }, title);
     this.element = el(
@@ -96,11 +96,11 @@ export class Table {
   }
 
   #heard(type, more) {
-    this.#note(el("li", {}, el("strong", {}, type), el("span", { class: "more" }, more && ` ${more}`)));
+    this.#note(el("p", {}, el("strong", {}, type), el("span", { class: "more" }, more && ` ${more}`)));
   }
 
   #asked(type) {
-    this.#note(el("li", { class: "asked" }, "asked to ", el("strong", {}, type)));
+    this.#note(el("p", { class: "asked" }, "asked to ", el("strong", {}, type)));
   }
 
   #note(line) {

@@ -17,7 +17,7 @@ import { Table } from "./table.js";
 const OPEN_PATIENCE = 3;
 const launch = readLaunch(location);
 const frame = openFrame(launch);
-const store = new Store();
+const store = new Store(launch.game);
 const locale = localeOf(launch.lang ?? undefined);
 const money = (value) => shown(value, locale);
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches || document.hidden;

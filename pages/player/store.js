@@ -1,14 +1,20 @@
 // What a reload must not lose: the token and the bet that has no answer yet, in this tab alone.
 
-const KEY = "croupier.";
-
-/** Remembers in the tab's session storage; where the browser allows none, for the life of the page. */
+/**
+ * Remembers in the tab's session storage; where the browser allows none, for the life of the page. All frames of a tab
+ * share it, so what is kept is kept by game, and by the name that a frame has from the page around.
+ */
 export class Store {
   #memory = new Map();
+  #prefix;
+
+  constructor(game) {
+    this.#prefix = ["croupier", self.name, game ?? "", ""].join(".");
+  }
 
   get(name) {
     try {
-      return JSON.parse(sessionStorage.getItem(KEY + name) ?? "null");
+      return JSON.parse(sessionStorage.getItem(this.#prefix + name) ?? "null");
     } catch {
       return this.#memory.get(name) ?? null;
     }
@@ -18,7 +24,7 @@ export class Store {
   set(name, value) {
     this.#memory.set(name, value);
     try {
-      sessionStorage.setItem(KEY + name, JSON.stringify(value));
+      sessionStorage.setItem(this.#prefix + name, JSON.stringify(value));
       return true;
     } catch {
       return false;
@@ -28,7 +34,7 @@ export class Store {
   remove(name) {
     this.#memory.delete(name);
     try {
-      sessionStorage.removeItem(KEY + name);
+      sessionStorage.removeItem(this.#prefix + name);
     } catch {
       // there is nothing to remove
     }

@@ -2,40 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, Route, ViewportSize, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import Complaints, Screenshots
+from tests.browser.looks import Looks
 from tests.browser.player import BETS, opened, play, play_until_a_choice, ready, seated
-
-NARROW: Final[ViewportSize] = {"width": 320, "height": 720}
-WIDE: Final[ViewportSize] = {"width": 1100, "height": 800}
-RULES_LEAST: Final = 15
-# Every rule of WCAG 2.2 up to AA, and of good practice; none is off.
-TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-
-
-class Looks:
-    """Looks at a page in both schemes and widths."""
-
-    def __init__(self, page: Page, screenshots: Screenshots) -> None:
-        self.page, self.screenshots = page, screenshots
-        self.axe = Axe()
-
-    async def at(self, state: str) -> None:
-        options = {"runOnly": {"type": "tag", "values": [*TAGS]}, "resultTypes": ["violations"]}
-        for scheme in ("light", "dark"):
-            await self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            for width, size in (("narrow", NARROW), ("wide", WIDE)):
-                await self.page.set_viewport_size(size)
-                found = await self.axe.run(self.page, options=options)
-                assert len(found.response["passes"]) > RULES_LEAST, "axe-core has not looked"
-                assert found.violations_count == 0, (state, scheme, width, found.generate_report())
-                assert await self.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-                if (scheme, width) in (("light", "narrow"), ("dark", "wide")):
-                    await self.screenshots.take(self.page, f"game/player-{state}-{width}.png")
 
 
 @asynccontextmanager

@@ -109,7 +109,7 @@ async def test_a_token_is_refreshed_before_it_runs_out(platform: dict[str, Any],
     assert (await bet.value).headers["authorization"] in {
         f"Bearer {token}" for token in (fresh, seat.opened["token"])
     }
-    kept = await page.evaluate("JSON.parse(sessionStorage.getItem('croupier.token'))")
+    kept = await page.evaluate("JSON.parse(sessionStorage.getItem('croupier..dice.token'))")
     assert kept == fresh
 
 

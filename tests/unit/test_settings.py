@@ -34,6 +34,7 @@ SECRET_VALUES = {
     "temporal_api_key": SECRET,
     "keyring_json": f'{{"payload": "{SECRET}"}}',
     "codec_path": SECRET,
+    "lobby_key": f"{SECRET}-and-so-on-for-32-characters",
 }
 # Whatever is written of ours: programs, deploy files, scripts.
 SOURCES = {".py", ".yaml", ".yml", ".service", ".sh", ".toml", ".env"}

@@ -46,6 +46,8 @@ export class CroupierFrame {
     for (const [type, handler] of Object.entries(options.on ?? {})) this.on(type        , handler                 );
     this.element = within.ownerDocument.createElement("iframe");
     this.element.title = options.title ?? "Game";
+    // Frames of one tab share its storage: a game tells its own things by this name.
+    this.element.name = `croupier-${Math.random().toString(36).slice(2)}`;
     this.element.allow = "fullscreen";
     this.element.referrerPolicy = "no-referrer";
     this.element.src = this.#address();
