@@ -60,9 +60,6 @@ def create_app(
     app.state.readiness = readiness
     app.state.admission = admission
     app.state.pages = page_files.read()
-    app.state.policies = page_files.policies(
-        frame_origins=services.frame_origins, game_client_url=services.game_client_url
-    )
     if over_sockets is not None:
         app.router.routes.append(WebSocketRoute(websocket.PATH, over_sockets))
     edge = EdgeMiddleware(HeadAsGet(Preflights(app, origins)), admission, limits)

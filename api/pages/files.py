@@ -63,13 +63,12 @@ class File:
     etag: str
 
 
-def policies(*, frame_origins: Iterable[str], game_client_url: str) -> dict[str, str]:
-    """The policy of each document, by its `html`."""
-    places = {
+def places(frame_origins: Iterable[str], game_client_url: str) -> dict[str, str]:
+    """What settings choose of the policies: who shows the game, and where it is."""
+    return {
         "casinos": " ".join(("'self'", *frame_origins)),
         "game_client": " ".join(("'self'", *_source(game_client_url))),
     }
-    return {page.html: page.csp(places) for page in (*PAGES.values(), LOBBY)}
 
 
 def _source(url: str) -> Iterator[str]:

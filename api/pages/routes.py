@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from api.gateway.problems import Problem
+from api.pages import files as page_files
 from api.pages.files import ASSET_CSP, ASSETS, PAGES, File, Page
+from api.services import Services
 
 # No page is shown from a cache that was not asked whether it is still so: an upgrade shows at once.
 HEADERS: Final = {
@@ -42,8 +44,9 @@ async def asset(path: str, request: Request) -> Response:
 
 def page_answer(request: Request, page: Page) -> Response:
     """The document, under its policy."""
-    policies: dict[str, str] = request.app.state.policies
-    return _answer(request, page.html, policies[page.html])
+    services: Services = request.app.state.services
+    places = page_files.places(services.frame_origins, services.game_client_url)
+    return _answer(request, page.html, page.csp(places))
 
 
 def _answer(request: Request, path: str, csp: str) -> Response:

@@ -1,14 +1,23 @@
 """One browser for all tests of pages: each has a page of its own, and fails when that reports an error."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Route, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    Route,
+    async_playwright,
+    expect,
+)
 
 from compose.problems import Unavailable
 from runtime.settings import PROJECT_ROOT
@@ -64,7 +73,8 @@ class Complaints:
         """No test depends on another machine: whoever is asked elsewhere answers with nothing."""
         host = urlsplit(route.request.url).netloc.rpartition(":")[0] or urlsplit(route.request.url).netloc
         if host in THIS_MACHINE or not route.request.url.startswith("http"):
-            await route.continue_()
+            with suppress(Error):  # its page has gone on, and nobody waits for it
+                await route.continue_()
         else:
             self.outside.add(host)
             await route.fulfill(status=200, content_type="application/json", body="{}")

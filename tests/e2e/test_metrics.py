@@ -180,7 +180,7 @@ async def test_answers_are_counted_by_the_template_of_their_route(pages: Pages, 
     routes = {route for method, route in _routes(described())}
     shown = set(re.findall(r'croupier_http_requests_total\{.*?route="([^"]*)"', page))
     assert routes <= shown
-    pages_of_people = {*PAGES, f"{ASSETS}/{{path:path}}"}
+    pages_of_people = {*PAGES, f"{ASSETS}/{{path:path}}", "/lobby", "/lobby/sessions"}
     assert shown - routes <= {"unmatched", "/openapi.json", "/asyncapi.json", "/v1/game/ws", *pages_of_people}
 
 
