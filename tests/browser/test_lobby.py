@@ -1,5 +1,6 @@
 """The lobby of a stack: each game in a frame of its own, with demo money, and what it says beside it."""
 
+import re
 from typing import Any, Final
 
 import pytest
@@ -43,8 +44,9 @@ async def test_each_game_is_played_in_its_frame_and_heard_beside_it(lobby: Page,
     await heard(lobby, title, "demo money, EUR")
     await game.locator("#spin").click()
     await heard(lobby, title, "busy round")
-    await heard(lobby, title, "balance")
-    if not await game.locator("#choices").is_visible():
+    body = game.locator("body")
+    await expect(body).to_have_attribute("data-phase", re.compile("idle|choosing"))
+    if await body.get_attribute("data-phase") == "idle":
         await heard(lobby, title, "idle")
     await table(lobby, title).get_by_role("button", name="Close").click()
     await expect(table(lobby, title)).to_have_count(0)

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.browser.conftest import Complaints, Screenshots
-from tests.browser.player import BETS, opened, play, play_until_a_choice, ready, seated, shown
+from tests.browser.player import BETS, finish, opened, play, play_until_a_choice, ready, seated, shown
 
 GAMES = ("dice", "fruit-lines", "lucky-fruits")
 WIDE: Final[ViewportSize] = {"width": 900, "height": 760}
@@ -32,8 +32,7 @@ async def test_a_launch_url_opens_a_game_that_plays(
     await play(page)
     await page.locator("h1").click()
     await page.keyboard.press("Space")
-    await expect(page.locator("#wins")).to_be_attached()
-    await expect(page.locator("body")).to_have_attribute("data-phase", "idle")
+    await finish(page)
     assert await shown(page, "balance") == await seat.balance()
     assert {found["round_id"] for found in await seat.rounds()} == seat.bets
     assert len(seat.bets) == 2, "the space bar has bet too"
