@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import httpx
-from playwright.async_api import Page, Request, expect
+from playwright.async_api import FrameLocator, Page, Request, expect
 
 from tests.support.conditions import HANG_S
 
@@ -92,7 +92,7 @@ async def ready(page: Page) -> None:
     await expect(page.locator("#spin")).to_have_attribute("aria-disabled", "false")
 
 
-async def finish(page: Page, *, last: bool = False) -> None:
+async def finish(page: Page | FrameLocator, *, last: bool = False) -> None:
     """Takes the first choice of each offer, or the last, until the round has ended."""
     body = page.locator("body")
     while True:

@@ -1,5 +1,6 @@
 """The player's page is accessible in every state: axe-core finds nothing, light and dark, narrow and wide."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -37,6 +38,7 @@ async def test_the_game_in_each_of_its_states(
         await expect(page.locator("#line")).to_be_visible()
         await looks.at("unanswered")
     await expect(page.locator("#line")).to_be_hidden()
+    await expect(page.locator("body")).to_have_attribute("data-phase", re.compile("idle|choosing"))
     if not await page.locator("#choices").is_visible():
         await play_until_a_choice(page)
     await looks.at("choice")
