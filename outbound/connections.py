@@ -6,8 +6,6 @@ there are any: in the parser, which has read them already; in the TLS layer; in 
 while the next answer is awaited, is the same to HTTP as that answer; but for an empty line, which is skipped.
 """
 
-import select
-import socket
 import ssl
 from collections.abc import Iterable
 from functools import partial
@@ -80,9 +78,6 @@ class _CleanStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
-        # Asked for it each time, the layers below would collect all that they know of the connection; and the
-        # pool asks each of its connections before and after each request.
-        self._socket: socket.socket = stream.get_extra_info("socket")
         self._answer_bytes = 0
 
     async def read(
@@ -124,16 +119,7 @@ class _CleanStream(httpcore.AsyncNetworkStream):
         return self._is_readable() if info == "is_readable" else self._stream.get_extra_info(info)
 
     def _is_readable(self) -> bool:
-        return self._answer_bytes > CHECKED_BYTES or _has_bytes(self._socket)
-
-
-def _has_bytes(line: socket.socket) -> bool:
-    """Whether the kernel holds more, or the connection's end. A closed one has ended."""
-    if (descriptor := line.fileno()) < 0:
-        return True
-    waiting = select.poll()
-    waiting.register(descriptor, select.POLLIN)
-    return bool(waiting.poll(0))
+        return self._answer_bytes > CHECKED_BYTES or bool(self._stream.get_extra_info("is_readable"))
 
 
 def _has_records(tls: ssl.SSLObject | None) -> bool:
