@@ -19,12 +19,11 @@ from api.gateway.rate_limits import BYTES_A_TOKEN
 from runtime.settings import Settings
 from tests.conftest import Services
 from tests.e2e.parties import Operator
-from tests.support.conditions import HANG_S
+from tests.support.conditions import HANG_S, until
 from tests.support.ingress import Ingress, one_more_ingress
 from tests.support.sockets import address, opened
 
-# A third of the time on its own processor; the same work takes up to twice as long on one that others share.
-BUSY: Final = 0.75
+BUSY: Final = 0.5  # of the time
 WATCHED_S: Final = 2.0
 STEADY: Final = 1_000  # tokens of a session: more than its burst
 BEGUN: Final = 10  # answers of one connection
@@ -64,7 +63,7 @@ async def test_a_session_sends_nonsense_over_all_its_sockets(
         answers: asyncio.Queue[str] = asyncio.Queue()
         floods += [asyncio.create_task(_read_on(socket, answers)) for socket in sockets]
         await _until_steady(answers, STEADY // (1 + len(text) // BYTES_A_TOKEN))
-        assert await _busy(ingress) < BUSY
+        await until(lambda: _has_time(ingress))
         async with opened(ingress.base_url, other.token) as socket:
             assert (await socket.ask("ping"))["type"] == "pong"
         await _end(floods)
@@ -76,18 +75,18 @@ async def test_a_session_sends_nonsense_over_all_its_sockets(
 async def test_an_address_without_a_token_has_nonsense_verified(ingress: Ingress, size: int) -> None:
     body = '{"game":"dice","actions":' + full_of('"\\ud83c\\udfb2"', size) + "}"
     async with _asking_on(ingress, "POST /v1/fairness/verify", body=body):
-        assert await _busy(ingress) < BUSY
+        await until(lambda: _has_time(ingress))
 
 
 async def test_a_token_is_tried_and_tried(ingress: Ingress) -> None:
     async with _asking_on(ingress, "GET /v1/game/session", token="a.forged.one"):
-        assert await _busy(ingress) < BUSY
+        await until(lambda: _has_time(ingress))
 
 
 async def test_a_session_asks_on_whatever_it_is_told(ingress: Ingress, operator: Operator) -> None:
     player = await operator.open_session()
     async with _asking_on(ingress, "GET /v1/game/session", token=player.token, after=BEYOND_BURSTS):
-        assert await _busy(ingress) < BUSY
+        await until(lambda: _has_time(ingress))
 
 
 @asynccontextmanager
@@ -129,6 +128,11 @@ async def _ask_on(ingress: Ingress, request: bytes, begun: asyncio.Event, after:
                     await reader.readexactly(int(length))
         finally:
             writer.close()
+
+
+async def _has_time(ingress: Ingress) -> bool:
+    """Who keeps an ingress busy does so all the time; others on its processor do at times."""
+    return await _busy(ingress) < BUSY
 
 
 async def _busy(ingress: Ingress) -> float:
