@@ -5,7 +5,9 @@ Each function returns the address as it is, or raises ValueError with words that
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import socket
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
@@ -14,6 +16,7 @@ from pydantic import SecretStr
 
 from runtime.listening import is_loopback
 
+ORIGIN: Final = re.compile(r"https?://([a-z0-9._-]+|\[[0-9a-f:]+\])(:[1-9]\d*)?", re.ASCII)
 # What libpq reads in an address and asyncpg does not. Any other name that asyncpg does not know goes to the
 # server, which refuses by name what is no parameter of its own.
 LIBPQ_ALONE: Final = frozenset(
@@ -107,20 +110,62 @@ def collector(url: str) -> str:
 
 
 def check_origin(origin: str) -> None:
-    """As a browser sends it: no path, no end of a path, nothing that stands for several."""
-    parts = urlsplit(origin)
-    exact = origin == f"{parts.scheme}://{parts.netloc}" and re.fullmatch(r"[\w.:\[\]-]+", parts.netloc)
-    if parts.scheme not in ("http", "https") or not exact:
+    """Exactly as a browser sends it: what is written otherwise would match no page, and say nothing."""
+    try:
+        sent = origin_of(origin)
+    except ValueError:  # a port that is none
+        sent = ""
+    if not re.fullmatch(r"https?://[^/?#@]+", origin, re.IGNORECASE) or not ORIGIN.fullmatch(sent):
         raise ValueError("each origin is a scheme, a host and a port alone: https://temporal.example")
+    if origin != sent:
+        raise ValueError(f"browsers write this origin {sent}: write it so")
+
+
+def check_framing(origin: str) -> None:
+    """As a policy of frames can name it. Raises ValueError."""
+    if "[" in origin:
+        raise ValueError("no page policy can name an IPv6 address: give the page's host a name")
 
 
 def origin_of(url: str) -> str:
-    """What a browser sends for pages at this URL: no port where it is the scheme's own."""
+    """What a browser sends for pages at this URL: the host in ASCII, small, and no port where it is the
+    scheme's own."""
     parts = urlsplit(url)
     own = {"http": 80, "https": 443}.get(parts.scheme)
     port = "" if parts.port in (None, own) else f":{parts.port}"
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+    return f"{parts.scheme}://{_host_as_sent(parts.hostname or '')}{port}"
+
+
+def _host_as_sent(host: str) -> str:
+    """Empty, or as it is, where no browser can go."""
+    if ":" in host:
+        return f"[{_ipv6_as_sent(host)}]"
+    if re.search(r"(^|\.)(\d+|0x[0-9a-f]*)\.?$", host, re.ASCII):  # browsers read it as an IPv4 address
+        try:
+            return socket.inet_ntoa(socket.inet_aton(host.removesuffix(".")))
+        except OSError:
+            return ""
+    return host if host.isascii() else _name_in_ascii(host)
+
+
+def _ipv6_as_sent(host: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError:
+        return ""
+    if (inner := address.ipv4_mapped) is not None:  # in hexadecimal, which Python has done in some versions
+        high, low = divmod(int(inner), 1 << 16)
+        return f"::ffff:{high:x}:{low:x}"
+    return address.compressed
+
+
+def _name_in_ascii(host: str) -> str:
+    import httpx  # for the few who need it: every program reads settings when it starts
+
+    try:
+        return httpx.URL(f"https://{host}").raw_host.decode("ascii")
+    except httpx.InvalidURL:
+        return host
 
 
 def over_tls(url: str) -> str:

@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from runtime.addresses import (
+    check_framing,
     check_origin,
     collector,
     for_aiormq,
@@ -288,6 +289,13 @@ class Settings(BaseSettings):
     def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
             check_origin(origin)
+        return value
+
+    @field_validator("frame_origins")
+    @classmethod
+    def _policies_can_name_them(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            check_framing(origin)
         return value
 
     @field_validator("codec_oidc_issuer")
