@@ -11,7 +11,8 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-FOR_GAMES: Final = ("/v1/game/", "/v1/games", "/v1/fairness/")
+FOR_GAMES: Final = ("/v1/game/", "/v1/games/", "/v1/fairness/")
+ALL_GAMES: Final = "/v1/games"
 METHODS: Final = ("GET", "HEAD", "POST")
 ASKED: Final = ("authorization", "content-type", "x-request-id")
 TOLD: Final = ("Idempotent-Replayed", "Location", "Retry-After", "X-Request-Id")
@@ -63,7 +64,10 @@ def _cors(app: ASGIApp, origins: Sequence[str]) -> CORSMiddleware:
 
 def _from_elsewhere(scope: Scope) -> bool:
     """Whether a page of another origin calls, for what it may have."""
-    return any(name == ORIGIN for name, _ in scope["headers"]) and scope["path"].startswith(FOR_GAMES)
+    path = scope["path"]
+    return any(name == ORIGIN for name, _ in scope["headers"]) and (
+        path.startswith(FOR_GAMES) or path == ALL_GAMES
+    )
 
 
 def _is_preflight(scope: Scope) -> bool:
