@@ -11,6 +11,7 @@ from typing import Final
 from compose.ingresses import metrics_url
 from compose.layout import Memory
 from compose.programs import OwnProgram
+from runtime.addresses import origin_of
 from runtime.keys import payload_keys
 from runtime.settings import PREFIX, Settings
 from security.keyring import section_json
@@ -46,7 +47,8 @@ class EmbeddedCodec:
 
     def _own(self, ui: str) -> dict[str, str]:
         """It gets the keys of payloads alone, and no address of a service."""
-        origins = (ui, ui.replace(HOST, "localhost"), *self._settings.codec_origins)
+        pages = (origin_of(ui), origin_of(ui.replace(HOST, "localhost")))
+        origins = (*pages, *self._settings.codec_origins)
         own = {
             "CODEC_HOST": HOST,
             "CODEC_PORT": str(self._port),
