@@ -47,7 +47,10 @@ class Page:
 
 
 # A game is shown in frames: in those of our own pages, and of the casinos that settings name.
-PAGES: Final = {"/play": Page("player/index.html", {"frame-ancestors": "{casinos}"})}
+PAGES: Final = {
+    "/play": Page("player/index.html", {"frame-ancestors": "{casinos}"}),
+    "/docs": Page("reference/index.html", {}),
+}
 # Only where a setting opens it.
 LOBBY: Final = Page("lobby/index.html", {"frame-src": "{game_client}"})
 ASSET_CSP: Final = "default-src 'none'; sandbox"  # of a file that is opened alone

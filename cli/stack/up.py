@@ -186,6 +186,7 @@ def _rows(info: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if "base_url" in info:
         yield "ingress", info["base_url"]
         yield "API description", f"{info['base_url']}/openapi.json"
+        yield "API, in a browser", f"{info['base_url']}/docs"
     if "operator_key" in info:
         yield "operator", info["operator_id"]
         yield "operator key", info["operator_key"]

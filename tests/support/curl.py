@@ -13,19 +13,24 @@ from pathlib import Path
 PROGRAM = """
 import sys, urllib.request
 arguments = iter(sys.argv[1:])
-urls, headers, data = [], {}, None
+urls, headers, data, method, head = [], {}, None, None, False
 for argument in arguments:
     if argument == "-H":
         name, _, value = next(arguments).partition(": ")
         headers[name] = value
-    elif argument == "-d":
+    elif argument == "-X":
+        method = next(arguments)
+    elif argument == "-i":
+        head = True
+    elif argument in ("-d", "--data-raw"):
         data = next(arguments).encode()
     elif argument.startswith("-") and argument != "-s":
         sys.exit(f"curl: option {argument}: is unknown")
     elif argument != "-s":
         urls.append(argument)
 (url,) = urls
-with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as answer:
+with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method)) as answer:
+    sys.stdout.write(f"HTTP/1.1 {answer.status} {answer.reason}\\n{answer.headers}" if head else "")
     sys.stdout.write(answer.read().decode())
 """
 

@@ -29,6 +29,7 @@ def test_a_key_and_each_address_is_in_one_line(
     for whole in (
         info["base_url"],
         f"{info['base_url']}/openapi.json",
+        f"{info['base_url']}/docs",
         info["operator_key"],
         info["lobby_url"],
         info["temporal_ui"],
