@@ -119,7 +119,9 @@ class TestBesideTheEmbeddedTemporal:
     async def test_its_page_has_what_its_panel_shows(
         self, endpoint: str, platform: dict[str, Any], services: Services, http: httpx.AsyncClient
     ) -> None:
-        await http.post(f"{endpoint}/decode", json={"payloads": [{"metadata": {}, "data": ""}]})
+        encoding = base64.b64encode(b"json/plain").decode()
+        plain = {"metadata": {"encoding": encoding}, "data": base64.b64encode(b"{}").decode()}
+        await http.post(f"{endpoint}/decode", json={"payloads": [plain]})
         await http.post(f"{endpoint}/decode", content=b"no JSON")
         page = (await http.get(services.stack.info()["metrics_urls"]["codec"])).text
         assert re.search(r'^croupier_codec_payloads_total\{call="decode",outcome="plain"\} [1-9]', page, re.M)
