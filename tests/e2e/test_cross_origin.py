@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 from tests.support.ingress import Ingress, one_more_ingress
 
 GAMES: Final = "https://games.example"
@@ -31,7 +32,7 @@ async def ingress(services: Services) -> AsyncIterator[Ingress]:
 async def browser(ingress: Ingress) -> AsyncIterator[httpx.AsyncClient]:
     """As one sends a page's calls."""
     headers = {"origin": GAMES}
-    async with httpx.AsyncClient(base_url=ingress.base_url, headers=headers, timeout=HANG_S) as client:
+    async with http_client(base_url=ingress.base_url, headers=headers, timeout=HANG_S) as client:
         yield client
 
 

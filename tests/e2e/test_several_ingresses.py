@@ -27,6 +27,7 @@ from tests.support.clients import (
     seat_players,
 )
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import Several, several_ingresses
 from tests.support.sockets import Socket, opened
 
@@ -67,9 +68,7 @@ async def test_rounds_pushes_and_repeats_are_the_same_through_each(
         for name in several.programs:
             with several.alone(name):
                 socket = await exits.enter_async_context(opened(several.base_url, player.token))
-                http = await exits.enter_async_context(
-                    httpx.AsyncClient(base_url=several.base_url, timeout=HANG_S)
-                )
+                http = await exits.enter_async_context(http_client(base_url=several.base_url, timeout=HANG_S))
                 assert (await http.get("/healthz")).status_code == 200
             https.append(http)
             sockets.append(socket)
@@ -120,7 +119,7 @@ async def test_one_that_is_killed_loses_and_doubles_nothing_and_the_others_play_
         await until(lambda: answered(players, before + ROUNDS))
         await several.start(victim)
     assert sum(player.lost_connections for player in players) > 0, "nobody was cut off: no fault has fired"
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled(players, database, temporal, client)
 
 
@@ -176,7 +175,7 @@ async def test_a_rolling_restart_is_seen_by_nobody(
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered([*players], before + ROUNDS))
     assert socket.connections > 1, "the socket was at neither process"
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled([*players], database, temporal, client)
 
 

@@ -40,6 +40,7 @@ from tests.conftest import Services
 from tests.support.clients import STAKE, Player, seat_players
 from tests.support.codec import codec_server
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 from tests.support.issuer import AUDIENCE, Issuer, served_issuer
 from tests.support.tls import Authority
 
@@ -63,7 +64,7 @@ async def endpoint(services: Services) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=HANG_S) as http:
+    async with http_client(timeout=HANG_S) as http:
         yield http
 
 
