@@ -7,6 +7,8 @@ error's kind and bounded text, and never hold a URL, which has a password in it.
 from __future__ import annotations
 
 import asyncio
+import ssl
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -72,12 +74,18 @@ async def http(url: str) -> None:
     import httpx
 
     try:
-        async with httpx.AsyncClient(timeout=LIMIT_SECONDS, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=_trusted(), timeout=LIMIT_SECONDS, trust_env=False) as client:
             answer = await client.get(url)
     except httpx.HTTPError as problem:
         raise NotReady(reason(problem)) from None
     if answer.status_code != 200:
         raise NotReady(f"{url} answered {answer.status_code}: {answer.text[:200]}")
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Made once: reading all authorities takes 20 ms, and a program that starts is probed many times."""
+    return ssl.create_default_context()
 
 
 async def _reachable(url: str) -> None:

@@ -10,7 +10,7 @@ import re
 import socket
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 from pydantic import SecretStr
 
@@ -36,6 +36,14 @@ def for_asyncpg(value: SecretStr | None) -> SecretStr | None:
     if refused:
         raise ValueError(f"has the parameter {refused[0]}, which the driver does not know: leave it out")
     return _with_its_files(value, "sslrootcert", "sslcert", "sslkey", "sslcrl")
+
+
+def named(address: str, name: str) -> str:
+    """PostgreSQL's, with the name that its server shows for our connections; the address's own counts."""
+    query = urlsplit(address).query
+    if "application_name" in parse_qs(query, keep_blank_values=True):
+        return address
+    return f"{address}{'&' if query else '?'}application_name={quote(name)}"
 
 
 def for_aiormq(value: SecretStr | None) -> SecretStr | None:

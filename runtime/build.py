@@ -1,6 +1,7 @@
-"""Which release this is: its version, and its commit where that is known."""
+"""Which program of which release this is: its name, its version, and its commit where that is known."""
 
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,14 @@ from typing import Final
 from runtime.settings import COMMIT_VARIABLE, PROJECT_ROOT
 
 SHORT: Final = 12
+# Programs whose module has another name than they have.
+_CALLED: Final = {"serve": "ingress", "__main__": "command"}
+
+
+def program() -> str:
+    """As `python -m workers.NAME` started it: `relay`; a command of `croupier` is `command`."""
+    name = Path(sys.argv[0]).stem
+    return _CALLED.get(name, name)
 
 
 def version(root: Path = PROJECT_ROOT) -> str:

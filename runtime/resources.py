@@ -13,7 +13,8 @@ from temporalio.client import Client
 
 from contracts.failures import bounded
 from events.publisher import Publisher
-from runtime import sdk_metrics
+from runtime import build, sdk_metrics
+from runtime.addresses import named
 from runtime.program_metrics import show_keys, show_pool
 from runtime.settings import Settings, SettingsError
 from runtime.temporal import access, connect
@@ -72,7 +73,8 @@ async def open_resources(
 async def connect_database(settings: Settings, *, connections: int, plays: bool = False) -> Database:
     """Waits for a restored ledger's recovery where it `plays`. Raises SettingsError when no address is set,
     Unreachable when it does not answer or when its schema is another release's."""
-    url = required_secret(settings.database_url, "database_url")
+    # Whoever looks for what holds a lock, or keeps a transaction open, sees which program it is.
+    url = named(required_secret(settings.database_url, "database_url"), f"croupier {build.program()}")
     try:
         database = await _once_recovered(lambda: open_database(url, connections=connections, plays=plays))
     except NotAdmitted as refused:

@@ -8,12 +8,11 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 import uvloop
 
-from runtime import logs, settings
+from runtime import build, logs, settings
 from runtime.leaving import leave
 from runtime.metrics_page import serve
 from runtime.resources import Unreachable
@@ -60,17 +59,11 @@ def _traced(loaded: Settings) -> Iterator[None]:
         return
     from runtime import traces
 
-    close = traces.install(loaded, _name())
+    close = traces.install(loaded, build.program())
     try:
         yield
     finally:
         close()
-
-
-def _name() -> str:
-    """Of this program, as `python -m workers.NAME` started it."""
-    name = Path(sys.argv[0]).stem
-    return "ingress" if name == "serve" else name
 
 
 def _say(problem: str, form: str) -> None:

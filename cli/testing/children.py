@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,8 @@ PATIENCE_S = 5.0
 # Linux's prctl: processes that lose their parent become children of this one.
 SET_CHILD_SUBREAPER = 36
 BUSY = "while True: pass"
-HOMES = "tests-*"
+# A test names its home by its process: tests-PID, tests-drill-PID.
+HOME = re.compile(r"tests-(?:.+-)?(\d+)")
 REAP_EVERY_S = 0.1
 
 # What `start` started is waited for by whoever started it, and by nobody else.
@@ -127,9 +129,14 @@ def end_descendants() -> None:
 
 
 def remove_homes() -> None:
-    """Remove the homes of stacks that no test runs any more, with what they left running."""
-    for home in sorted((PROJECT_ROOT / ".local").glob(HOMES)):
-        with contextlib.suppress(AlreadyRunning):  # a second run of tests beside this one
+    """Remove the homes of tests whose process has ended, with what they left running. That of a process that
+    lives is another run's, and may be between two of its stacks.
+    """
+    for home in sorted((PROJECT_ROOT / ".local").glob("tests-*")):
+        named = HOME.fullmatch(home.name)
+        if named is None or psutil.pid_exists(int(named[1])):
+            continue
+        with contextlib.suppress(AlreadyRunning):  # its test was killed, and its stack goes on
             control.reset(Settings(home=home))
             shutil.rmtree(home, ignore_errors=True)
 

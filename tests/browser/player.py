@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-import httpx
 from playwright.async_api import FrameLocator, Page, Request, expect
 
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 
 DEPOSIT: Final = 1_000_000
 BETS: Final = "/v1/game/rounds"
@@ -35,7 +35,7 @@ class Seat:
     async def call(self, method: str, path: str, *, body: Any = None, own: bool = False) -> dict[str, Any]:
         """As the player with `own`, else as the operator."""
         key = self.opened["token"] if own else self.operator_key
-        async with httpx.AsyncClient(base_url=self.base_url, timeout=HANG_S) as http:
+        async with http_client(base_url=self.base_url, timeout=HANG_S) as http:
             headers = {"Authorization": f"Bearer {key}"}
             answer = await http.request(method, path, json=body, headers=headers)
         answer.raise_for_status()

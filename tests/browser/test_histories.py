@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-import httpx
 import pytest
 from playwright.async_api import Page, expect
 from temporalio.client import Client
@@ -18,6 +17,7 @@ from tests.browser.conftest import Complaints, Screenshots
 from tests.conftest import Services
 from tests.support.clients import STAKE, Player, seat_players
 from tests.support.codec import codec_server
+from tests.support.http import http_client
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ async def test_the_history_of_an_ordinary_round_is_readable(
 ) -> None:
     (player,) = await seat_players(platform, 1)
     round_id = f"round-{uuid4().hex[:8]}"
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         answer = await player.bet(http, round_id)
     await page.goto(await address_of(round_id, player, platform, services, temporal))
     body = page.locator("body")

@@ -5,12 +5,12 @@ import re
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
 import pytest
 from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.player import BETS, finish, opened, play, play_until_a_choice, ready, seated, shown
+from tests.support.http import http_client
 
 GAMES = ("dice", "fruit-lines", "lucky-fruits")
 WIDE: Final[ViewportSize] = {"width": 900, "height": 760}
@@ -46,7 +46,7 @@ async def test_what_a_browser_loads_is_small(platform: dict[str, Any], page: Pag
     page.on("response", lambda answer: loaded.append(answer.url))
     await opened(page, seat)
     await play(page)
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         for url in {url for url in loaded if "/pages/" in url or "/play" in url}:
             async with http.stream("GET", url) as answer:
                 sizes.append(len(b"".join([part async for part in answer.aiter_raw()])))

@@ -29,6 +29,7 @@ from tests.e2e.parties import Gateway, Operator, Player
 from tests.support.collector import Collector, collecting
 from tests.support.commands import Ended, invoke
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
 
@@ -173,7 +174,7 @@ async def _opened(
     temporal = await connect(
         addresses.temporal_address, namespace=addresses.temporal_namespace, keyring=keyring
     )
-    http = await closing.enter_async_context(httpx.AsyncClient(base_url=info["base_url"], timeout=HANG_S))
+    http = await closing.enter_async_context(http_client(base_url=info["base_url"], timeout=HANG_S))
     gateway = Gateway(http, database, temporal, keyring, secrets=[demo.operator_key])
     houses = {name: Operator(gateway, name, await gateway.new_key(name)) for name in wallets}
     houses["demo"] = Operator(gateway, demo.operator_id, demo.operator_key)

@@ -12,6 +12,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 
 EVERY_S: Final = 1.0
 # A page that takes longer is a target that is down.
@@ -71,7 +72,7 @@ class Recorder:
     async def running(self) -> AsyncIterator[None]:
         """Scrapes inside the block, from its beginning on."""
         self._began_at = time.time()
-        async with httpx.AsyncClient(timeout=PAGE_LIMIT_S) as http:
+        async with http_client(timeout=PAGE_LIMIT_S) as http:
             await self._scrape(http, 0)
             scraping = asyncio.create_task(self._keep_scraping(http))
             try:

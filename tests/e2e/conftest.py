@@ -19,6 +19,7 @@ from tests.conftest import Services
 from tests.e2e.described import Description
 from tests.e2e.parties import Gateway, Operator, Player, is_told_of_rounds
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 
 # As long as any program of the stack may take to start.
 START_S = OwnProgram.start_seconds
@@ -28,8 +29,9 @@ START_S = OwnProgram.start_seconds
 async def gateway(
     platform: dict[str, Any], services: Services, database: Database, temporal: Client
 ) -> AsyncIterator[Gateway]:
-    limits = httpx.Limits(max_connections=120, max_keepalive_connections=120)
-    async with httpx.AsyncClient(base_url=platform["base_url"], timeout=HANG_S, limits=limits) as http:
+    # Before each call httpx looks at every connection that is idle.
+    limits = httpx.Limits(max_connections=120, max_keepalive_connections=8)
+    async with http_client(base_url=platform["base_url"], timeout=HANG_S, limits=limits) as http:
         description = Description((await http.get("/openapi.json")).json())
         http.event_hooks = {"response": [description.check]}
         secrets = [platform["operator_key"]]
@@ -78,7 +80,7 @@ async def talkative(
             stderr=output,
         )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http:
+        async with http_client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http:
             await until(lambda: _is_ready(http), within_s=START_S)
             yield dataclasses.replace(gateway, http=http), log
     finally:

@@ -104,6 +104,12 @@ class Operator:
             method, f"/v1/operator{path}", **_authorized(request, self.key)
         )
 
+    async def forget_webhooks(self) -> None:
+        """Each would be looked at every second until the stack ends."""
+        await self.gateway.database.pool.execute(
+            "DELETE FROM webhooks WHERE operator_id = $1", self.operator_id
+        )
+
     async def open_session(
         self,
         player_id: str | None = None,

@@ -3,12 +3,12 @@
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 
 from tests.conftest import Services
 from tests.e2e.parties import Operator
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 
 SESSION = {"player_id": "launched", "game_id": "dice", "currency": "EUR"}
@@ -16,7 +16,7 @@ SESSION = {"player_id": "launched", "game_id": "dice", "currency": "EUR"}
 
 async def opened(base_url: str, operator: Operator) -> dict[str, Any]:
     headers = {"authorization": f"Bearer {operator.key}"}
-    async with httpx.AsyncClient(base_url=base_url, timeout=HANG_S, trust_env=False) as http:
+    async with http_client(base_url=base_url, timeout=HANG_S, trust_env=False) as http:
         answer = await http.post("/v1/operator/sessions", json=SESSION, headers=headers)
     assert answer.status_code == 201, answer.text
     body: dict[str, Any] = answer.json()

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 from uuid import uuid4
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,6 +20,7 @@ from tests.e2e.parties import Player
 from tests.support import clients
 from tests.support.clients import seat_players
 from tests.support.conditions import until
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 from tests.support.ledger import waiting_for_a_lock
 from tests.support.queue_caller import QueueCaller, calling, is_replayed, reason, status
@@ -91,7 +91,7 @@ ADDRESSES: Final = {
 async def counted(metrics_urls: list[str]) -> dict[str, int]:
     """How many commands were answered, by what came of them."""
     totals: dict[str, int] = {"round": 0, "problem": 0, "parked": 0}
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         for url in metrics_urls:
             for family in text_string_to_metric_families((await client.get(url)).text):
                 for sample in family.samples:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.parties import JSON, Gateway, Operator, Player, checked_problem
 from tests.support.conditions import until
+from tests.support.http import http_client
 
 INVALID = (422, "invalid")
 DEEP = 60
@@ -409,7 +410,7 @@ async def test_a_body_of_what_its_call_needs_is_read_and_a_longer_one_is_not(
 
 async def test_a_connection_serves_on_after_a_refused_body(gateway: Gateway, seat: Player) -> None:
     limits = httpx.Limits(max_connections=1)
-    async with httpx.AsyncClient(base_url=gateway.http.base_url, limits=limits) as one_connection:
+    async with http_client(base_url=gateway.http.base_url, limits=limits) as one_connection:
         for content in (b" " * 70_000, chunks(80)):
             refusal = await one_connection.post(
                 "/v1/operator/sessions",

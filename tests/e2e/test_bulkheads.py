@@ -18,6 +18,7 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import Ingress, one_more_ingress
 from tests.support.operator_wallet import running_wallet
 from tests.support.queue_caller import QueueCaller, calling, status
@@ -43,7 +44,7 @@ class Casino:
     async def metric(self, name: str, **labels: str) -> float:
         """Of this operator; 0 where it was never counted."""
         wanted = {"operator": self.operator.operator_id, **labels}
-        async with httpx.AsyncClient(timeout=HANG_S) as client:
+        async with http_client(timeout=HANG_S) as client:
             page = (await client.get(self.metrics_url)).text
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
@@ -69,7 +70,7 @@ async def ingress(services: Services) -> AsyncIterator[Ingress]:
 async def house(gateway: Gateway, ingress: Ingress) -> AsyncIterator[Gateway]:
     """What the usual ingress has, at that one."""
     limits = httpx.Limits(max_connections=2 * BETS)
-    async with httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S, limits=limits) as http:
+    async with http_client(base_url=ingress.base_url, timeout=HANG_S, limits=limits) as http:
         yield replace(gateway, http=http)
 
 

@@ -24,6 +24,7 @@ from tests.support.clients import (
     seat_players,
 )
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ledger import waiting_for_a_lock
 
 # The broker needs its port mapper, and our programs need all of them.
@@ -53,7 +54,7 @@ async def test_a_killed_ingress_loses_and_doubles_nothing(
             await services.stack.kill("ingress")
             await services.stack.start("ingress")
     assert sum(player.lost_connections for player in players) > 0, "nobody was cut off: no fault has fired"
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled(players, database, temporal, client)
 
 
@@ -69,13 +70,13 @@ async def test_everything_killed_at_once_loses_and_doubles_nothing(
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered(players, before + 40))
     assert sum(player.lost_connections for player in players) > 0, "nobody was cut off: no fault has fired"
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled(players, database, temporal, client)
 
 
 async def _bet_until_killed(player: Player, round_id: str) -> None:
     """Sends one bet and expects the connection to die under it."""
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         with pytest.raises(httpx.TransportError):
             await client.post(
                 f"{player.base_url}/v1/game/rounds",
@@ -86,7 +87,7 @@ async def _bet_until_killed(player: Player, round_id: str) -> None:
 
 
 async def _finish(player: Player, database: Database, temporal: Client, round_id: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await asyncio.wait_for(player.bet(client, round_id), HANG_S)
         await assert_nothing_lost_or_doubled([player], database, temporal, client)
 
@@ -127,7 +128,7 @@ async def test_an_ingress_killed_between_settle_and_the_brokers_confirm(
     (player,) = await seat_players(platform, 1)
     round_id = uuid4().hex
     with frozen(services.stack.pid("rabbitmq")):
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             answer = await player.bet(client, round_id)
         published = "SELECT published_at FROM outbox WHERE subject = $1"
         assert await database.pool.fetchval(published, round_id) is None

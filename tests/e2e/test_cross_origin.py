@@ -15,6 +15,7 @@ from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator
 from tests.support.clients import CHOICE, STAKE, seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import Ingress, one_more_ingress
 
 GAMES: Final = "https://games.example"
@@ -57,7 +58,7 @@ async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator
 async def browser(ingress: Ingress) -> AsyncIterator[httpx.AsyncClient]:
     """As one sends a page's calls, from an address of its own."""
     headers = {"origin": GAMES, "x-forwarded-for": next(addresses)}
-    async with httpx.AsyncClient(base_url=ingress.base_url, headers=headers, timeout=HANG_S) as client:
+    async with http_client(base_url=ingress.base_url, headers=headers, timeout=HANG_S) as client:
         yield client
 
 
@@ -135,7 +136,7 @@ async def test_a_flood_of_preflights_is_limited_and_takes_nothing_from_others(
     player = await operator.open_session()
     headers = {"origin": GAMES, "x-forwarded-for": next(addresses)}
     flood = [asyncio.create_task(browser.options("/v1/game/rounds", headers=ASKS)) for _ in range(FLOOD)]
-    async with httpx.AsyncClient(base_url=ingress.base_url, headers=headers, timeout=HANG_S) as other:
+    async with http_client(base_url=ingress.base_url, headers=headers, timeout=HANG_S) as other:
         asked = await other.options("/v1/game/session", headers=ASKS)
         read = await other.get("/v1/game/session", headers={"authorization": f"Bearer {player.token}"})
     assert (asked.status_code, read.status_code) == (200, 200)

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import httpx
-
 from tests.conftest import Services
 from tests.e2e.parties import Player
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import is_draining, one_more_ingress
 
 
@@ -17,7 +16,7 @@ async def test_an_ingress_that_stops_is_not_ready_and_plays_on_until_the_delay_i
     headers = {"Authorization": f"Bearer {player.token}"}
     async with (
         one_more_ingress(services.stack, "draining-ingress", drain_delay_s=30) as ingress,
-        httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S, headers=headers) as http,
+        http_client(base_url=ingress.base_url, timeout=HANG_S, headers=headers) as http,
     ):
         before = await http.post("/v1/game/rounds", json=player.wager())
         assert (before.status_code, before.headers.get("connection")) == (201, None)

@@ -24,6 +24,7 @@ from tests.e2e.choices import act
 from tests.e2e.conftest import START_S
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem, checked_round
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from verification import outcomes
 
 BALANCE: Final = 10_000
@@ -49,7 +50,7 @@ class Ingress:
 
     async def metric(self, name: str, **labels: str) -> float | None:
         """The value of a series, None when there is none."""
-        async with httpx.AsyncClient() as http:
+        async with http_client() as http:
             text = (await http.get(self.metrics_url)).text
         series = name + "{" + ",".join(f'{label}="{value}"' for label, value in labels.items()) + "} "
         return next(
@@ -88,7 +89,7 @@ class Place:
                 stderr=output,
             )
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=2 * HANG_S) as http:
+            async with http_client(base_url=f"http://127.0.0.1:{port}", timeout=2 * HANG_S) as http:
                 await until(lambda: is_ready(http), within_s=START_S)
                 gateway = Gateway(http, self.database, self.temporal, self.services.keyring, [])
                 yield Ingress(await gateway.new_operator(), log, f"http://127.0.0.1:{metrics}/metrics")

@@ -19,6 +19,7 @@ from security.api_keys import new_api_key
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 from tests.support.sockets import address
 
@@ -64,7 +65,7 @@ async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator
             limit_failures_burst=FAILURES_BURST,
             trusted_proxies="127.0.0.1/32",
         ) as running,
-        httpx.AsyncClient(base_url=running.base_url, timeout=HANG_S) as http,
+        http_client(base_url=running.base_url, timeout=HANG_S) as http,
     ):
         yield Ingress(http, running.metrics_url)
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from runtime.settings import Settings
 from tests.conftest import Services
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 
 KEY = "a-secret-of-32-characters-or-more"
@@ -22,7 +23,7 @@ def key_of(platform: dict[str, Any]) -> str:
 
 async def asked(base_url: str, key: str | None, **body: Any) -> httpx.Response:
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=base_url, timeout=HANG_S, headers=headers) as http:
+    async with http_client(base_url=base_url, timeout=HANG_S, headers=headers) as http:
         return await http.post("/lobby/sessions", json={"game_id": "dice", **body})
 
 
@@ -30,7 +31,7 @@ async def test_it_opens_sessions_with_demo_money(platform: dict[str, Any]) -> No
     opened = await asked(platform["base_url"], key_of(platform))
     assert opened.status_code == 201
     token = urlsplit(opened.json()["launch_url"]).fragment.removeprefix("token=")
-    async with httpx.AsyncClient(base_url=platform["base_url"], timeout=HANG_S) as http:
+    async with http_client(base_url=platform["base_url"], timeout=HANG_S) as http:
         session = await http.get("/v1/game/session", headers={"authorization": f"Bearer {token}"})
     assert session.json()["mode"] == "demo"
     assert session.json()["currency"] == "EUR"
@@ -49,7 +50,7 @@ async def test_no_other_key_opens_one_and_it_opens_nothing_else(platform: dict[s
     base_url, key = platform["base_url"], key_of(platform)
     for other in (None, "forged", platform["operator_key"]):
         assert (await asked(base_url, other)).status_code == 401
-    async with httpx.AsyncClient(base_url=base_url, timeout=HANG_S) as http:
+    async with http_client(base_url=base_url, timeout=HANG_S) as http:
         for path in ("/v1/operator/rounds", "/v1/platform/operators", "/v1/game/session"):
             assert (await http.get(path, headers={"authorization": f"Bearer {key}"})).status_code == 401
 
@@ -57,7 +58,7 @@ async def test_no_other_key_opens_one_and_it_opens_nothing_else(platform: dict[s
 async def test_without_a_key_there_is_none(services: Services) -> None:
     async with one_more_ingress(services.stack, "no-lobby") as ingress:
         assert (await asked(ingress.base_url, KEY)).status_code == 404
-        async with httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S) as http:
+        async with http_client(base_url=ingress.base_url, timeout=HANG_S) as http:
             assert (await http.get("/lobby")).status_code == 404
 
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -17,6 +16,7 @@ from tests.conftest import Services
 from tests.e2e.choices import act, open_round
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem, checked_round
 from tests.support.conditions import until
+from tests.support.http import http_client
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
 
@@ -38,7 +38,7 @@ class Casino:
 
     async def metric(self, name: str, **labels: str) -> float:
         """0 where it was never counted."""
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             page = (await client.get(self.metrics_url)).text
         for family in text_string_to_metric_families(page):
             for sample in family.samples:

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from temporalio.client import Client
 
@@ -17,6 +16,7 @@ from tests.support.clients import (
     seat_players,
 )
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 
 
 @pytest.mark.parametrize("service", ["postgres", "rabbitmq", "temporal"])
@@ -31,7 +31,7 @@ async def test_a_service_that_restarts_under_load(
         assert services.stack.pid(service) != old_pid
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered(players, before + 30))
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled(players, database, temporal, client)
 
 
@@ -42,7 +42,7 @@ async def test_a_broker_that_says_nothing_delays_no_answer(
     (player,) = await seat_players(platform, 1)
     round_ids = [uuid4().hex for _ in range(5)]
     with frozen(services.stack.pid("rabbitmq")):
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             for round_id in round_ids:
                 assert (await player.bet(client, round_id))["state"] == "settled"
         waiting = await database.pool.fetchval(
@@ -50,13 +50,13 @@ async def test_a_broker_that_says_nothing_delays_no_answer(
         )
         assert waiting == len(round_ids)
         await until(lambda: _is_degraded(platform["base_url"]))
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled([player], database, temporal, client)
 
 
 async def _is_degraded(base_url: str) -> bool:
     """It takes rounds all the while, whatever the broker does, so no load balancer may leave it."""
-    async with httpx.AsyncClient(timeout=HANG_S) as client:
+    async with http_client(timeout=HANG_S) as client:
         answer = await client.get(f"{base_url}/readyz")
     assert answer.status_code == 200, answer.text
     return bool(answer.json() == {"status": "degraded", "failing": ["broker"]})
@@ -65,7 +65,7 @@ async def _is_degraded(base_url: str) -> bool:
 async def test_an_ingress_whose_temporal_says_nothing_is_not_ready(
     platform: dict[str, Any], services: Services
 ) -> None:
-    async with httpx.AsyncClient(base_url=platform["base_url"], timeout=HANG_S) as client:
+    async with http_client(base_url=platform["base_url"], timeout=HANG_S) as client:
         with frozen(services.stack.pid("temporal")):
             answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["failing"]) == (503, ["temporal"])

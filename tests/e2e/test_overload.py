@@ -17,6 +17,7 @@ from tests.conftest import Services
 from tests.e2e.parties import checked_problem, checked_round
 from tests.support.clients import CHOICE, STAKE, Player, assert_nothing_lost_or_doubled, seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 
 ADMITTED: Final = 4
@@ -55,7 +56,7 @@ async def ingress(platform: dict[str, Any], services: Services) -> AsyncIterator
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=2 * PLAYERS, max_keepalive_connections=2 * PLAYERS)
-    async with httpx.AsyncClient(limits=limits, timeout=HANG_S) as client:
+    async with http_client(limits=limits, timeout=HANG_S) as client:
         yield client
 
 

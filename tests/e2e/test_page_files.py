@@ -2,17 +2,17 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
 from api.pages.files import PAGES, TYPES, read
+from tests.support.http import http_client
 
 FORBIDDEN = ("unsafe-inline", "unsafe-eval", "http:", "https:", "data:")
 
 
 @pytest.mark.parametrize("address", PAGES)
 async def test_a_page_comes_with_a_strict_policy(platform: dict[str, Any], address: str) -> None:
-    async with httpx.AsyncClient(base_url=platform["base_url"]) as http:
+    async with http_client(base_url=platform["base_url"]) as http:
         page = await http.get(address)
         head = await http.head(address)
     assert page.status_code == head.status_code == 200
@@ -28,7 +28,7 @@ async def test_a_page_comes_with_a_strict_policy(platform: dict[str, Any], addre
 
 
 async def test_every_file_is_served_and_revalidated(platform: dict[str, Any]) -> None:
-    async with httpx.AsyncClient(base_url=platform["base_url"]) as http:
+    async with http_client(base_url=platform["base_url"]) as http:
         for path, file in read().items():
             if path.endswith(".html"):
                 continue
@@ -49,14 +49,14 @@ async def test_every_file_is_served_and_revalidated(platform: dict[str, Any]) ->
     ],
 )
 async def test_nothing_else_is(platform: dict[str, Any], path: str) -> None:
-    async with httpx.AsyncClient(base_url=platform["base_url"]) as http:
+    async with http_client(base_url=platform["base_url"]) as http:
         answer = await http.get(f"{platform['base_url']}/pages/{path}")
     assert answer.status_code == 404
     assert answer.json()["code"] == "not-found"
 
 
 async def test_a_page_takes_no_other_method(platform: dict[str, Any]) -> None:
-    async with httpx.AsyncClient(base_url=platform["base_url"]) as http:
+    async with http_client(base_url=platform["base_url"]) as http:
         answer = await http.post("/play", json={})
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"

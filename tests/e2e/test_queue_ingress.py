@@ -10,7 +10,6 @@ from typing import Any, Final
 from uuid import uuid4
 
 import aio_pika
-import httpx
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import ChannelNotFoundEntity
@@ -28,6 +27,7 @@ from tests.integration.events_on_broker import cable_to
 from tests.support import clients, sockets
 from tests.support.clients import assert_nothing_lost_or_doubled, frozen, seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 from tests.support.ledger import waiting_for_a_lock
 from tests.support.queue_caller import QueueCaller, calling, is_replayed, reason, status
@@ -364,7 +364,7 @@ async def test_a_killed_ingress_loses_and_doubles_no_command(
     await services.stack.start("ingress")
     # Some were under way when it died, and were handed out again.
     assert any(is_replayed(answer) for answer in await rounds.all_answered())
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled(rounds.players, database, temporal, client)
 
 
@@ -389,7 +389,7 @@ async def test_a_cut_connection_to_the_broker_loses_and_doubles_no_command(
             rounds.submit(ROUNDS)
             await until(lambda: waiting_for_a_lock(database))
             await cable.cut()
-        async with httpx.AsyncClient() as client:
+        async with http_client() as client:
             (idle,) = await seat_players({**platform, "base_url": base_url}, 1)
             assert (await idle.bet(client, uuid4().hex))["state"] == "settled"
             assert rounds.answered == 0
@@ -430,7 +430,7 @@ async def test_a_stopping_ingress_finishes_what_it_holds_and_takes_no_more_than_
     assert json.loads(letter.body)["round_id"] == late_id
     assert not await database.pool.fetchval("SELECT count(*) FROM rounds WHERE round_id = $1", late_id)
     await rounds.all_answered()
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled(players, database, temporal, client)
 
 

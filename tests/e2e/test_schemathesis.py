@@ -62,6 +62,7 @@ async def test_requests_made_from_the_description_are_answered_as_it_says(
         *command, cwd=tmp_path, env=environment, stdout=PIPE, stderr=STDOUT
     )
     output, _ = await process.communicate()
+    await operator.forget_webhooks()
     report = output.decode()
     assert process.returncode == 0, report
     counted = re.search(r"Selected: (\d+)/(\d+)\s+Tested: (\d+)", report)

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
@@ -12,6 +11,7 @@ from security.seeds import SeedVault
 from tests.conftest import Services
 from tests.e2e.parties import OVER_HALF, Gateway, Player
 from tests.support.conditions import until
+from tests.support.http import http_client
 from tests.support.secrets import assert_absent, every_form, secret_half
 
 
@@ -109,7 +109,7 @@ async def test_metrics_are_there_and_name_nobody(
     nobody = [noisy.player_id, noisy.session_id, noisy.token, noisy.operator.key, *gateway.secrets]
     nobody += [secret_half(secret) for secret in gateway.secrets]
     nobody += [r["workflow_id"] for r in rounds] + [r["round_id"] for r in rounds]
-    async with httpx.AsyncClient() as http:
+    async with http_client() as http:
         pages = {name: (await http.get(url)).text for name, url in platform["metrics_urls"].items()}
     assert "croupier_bet_duration_seconds" in pages["ingress"]
     operator = noisy.operator.operator_id

@@ -5,7 +5,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -23,10 +23,12 @@ from tests.support.clients import (
     Player,
     answered,
     assert_nothing_lost_or_doubled,
+    frozen,
     playing,
     seat_players,
 )
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import Several, several_ingresses
 from tests.support.sockets import Socket, opened
 
@@ -67,9 +69,7 @@ async def test_rounds_pushes_and_repeats_are_the_same_through_each(
         for name in several.programs:
             with several.alone(name):
                 socket = await exits.enter_async_context(opened(several.base_url, player.token))
-                http = await exits.enter_async_context(
-                    httpx.AsyncClient(base_url=several.base_url, timeout=HANG_S)
-                )
+                http = await exits.enter_async_context(http_client(base_url=several.base_url, timeout=HANG_S))
                 assert (await http.get("/healthz")).status_code == 200
             https.append(http)
             sockets.append(socket)
@@ -111,17 +111,37 @@ async def _busiest(several: Several) -> str:
 async def test_one_that_is_killed_loses_and_doubles_nothing_and_the_others_play_on(
     several: Several, behind: dict[str, Any], database: Database, temporal: Client
 ) -> None:
-    players = await seat_players(behind, 8)
+    cut_off, *players = await seat_players(behind, 9)
     async with playing(players):
         await until(lambda: answered(players, ROUNDS))
         victim = await _busiest(several)
-        await several.running[victim].kill()
+        round_id = await _bet_and_kill(several, victim, cut_off)
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered(players, before + ROUNDS))
         await several.start(victim)
-    assert sum(player.lost_connections for player in players) > 0, "nobody was cut off: no fault has fired"
-    async with httpx.AsyncClient() as client:
-        await assert_nothing_lost_or_doubled(players, database, temporal, client)
+    async with http_client() as client:
+        await cut_off.bet(client, round_id)
+        await assert_nothing_lost_or_doubled([cut_off, *players], database, temporal, client)
+
+
+async def _bet_and_kill(several: Several, victim: str, player: Player) -> str:
+    """A bet that this process has, and has not answered, when it is killed. Returns the round's id."""
+    address = _address(several.base_url)
+    with several.alone(victim):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: croupier\r\n\r\n")
+        await asyncio.wait_for(reader.readuntil(b'"ok"}'), HANG_S)
+    body = json.dumps({"round_id": (round_id := uuid4().hex), "stake": STAKE, "choice": CHOICE})
+    head = f"POST /v1/game/rounds HTTP/1.1\r\nhost: croupier\r\nauthorization: Bearer {player.token}\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    with frozen(several.running[victim].pid):
+        writer.write((head + body).encode())
+        await writer.drain()
+        await several.running[victim].kill()
+    with suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), HANG_S) == b"", "it was answered: no fault has fired"
+    writer.close()
+    return round_id
 
 
 class StrictPlayer(Player):
@@ -176,7 +196,7 @@ async def test_a_rolling_restart_is_seen_by_nobody(
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered([*players], before + ROUNDS))
     assert socket.connections > 1, "the socket was at neither process"
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled([*players], database, temporal, client)
 
 

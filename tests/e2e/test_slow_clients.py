@@ -25,6 +25,7 @@ from api.gateway.rate_limits import RateLimits
 from tests.conftest import Services
 from tests.e2e.parties import Player
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 
 HEAD_S: Final = 10.0
 BODY_S: Final = 20.0
@@ -281,7 +282,7 @@ async def test_an_answer_may_take_longer_than_a_request_may(ingress: Ingress) ->
 
 async def test_an_idle_connection_is_kept_between_requests(ingress: Ingress) -> None:
     limits = httpx.Limits(keepalive_expiry=None)
-    async with httpx.AsyncClient(limits=limits, timeout=HANG_S) as http:
+    async with http_client(limits=limits, timeout=HANG_S) as http:
         for _ in range(2):
             assert (await http.get(f"http://127.0.0.1:{ingress.port}/echo")).status_code == 200
             ingress.passes(HEAD_S + BODY_S + 1)

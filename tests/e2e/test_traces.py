@@ -23,6 +23,7 @@ from tests.e2e.parties import Gateway, Operator, Player
 from tests.e2e.test_secrets import make_noise
 from tests.support.collector import Collector, Seen, collecting
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 from tests.support.operator_wallet import running_wallet
 from tests.support.queue_caller import calling
@@ -85,7 +86,7 @@ async def traced(gateway: Gateway, services: Services) -> AsyncIterator[Traced]:
         ingress = await exits.enter_async_context(
             one_more_ingress(stack, "traced-ingress", log_level="debug", **settings)
         )
-        http = await exits.enter_async_context(httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S))
+        http = await exits.enter_async_context(http_client(base_url=ingress.base_url, timeout=HANG_S))
         yield Traced(dataclasses.replace(gateway, http=http), collector, services)
 
 
@@ -275,7 +276,7 @@ async def test_a_collector_that_is_away_costs_no_round_and_no_end(
 ) -> None:
     away: dict[str, Any] = {"traces_endpoint": "http://127.0.0.1:9/v1/traces", "traces_sample_ratio": 1}
     async with one_more_ingress(services.stack, "traced-in-vain", **away) as ingress:
-        async with httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S) as http:
+        async with http_client(base_url=ingress.base_url, timeout=HANG_S) as http:
             own = await dataclasses.replace(gateway, http=http).new_operator()
             player = await own.open_session(balance=10_000)
             for _ in range(3):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -67,9 +68,11 @@ async def played(player: Player, count: int) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-async def own(gateway: Gateway) -> Operator:
+async def own(gateway: Gateway) -> AsyncIterator[Operator]:
     """An operator of the test alone: a webhook gets all of its operator's events."""
-    return await gateway.new_operator()
+    operator = await gateway.new_operator()
+    yield operator
+    await operator.forget_webhooks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from contracts.failures import INSUFFICIENT_FUNDS, WALLET_FAILED
 from contracts.wallet import WalletCall
 from storage.database import Database
 from tests.support.clients import CHOICE, STAKE, Player, seat_players
+from tests.support.http import http_client
 from tests.support.operator_wallet import RunningWallet
 
 # What the wallet gives each new player, in minor units: more than any of them can lose here.
@@ -99,7 +100,7 @@ class Casino:
 
     async def seat_at_wallet(self, count: int) -> list[WalletPlayer]:
         key = {"Authorization": f"Bearer {self.wallet_key}"}
-        async with httpx.AsyncClient(base_url=self.base_url, headers=key) as client:
+        async with http_client(base_url=self.base_url, headers=key) as client:
             return [await self._seat(client) for _ in range(count)]
 
     async def _seat(self, client: httpx.AsyncClient) -> WalletPlayer:

@@ -3,13 +3,13 @@ breaks one call in five besides."""
 
 from collections.abc import Sequence
 
-import httpx
 import pytest
 
 from tests.faults.agreement import assert_all_agree, patient_rounds, until_at_rest
 from tests.faults.casino import Casino
 from tests.support.clients import Player, answered, assert_nothing_lost_or_doubled, playing
 from tests.support.conditions import until
+from tests.support.http import http_client
 
 PLAYERS = 6
 # Answers between one fault and the next.
@@ -38,7 +38,7 @@ async def test_postgres_restarted_under_load(casino: Casino, full: bool, how: st
     await until_at_rest(casino)
     assert faults["total"] > 0
     assert await patient_rounds(casino, at_ledger) > 0, "PostgreSQL went when nobody played"
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled(at_ledger, casino.database, casino.temporal, client)
     await assert_all_agree(casino, at_wallet)
 
@@ -59,7 +59,7 @@ async def test_wallet_restarted_under_load(casino: Casino, full: bool, how: str)
             await casino.wallet.start()
         await _play_on(at_wallet)
     await until_at_rest(casino)
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         await assert_nothing_lost_or_doubled(at_ledger, casino.database, casino.temporal, client)
     await assert_all_agree(casino, at_wallet)
 

@@ -17,6 +17,7 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import CHOICE, DEPOSIT, STAKE, Player, seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 
 ROUNDS = 3
 
@@ -51,7 +52,7 @@ class TestPeers:
         [player] = await seat_players(platform, 1)
         async with (
             playing_on(PEERS["floor"], services) as base_url,
-            httpx.AsyncClient(timeout=HANG_S) as client,
+            http_client(timeout=HANG_S) as client,
         ):
             for _ in range(ROUNDS):
                 answer = await bet(PEERS["floor"], base_url, player, client, uuid4().hex)
@@ -61,7 +62,7 @@ class TestPeers:
     async def test_refuse_a_stranger(self, services: Services) -> None:
         peer = PEERS["direct"]
         headers, body = peer.wrap({"round_id": "r1", "stake": STAKE, "choice": CHOICE}, "no-token")
-        async with playing_on(peer, services) as base_url, httpx.AsyncClient(timeout=HANG_S) as client:
+        async with playing_on(peer, services) as base_url, http_client(timeout=HANG_S) as client:
             answer = await client.post(base_url + peer.path, headers=headers, json=body)
             assert answer.status_code == 401
 
@@ -71,7 +72,7 @@ async def assert_rounds_are_settled(
 ) -> None:
     [player] = await seat_players(platform, 1)
     round_ids = [uuid4().hex for _ in range(ROUNDS)]
-    async with playing_on(peer, services) as base_url, httpx.AsyncClient(timeout=HANG_S) as client:
+    async with playing_on(peer, services) as base_url, http_client(timeout=HANG_S) as client:
         answers = [await bet(peer, base_url, player, client, round_id) for round_id in round_ids]
         paid = sum(answer["win"]["amount"] for answer in answers)
         assert await player.balance(client) == DEPOSIT - ROUNDS * STAKE + paid
@@ -127,7 +128,7 @@ async def playing_on(peer: Peer, services: Services) -> AsyncIterator[str]:
     )
     base_url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx.AsyncClient(timeout=HANG_S) as client:
+        async with http_client(timeout=HANG_S) as client:
 
             async def ready() -> bool:
                 assert process.returncode is None, f"{peer.name} ended with {process.returncode}"

@@ -40,6 +40,7 @@ from tests.conftest import Services
 from tests.support.clients import STAKE, Player, seat_players
 from tests.support.codec import codec_server
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 from tests.support.issuer import AUDIENCE, Issuer, served_issuer
 from tests.support.tls import Authority
 
@@ -63,7 +64,7 @@ async def endpoint(services: Services) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=HANG_S) as http:
+    async with http_client(timeout=HANG_S) as http:
         yield http
 
 
@@ -119,7 +120,9 @@ class TestBesideTheEmbeddedTemporal:
     async def test_its_page_has_what_its_panel_shows(
         self, endpoint: str, platform: dict[str, Any], services: Services, http: httpx.AsyncClient
     ) -> None:
-        await http.post(f"{endpoint}/decode", json={"payloads": [{"metadata": {}, "data": ""}]})
+        encoding = base64.b64encode(b"json/plain").decode()
+        plain = {"metadata": {"encoding": encoding}, "data": base64.b64encode(b"{}").decode()}
+        await http.post(f"{endpoint}/decode", json={"payloads": [plain]})
         await http.post(f"{endpoint}/decode", content=b"no JSON")
         page = (await http.get(services.stack.info()["metrics_urls"]["codec"])).text
         assert re.search(r'^croupier_codec_payloads_total\{call="decode",outcome="plain"\} [1-9]', page, re.M)

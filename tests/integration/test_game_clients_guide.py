@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from croupier_client import Decision, GameSocket, Round, SessionEnded
 from temporalio.client import Client
@@ -23,6 +22,7 @@ from tests.e2e.parties import Gateway, Operator
 from tests.integration.test_guides import blocks
 from tests.support.conditions import HANG_S
 from tests.support.curl import path_with_curl
+from tests.support.http import http_client
 from tests.unit.clients.test_python_client import BODY, choice
 
 CLIENTS, CHOICES, SOCKETS = "game/clients.md", "game/choices.md", "game/sockets.md"
@@ -34,7 +34,7 @@ async def operator(
     platform: dict[str, Any], services: Services, database: Database, temporal: Client
 ) -> AsyncIterator[Operator]:
     """A fresh one, so that the page's ids are free."""
-    async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"]) as http:
+    async with http_client(timeout=HANG_S, base_url=platform["base_url"]) as http:
         yield await Gateway(http, database, temporal, services.keyring, []).new_operator()
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import uuid4
 
 import aio_pika
-import httpx
 import pytest
 
 from runtime.settings import PROJECT_ROOT
@@ -23,6 +22,7 @@ from tests.conftest import Services
 from tests.support.clients import STAKE, seat_players
 from tests.support.conditions import HANG_S, until
 from tests.support.curl import path_with_curl
+from tests.support.http import http_client
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -57,7 +57,7 @@ async def test_the_example_consumer_keeps_the_books_of_the_rounds_and_buries_wha
         await _declared(amqp_url, f"{name}.dead")
         await _declared(amqp_url, name)
         (player,) = await seat_players(platform, 1)
-        async with httpx.AsyncClient(timeout=HANG_S) as client:
+        async with http_client(timeout=HANG_S) as client:
             rounds = [await player.bet(client, uuid4().hex) for _ in range(3)]
         player_id = await database.pool.fetchval(
             "SELECT player_id FROM rounds WHERE round_id = $1", rounds[0]["round_id"]
@@ -126,14 +126,14 @@ async def test_the_example_endpoint_takes_genuine_events_once(
     exec(compile(code, "docs/platform/webhooks.md", "exec"), names)  # noqa: S102 - our own page
     (player,) = await seat_players(platform, 1)
     headers = {"Authorization": f"Bearer {platform['operator_key']}"}
-    async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"], headers=headers) as operator:
+    async with http_client(timeout=HANG_S, base_url=platform["base_url"], headers=headers) as operator:
         webhooks, events = "/v1/operator/webhooks", tmp_path / "events.db"
         port = services.stack.port("guide")
         made = (await operator.post(webhooks, json={"url": f"http://127.0.0.1:{port}/"})).json()
         server = names["endpoint"](made["secret"], events, port)
         serving = asyncio.create_task(asyncio.to_thread(server.serve_forever, 0.05))
         try:
-            async with httpx.AsyncClient(timeout=HANG_S) as client:
+            async with http_client(timeout=HANG_S) as client:
                 round_ = await player.bet(client, uuid4().hex)
                 await until(lambda: _stored(events, round_["round_id"]))
                 forged = await client.post(f"http://127.0.0.1:{port}/", json={"id": "forged"})
@@ -179,7 +179,7 @@ async def test_the_operators_calls_are_answered(platform: dict[str, Any]) -> Non
     (calls,) = blocks("platform/sessions.md", "http")
     authorized = {"authorization": f"Bearer {platform['operator_key']}"}
     session_id = ""
-    async with httpx.AsyncClient(timeout=HANG_S, base_url=platform["base_url"], headers=authorized) as client:
+    async with http_client(timeout=HANG_S, base_url=platform["base_url"], headers=authorized) as client:
         for line in calls.splitlines():
             method, path, *rest = line.split(" ", 2)
             body = json.loads(rest[0]) if rest else None
@@ -193,7 +193,7 @@ async def test_every_metric_that_is_named_exists(platform: dict[str, Any]) -> No
     pages_of_metrics = ("sre/watch.md", "reference/metrics.md", "reference/metrics-others.md")
     text = "".join((PROJECT_ROOT / "docs" / page).read_text(encoding="utf-8") for page in pages_of_metrics)
     names = set(re.findall(r"\bcroupier_(?:rounds|bet|bets|open|outbox|events|statistics|wallet)_\w+", text))
-    async with httpx.AsyncClient(timeout=HANG_S) as client:
+    async with http_client(timeout=HANG_S) as client:
         pages = "".join([(await client.get(url)).text for url in platform["metrics_urls"].values()])
     assert len(names) > 8
     # A histogram whose labels nobody has used yet has no buckets to show.

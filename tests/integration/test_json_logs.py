@@ -19,6 +19,7 @@ from runtime.settings import PROJECT_ROOT
 from tests.conftest import Services
 from tests.integration.cable import Cable
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 
 PROGRAMS: Final = ("serve", "relay", "statistics", "reconciler", "webhooks")
 # What each of them says of an outage, before its core does.
@@ -59,7 +60,7 @@ class Program:
         url = f"{self.base_url}/readyz" if self.name == "serve" else self.metrics_url
         assert self.running.returncode is None, self.log.read_text()
         try:
-            async with httpx.AsyncClient(timeout=HANG_S) as http:
+            async with http_client(timeout=HANG_S) as http:
                 return (await http.get(url)).status_code == 200
         except httpx.TransportError:
             return False
@@ -155,7 +156,7 @@ async def test_with_every_service_away_and_back_each_line_is_an_object(
 
 async def _balance(ingress: Program, services: Services) -> httpx.Response:
     headers = {"Authorization": f"Bearer {services.operator.operator_key}", "X-Request-Id": "mine"}
-    async with httpx.AsyncClient(base_url=ingress.base_url, timeout=HANG_S) as http:
+    async with http_client(base_url=ingress.base_url, timeout=HANG_S) as http:
         return await http.get("/v1/operator/rounds", headers=headers)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import psutil
 import pytest
 from pydantic import SecretStr
@@ -25,6 +24,7 @@ from storage.database import Database
 from tests.conftest import Services
 from tests.support.clients import seat_players
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 
 
@@ -45,7 +45,7 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
     async with one_more_ingress(services.stack, "fileless", **settings) as ingress:
         command_line = " ".join(psutil.Process(ingress.running.pid).cmdline())
         (player,) = await seat_players({**platform, "base_url": ingress.base_url}, 1)
-        async with httpx.AsyncClient(timeout=HANG_S) as client:
+        async with http_client(timeout=HANG_S) as client:
             await player.bet(client, round_id := uuid4().hex)
     logged = ingress.log.read_text()
     assert not [secret for secret in secrets_of(services) if secret in command_line + logged]

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import psutil
 import pytest
 from pydantic import SecretStr
@@ -26,6 +25,7 @@ from tests.conftest import Services
 from tests.support.clients import Player, frozen, seat_players
 from tests.support.commands import run, run_process
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ledger import take_seat, waiting_for_a_lock
 from timeline.timeline import Timeline
 
@@ -61,7 +61,7 @@ async def shown_with(settings: Settings, round_id: str, what: str, *, within_s: 
 
 async def new_round(platform: dict[str, Any], round_id: str) -> Player:
     (player,) = await seat_players(platform, 1)
-    async with httpx.AsyncClient(timeout=HANG_S) as client:
+    async with http_client(timeout=HANG_S) as client:
         await player.bet(client, round_id)
     return player
 

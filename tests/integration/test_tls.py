@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -21,6 +20,7 @@ from runtime.temporal import access
 from tests.conftest import Services
 from tests.support.clients import seat_players
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 from tests.support.ingress import one_more_ingress
 from tests.support.tls import Authority, Front, headers_sent, tls_before
 
@@ -99,7 +99,7 @@ async def test_a_round_is_played_over_tls_alone_with_secrets_from_files(
         settings |= {name: "", f"{name}_file": tmp_path / name}
     async with one_more_ingress(services.stack, "over-tls", **settings) as ingress:
         (player,) = await seat_players({**platform, "base_url": ingress.base_url}, 1)
-        async with httpx.AsyncClient(timeout=HANG_S) as client:
+        async with http_client(timeout=HANG_S) as client:
             answer = await player.bet(client, uuid4().hex)
     assert answer["state"] == "settled"
     for front in (fronts.postgres, fronts.rabbitmq, fronts.temporal):

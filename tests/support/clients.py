@@ -16,6 +16,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from storage.database import Database
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 
 STAKE = 100
 DEPOSIT = 1_000_000
@@ -59,7 +60,7 @@ class Player:
 
     async def bet_once(self, round_id: str) -> httpx.Response:
         """Whatever the first answer is."""
-        async with httpx.AsyncClient(timeout=HANG_S) as client:
+        async with http_client(timeout=HANG_S) as client:
             body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
             url = f"{self.base_url}/v1/game/rounds"
             return await client.post(url, json=body, headers=self.headers)
@@ -78,7 +79,7 @@ class Player:
 async def seat_players(platform: dict[str, Any], count: int) -> list[Player]:
     key = {"Authorization": f"Bearer {platform['operator_key']}"}
     players = []
-    async with httpx.AsyncClient(base_url=platform["base_url"], headers=key) as client:
+    async with http_client(base_url=platform["base_url"], headers=key) as client:
         for _ in range(count):
             player_id = uuid4().hex
             money = {"transaction_id": "first", "amount": {"amount": DEPOSIT, "currency": "EUR"}}
@@ -93,7 +94,7 @@ async def seat_players(platform: dict[str, Any], count: int) -> list[Player]:
 async def playing(players: list[Player]) -> AsyncIterator[httpx.AsyncClient]:
     """All players bet inside the block, round after round; leaving it waits for each one's last answer."""
     stop = asyncio.Event()
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=100)) as client:
+    async with http_client(limits=httpx.Limits(max_connections=100)) as client:
         tasks = [asyncio.create_task(player.play(client, stop)) for player in players]
         try:
             yield client

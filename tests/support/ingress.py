@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from compose import ingresses, process
@@ -18,6 +17,7 @@ from compose.stack import Stack
 from runtime.listening import url_host
 from tests.support.clients import frozen
 from tests.support.conditions import HANG_S
+from tests.support.http import http_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ async def one_more_ingress(
 
 async def is_draining(base_url: str) -> bool:
     """Whether the ingress says, on a new connection, that it stops."""
-    async with httpx.AsyncClient(timeout=HANG_S) as http:
+    async with http_client(timeout=HANG_S) as http:
         answer = await http.get(f"{base_url}/readyz")
     return answer.status_code == 503 and "draining" in answer.json()["failing"]
 
@@ -93,7 +93,7 @@ class Several:
 
     async def gauge(self, name: str, metric: str) -> float:
         """A figure of one process, which has a metrics port of its own."""
-        async with httpx.AsyncClient(timeout=HANG_S) as http:
+        async with http_client(timeout=HANG_S) as http:
             text = (await http.get(self.programs[name].ready_url)).text
         return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{metric} ")))
 

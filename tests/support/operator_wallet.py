@@ -22,6 +22,7 @@ from operator_wallet.book import Book
 from runtime.settings import PROJECT_ROOT
 from security.standard_webhooks import SharedSecret, signed_headers
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 
 OPERATOR = "demo"
 PLAYER = "anna"
@@ -171,7 +172,7 @@ async def running_wallet(*arguments: str) -> AsyncIterator[RunningWallet]:
     with TemporaryDirectory() as folder:
         database = Path(folder) / "wallet.sqlite3"
         book = Book(str(database))
-        async with httpx.AsyncClient(timeout=HANG_S) as client:
+        async with http_client(timeout=HANG_S) as client:
             wallet = RunningWallet(new_secret(), uuid4().hex, database, arguments, book, client)
             try:
                 await wallet.start()

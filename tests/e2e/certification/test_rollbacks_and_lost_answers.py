@@ -37,6 +37,7 @@ from tests.e2e.certification.terms import (
 from tests.e2e.parties import Gateway, Operator, checked_problem
 from tests.support import clients
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.ledger import waiting_for_a_lock
 from tests.support.operator_wallet import RunningWallet
 from wallet.operator import transaction_id
@@ -381,7 +382,7 @@ async def test_case_28_a_crash_at_every_step_boundary_settles_once_or_refunds_on
     seats = [reserving, settling, emitting, *at_wallet]
     round_id = uuid4().hex
     await wallet.set_faults(script=_crash_script(at_wallet, round_id), delay_s=2)
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=20)) as http:
+    async with http_client(limits=httpx.Limits(max_connections=20)) as http:
         with clients.frozen(services.stack.pid("rabbitmq")):
             async with _blocked(database, reserving, settling):
                 players = [clients.Player(platform["base_url"], seat.player.token) for seat in seats]

@@ -16,6 +16,7 @@ from security.standard_webhooks import SharedSecret
 from tests.integration.operator_wallet.calls import FUNDS
 from tests.support.commands import invoke
 from tests.support.conditions import HANG_S, until
+from tests.support.http import http_client
 from tests.support.operator_wallet import bet, running_wallet, win
 
 
@@ -111,7 +112,7 @@ async def test_the_command_makes_a_secret_and_shows_it_once(tmp_path: Path, as_j
             _, url, _, secret = line.split()
         content = json.dumps(bet()).encode()
         assert SharedSecret.parse(secret)
-        async with httpx.AsyncClient(timeout=HANG_S) as client:
+        async with http_client(timeout=HANG_S) as client:
             assert (await client.post(f"{url}/bet", content=content)).status_code == 401
             assert (await client.get(f"{url}/control/faults")).status_code == 404
     finally:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import uuid4
 
 import pytest
 
@@ -16,7 +15,7 @@ from overview.rounds import NO_KEY, Rounds
 from storage import history
 from storage.database import Database
 from storage.rounds import round_view
-from tests.integration.wallet.seats import WalletSeat
+from tests.integration.overview.pages import listed
 from tests.support.ledger import Seat, take_seat
 
 BRANDED: Final = "UPDATE sessions SET brand = $2 WHERE id = $1"
@@ -102,18 +101,6 @@ async def _ends(seat: Seat, stake: int, win: int) -> None:
     await seat.reserve(void)
     await seat.release(void)
     await seat.reserve(declined)
-
-
-async def listed(rounds: Rounds, wanted: RoundFilter, *, limit: int) -> list[str]:
-    """The ids of all pages. Each is within its limit, and none ends before the search does."""
-    found: list[str] = []
-    before: int | None = None
-    while True:
-        page = await rounds.page(wanted, before=before, limit=limit)
-        assert len(page.rounds) <= limit
-        found += [view.key.round_id for view in page.rounds]
-        if (before := page.following) is None:
-            return found
 
 
 @pytest.fixture
@@ -202,22 +189,6 @@ class TestMoments:
         wanted = RoundFilter(operator_id=EVERY_OPERATOR, since=oldest, until=newest)
         await rounds.page(wanted, limit=1)
         assert asked == [oldest - timedelta(minutes=1), newest + timedelta(minutes=1)]
-
-
-class TestRoundsThatHaveOnlyBegun:
-    async def test_come_first_and_once(self, own: Database, rounds: Rounds) -> None:
-        seat = await take_seat(own, operator_id=f"begun-{uuid4().hex[:8]}", balance=1_000)
-        at_wallet = WalletSeat(await take_seat(own, operator_id=seat.session.operator_id))
-        stored, begun = seat.bet(), at_wallet.bet()
-        await seat.reserve(stored)
-        await at_wallet.begin(begun)
-        wanted = RoundFilter(operator_id=seat.session.operator_id)
-        ids = [begun.key.round_id, stored.key.round_id]
-        for limit in (1, 2, 3):
-            assert await listed(rounds, wanted, limit=limit) == ids
-        assert await listed(rounds, replace(wanted, state=RoundState.PENDING), limit=5) == ids
-        for narrower in ({"brand": "north"}, {"failure_code": "rolled-back"}, {"demo": True}):
-            assert await listed(rounds, replace(wanted, **narrower), limit=5) == []
 
 
 async def test_a_player_is_found_by_the_operators_name_of_them(casino: Casino, rounds: Rounds) -> None:

@@ -1,10 +1,10 @@
 """How certify reads a wallet's answers, strictly, and what it shows of them."""
 
-import httpx
 import pytest
 
 from certification.caller import HIDDEN, SHOWN_LIMIT, Caller, NoAnswerOfOurs, read
 from security.standard_webhooks import SharedSecret
+from tests.support.http import http_client
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_answers_of_the_protocol_are_read() -> None:
 
 async def test_what_is_shown_is_one_bounded_line_without_the_secret() -> None:
     text = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         caller = Caller(client, "https://wallet.example", SharedSecret.parse(text), text)
     assert caller.shown(f"a\x1b[31m\n{text}") == f"a [31m {HIDDEN}"
     assert caller.shown(text.removeprefix("whsec_")) == HIDDEN

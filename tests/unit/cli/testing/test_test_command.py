@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.testing import coverage, run
+from cli.testing import children, coverage, run
 from cli.testing.failures import Failures
 from cli.testing.run import Choices
+from compose.layout import Layout
 from runtime.settings import PROJECT_ROOT
 from tests.support.conditions import HANG_S
 
@@ -96,6 +98,21 @@ def test_an_interrupted_run_ends_what_its_tests_left_behind(number: signal.Signa
         running.send_signal(number)
         assert running.wait(HANG_S) != 0
     assert not orphan.is_running()
+
+
+def test_the_home_of_a_test_that_lives_stays_and_that_of_a_dead_one_goes() -> None:
+    """Another run's test may be between two stacks: nothing of its home runs then."""
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait(HANG_S)
+    homes = [PROJECT_ROOT / ".local" / f"tests-of-homes-{pid}" for pid in (os.getpid(), ended.pid)]
+    try:
+        for home in homes:
+            Layout(home).create()
+        children.remove_homes()
+        assert [home.exists() for home in homes] == [True, False]
+    finally:
+        for home in homes:
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def test_a_run_that_is_killed_interrupts_its_tests(tmp_path: Path) -> None:
