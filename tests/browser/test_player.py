@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Page, Route, ViewportSize, expect
 
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.player import BETS, finish, opened, play, play_until_a_choice, ready, seated, shown
+from tests.support.conditions import until
 from tests.support.http import http_client
 
 GAMES = ("dice", "fruit-lines", "lucky-fruits")
@@ -67,7 +68,11 @@ async def test_the_player_chooses_by_keyboard_and_a_reload_keeps_the_choice(
     await expect(page.locator("#offers button").first).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(page.locator("#choices")).to_be_hidden()
-    assert (await seat.rounds())[0]["actions"] != []
+
+    async def is_on_record() -> bool:
+        return (await seat.rounds())[0]["actions"] != []
+
+    await until(is_on_record)  # the page hides what was offered before its action is answered
 
 
 async def test_two_tabs_of_a_session_show_the_same_open_round(platform: dict[str, Any], page: Page) -> None:
