@@ -27,6 +27,7 @@ from games.registry import Registry
 from hosting.health import GameHealth
 from runtime import metrics
 from runtime.resources import Resources
+from runtime.search_attributes import unread
 from runtime.temporal import certain_to_end
 from security.seeds import SeedVault
 from wallet.directory import WalletDirectory
@@ -95,7 +96,7 @@ async def running(
         interceptors=[DurableSteps()],
     )
     try:
-        async with certain_to_end(worker):
+        async with certain_to_end(unread(worker)):
             yield worker
     finally:
         await events.close()

@@ -2,16 +2,20 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from temporalio import workflow
 from temporalio.api.operatorservice.v1 import RemoveSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from compose import search_attributes
 from compose import temporal as embedded
@@ -23,6 +27,7 @@ from contracts.steps import NAMED_STEPS
 from runtime import round_start
 from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
+from runtime.search_attributes import Keywords, unread
 from runtime.settings import PROJECT_ROOT
 from runtime.temporal import connect
 from security.keyring import Keyring
@@ -31,6 +36,7 @@ from storage.database import Database
 from tests.support.conditions import until
 
 PLAYER: Final = "canary-player-4711"
+GAME: Final = SearchAttributeKey.for_keyword(search.GAME)
 
 
 def new_bet(operator_id: str) -> Bet:
@@ -47,6 +53,31 @@ def new_bet(operator_id: str) -> Bet:
         choice=None,
         request_id="a-request",
     )
+
+
+@workflow.defn
+class Counts:
+    @workflow.run
+    async def run(self) -> int:
+        return len(workflow.info().typed_search_attributes)
+
+
+@pytest.mark.parametrize(("reads", "count"), [(lambda worker: worker, 1), (unread, 0)])
+async def test_a_workflow_begins_without_them_and_they_are_there_all_the_same(
+    temporal: Client, reads: Callable[[Worker], Worker], count: int
+) -> None:
+    """Once as the SDK has it, and once as rounds begin."""
+    queue = uuid4().hex
+    given = Keywords({search.GAME: "dice"})
+    worker = Worker(
+        temporal, task_queue=queue, workflows=[Counts], workflow_runner=UnsandboxedWorkflowRunner()
+    )
+    async with reads(worker):
+        handle = await temporal.start_workflow(
+            Counts.run, id=queue, task_queue=queue, search_attributes=given
+        )
+        assert await handle.result() == count
+    assert (await handle.describe()).typed_search_attributes[GAME] == "dice"
 
 
 @dataclass(frozen=True, slots=True)
