@@ -196,7 +196,7 @@ def _people(program: Program) -> dict[str, str]:
 
 def _api(program: Program, place: str) -> dict[str, str]:
     """Where it reaches an ingress."""
-    return {f"{PREFIX}CONSOLE_API_URL": f"http://{place}"} if program.api else {}
+    return {f"{PREFIX}CONSOLE_API_URL": f"http://{place}"} if "console_api_url" in program.settings else {}
 
 
 def _in_containers(program: Program) -> dict[str, str]:

@@ -41,7 +41,6 @@ class Program:
     keys: str = "keyring_json"  # the secret that it gets as its keyring
     codec_port: int | None = None
     console_port: int | None = None
-    api: bool = False  # calls an ingress
     certificate: tuple[str, ...] = ()  # settings of files without which it listens on loopback alone
 
     @property
@@ -121,14 +120,13 @@ PROGRAMS: Final = (
         name="console",
         does="shows operators their rounds, and lets them decide",
         module="workers.console",
-        settings=("console_database_url", "temporal_address"),
+        settings=("console_database_url", "console_api_url", "temporal_address"),
         console_port=8390,
         metrics_port=9170,
         drain_s=10,
         optional=True,
         keys="payload_keys_json",
         certificate=("console_tls_cert", "console_tls_key"),
-        api=True,
     ),
 )
 DRAIN_S: Final = {program.module: program.drain_s for program in PROGRAMS}

@@ -9,9 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
+from api.console.audit import audit_page
 from api.console.console import Console
 from api.console.forms import FormRefused
+from api.console.incidents import incidents_page
 from api.console.pages import HEADERS, message
+from api.console.players import find_page, player_page, switch_player
 from api.console.round_list import rounds_csv, rounds_page
 from api.console.round_page import decide, round_page
 from api.console.sign_in import home, sign_in, sign_in_page, sign_out
@@ -25,6 +28,11 @@ ROUTES: Final = (
     Route("/console/sign-in", sign_in_page, methods=["GET"]),
     Route("/console/sign-in", sign_in, methods=["POST"]),
     Route("/console/sign-out", sign_out, methods=["POST"]),
+    Route("/console/audit", audit_page),
+    Route("/console/incidents", incidents_page),
+    Route("/console/players", find_page),
+    Route("/console/players/{player_id}", player_page, methods=["GET"]),
+    Route("/console/players/{player_id}/switch", switch_player, methods=["POST"]),
     Route("/console/rounds", rounds_page),
     Route("/console/rounds.csv", rounds_csv),
     Route("/console/rounds/{round_id}", round_page, methods=["GET"]),

@@ -1,7 +1,7 @@
 """The operator's API as the console calls it: with the key of the person who has signed in."""
 
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
@@ -52,6 +52,12 @@ class OperatorApi:
         )
         _accepted(answer)
 
+    async def switch_player(self, key: str, *, player_id: str, blocked: bool) -> None:
+        """Raises ApiAway and ApiRefused."""
+        path = f"/v1/operator/players/{quote(player_id, safe='')}"
+        then = "Look at the player before you do it again."
+        _accepted(await self._call("PUT", path, key, then, params={}, json={"blocked": blocked}))
+
     async def _call(
         self,
         method: str,
@@ -60,7 +66,7 @@ class OperatorApi:
         then: str,
         *,
         params: dict[str, str],
-        json: dict[str, str] | None = None,
+        json: dict[str, Any] | None = None,
     ) -> httpx.Response:
         headers = {"authorization": f"Bearer {key}"}
         try:

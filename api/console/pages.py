@@ -63,6 +63,11 @@ def round_path(round_id: str, player_id: str, mode: str) -> str:
     return f"/console/rounds/{quote(round_id, safe='')}?{urlencode({'player_id': player_id, 'mode': mode})}"
 
 
+def player_path(player_id: str, mode: str) -> str:
+    """The page of a player."""
+    return f"/console/players/{quote(player_id, safe='')}?{urlencode({'mode': mode})}"
+
+
 def list_path(**filters: str) -> str:
     """The list behind a number."""
     return f"/console/rounds?{urlencode(filters)}"
@@ -76,7 +81,7 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters |= {"money": money, "minute": minute, "instant": instant}
-_TEMPLATES.globals |= {"round_path": round_path, "list_path": list_path}
+_TEMPLATES.globals |= {"round_path": round_path, "list_path": list_path, "player_path": player_path}
 
 
 def page(template: str, *, status: int = 200, headers: Mapping[str, str] = {}, **about: Any) -> Response:

@@ -10,7 +10,9 @@ import pytest
 from playwright.async_api import Page, expect
 from temporalio.client import Client
 
+from contracts.reconciliation import Finding, IncidentKind
 from operator_wallet.faults import Kind
+from storage import incidents
 from storage.database import Database
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.looks import Looks
@@ -76,6 +78,19 @@ async def _stuck(gateway: Gateway, services: Services, wallet: RunningWallet) ->
     return StuckRound(operator, round_id, player.player_id)
 
 
+async def _incident(stuck: StuckRound) -> None:
+    """What reconciliation would have found after an hour."""
+    finding = Finding(
+        kind=IncidentKind.STUCK,
+        subject=f"{stuck.operator.operator_id}:{stuck.round_id}",
+        operator_id=stuck.operator.operator_id,
+        round_id=stuck.round_id,
+        game_id="dice",
+        detail={"state": "settling", "since": "2026-11-27T19:30:00Z"},
+    )
+    await incidents.note(stuck.operator.gateway.database.pool, finding)
+
+
 async def signed_in(page: Page, console: str, key: str, path: str = "/rounds") -> None:
     await page.goto(f"{console}{path}")
     await page.get_by_label("API key").fill(key)
@@ -115,8 +130,23 @@ async def test_an_agent_finds_a_stuck_round_reads_why_and_resolves_it(
     await expect(page.locator("main img")).to_have_count(0)
     await looks.at("decided")
     await screenshots.take(page.locator(".drawn"), "platform/console-time-line.png")
+    await page.get_by_role("link", name="Audit log").click()
+    await expect(page.get_by_role("region", name="Decisions")).to_contain_text(REASON)
+    await looks.at("audit")
+    await page.get_by_role("region", name="Decisions").get_by_role("link", name=stuck.round_id).click()
+    await page.get_by_role("link", name=stuck.player_id).click()
+    await expect(page.get_by_role("region", name="Statement")).to_contain_text("collected")
+    await looks.at("player")
+    await _incident(stuck)
+    await page.get_by_role("link", name="Incidents").click()
+    await expect(page.get_by_role("heading", level=2)).to_contain_text("stuck")
+    await looks.at("incidents")
     record = (await stuck.operator.call("GET", f"/rounds/{stuck.round_id}")).json()
     assert record["state"] == "settled"
+    open_ones = await incidents.of_operator(
+        stuck.operator.gateway.database.pool, stuck.operator.operator_id, resolved_too=False, limit=1
+    )
+    await incidents.resolve(stuck.operator.gateway.database.pool, open_ones[0].incident_id)
     posted = await stuck.operator.gateway.database.pool.fetch(POSTED, stuck.round_id)
     assert [row["kind"] for row in posted] == ["collected", *previewed]
     assert [one["reason"] for one in record["interventions"]] == [REASON]

@@ -16,6 +16,7 @@ from tests.e2e.parties import Gateway, Operator, Player
 from tests.support.conditions import until
 from tests.support.console import console_server, person
 
+LIMITS = {"max_stake": 500, "loss_limit": 900, "max_session_s": 3_600}
 REASON = 'ticket 1 "><script>alert(1)</script>'
 
 
@@ -217,3 +218,27 @@ async def test_what_there_is_not_is_a_page_too(console: str, host: Operator) -> 
         assert (await anna.http.head(f"{console}/sign-in")).status_code == 200
         link = await anna.http.get(f"{console}/rounds/r-1", headers={"sec-fetch-site": "cross-site"})
         assert (link.status_code, 'content="0; url=/console/rounds/r-1"' in link.text) == (200, True)
+
+
+async def test_a_player_is_blocked_and_let_play_again_through_the_api(
+    console: str, host: Operator, gateway: Gateway
+) -> None:
+    player = await host.open_session(balance=1_000, limits=LIMITS)
+    path = f"/players/{player.player_id}"
+    async with person(console, host.key) as anna:
+        page = await anna.get(path)
+        assert (
+            "stakes up to 5.00 EUR; loses up to 9.00 EUR, and has lost 0.00 EUR; lasts up to 3600 s"
+            in page.text
+        )
+        form = {"mode": "real", "csrf": await anna.csrf()}
+        assert (await anna.post(f"{path}/switch", {**form, "blocked": "yes"})).status_code == 303
+        assert "Blocked: every new bet is refused" in (await anna.get(path)).text
+        assert (await player.bet()).json()["code"] == "player-blocked"
+        assert (await anna.post(f"{path}/switch", {**form, "blocked": "no"})).status_code == 303
+        assert (await player.bet()).status_code == 201
+        assert (await anna.post(f"{path}/switch", {"mode": "real", "blocked": "yes"})).status_code == 403
+    async with person(console, await gateway.new_key(host.operator_id, scope="game")) as viewer:
+        assert "Block the player" not in (await viewer.get(path)).text
+        sent = await viewer.post(f"{path}/switch", {"blocked": "yes", "csrf": await viewer.csrf()})
+        assert sent.status_code == 403

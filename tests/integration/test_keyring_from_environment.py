@@ -78,10 +78,13 @@ async def test_every_program_starts_from_what_the_table_says_that_it_needs(
     stack, addresses = services.stack, services.stack.addresses
     name = f"alone-{program.name}"
     metrics_port = stack.port(f"{name}-metrics")
+    assert addresses.console_database_url is not None
     needed = {
         "database_url": addresses.application_database_url,
         "amqp_url": addresses.amqp_url,
         "temporal_address": addresses.temporal_address,
+        "console_database_url": addresses.console_database_url,
+        "console_api_url": "http://127.0.0.1:1",  # it is asked when somebody signs in
     }
     variables = {
         "CROUPIER_HOME": str(tmp_path),

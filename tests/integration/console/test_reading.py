@@ -1,17 +1,25 @@
 """What the console reads, and that it can do nothing else: as its own role, over many rounds."""
 
 import csv
+import html
 import io
 import re
 from typing import Final
 from urllib.parse import quote
+from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
 
+from api.console.audit import PAGE_LIMIT as AUDIT_LIMIT
+from api.console.incidents import RUNBOOKS
+from api.console.players import ENTRIES_LIMIT
 from api.console.round_list import CSV_LIMIT, PAGE_LIMIT
 from compose.postgres import CONSOLE
+from contracts.interventions import Action, InterveneRequest, Intervention
+from contracts.reconciliation import Finding, IncidentKind
+from storage import incidents, interventions
 from storage import rounds as storage_rounds
 from storage.database import Database
 from tests.integration.console.conftest import URL
@@ -157,3 +165,104 @@ async def test_without_the_api_a_decision_says_so_and_nothing_is_done(
     sent = await browser.post(path, data={**form, "reason": "ticket 1", "confirmed": "yes"}, headers=headers)
     assert (sent.status_code, "The API has answered 500" in sent.text) == (500, True)
     assert await seat.money() == (1_000_000 - 100, 100)  # the first round's stake is lost, this one's is held
+    await seat.release(bet)
+
+
+async def test_the_audit_log_is_every_decision_of_the_operator_and_no_others(
+    own: Database, browser: httpx.AsyncClient, seat: Seat
+) -> None:
+    rival = await take_seat(own, balance=1_000)
+    for at, table in ((rival, "rivals-reason"), (seat, MARKUP)):
+        bet = at.bet()
+        await at.reserve(bet)
+        for n in range(2 if at is rival else AUDIT_LIMIT + 2):
+            decision = Intervention(
+                intervention_id=str(uuid4()),
+                action=Action.RETRY_NOW,
+                reason=f"{table} {n}",
+                actor=f"key:{n % 2}",
+            )
+            await interventions.intervene(own.pool, InterveneRequest(bet=bet, intervention=decision))
+    page = await browser.get(f"{URL}/audit")
+    assert (page.status_code, page.text.count("<tr><td>")) == (200, AUDIT_LIMIT)
+    assert "rivals-reason" not in page.text
+    assert "<img" not in page.text
+    assert "accepted it" in page.text
+    (older,) = re.findall(r'href="([^"]+before=[^"]+)"', page.text)
+    rest = await browser.get("http://console.example" + older.replace("&amp;", "&"))
+    assert re.findall(r"onerror=alert\(1\)&gt; (\d+)<", rest.text) == ["1", "0"]
+    one = await browser.get(f"{URL}/audit", params={"actor": "key:1"})
+    assert set(re.findall(r">(key:\d)<", one.text)) == {"key:1"}
+    for query in ({"before": "x"}, {"actor": "a\0b"}, {"actor": "x" * 200}):
+        assert (await browser.get(f"{URL}/audit", params=query)).status_code == 400
+    assert "Nobody has decided" in (await browser.get(f"{URL}/audit", params={"actor": MARKUP})).text
+    place = {
+        "before": await own.pool.fetchval("SELECT id::text FROM interventions WHERE reason LIKE 'rivals%'")
+    }
+    assert "rivals-reason" not in (await browser.get(f"{URL}/audit", params=place)).text
+
+
+async def test_incidents_are_the_operators_with_what_to_do(
+    own: Database, browser: httpx.AsyncClient, seat: Seat
+) -> None:
+    assert "None is open" in (await browser.get(f"{URL}/incidents")).text
+    for operator_id, subject in ((seat.session.operator_id, MARKUP), ("rival-operator", "rivals-subject")):
+        for kind in IncidentKind:
+            finding = Finding(
+                kind=kind, subject=subject, operator_id=operator_id, round_id=MARKUP, detail={MARKUP: MARKUP}
+            )
+            await incidents.note(own.pool, finding)
+    page = await browser.get(f"{URL}/incidents")
+    assert page.status_code == 200
+    assert page.text.count('<section class="card"') == len(IncidentKind)
+    assert all(runbook.left in html.unescape(page.text) for runbook in RUNBOOKS.values())
+    assert "rivals-subject" not in page.text
+    assert "<img" not in page.text
+    (resolved, *_) = await incidents.of_operator(
+        own.pool, seat.session.operator_id, resolved_too=False, limit=1
+    )
+    await incidents.resolve(own.pool, resolved.incident_id)
+    open_ones, every_one = [await browser.get(f"{URL}/incidents{query}") for query in ("", "?all=yes")]
+    assert resolved.incident_id not in open_ones.text
+    assert resolved.incident_id in every_one.text
+
+
+def test_every_kind_of_incident_has_its_runbook() -> None:
+    assert set(RUNBOOKS) == set(IncidentKind)
+
+
+async def test_a_players_money_sessions_and_statement_are_shown(
+    own: Database, browser: httpx.AsyncClient, seat: Seat
+) -> None:
+    path = f"{URL}/players/{seat.session.player_id}"
+    page = await browser.get(path)
+    balance, held = await seat.money()
+    assert page.status_code == 200
+    assert f"{(balance - held) / 100:.2f} EUR available, {held / 100:.2f} EUR held" in page.text
+    assert "10000.00 EUR" in page.text  # the deposit
+    assert seat.session.session_id in page.text
+    for n in range(ENTRIES_LIMIT):
+        await seat.deposit(100, f"{MARKUP} {n}")
+    first = await browser.get(path)
+    assert "<img" not in first.text
+    assert first.text.count("onerror") == ENTRIES_LIMIT
+    (older,) = re.findall(r'href="([^"]+before=[^"]+)"', first.text)
+    rest = await browser.get("http://console.example" + older.replace("&amp;", "&"))
+    assert ("10000.00 EUR" in rest.text, "onerror" in rest.text) == (True, False)
+    for query, status in (
+        *(({"before": "x"}, 400), ({"before": "9" * 30}, 400), ({"before": "\u0663"}, 400)),
+        *(({"mode": "demo"}, 404), ({"mode": "x"}, 200)),
+    ):
+        assert (await browser.get(path, params=query)).status_code == status, query
+    led = await browser.get(f"{URL}/players", params={"player_id": MARKUP, "mode": "demo"})
+    assert led.headers["location"] == f"/console/players/{quote(MARKUP)}?mode=demo"
+
+
+async def test_other_operators_players_are_not_there(browser: httpx.AsyncClient, own: Database) -> None:
+    rival = await take_seat(own, balance=1_000)
+    path = f"{URL}/players/{rival.session.player_id}"
+    (csrf,) = set(re.findall(r'name="csrf" value="([^"]+)"', (await browser.get(f"{URL}/players")).text))
+    assert (await browser.get(path)).status_code == 404
+    form, headers = {"csrf": csrf, "blocked": "yes"}, {"origin": "http://console.example"}
+    assert (await browser.post(f"{path}/switch", data=form, headers=headers)).status_code == 404
+    assert (await browser.get(f"{URL}/players/a%00b")).status_code == 404
