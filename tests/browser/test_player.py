@@ -70,7 +70,7 @@ async def test_the_player_chooses_by_keyboard_and_a_reload_keeps_the_choice(
     await expect(page.locator("#choices")).to_be_hidden()
 
     async def is_on_record() -> bool:
-        return (await seat.rounds())[0]["actions"] != []
+        return bool((await seat.rounds())[0]["actions"])
 
     await until(is_on_record)  # the page hides what was offered before its action is answered
 
