@@ -16,7 +16,7 @@ class Addresses:
     """Where the services are. The URLs hold passwords, so they stay out of the printed form. `database_url`
     is the owner's, who makes the tables, and `amqp_url` the administrator's; `application_database_url` and
     `application_amqp_url` are what our programs connect with. An outside service may have one for both.
-    `reader_database_url` is for people who look, and can do nothing else."""
+    `reader_database_url` is for people who look, and `console_database_url` for the console."""
 
     database_url: str
     application_database_url: str
@@ -27,6 +27,7 @@ class Addresses:
     temporal_ui: str | None
     temporal_metrics: str | None
     reader_database_url: str | None = None
+    console_database_url: str | None = None
     rabbitmq_metrics: str | None = None
     rabbitmq_queue_metrics: str | None = None
 
@@ -62,6 +63,12 @@ def addresses_of(settings: Settings, services: Services) -> Addresses:
         temporal_ui=temporal.ui if temporal else None,
         temporal_metrics=temporal.metrics if temporal else None,
         reader_database_url=postgres.reader_url if postgres else None,
+        console_database_url=postgres.console_url if postgres else _of_console(settings),
         rabbitmq_metrics=rabbitmq.metrics if rabbitmq else None,
         rabbitmq_queue_metrics=rabbitmq.queue_metrics if rabbitmq else None,
     )
+
+
+def _of_console(settings: Settings) -> str | None:
+    url = settings.console_database_url
+    return None if url is None else url.get_secret_value()

@@ -67,7 +67,8 @@ def kubernetes(program: Program) -> str:
         replicas="" if program.http_port else f"  replicas: {program.copies}\n",
         ready_every_s=2 if program.http_port else 10,
         http_variable=_lines(
-            _http(program) | _in_containers(program), '            - {{name: {}, value: "{}"}}'
+            _http(program) | _in_containers(program) | _api(program, "croupier-ingress"),
+            '            - {{name: {}, value: "{}"}}',
         ),
         secret_variables=_lines(_paths(program, SECRETS_IN_PODS), "            - {{name: {}, value: {}}}"),
         http_container_port=_container_ports(program),
@@ -86,20 +87,22 @@ def compose(program: Program) -> str:
     """A service of compose.yaml."""
     files = secrets_of(program) | {name: name for name in program.certificate}
     networks = ["back", *(["front"] if program.http_port else []), *(["out"] if program.calls_out else [])]
-    networks += ["people"] if program.codec_port else []
+    networks += ["people"] if program.people_port else []
     # One of each but the ingress is enough where all are on one machine.
     copies = program.copies if program.http_port else 1
     return _shape("compose.yaml").substitute(
         **_common(program),
-        http_variable=_lines(_http(program) | _in_containers(program), "      {}: {}"),
+        http_variable=_lines(
+            _http(program) | _in_containers(program) | _api(program, "ingress:8080"), "      {}: {}"
+        ),
         secret_variables=_lines(_paths(program, SECRETS_IN_CONTAINERS), "      {}: {}"),
         secrets=", ".join(
             name if name == source else f"{{source: {source}, target: {name}}}"
             for name, source in files.items()
         ),
         networks=", ".join(networks),
-        ports=f'    ports: ["127.0.0.1:{program.codec_port}:{program.codec_port}"]\n'
-        if program.codec_port
+        ports=f'    ports: ["127.0.0.1:{program.people_port}:{program.people_port}"]\n'
+        if program.people_port
         else "",
         profiles=f"    profiles: [{program.name}]\n" if program.optional else "",
         deploy=f"    deploy: {{replicas: {copies}}}\n" if copies > 1 else "",
@@ -111,7 +114,8 @@ def systemd(program: Program) -> str:
     variables = {
         f"{PREFIX}METRICS_PORT": str(program.metrics_port),
         **_http(program),
-        **_codec(program),
+        **_people(program),
+        **_api(program, "127.0.0.1:8080"),
         **_file_variables({name: f"%d/{name}" for name in secrets_of(program)}),
     }
     if program.http_port:
@@ -185,17 +189,25 @@ def _http(program: Program) -> dict[str, str]:
     return {f"{PREFIX}HTTP_PORT": str(program.http_port)} if program.http_port else {}
 
 
-def _codec(program: Program) -> dict[str, str]:
-    return {f"{PREFIX}CODEC_PORT": str(program.codec_port)} if program.codec_port else {}
+def _people(program: Program) -> dict[str, str]:
+    port = program.people_port
+    return {f"{PREFIX}{program.name.upper()}_PORT": str(port)} if port else {}
+
+
+def _api(program: Program, place: str) -> dict[str, str]:
+    """Where it reaches an ingress."""
+    return {f"{PREFIX}CONSOLE_API_URL": f"http://{place}"} if "console_api_url" in program.settings else {}
 
 
 def _in_containers(program: Program) -> dict[str, str]:
     """A container's own loopback is nobody else's."""
-    return {f"{PREFIX}CODEC_HOST": "0.0.0.0"} | _codec(program) if program.codec_port else {}  # noqa: S104
+    if program.people_port is None:
+        return {}
+    return {f"{PREFIX}{program.name.upper()}_HOST": "0.0.0.0"} | _people(program)  # noqa: S104
 
 
 def _container_ports(program: Program) -> str:
-    ports = {"http": program.http_port, "codec": program.codec_port}
+    ports = {"http": program.http_port, "codec": program.codec_port, "console": program.console_port}
     return "".join(
         f"            - {{name: {name}, containerPort: {port}}}\n" for name, port in ports.items() if port
     )

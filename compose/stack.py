@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import IO, Any, Self
 
-from compose import codec, ingresses, probes, process
+from compose import codec, console, ingresses, probes, process
 from compose.addresses import Addresses, Services, addresses_of
 from compose.ingresses import metrics_url
 from compose.layout import SUPERVISOR, Layout, Memory
@@ -44,7 +44,7 @@ OUTSIDE_DATABASE = (
     " (docs/sre/backup-and-restore.md)"
 )
 # The ports that a setting can give, by the names under which the memory hands them out.
-GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui", "codec")
+GIVEN_PORTS = ("http", "metrics", "postgres", "amqp", "temporal", "temporal_ui", "codec", "console")
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,19 @@ class Stack:
         """Start the codec server of the embedded Temporal, which no round needs, without waiting for it."""
         if (temporal := self._services.temporal) is not None:
             await self.run_alone(temporal.codec.program(self.environment("codec_metrics"), ui=temporal.ui))
+
+    async def start_console(self) -> None:
+        """Start the operators' console, which no round needs, without waiting for it."""
+        assert self._memory is not None, "open comes first"
+        made = console.program(
+            self.settings,
+            self._memory,
+            self.addresses,
+            self.environment("console_metrics"),
+            api_url=self._base_url(self.environment("http")),
+        )
+        if made is not None:
+            await self.run_alone(made)
 
     async def _run_rabbitmq(self, rabbitmq: EmbeddedRabbitMQ) -> None:
         await rabbitmq.prepare(lambda text: self._listener.note(rabbitmq.name, text))
@@ -371,6 +384,8 @@ class Stack:
             metrics |= {name: url} if url else {}
         if (temporal := self._services.temporal) is not None and codec.NAME in running:
             known["temporal_codec"] = temporal.codec.endpoint
+        if console.NAME in running:
+            known["console_url"] = console.url(running[console.NAME].settings)
         if "ingress" in running:
             known["base_url"] = self._base_url(running["ingress"].settings)
             known |= ingresses.lobby_url(known["base_url"], running["ingress"].settings)

@@ -92,6 +92,7 @@ async def start(stack: Stack, *, services_only: bool) -> dict[str, Any]:
     if not services_only:
         await stack.start_programs()
         await stack.start_codec()
+        await stack.start_console()
     return stack.info(operator)
 
 

@@ -1,7 +1,16 @@
 """The keys of a program that opens payloads and does nothing else."""
 
+from dataclasses import dataclass, field
+
 from runtime.settings import Settings
 from security.keyring import KeySection, read_private, section_of
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadKeys:
+    """All that a client of Temporal needs to open payloads."""
+
+    payload: KeySection = field(repr=False)
 
 
 def payload_keys(settings: Settings) -> KeySection:

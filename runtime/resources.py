@@ -19,6 +19,7 @@ from runtime.program_metrics import show_keys, show_pool
 from runtime.settings import Settings, SettingsError
 from runtime.temporal import access, connect
 from security.keyring import Keyring
+from security.payload_codec import HasPayloadKeys
 from security.signatures import Signer
 from storage import schema
 from storage.database import Database, LedgerRestored, NotAdmitted, open_database
@@ -70,29 +71,33 @@ async def open_resources(
         yield Resources(settings, keyring, database, publisher)
 
 
-async def connect_database(settings: Settings, *, connections: int, plays: bool = False) -> Database:
-    """Waits for a restored ledger's recovery where it `plays`. Raises SettingsError when no address is set,
-    Unreachable when it does not answer or when its schema is another release's."""
+async def connect_database(
+    settings: Settings, *, connections: int, plays: bool = False, setting: str = "database_url"
+) -> Database:
+    """The one that `setting` names. Waits for a restored ledger's recovery where it `plays`. Raises
+    SettingsError when no address is set, Unreachable when it does not answer or when its schema is another
+    release's."""
+    variable = f"CROUPIER_{setting.upper()}"
     # Whoever looks for what holds a lock, or keeps a transaction open, sees which program it is.
-    url = named(required_secret(settings.database_url, "database_url"), f"croupier {build.program()}")
+    url = named(required_secret(getattr(settings, setting), setting), f"croupier {build.program()}")
     try:
         database = await _once_recovered(lambda: open_database(url, connections=connections, plays=plays))
     except NotAdmitted as refused:
-        raise Unreachable(f"CROUPIER_DATABASE_URL: {refused}") from None
+        raise Unreachable(f"{variable}: {refused}") from None
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise _unreachable("PostgreSQL", "database_url", error) from None
+        raise _unreachable("PostgreSQL", setting, error) from None
     try:
         await schema.check(database.pool)
     except BaseException as error:
         await database.close()
         if isinstance(error, schema.WrongSchema):
-            raise Unreachable(f"PostgreSQL (CROUPIER_DATABASE_URL): {error}") from None
+            raise Unreachable(f"PostgreSQL ({variable}): {error}") from None
         raise
     show_pool(database.pool)
     return database
 
 
-async def connect_temporal(settings: Settings, keyring: Keyring) -> Client:
+async def connect_temporal(settings: Settings, keyring: HasPayloadKeys) -> Client:
     """Raises SettingsError when no address is set, Unreachable when it does not answer."""
     address = settings.temporal_address
     if address is None:

@@ -145,6 +145,14 @@ class Settings(BaseSettings):
         None, description="A path that asks for no token, on 127.0.0.1 and of this account alone."
     )
 
+    console_host: str = Field("127.0.0.1", description="The console's address; any but loopback needs TLS.")
+    console_port: Port | None = Field(None, description="Its port; a free one when not given.")
+    console_tls_cert: Path | None = Field(None, description="Its certificate: PEM.")
+    console_tls_key: Path | None = Field(None, description="And its private key.")
+    console_database_url: SecretStr | None = Field(None, description="The database as the console's role.")
+    console_api_url: str | None = Field(None, description="Where it reaches an ingress: https://api.example")
+    console_temporal_ui: str | None = Field(None, description="Temporal's web interface, for links.")
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     log_file_mib: int = Field(
@@ -303,7 +311,14 @@ class Settings(BaseSettings):
     def _issuer_is_trusted(cls, value: str | None) -> str | None:
         return None if value is None else over_tls(value)
 
-    @field_validator("database_url", "owner_database_url")
+    @field_validator("console_api_url", "console_temporal_ui")
+    @classmethod
+    def _console_calls_origins(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_origin(value)
+        return value
+
+    @field_validator("database_url", "owner_database_url", "console_database_url")
     @classmethod
     def _database_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
         return for_asyncpg(with_scheme(value, "postgresql"))
@@ -338,7 +353,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("keyring", "temporal_tls_ca", "temporal_tls_cert", "temporal_tls_key"),
-        *("codec_tls_cert", "codec_tls_key"),
+        *("codec_tls_cert", "codec_tls_key", "console_tls_cert", "console_tls_key"),
         mode="after",
     )
     @classmethod

@@ -24,8 +24,7 @@ from runtime import logs
 from runtime.request_ids import RequestIds
 from runtime.search_attributes import EncodesKeywords
 from runtime.settings import PREFIX, Settings, SettingsError
-from security.keyring import Keyring
-from security.payload_codec import data_converter
+from security.payload_codec import HasPayloadKeys, data_converter
 
 if TYPE_CHECKING:
     from temporalio.worker import Worker
@@ -80,7 +79,7 @@ async def connect(
     address: str,
     *,
     namespace: str,
-    keyring: Keyring,
+    keyring: HasPayloadKeys,
     access: Access = NO_TLS,
     metrics: PrometheusConfig | None = None,
 ) -> Client:

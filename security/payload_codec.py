@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol
 
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import (
@@ -11,8 +12,15 @@ from temporalio.converter import (
 )
 
 from contracts.payloads import PayloadConverter
-from security.keyring import Keyring
+from security.keyring import KeySection
 from security.payload_seal import CANNOT_OPEN, PayloadRefused, PayloadSealer
+
+
+class HasPayloadKeys(Protocol):
+    """A keyring, or the one section of it that is read here."""
+
+    @property
+    def payload(self) -> KeySection: ...
 
 
 class EncryptionCodec(PayloadCodec):
@@ -26,7 +34,7 @@ class EncryptionCodec(PayloadCodec):
     Sealing a round's payloads takes microseconds, so it runs on the event loop: a thread hop costs more.
     """
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: HasPayloadKeys) -> None:
         self._sealer = PayloadSealer(keyring.payload)
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -37,7 +45,7 @@ class EncryptionCodec(PayloadCodec):
         return [self._sealer.open(payload) for payload in payloads]
 
 
-def data_converter(keyring: Keyring) -> DataConverter:
+def data_converter(keyring: HasPayloadKeys) -> DataConverter:
     """The converter for every client, worker and replayer of this installation.
 
     Failures keep their type and whether they may be retried, which Temporal itself needs to read; their
@@ -51,4 +59,4 @@ def data_converter(keyring: Keyring) -> DataConverter:
     )
 
 
-__all__ = ["CANNOT_OPEN", "EncryptionCodec", "PayloadRefused", "data_converter"]
+__all__ = ["CANNOT_OPEN", "EncryptionCodec", "HasPayloadKeys", "PayloadRefused", "data_converter"]

@@ -27,6 +27,11 @@ OPEN_COUNTS: Final = "SELECT kind, count(*) AS open FROM incidents WHERE resolve
 OPEN_NOW: Final = f"SELECT {_COLUMNS} FROM incidents WHERE resolved_at IS NULL ORDER BY opened_at LIMIT $1"  # noqa: S608
 LATEST: Final = f"SELECT {_COLUMNS} FROM incidents ORDER BY opened_at DESC LIMIT $1"  # noqa: S608
 
+OF_OPERATOR: Final = f"""
+    SELECT {_COLUMNS} FROM incidents
+    WHERE operator_id = $1 AND ($2 OR resolved_at IS NULL) ORDER BY opened_at DESC, id LIMIT $3
+"""  # noqa: S608
+
 
 @dataclass(frozen=True, slots=True)
 class Noted:
@@ -81,6 +86,13 @@ async def open_counts(pool: asyncpg.Pool) -> dict[IncidentKind, int]:
 async def listed(pool: asyncpg.Pool, *, resolved_too: bool, limit: int) -> list[Incident]:
     """Open incidents, oldest first; or all, newest first."""
     return [_incident(row) for row in await pool.fetch(LATEST if resolved_too else OPEN_NOW, limit)]
+
+
+async def of_operator(
+    pool: asyncpg.Pool, operator_id: str, *, resolved_too: bool, limit: int
+) -> list[Incident]:
+    """The operator's, newest first: those that are open, or all."""
+    return [_incident(row) for row in await pool.fetch(OF_OPERATOR, operator_id, resolved_too, limit)]
 
 
 def _incident(row: Mapping[str, Any]) -> Incident:

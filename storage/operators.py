@@ -23,6 +23,13 @@ FIND_KEY: Final = """
     FROM api_keys k LEFT JOIN operators o ON o.id = k.operator_id
     WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
+# For whoever shows who has signed in: without what the key is compared with.
+FIND_HOLDER: Final = """
+    SELECT k.id AS key_id, k.operator_id, o.name AS operator_name, k.scope, k.expires_at,
+           o.disabled_at IS NOT NULL AS disabled
+    FROM api_keys k JOIN operators o ON o.id = k.operator_id
+    WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+"""
 LIST_KEYS: Final = """
     SELECT id AS key_id, scope, brand, created_at, expires_at, revoked_at,
            revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS active
@@ -50,6 +57,19 @@ class RotatedKey:
     scope: str
     brand: str | None
     old_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyHolder:
+    """A key without its secret, and the operator that it belongs to. `disabled` is whether the operator
+    is."""
+
+    key_id: str
+    operator_id: str
+    operator_name: str
+    scope: str
+    expires_at: datetime | None
+    disabled: bool
 
 
 async def ensure_operator(pool: asyncpg.Pool, *, operator_id: str, name: str) -> None:
@@ -99,6 +119,12 @@ async def find_key(pool: asyncpg.Pool, key_id: str) -> ApiKeyView | None:
     """The key, if it opens anything now."""
     row = await pool.fetchrow(FIND_KEY, key_id)
     return None if row is None else ApiKeyView(**dict(row))
+
+
+async def find_holder(pool: asyncpg.Pool, key_id: str) -> KeyHolder | None:
+    """Whose the key is, if it opens anything now and is an operator's."""
+    row = await pool.fetchrow(FIND_HOLDER, key_id)
+    return None if row is None else KeyHolder(**dict(row))
 
 
 async def list_keys(pool: asyncpg.Pool, *, operator_id: str | None) -> list[ApiKeyRecord]:

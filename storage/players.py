@@ -1,5 +1,7 @@
 """Players outside of rounds: balances, deposits and withdrawals, and blocks."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -8,6 +10,13 @@ from contracts.movements import WithdrawalView
 from contracts.views import BalanceView, DepositView
 
 BALANCE: Final = "SELECT currency, balance, held FROM accounts WHERE player_key = $1 AND currency = $2"
+BALANCES: Final = "SELECT currency, balance, held FROM accounts WHERE player_key = $1 ORDER BY currency"
+FACTS: Final = """
+    SELECT p.id AS player_key, p.player_id, p.demo, p.blocked, p.created_at,
+           NOT p.demo AND EXISTS (
+               SELECT 1 FROM operator_wallets w WHERE w.operator_id = p.operator_id) AS at_wallet
+    FROM players p WHERE p.operator_id = $1 AND p.player_id = $2 AND p.demo = $3
+"""
 FIND_PLAYER: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = $2 AND demo = $3"
 # The statement waits for the player's lock, so that no bet is taken after its answer.
 BLOCK: Final = "UPDATE players SET blocked = $3 WHERE operator_id = $1 AND player_id = $2 RETURNING id"
@@ -18,6 +27,29 @@ WITHDRAW: Final = "SELECT result, available FROM withdraw_v1($1, $2, $3, $4, $5)
 async def balance(pool: asyncpg.Pool, *, player_key: int, currency: str) -> BalanceView | None:
     row = await pool.fetchrow(BALANCE, player_key, currency)
     return None if row is None else BalanceView(**dict(row))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerFacts:
+    """An operator's player. `at_wallet` is whether the player's money is in a wallet of the operator's."""
+
+    player_key: int
+    player_id: str
+    demo: bool
+    blocked: bool
+    created_at: datetime
+    at_wallet: bool
+
+
+async def facts(pool: asyncpg.Pool, *, operator_id: str, player_id: str, demo: bool) -> PlayerFacts | None:
+    """Returns None where the operator has no such player."""
+    row = await pool.fetchrow(FACTS, operator_id, player_id, demo)
+    return None if row is None else PlayerFacts(**dict(row))
+
+
+async def balances(pool: asyncpg.Pool, player_key: int) -> list[BalanceView]:
+    """Of each currency that the player has an account in."""
+    return [BalanceView(**dict(row)) for row in await pool.fetch(BALANCES, player_key)]
 
 
 async def find_player(

@@ -18,7 +18,8 @@ HAS_BOOKS: Final = """
     SELECT to_regclass('alembic_version') IS NOT NULL AS has_revision,
            to_regclass('schema_version') IS NOT NULL AS has_books,
            to_regrole('croupier_app') IS NOT NULL AS has_role,
-           to_regrole('croupier_reader') IS NOT NULL AS has_reader
+           to_regrole('croupier_reader') IS NOT NULL AS has_reader,
+           to_regrole('croupier_console') IS NOT NULL AS has_console
 """
 REVISION: Final = "SELECT version_num FROM alembic_version"
 SERVED: Final = "SELECT version, serves_from FROM schema_version"
@@ -50,6 +51,7 @@ class Standing:
     existing: frozenset[str]
     has_role: bool
     has_reader: bool = False
+    has_console: bool = False
 
     def lacks(self, made: MadeObject, digest: str | None = None) -> bool:
         known, _ = self.objects.get(made.key, ("", ""))
@@ -60,7 +62,7 @@ async def standing(connection: AsyncConnection) -> Standing:
     """Reads it inside the transaction that the caller has begun."""
     ask = connection.exec_driver_sql
     has = (await ask(HAS_BOOKS)).mappings().one()
-    roles = {name: has[name] for name in ("has_role", "has_reader")}
+    roles = {name: has[name] for name in ("has_role", "has_reader", "has_console")}
     existing = frozenset((await ask(EXISTING)).scalars())
     revision = str((await ask(REVISION)).scalar() or "") if has["has_revision"] else ""
     if not has["has_books"]:
@@ -116,8 +118,8 @@ class Release:
 
     def digest_of_rights(self, made: MadeObject, found: Standing) -> str:
         """They are given again after each migration, for a new table, and when a role is new."""
-        reader = " and reader" if found.has_reader else ""
-        return f"{made.digest} {self.schema} {'with' if found.has_role else 'without'} role{reader}"
+        others = (" and reader" if found.has_reader else "") + (" and console" if found.has_console else "")
+        return f"{made.digest} {self.schema} {'with' if found.has_role else 'without'} role{others}"
 
     def to_contract(self, found: Standing) -> list[Script]:
         """Migrations whose second half is still to come."""

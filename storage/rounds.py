@@ -163,6 +163,12 @@ def _event(view: RoundView, data: str) -> RecordedEvent:
     )
 
 
+_OTHER_COLUMNS: Final = ("operator_id", "player_key", "round_id", "state", "event_id", "offer", "asked")
 _PLAIN_COLUMNS: Final = tuple(
     name for name in RoundView.__slots__ if name not in ("key", "state", "event_id", "offer", "asked")
 )
+_SHOWN: Final = ", ".join(name for name in (*_OTHER_COLUMNS, *_PLAIN_COLUMNS) if name != "sealed_server_seed")
+# For whoever looks: without the seed, which the console's role may not read.
+SHOWN: Final = f"""
+    SELECT {_SHOWN}, NULL::text AS sealed_server_seed FROM round_view WHERE player_key = $1 AND round_id = $2
+"""

@@ -1,8 +1,8 @@
 """Opening, finding, prolonging and ending game sessions; players and accounts are made by their first one."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -59,6 +59,11 @@ OPEN_ROUND: Final = """
     UNION ALL
     SELECT round_id FROM wallet_bets WHERE player_key = $1 AND game_id = $2 AND resolved_at IS NULL
     LIMIT 1
+"""
+OF_PLAYER: Final = """
+    SELECT id AS session_id, game_id, currency, created_at, expires_at, ended_at, jurisdiction, limits, lost,
+           brand, ended_at IS NULL AND expires_at > clock_timestamp() AS open
+    FROM sessions WHERE player_key = $1 ORDER BY created_at DESC, id LIMIT $2
 """
 ANY_SEED: Final = "SELECT EXISTS (SELECT 1 FROM seeds)"
 
@@ -161,6 +166,29 @@ async def open_round(pool: asyncpg.Pool, *, player_key: int, game_id: str) -> st
     answered for its stake."""
     round_id: str | None = await pool.fetchval(OPEN_ROUND, player_key, game_id)
     return round_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """A session as whoever looks sees it. `limits` are contracts.limits as JSON, `lost` is counted where
+    there is a loss limit, and `open` says whether it may still bet."""
+
+    session_id: str
+    game_id: str
+    currency: str
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    jurisdiction: str | None
+    limits: dict[str, Any] | None
+    lost: int
+    brand: str | None
+    open: bool
+
+
+async def of_player(pool: asyncpg.Pool, player_key: int, *, limit: int) -> list[SessionFacts]:
+    """The player's newest ones."""
+    return [SessionFacts(**dict(row)) for row in await pool.fetch(OF_PLAYER, player_key, limit)]
 
 
 async def any_seed(pool: asyncpg.Pool) -> bool:

@@ -11,7 +11,7 @@ from contracts.records import AttemptFact, EventFact, InterventionFact, RoundRec
 from contracts.rounds import RoundKey
 from contracts.views import RoundView
 from contracts.wallet import WalletCall, WalletVerdict
-from storage.rounds import FIND as ROUND
+from storage.rounds import SHOWN as ROUND
 from storage.rounds import round_view
 from storage.statistics import CONSUMER
 

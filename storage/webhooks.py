@@ -135,6 +135,16 @@ DEAD_LETTER: Final = f"""
     UPDATE webhook_deliveries SET state = 'dead', dead_at = clock_timestamp()
     WHERE {_THIS_DELIVERY} RETURNING id
 """
+# What was delivered has no row: a webhook that has passed the event, and has none, has had it.
+OF_EVENT: Final = """
+    SELECT w.id AS webhook_id, w.url, w.disabled IS NOT NULL AS disabled, w.cursor >= o.id AS passed,
+           d.state, d.attempts, d.last_error
+    FROM outbox o JOIN webhooks w ON w.operator_id = o.operator_id
+    LEFT JOIN webhook_deliveries d ON d.webhook_id = w.id AND d.event_id = o.event_id
+    WHERE o.event_id = $1 AND o.operator_id = $2 AND w.created_at <= o.occurred_at
+      AND (w.types IS NULL OR o.type = ANY (w.types))
+    ORDER BY w.created_at, w.id
+"""
 DEAD_LETTER_LOST: Final = """
     UPDATE webhook_deliveries SET state = 'dead', dead_at = clock_timestamp()
     WHERE state = 'pending' AND handed_over_at < clock_timestamp() - $1::interval RETURNING id
@@ -174,6 +184,20 @@ class Lag:
 
     operator_id: str
     lag_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfEvent:
+    """How far one webhook is with an event that it wants. `state` and what follows are None where nothing
+    failed, or it was delivered since; `passed` says that the webhook has come to the event."""
+
+    webhook_id: str
+    url: str
+    disabled: bool
+    passed: bool
+    state: str | None
+    attempts: int | None
+    last_error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +331,11 @@ async def pending(pool: asyncpg.Pool, delivery: Delivery) -> tuple[Webhook, Reco
     webhook = await find(pool, delivery.key)
     event = await pool.fetchrow(EVENT, UUID(delivery.event_id), delivery.key.operator_id)
     return None if webhook is None or event is None else (webhook, recorded_event(event))
+
+
+async def of_event(pool: asyncpg.Pool, *, operator_id: str, event_id: str) -> list[OfEvent]:
+    """The operator's webhooks that want this event, and were there when it was recorded."""
+    return [OfEvent(**dict(row)) for row in await pool.fetch(OF_EVENT, UUID(event_id), operator_id)]
 
 
 async def delivered(pool: asyncpg.Pool, delivery: Delivery) -> None:

@@ -1,13 +1,37 @@
 """How amounts, times and foreign values are worded in a row."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Final
 
 from contracts.failures import one_line
 
+Amounts = Callable[[int, str], str]
+
+
+def minor_units(amount: int, currency: str) -> str:
+    """As commands say it: 100 EUR is one euro."""
+    return f"{amount} {currency}"
+
+
+_AMOUNTS: Final[ContextVar[Amounts]] = ContextVar("amounts", default=minor_units)
+
 
 def money(amount: int, currency: str) -> str:
-    """Minor units and the currency: 100 EUR is one euro."""
-    return f"{amount} {currency}"
+    """An amount in minor units, as whoever shows it words amounts."""
+    return _AMOUNTS.get()(amount, currency)
+
+
+@contextmanager
+def amounts_as(amounts: Amounts) -> Iterator[None]:
+    """Whatever this task words inside the block has its amounts in another form."""
+    before = _AMOUNTS.set(amounts)
+    try:
+        yield
+    finally:
+        _AMOUNTS.reset(before)
 
 
 def compact(value: object) -> str:

@@ -1,24 +1,18 @@
 """Opens payloads for Temporal's web interface and tools: the codec server as a program."""
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-
-import uvicorn
 
 from api.codec.access import Access, Tokens, own_accounts
 from api.codec.app import create_app
 from runtime.keys import payload_keys
-from runtime.listening import is_loopback, open_listener
 from runtime.resources import required_secret
 from runtime.settings import Settings, SettingsError
 from security.payload_reader import PayloadReader
+from workers.https_server import Place
 from workers.lifecycle import run, serve_metrics
 
-KEEP_ALIVE_S = 75
-GRACE_S = 5
 # People's browsers: far more at once is somebody else.
 CONNECTIONS_LIMIT = 64
 
@@ -27,9 +21,11 @@ async def codec(settings: Settings, stop: asyncio.Event) -> None:
     """Serves until `stop`. Raises SettingsError for settings that would let everybody in, or nobody."""
     check(settings)
     payloads = PayloadReader(payload_keys(settings))
-    listener = _listen(settings)
+    place = Place.of(settings, "codec")
+    listener = place.listen()
     async with _access(settings) as access:
-        server = _Server(_config(create_app(payloads, access, settings.codec_origins), settings))
+        app = create_app(payloads, access, settings.codec_origins)
+        server = place.server(app, connections=CONNECTIONS_LIMIT)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         serve_metrics(settings)
         await stop.wait()
@@ -39,16 +35,10 @@ async def codec(settings: Settings, stop: asyncio.Event) -> None:
 
 def check(settings: Settings) -> None:
     """Raises SettingsError."""
-    for one, other in (
-        ("codec_tls_cert", "codec_tls_key"),
-        ("codec_oidc_issuer", "codec_oidc_audience"),
-    ):
-        if (getattr(settings, one) is None) != (getattr(settings, other) is None):
-            raise SettingsError(f"settings {one} and {other} come together: give both or none")
-    if settings.codec_tls_cert is None and not is_loopback(settings.codec_host):
+    Place.of(settings, "codec").check("what is opened")
+    if (settings.codec_oidc_issuer is None) != (settings.codec_oidc_audience is None):
         raise SettingsError(
-            f"codec_host {settings.codec_host} is not loopback, and what is opened would travel in the clear:"
-            " set codec_tls_cert and codec_tls_key"
+            "settings codec_oidc_issuer and codec_oidc_audience come together: give both or none"
         )
     if settings.codec_path is not None and settings.codec_host != "127.0.0.1":
         raise SettingsError("codec_path lets in without a token: it counts on codec_host 127.0.0.1 alone")
@@ -109,48 +99,6 @@ async def _platform_keys(settings: Settings) -> AsyncIterator[Tokens]:
             return OperatorKeys(database.pool)
 
         yield PlatformKeys(open_keys, Buckets(failures, "failures"))
-
-
-def _listen(settings: Settings) -> socket.socket:
-    try:
-        return open_listener(settings.codec_host, settings.codec_port or 0)
-    except OSError as error:
-        raise SettingsError(
-            f"codec_port {settings.codec_port} of {settings.codec_host} cannot be used: {error.strerror}"
-        ) from None
-
-
-def _config(app: object, settings: Settings) -> uvicorn.Config:
-    config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
-        loop="none",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=CONNECTIONS_LIMIT,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-        ssl_certfile=settings.codec_tls_cert,
-        ssl_keyfile=settings.codec_tls_key,
-    )
-    try:
-        config.load()
-    except OSError as error:  # what is wrong with a certificate is one too
-        raise SettingsError(
-            f"settings codec_tls_cert and codec_tls_key cannot be used: {error.strerror or error}"
-        ) from None
-    return config
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the program."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ TITLES = {
     "rabbitmq-mapper": "RabbitMQ's port mapper",
     "temporal": "Temporal",
     "codec": "the codec server of Temporal's pages",
+    "console": "the operators' console",
     "ingress": "the ingress with its round worker",
     "relay": "the event relay",
     "statistics": "the statistics consumer",
@@ -192,6 +193,8 @@ def _rows(info: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "operator key", info["operator_key"]
     if "lobby_url" in info:
         yield "lobby, in a browser", info["lobby_url"]
+    if "console_url" in info:
+        yield "console, in a browser", f"{info['console_url']} (sign in with the operator key)"
     if info.get("temporal_ui"):
         yield "Temporal, in a browser", info["temporal_ui"]
     yield "Temporal", f"{info['temporal_address']} (namespace {info['temporal_namespace']})"

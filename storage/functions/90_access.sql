@@ -1,5 +1,5 @@
 -- Rights of the programs' role: it calls the functions that are listed here, reads, and writes what no money hangs
--- on; and of the readers' role, which reads.
+-- on; of the readers' role, which reads; and of the console's, which reads no secret, not even a sealed one.
 --
 -- The functions run with the rights of their owner, who also owns the tables and runs the migrations. Their
 -- search path is pinned, so that nobody can put a table or an operator of the same name before ours. The
@@ -9,6 +9,7 @@
 DO $$
 DECLARE
     v_function text;
+    v_grant text;
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
         -- rounds
@@ -64,5 +65,23 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_reader', current_schema());
         EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_reader', current_schema());
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO croupier_reader', current_schema());
+    END IF;
+
+    -- The console shows people what it reads: every column but these. A column that is secret comes here.
+    IF to_regrole('croupier_console') IS NOT NULL THEN
+        GRANT EXECUTE ON FUNCTION is_open TO croupier_console;
+        EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM croupier_console', current_schema());
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_console', current_schema());
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_console', current_schema());
+        FOR v_grant IN
+            SELECT format('GRANT SELECT (%s) ON %I TO croupier_console',
+                          string_agg(format('%I', a.attname), ', '), c.relname)
+            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'v', 'p')
+              AND a.attname NOT IN ('secret_hash', 'sealed_secrets', 'sealed_server_seed')
+            GROUP BY c.relname
+        LOOP
+            EXECUTE v_grant;
+        END LOOP;
     END IF;
 END $$;

@@ -17,8 +17,10 @@ TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
 class Looks:
     """Looks at a page in both schemes and widths."""
 
-    def __init__(self, page: Page, screenshots: Screenshots, *, of: str = "player") -> None:
-        self.page, self.screenshots, self.of = page, screenshots, of
+    def __init__(
+        self, page: Page, screenshots: Screenshots, *, of: str = "player", folder: str = "game"
+    ) -> None:
+        self.page, self.screenshots, self.of, self.folder = page, screenshots, of, folder
         self.axe = Axe()
 
     async def at(self, state: str) -> None:
@@ -32,4 +34,4 @@ class Looks:
                 assert found.violations_count == 0, (state, scheme, width, found.generate_report())
                 assert await self.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
                 if (scheme, width) in (("light", "narrow"), ("dark", "wide")):
-                    await self.screenshots.take(self.page, f"game/{self.of}-{state}-{width}.png")
+                    await self.screenshots.take(self.page, f"{self.folder}/{self.of}-{state}-{width}.png")

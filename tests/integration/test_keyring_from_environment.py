@@ -78,10 +78,13 @@ async def test_every_program_starts_from_what_the_table_says_that_it_needs(
     stack, addresses = services.stack, services.stack.addresses
     name = f"alone-{program.name}"
     metrics_port = stack.port(f"{name}-metrics")
+    assert addresses.console_database_url is not None
     needed = {
         "database_url": addresses.application_database_url,
         "amqp_url": addresses.amqp_url,
         "temporal_address": addresses.temporal_address,
+        "console_database_url": addresses.console_database_url,
+        "console_api_url": "http://127.0.0.1:1",  # it is asked when somebody signs in
     }
     variables = {
         "CROUPIER_HOME": str(tmp_path),
@@ -139,8 +142,8 @@ async def test_only_programs_of_ours_get_it(
     seen = set()
     for name, component in services.stack._components.items():
         told = "hunter2" in json.dumps(dict(component.command().environment))
-        # The codec server, which another test may have started, has a section of it alone.
-        assert told == (isinstance(component, OwnProgram) and name != "codec"), name
+        # The codec server and the console, which other tests may have started, have a section of it alone.
+        assert told == (isinstance(component, OwnProgram) and name not in ("codec", "console")), name
         seen.add(told)
     assert seen == {True, False}
     assert "hunter2" not in json.dumps(services.stack.info(services.operator))

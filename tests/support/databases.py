@@ -66,6 +66,13 @@ def as_reader(services: Services, url: str) -> str:
     return _url(reader, make_url(url).database or "")
 
 
+def as_console(services: Services, url: str) -> str:
+    """The same database for the console's role, which reads what is no secret."""
+    console = services.stack.addresses.console_database_url
+    assert console is not None
+    return _url(console, make_url(url).database or "")
+
+
 @asynccontextmanager
 async def _database(server: str, how: str) -> AsyncIterator[str]:
     name = f"own_{uuid4().hex}"

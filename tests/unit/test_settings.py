@@ -34,6 +34,7 @@ SECRET_VALUES = {
     "temporal_api_key": SECRET,
     "keyring_json": f'{{"payload": "{SECRET}"}}',
     "codec_path": SECRET,
+    "console_database_url": f"postgresql://u:{SECRET}@h/d",
     "lobby_key": f"{SECRET}-and-so-on-for-32-characters",
 }
 # Whatever is written of ours: programs, deploy files, scripts.

@@ -24,7 +24,7 @@ from runtime.settings import PREFIX, PROJECT_ROOT, SECRETS, Settings, SettingsEr
 from runtime.temporal import LAST_STEP_S
 from security.keyring import Keyring
 from tests.support.measured import MEASURED
-from workers import codec, http_server, round_worker
+from workers import codec, console, http_server, round_worker
 
 COMPOSE: Final = PROJECT_ROOT / "compose"
 KUBERNETES: Final = COMPOSE / "kubernetes"
@@ -57,7 +57,7 @@ class TestAProgramOfTheTable:
         tens = [
             port // 10
             for other in PROGRAMS
-            for port in (other.http_port, other.metrics_port, other.codec_port)
+            for port in (other.http_port, other.metrics_port, other.people_port)
             if port
         ]
         assert len(tens) == len(set(tens))
@@ -169,15 +169,16 @@ class TestDockerCompose:
                 Keyring.from_json(keys)
 
     def test_who_opens_payloads_has_the_keys_of_nothing_else(self, tmp_path: Path) -> None:
-        (program,) = [program for program in PROGRAMS if program.keys != "keyring_json"]
+        of_payloads = [program for program in PROGRAMS if program.keys != "keyring_json"]
         made = contents(database="d:1", broker="b:1")
-        assert json.loads(made[program.keys]).keys() == {"payload"}
-        assert json.loads(made["keyring_json"])["payload"] == json.loads(made[program.keys])["payload"]
-        secrets = [
-            found if isinstance(found, str) else found["source"]
-            for found in self.services[program.name]["secrets"]
-        ]
-        assert secrets == ["database_url", program.keys, *program.certificate]
+        for program, address in zip(of_payloads, ("database_url", "console_database_url"), strict=True):
+            assert json.loads(made[program.keys]).keys() == {"payload"}
+            assert json.loads(made["keyring_json"])["payload"] == json.loads(made[program.keys])["payload"]
+            secrets = [
+                found if isinstance(found, str) else found["source"]
+                for found in self.services[program.name]["secrets"]
+            ]
+            assert secrets == [address, program.keys, *program.certificate]
 
     def test_what_is_optional_is_started_by_its_profile_alone(self) -> None:
         assert {name for name, found in self.services.items() if "profiles" in found} == {
@@ -192,6 +193,11 @@ class TestDockerCompose:
         with pytest.raises(SettingsError, match="set codec_oidc_issuer"):
             codec.check(settings)
         codec.check(settings.model_copy(update={"database_url": SecretStr("postgresql://h/d")}))
+
+    def test_a_console_is_set_up_as_it_would_start(self) -> None:
+        given = {name: str(value) for name, value in self.services["console"]["environment"].items()}
+        settings = load({name: value for name, value in given.items() if not name.endswith("_FILE")})
+        assert console.check(settings) == f"http://ingress:{INGRESS.http_port}"
 
 
 def awaited(service: dict[str, Any]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from runtime.traces import PARENT, Reduced, RequestTraces, TracedApp, _Roots
 SECRET: Final = "eyJ-a-token"
 CLIENTS: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE_ID: Final = CLIENTS.split("-")[1]
-PROGRAMS: Final = ("serve", "relay", "statistics", "reconciler", "webhooks", "codec")
+PROGRAMS: Final = ("serve", "relay", "statistics", "reconciler", "webhooks", "codec", "console")
 WHAT_IS_THERE: Final = """
 import json, sys
 import %s

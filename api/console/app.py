@@ -1,0 +1,83 @@
+"""The console as an application: its pages, its few files, and what it answers when something is wrong."""
+
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ExceptionHandler
+
+from api.console.audit import audit_page
+from api.console.console import Console
+from api.console.forms import FormRefused
+from api.console.incidents import incidents_page
+from api.console.pages import HEADERS, message
+from api.console.players import find_page, player_page, switch_player
+from api.console.round_list import rounds_csv, rounds_page
+from api.console.round_page import decide, round_page
+from api.console.sign_in import home, sign_in, sign_in_page, sign_out
+from api.pages import files
+from storage.database import AWAY, NotAdmitted
+
+# By their addresses below /console/files: those of `pages/` that the console's pages load.
+FILES: Final = {"console.css": "console/console.css", "tokens.css": "shared/tokens.css"}
+ROUTES: Final = (
+    Route("/console", home),
+    Route("/console/sign-in", sign_in_page, methods=["GET"]),
+    Route("/console/sign-in", sign_in, methods=["POST"]),
+    Route("/console/sign-out", sign_out, methods=["POST"]),
+    Route("/console/audit", audit_page),
+    Route("/console/incidents", incidents_page),
+    Route("/console/players", find_page),
+    Route("/console/players/{player_id}", player_page, methods=["GET"]),
+    Route("/console/players/{player_id}/switch", switch_player, methods=["POST"]),
+    Route("/console/rounds", rounds_page),
+    Route("/console/rounds.csv", rounds_csv),
+    Route("/console/rounds/{round_id}", round_page, methods=["GET"]),
+    Route("/console/rounds/{round_id}/decide", decide, methods=["POST"]),
+)
+BROKEN: Final = (
+    "Something went wrong here, and its log says what. Try again; then tell whoever runs the console."
+)
+
+
+def create_app(console: Console) -> Starlette:
+    """For browsers."""
+    found = files.read()
+    known = {name: found[path] for name, path in FILES.items()}
+
+    async def file(request: Request) -> Response:
+        asked = known.get(request.path_params["name"])
+        if asked is None:
+            raise HTTPException(404)
+        headers = {**HEADERS, "content-security-policy": files.ASSET_CSP, "cache-control": "no-cache"}
+        return Response(asked.body, headers={**headers, "etag": asked.etag}, media_type=asked.media_type)
+
+    handlers: dict[int | type[Exception], ExceptionHandler] = dict.fromkeys((*AWAY, NotAdmitted), _away)
+    handlers |= {FormRefused: _form_refused, HTTPException: _no_such_page, Exception: _broken}
+    app = Starlette(routes=[*ROUTES, Route("/console/files/{name}", file)], exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    app.state.console = console
+    return app
+
+
+async def _away(request: Request, raised: Exception) -> Response:
+    return message("Away", "The database does not answer. Try again soon.", status=503)
+
+
+async def _form_refused(request: Request, refused: Exception) -> Response:
+    assert isinstance(refused, FormRefused)
+    return message("Not done", str(refused), status=refused.status)
+
+
+async def _no_such_page(request: Request, raised: Exception) -> Response:
+    assert isinstance(raised, HTTPException)
+    if raised.status_code == 405:
+        return message("Not done", "This address takes no such request.", status=405)
+    return message("No such page", "There is no page at this address.", status=404)
+
+
+async def _broken(request: Request, raised: Exception) -> Response:
+    return message("Broken", BROKEN, status=500)

@@ -1,0 +1,157 @@
+"""One round: everything that is on record of it, and what its operator may decide about it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.console.console import Console, acts, of, reads
+from api.console.drawing import drawing
+from api.console.forms import Form, FormRefused
+from api.console.operator_api import ApiAway, ApiRefused
+from api.console.pages import message, money, page, recorded, redirect, round_path
+from api.console.preview import TITLES, WHEN, preview
+from api.console.sessions import Session
+from contracts.interventions import REASON_LIMIT, Action
+from contracts.sessions import DEMO
+from contracts.views import RoundFilter, RoundView
+from storage import stuck, webhooks
+from timeline.wording import amounts_as, compact
+
+FOUND_LIMIT: Final = 20
+NOT_FOUND: Final = "You have no round of this id. Ids are exact: copy it whole, or look for it in the list."
+
+
+@reads
+async def round_page(request: Request, session: Session) -> Response:
+    """By its id alone; where several players used that, by `player_id` and `mode` too."""
+    console, query = of(request), request.query_params
+    found = await _find(
+        console, session, request.path_params["round_id"], query.get("player_id"), query.get("mode")
+    )
+    if not found:
+        return message("No such round", NOT_FOUND, status=404, session=session)
+    if len(found) > 1:
+        return page("which_round.html", session=session, found=found)
+    return await _shown(console, session, found[0], done=_action(query.get("done")))
+
+
+@acts
+async def decide(request: Request, session: Session, form: Form) -> Response:
+    """First shows what the decision would do; `confirmed`, puts it to the API as the person who signed in."""
+    console = of(request)
+    found = await _find(
+        console, session, request.path_params["round_id"], form.get("player_id", ""), form.get("mode")
+    )
+    action, reason = _action(form.get("action")), form.get("reason", "").strip()
+    if len(found) != 1:
+        return message("No such round", NOT_FOUND, status=404, session=session)
+    view = found[0]
+    if not session.decides:
+        raise FormRefused(403, "Your key only reads. A key of the scope operator or admin decides.")
+    problem = _problem(action, reason)
+    if action is None or problem:
+        return await _shown(console, session, view, problem=problem, status=422)
+    if form.get("confirmed") != "yes":
+        asked = await stuck.at_wallet(console.pool, [view.key])
+        return page(
+            "decide.html",
+            session=session,
+            view=view,
+            action=action,
+            title=TITLES[action],
+            reason=reason,
+            preview=preview(view, action, at_wallet=view.key in asked),
+        )
+    try:
+        await console.api.decide(
+            session.key,
+            round_id=view.key.round_id,
+            player_id=view.player_id,
+            mode=_mode(view),
+            action=action,
+            reason=reason,
+        )
+    except ApiRefused as refused:
+        return await _shown(console, session, view, problem=str(refused), status=refused.status)
+    except ApiAway as away:
+        return await _shown(console, session, view, problem=str(away), status=503)
+    return redirect(f"{round_path(view.key.round_id, view.player_id, _mode(view))}&done={action.value}")
+
+
+async def _find(
+    console: Console, session: Session, round_id: str, player_id: str | None, mode: str | None
+) -> Sequence[RoundView]:
+    """The operator's rounds of this id: of real money, then of demo money."""
+    found: list[RoundView] = []
+    if not round_id.isprintable() or not (player_id or "").isprintable():
+        return found
+    for demo in (False, True):
+        if mode in ("real", DEMO) and demo != (mode == DEMO):
+            continue
+        key = None
+        if player_id:
+            key = await console.rounds.player_key(session.operator_id, player_id, demo=demo)
+        wanted = RoundFilter(operator_id=session.operator_id, player_key=key, round_id=round_id, demo=demo)
+        found += (await console.rounds.page(wanted, limit=FOUND_LIMIT)).rounds
+    return found
+
+
+async def _shown(
+    console: Console,
+    session: Session,
+    view: RoundView,
+    *,
+    done: Action | None = None,
+    problem: str | None = None,
+    status: int = 200,
+) -> Response:
+    with amounts_as(money):
+        known = await console.rounds.timeline(view, ui=console.temporal_ui)
+        record, entries = known.record, known.entries()
+        story, now = known.story(), [recorded(line, view.currency) for line in known.now()]
+    entries = [replace(entry, what=recorded(entry.what, view.currency)) for entry in entries]
+    allowed = (await console.rounds.actions([record.view]))[0]
+    deliveries = []
+    if record.event is not None:
+        deliveries = await webhooks.of_event(
+            console.pool, operator_id=session.operator_id, event_id=record.event.event_id
+        )
+    return page(
+        "round.html",
+        status=status,
+        session=session,
+        view=record.view,
+        mode=_mode(record.view),
+        record=record,
+        workflow=known.workflow,
+        story=story,
+        now=now,
+        entries=entries,
+        drawing=drawing(entries),
+        outcome=None if record.view.outcome is None else compact(record.view.outcome),
+        actions=[(action, TITLES[action], WHEN[action]) for action in allowed] if session.decides else [],
+        open_for_others=bool(allowed) and not session.decides,
+        reason_limit=REASON_LIMIT,
+        deliveries=deliveries,
+        done=None if done is None else TITLES[done],
+        problem=problem,
+    )
+
+
+def _problem(action: Action | None, reason: str) -> str | None:
+    if action is None:
+        return "Choose what is to be done."
+    if not reason or len(reason) > REASON_LIMIT or not reason.isprintable():
+        return f"Give a reason, in one line of at most {REASON_LIMIT} characters: it is kept for good."
+    return None
+
+
+def _action(text: str | None) -> Action | None:
+    return Action(text) if text in {action.value for action in Action} else None
+
+
+def _mode(view: RoundView) -> str:
+    return DEMO if view.demo else "real"

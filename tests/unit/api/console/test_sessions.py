@@ -1,0 +1,70 @@
+"""Sessions end by themselves, by being forgotten, and when there are too many."""
+
+from api.console import sessions
+from api.console.sessions import IDLE_S, LONGEST_S, Sessions
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def begun(found: Sessions, scope: str = "operator") -> str:
+    return found.begin(key="the-key", key_id="k", operator_id="o", operator_name="O", scope=scope)
+
+
+def test_one_ends_when_it_is_not_used() -> None:
+    clock = Clock()
+    found = Sessions(clock)
+    secret = begun(found)
+    for _ in range(3):
+        clock.now += IDLE_S - 1
+        assert found.find(secret) is not None
+    clock.now += IDLE_S
+    assert found.find(secret) is None
+    assert found.find(secret) is None
+
+
+def test_one_ends_however_much_it_is_used() -> None:
+    clock = Clock()
+    found = Sessions(clock)
+    secret = begun(found)
+    while clock.now + IDLE_S / 2 < LONGEST_S:
+        clock.now += IDLE_S / 2
+        assert found.find(secret) is not None
+    clock.now = LONGEST_S
+    assert found.find(secret) is None
+
+
+def test_the_one_used_longest_ago_makes_room() -> None:
+    found = Sessions(Clock())
+    first, second = begun(found), begun(found)
+    assert found.find(first) is not None
+    for _ in range(sessions.SESSIONS_LIMIT - 1):
+        begun(found)
+    assert found.find(second) is None
+    assert found.find(first) is not None
+
+
+def test_ends_by_sign_out_and_nobody_is_found_by_nothing() -> None:
+    found = Sessions(Clock())
+    secret = begun(found)
+    found.end(secret)
+    assert found.find(secret) is None
+    assert found.find("") is None
+
+
+def test_shows_neither_key_nor_secret_and_says_who_decides() -> None:
+    found = Sessions(Clock())
+    for scope, role, decides in (
+        ("game", "viewer", False),
+        ("operator", "support", True),
+        ("admin", "admin", True),
+    ):
+        session = found.find(begun(found, scope))
+        assert session is not None
+        assert (session.role, session.decides) == (role, decides)
+        assert "the-key" not in repr(session)
+        assert session.csrf not in repr(session)
