@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from compose.addresses import Addresses
@@ -40,8 +41,11 @@ def program(
     )
 
 
-def url(variables: dict[str, str]) -> str:
-    """Where a browser opens it."""
+def url(running: Mapping[str, OwnProgram]) -> dict[str, str]:
+    """Where a browser opens it, for stack.json; nothing where it does not run."""
+    if NAME not in running:
+        return {}
+    variables = running[NAME].settings
     scheme = "https" if variables.get(f"{PREFIX}CONSOLE_TLS_CERT") else "http"
     host = url_host(variables[f"{PREFIX}CONSOLE_HOST"])
-    return f"{scheme}://{host}:{variables[f'{PREFIX}CONSOLE_PORT']}{PATH}"
+    return {"console_url": f"{scheme}://{host}:{variables[f'{PREFIX}CONSOLE_PORT']}{PATH}"}

@@ -198,16 +198,10 @@ class Stack:
             await self.run_alone(temporal.codec.program(self.environment("codec_metrics"), ui=temporal.ui))
 
     async def start_console(self) -> None:
-        """Start the operators' console, which no round needs, without waiting for it."""
+        """The same for the operators' console."""
         assert self._memory is not None, "open comes first"
-        made = console.program(
-            self.settings,
-            self._memory,
-            self.addresses,
-            self.environment("console_metrics"),
-            api_url=self._base_url(self.environment("http")),
-        )
-        if made is not None:
+        api_url, variables = self._base_url(self.environment("http")), self.environment("console_metrics")
+        if made := console.program(self.settings, self._memory, self.addresses, variables, api_url=api_url):
             await self.run_alone(made)
 
     async def _run_rabbitmq(self, rabbitmq: EmbeddedRabbitMQ) -> None:
@@ -290,31 +284,13 @@ class Stack:
 
     def programs(self) -> tuple[OwnProgram, ...]:
         """In the order of their start; the ingress is last so that it is the first to stop."""
-        statistics, relay = self._as_application("statistics_metrics"), self._as_application("relay_metrics")
-        reconciler = self._as_application("reconciler_metrics")
-        webhooks = self._as_application("webhooks_metrics")
-        return (
-            OwnProgram(
-                name="statistics",
-                module="workers.statistics",
-                ready_url=metrics_url(statistics),
-                settings=statistics,
-            ),
-            OwnProgram(name="relay", module="workers.relay", ready_url=metrics_url(relay), settings=relay),
-            OwnProgram(
-                name="reconciler",
-                module="workers.reconciler",
-                ready_url=metrics_url(reconciler),
-                settings=reconciler,
-            ),
-            OwnProgram(
-                name="webhooks",
-                module="workers.webhooks",
-                ready_url=metrics_url(webhooks),
-                settings=webhooks,
-            ),
-            *self._of_the_ingress(),
-        )
+        alone = ("statistics", "relay", "reconciler", "webhooks")
+        return (*map(self._with_metrics_alone, alone), *self._of_the_ingress())
+
+    def _with_metrics_alone(self, name: str) -> OwnProgram:
+        """A program that listens for nothing else."""
+        own = self._as_application(f"{name}_metrics")
+        return OwnProgram(name=name, module=f"workers.{name}", ready_url=metrics_url(own), settings=own)
 
     def _of_the_ingress(self) -> tuple[OwnProgram, ...]:
         if self._ingresses > 1:
@@ -375,6 +351,7 @@ class Stack:
         if operator is not None:
             known |= {"operator_id": operator.operator_id, "operator_key": operator.operator_key}
         running = {name: part for name, part in self._components.items() if isinstance(part, OwnProgram)}
+        known |= console.url(running)
         metrics = {name: metrics_url(part.settings) for name, part in running.items()}
         for name, url in (
             ("temporal", self.addresses.temporal_metrics),
@@ -384,8 +361,6 @@ class Stack:
             metrics |= {name: url} if url else {}
         if (temporal := self._services.temporal) is not None and codec.NAME in running:
             known["temporal_codec"] = temporal.codec.endpoint
-        if console.NAME in running:
-            known["console_url"] = console.url(running[console.NAME].settings)
         if "ingress" in running:
             known["base_url"] = self._base_url(running["ingress"].settings)
             known |= ingresses.lobby_url(known["base_url"], running["ingress"].settings)

@@ -9,6 +9,7 @@
 DO $$
 DECLARE
     v_function text;
+    v_role text;
     v_grant text;
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
@@ -58,30 +59,20 @@ BEGIN
         GRANT INSERT, UPDATE, DELETE ON webhooks, webhook_deliveries TO croupier_app;
     END IF;
 
-    -- Whoever looks reads what programs read, where secrets are sealed or hashed, and does nothing else.
+    -- Whoever looks reads what programs read, where secrets are sealed or hashed, and does nothing else. The console
+    -- shows people what it reads, and reads no secret (89_console.sql).
+    FOREACH v_role IN ARRAY ARRAY['croupier_reader', 'croupier_console'] LOOP
+        CONTINUE WHEN to_regrole(v_role) IS NULL;
+        EXECUTE format('GRANT EXECUTE ON FUNCTION is_open TO %I', v_role);
+        EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM %I', current_schema(), v_role);
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), v_role);
+        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM %I', current_schema(), v_role);
+    END LOOP;
     IF to_regrole('croupier_reader') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION is_open TO croupier_reader;
-        EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM croupier_reader', current_schema());
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_reader', current_schema());
-        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_reader', current_schema());
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO croupier_reader', current_schema());
     END IF;
-
-    -- The console shows people what it reads: every column but these. A column that is secret comes here.
-    IF to_regrole('croupier_console') IS NOT NULL THEN
-        GRANT EXECUTE ON FUNCTION is_open TO croupier_console;
-        EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM croupier_console', current_schema());
-        EXECUTE format('GRANT USAGE ON SCHEMA %I TO croupier_console', current_schema());
-        EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM croupier_console', current_schema());
-        FOR v_grant IN
-            SELECT format('GRANT SELECT (%s) ON %I TO croupier_console',
-                          string_agg(format('%I', a.attname), ', '), c.relname)
-            FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-            WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'v', 'p')
-              AND a.attname NOT IN ('secret_hash', 'sealed_secrets', 'sealed_server_seed')
-            GROUP BY c.relname
-        LOOP
-            EXECUTE v_grant;
-        END LOOP;
-    END IF;
+    FOR v_grant IN SELECT g FROM console_grants() g
+    LOOP
+        EXECUTE v_grant;
+    END LOOP;
 END $$;
