@@ -39,7 +39,7 @@ async def test_parameters_of_an_address_hold_everywhere(services: Services) -> N
 
 NAMES = """
     SELECT DISTINCT application_name FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name LIKE 'croupier %'
+    WHERE datname = current_database() AND usename = 'croupier_app' AND application_name LIKE 'croupier %'
 """
 
 
@@ -47,7 +47,7 @@ async def test_the_server_shows_which_program_a_connection_is_of(
     platform: dict[str, Any], database: Database
 ) -> None:
     """Whoever looks for what holds a lock, or keeps a transaction open, reads it there."""
-    programs = {"ingress", "relay", "statistics", "webhooks", "reconciler", "console"}
+    programs = {"ingress", "relay", "statistics", "webhooks", "reconciler"}
 
     async def all_are_there() -> bool:
         rows = await database.pool.fetch(NAMES)

@@ -45,8 +45,9 @@ async def as_read(services: Services, own_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def seat(own: Database) -> Seat:
+    """Of an operator that no other test has."""
     return await take_seat(own, balance=1_000_000)
 
 
