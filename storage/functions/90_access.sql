@@ -71,8 +71,8 @@ BEGIN
     IF to_regrole('croupier_reader') IS NOT NULL THEN
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO croupier_reader', current_schema());
     END IF;
-    FOR v_grant IN SELECT g FROM console_grants() g
-    LOOP
+    FOR v_grant IN SELECT format('GRANT SELECT (%s) ON %I TO croupier_console', columns, relation)
+        FROM shown_columns() WHERE to_regrole('croupier_console') IS NOT NULL LOOP
         EXECUTE v_grant;
     END LOOP;
 END $$;
