@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final
+from typing import Any, Final
 
 import httpcore
 import httpx
@@ -72,6 +72,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="outbound-names")
         self._resolve = resolve or self._ask_the_system
         self._network = httpcore.AnyIOBackend()
+        self._connecting: set[asyncio.Future[Any]] = set()
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -117,8 +118,29 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         """To the first that answers. Each has its share of the time, so that a dead one leaves some."""
         for address in addresses[:-1]:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return await self._network.connect_tcp(address, port, share_s)
-        return await self._network.connect_tcp(addresses[-1], port, share_s)
+                return await self._connect_to(address, port, share_s)
+        return await self._connect_to(addresses[-1], port, share_s)
+
+    async def _connect_to(
+        self, address: str, port: int, share_s: float | None
+    ) -> httpcore.AsyncNetworkStream:
+        """Whoever is cancelled leaves the attempt to itself: cancelled at the moment in which the connection
+        comes, anyio would lose it, and nobody would close it."""
+        connecting = asyncio.ensure_future(self._network.connect_tcp(address, port, share_s))
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(self._close_late)
+            raise
+
+    def _close_late(self, connected: asyncio.Future[httpcore.AsyncNetworkStream]) -> None:
+        if connected.cancelled() or connected.exception() is not None:
+            return
+        closing = asyncio.ensure_future(connected.result().aclose())
+        self._connecting.add(closing)
+        closing.add_done_callback(self._connecting.discard)
 
     async def _ask_the_system(self, host: str, port: int) -> list[str]:
         found = await asyncio.get_running_loop().run_in_executor(

@@ -4,11 +4,13 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
+from typing import Any, cast
 
 import httpcore
 import pytest
 
 from outbound.addresses import AddressRefused, GuardedBackend, check_url, is_outside
+from tests.support.conditions import HANG_S
 
 INSIDE = """
     127.0.0.1 127.255.255.254 0.0.0.0 0.1.2.3 10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254
@@ -178,3 +180,34 @@ async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
     await stream.aclose()
     server.close()
     await server.wait_closed()
+
+
+class Comes(httpcore.AsyncNetworkBackend):
+    """A connection that comes when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked, self.comes, self.closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def connect_tcp(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        self.asked.set()
+        await self.comes.wait()
+        return cast(httpcore.AsyncNetworkStream, self)
+
+    async def aclose(self) -> None:
+        self.closed.set()
+
+
+async def test_a_connection_that_comes_when_its_caller_has_gone_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = Comes()
+    monkeypatch.setattr(httpcore, "AnyIOBackend", lambda: network)
+    backend = GuardedBackend(local=True)
+    caller = asyncio.create_task(backend.connect_tcp("127.0.0.1", 1))
+    await network.asked.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    network.comes.set()
+    await asyncio.wait_for(network.closed.wait(), HANG_S)
+    backend.close()
