@@ -143,9 +143,17 @@ async def _search(pool: asyncpg.Pool, wanted: RoundFilter) -> _Search:
     path, filters = _path(wanted), _filters(wanted)
     if path.short:
         return _Search(path, filters, None, None)
-    after = None if wanted.since is None else await _last_before(pool, path, wanted.since - APART)
-    last = None if wanted.until is None else await _last_before(pool, path, wanted.until + APART)
+    after = None if wanted.since is None else await _last_before(pool, path, _moved(wanted.since, -APART))
+    last = None if wanted.until is None else await _last_before(pool, path, _moved(wanted.until, APART))
     return _Search(path, filters, after, None if last is None else last + 1)
+
+
+def _moved(moment: datetime, by: timedelta) -> datetime:
+    """Beyond the ends of the calendar there is nothing to look for."""
+    try:
+        return moment + by
+    except OverflowError:
+        return moment
 
 
 def _path(wanted: RoundFilter) -> _Path:

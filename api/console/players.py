@@ -1,5 +1,6 @@
 """Players: balances and holds, sessions with their limits, the statement, and whether they may bet."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote
@@ -21,8 +22,10 @@ from storage.sessions import SessionFacts
 SESSIONS_LIMIT: Final = 20
 ENTRIES_LIMIT: Final = 50
 LARGEST: Final = 2**63 - 1
+PLACE: Final = re.compile(r"[0-9]{1,19}")
 NOT_FOUND: Final = (
-    "You have no player of this id. Ids are exact; the first session or deposit makes a player."
+    "You have no player of this id with this money: who has demo money alone is found under demo. Ids are"
+    " exact; the first session or deposit makes a player."
 )
 
 
@@ -42,7 +45,7 @@ async def player_page(request: Request, session: Session) -> Response:
     if found is None:
         return message("No such player", NOT_FOUND, status=404, session=session)
     before = request.query_params.get("before", "")
-    if before and not (before.isascii() and before.isdigit() and int(before) <= LARGEST):
+    if before and not (PLACE.fullmatch(before) and int(before) <= LARGEST):
         text = "before: go on from a page of the statement"
         return message("No such page", text, status=400, session=session)
     return await _shown(of(request), session, found, before=int(before) if before else None)

@@ -14,6 +14,7 @@ from api.console.sessions import Session
 from api.gateway.paging import cursor
 from contracts.rounds import RoundState
 from contracts.views import RoundFilter, RoundView
+from overview.model import RoundPage
 
 PAGE_LIMIT: Final = 50
 CSV_LIMIT: Final = 10_000
@@ -54,7 +55,10 @@ async def rounds_csv(request: Request, session: Session) -> Response:
         return message("No such list", "; ".join(asked.problems), status=400, session=session)
     headers = {**HEADERS, "content-disposition": 'attachment; filename="rounds.csv"'}
     wanted = await _wanted(console, session, asked)
-    return StreamingResponse(_lines(console, wanted), headers=headers, media_type="text/csv; charset=utf-8")
+    # Before the answer begins: what is wrong can still be said.
+    first = await console.rounds.page(wanted, limit=CSV_PAGE)
+    lines = _lines(console, wanted, first)
+    return StreamingResponse(lines, headers=headers, media_type="text/csv; charset=utf-8")
 
 
 async def _wanted(console: Console, session: Session, asked: Filters) -> RoundFilter:
@@ -64,17 +68,16 @@ async def _wanted(console: Console, session: Session, asked: Filters) -> RoundFi
     return asked.wanted(session.operator_id, key)
 
 
-async def _lines(console: Console, wanted: RoundFilter) -> AsyncIterator[str]:
+async def _lines(console: Console, wanted: RoundFilter, found: RoundPage) -> AsyncIterator[str]:
     yield line(COLUMNS)
-    place, left = None, CSV_LIMIT
-    while left:
-        found = await console.rounds.page(wanted, before=place, limit=min(left, CSV_PAGE))
+    left = CSV_LIMIT
+    while True:
         for view in found.rounds:
             yield _line(view)
         left -= len(found.rounds)
-        place = found.following
-        if place is None:
+        if found.following is None or not left:
             return
+        found = await console.rounds.page(wanted, before=found.following, limit=min(left, CSV_PAGE))
 
 
 def _line(view: RoundView) -> str:

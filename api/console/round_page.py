@@ -14,7 +14,8 @@ from api.console.operator_api import ApiAway, ApiRefused
 from api.console.pages import message, money, page, recorded, redirect, round_path
 from api.console.preview import TITLES, WHEN, preview
 from api.console.sessions import Session
-from contracts.interventions import REASON_LIMIT, Action
+from contracts.interventions import REASON_LIMIT, Action, InterventionVerdict
+from contracts.records import RoundRecord
 from contracts.sessions import DEMO
 from contracts.views import RoundFilter, RoundView
 from storage import stuck, webhooks
@@ -55,6 +56,9 @@ async def decide(request: Request, session: Session, form: Form) -> Response:
     if action is None or problem:
         return await _shown(console, session, view, problem=problem, status=422)
     if form.get("confirmed") != "yes":
+        if action not in (await console.rounds.actions([view]))[0]:
+            problem = f"The round takes no such decision now: it is {view.state.value}."
+            return await _shown(console, session, view, problem=problem, status=409)
         asked = await stuck.at_wallet(console.pool, [view.key])
         return page(
             "decide.html",
@@ -136,9 +140,15 @@ async def _shown(
         open_for_others=bool(allowed) and not session.decides,
         reason_limit=REASON_LIMIT,
         deliveries=deliveries,
-        done=None if done is None else TITLES[done],
+        done=TITLES[done] if done is not None and done in _taken(record) else None,
         problem=problem,
     )
+
+
+def _taken(record: RoundRecord) -> set[Action]:
+    """The decisions that the ledger has accepted, whatever an address says."""
+    accepted = InterventionVerdict.ACCEPTED
+    return {one.action for one in record.interventions if one.verdict is accepted}
 
 
 def _problem(action: Action | None, reason: str) -> str | None:

@@ -17,7 +17,7 @@ from storage import operators
 
 HOME: Final = "/console/rounds"
 # One of our own pages, whatever a browser would make of the text otherwise.
-OURS: Final = re.compile(r"/console/[\w/.~%-]*(\?[\w.~%&=+-]*)?", re.ASCII)
+OURS: Final = re.compile(r"/console/[\w/.~%-]*(\?[\w.~%&=:+-]*)?", re.ASCII)
 NOT_VALID: Final = "This API key opens nothing: it is mistyped, revoked or expired, or it is the platform's."
 
 

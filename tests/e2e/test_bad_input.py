@@ -347,6 +347,15 @@ async def test_a_time_that_utc_does_not_have_is_refused(seat: Player, name: str,
         checked_problem(await seat.operator.call("GET", path, params={name: moment}), *INVALID)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [{"from": "0001-01-01T00:00:00Z"}, {"to": "9999-12-31T23:59:59Z"}, {"from": "9999-12-31T23:59:59Z"}],
+)
+async def test_the_first_and_the_last_moment_are_moments(seat: Player, query: dict[str, str]) -> None:
+    for path in ("/rounds", f"/players/{seat.player_id}/statement"):
+        assert (await seat.operator.call("GET", path, params=query)).status_code == 200
+
+
 @pytest.mark.parametrize("moment", [*BEYOND_UTC, 4_070_908_800, "2099-01-01", True])
 async def test_a_key_does_not_end_at_a_time_that_is_none(seat: Player, moment: object) -> None:
     """A number would be taken for seconds since 1970, which nobody has described."""

@@ -42,13 +42,13 @@ async def test_a_key_begins_a_session_that_its_cookie_alone_opens(
     console: str, host: Operator, services: Services
 ) -> None:
     async with person(console) as anna:
-        away = await anna.get("/rounds?state=void")
+        away = await anna.get("/rounds?state=void&from=2026-11-27T19:30")
         assert (away.status_code, away.headers["location"]) == (
             303,
-            "/console/sign-in?next=%2Fconsole%2Frounds%3Fstate%3Dvoid",
+            "/console/sign-in?next=%2Fconsole%2Frounds%3Fstate%3Dvoid%26from%3D2026-11-27T19%3A30",
         )
-        answer = await anna.sign_in(host.key, next="/console/rounds?state=void")
-        assert answer.headers["location"] == "/console/rounds?state=void"
+        answer = await anna.sign_in(host.key, next="/console/rounds?state=void&from=2026-11-27T19:30")
+        assert answer.headers["location"] == "/console/rounds?state=void&from=2026-11-27T19:30"
         attributes = answer.headers["set-cookie"].split("; ")[1:]
         assert attributes == ["Path=/console", "Secure", "HttpOnly", "SameSite=Strict"]
         page = await anna.get("/rounds?state=void")
@@ -119,10 +119,11 @@ async def test_a_form_is_taken_from_the_sessions_own_pages_alone(console: str, h
             await anna.post(path, {**form, "csrf": await ben.csrf()}),
             await anna.post(path, right, origin="https://evil.example"),
             await anna.post(path, right, origin="null"),
+            await anna.post(path, right, origin="http://["),
             await anna.http.post(f"{console}{path}", data=right, headers=anna._cookies()),
             await anna.post("/sign-out", {}),
         ]
-        assert [answer.status_code for answer in wrong] == [403] * 6
+        assert [answer.status_code for answer in wrong] == [403] * 7
         anna.cookie.clear()
         assert (await anna.post(path, right)).headers["location"] == "/console/sign-in?over=yes"
         login = await ben.post("/sign-in", {"key": host.key}, origin="https://evil.example")

@@ -192,6 +192,7 @@ async def test_the_oldest_operators_are_known_before_anything_is_counted_of_them
 
 
 async def test_who_came_first_keeps_its_name(database: Database, operators: KnownLabels) -> None:
+    await take_seat(database)  # or there may be nobody yet
     first = await database.pool.fetchval("SELECT id FROM operators ORDER BY created_at, id LIMIT 1")
     async with known_operators.known(database.pool, 1):
         assert operators.labels() == (OTHER, first)

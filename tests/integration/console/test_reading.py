@@ -111,6 +111,9 @@ async def test_many_rounds_are_read_page_by_page_and_as_csv(
     table = [*csv.DictReader(io.StringIO((await browser.get(f"{URL}/rounds.csv")).text))]
     assert [row["round_id"] for row in table] == [f"many-{MANY - n}" for n in range(CSV_LIMIT)]
     assert (table[0]["staked_minor"], table[0]["win_minor"]) == ("100", "0")
+    for moment in ("0001-01-01T00:00", "9999-12-31T23:59"):
+        for address in (f"{URL}/rounds", f"{URL}/rounds.csv"):
+            assert (await browser.get(address, params={"from": moment})).status_code == 200
 
 
 async def test_ids_with_markup_are_text_and_cells_with_formulas_are_not_computed(
@@ -165,7 +168,11 @@ async def test_without_the_api_a_decision_says_so_and_nothing_is_done(
     sent = await browser.post(path, data={**form, "reason": "ticket 1", "confirmed": "yes"}, headers=headers)
     assert (sent.status_code, "The API has answered 500" in sent.text) == (500, True)
     assert await seat.money() == (1_000_000, 100)
+    forged = await browser.get(f"{URL}/rounds/still-open", params={"done": "void"})
+    assert (forged.status_code, "on record below" in forged.text) == (200, False)
     await seat.release(bet)
+    late = await browser.post(path, data={**form, "reason": "ticket 1"}, headers=headers)
+    assert (late.status_code, "no such decision now: it is void" in late.text) == (409, True)
 
 
 async def test_the_audit_log_is_every_decision_of_the_operator_and_no_others(
@@ -250,7 +257,12 @@ async def test_a_players_money_sessions_and_statement_are_shown(
     rest = await browser.get("http://console.example" + older.replace("&amp;", "&"))
     assert ("10000.00 EUR" in rest.text, "onerror" in rest.text) == (True, False)
     for query, status in (
-        *(({"before": "x"}, 400), ({"before": "9" * 30}, 400), ({"before": "\u0663"}, 400)),
+        *(
+            ({"before": "x"}, 400),
+            ({"before": "9" * 30}, 400),
+            ({"before": "9" * 5000}, 400),
+            ({"before": "\u0663"}, 400),
+        ),
         *(({"mode": "demo"}, 404), ({"mode": "x"}, 200)),
     ):
         assert (await browser.get(path, params=query)).status_code == status, query
