@@ -33,6 +33,7 @@ from runtime.addresses import (
     over_tls,
     with_scheme,
 )
+from runtime.listed import listed
 from runtime.listening import is_loopback
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -264,7 +265,7 @@ class Settings(BaseSettings):
     )
     @classmethod
     def _split(cls, value: object) -> object:
-        return _listed(value) if isinstance(value, str) else value
+        return listed(value) if isinstance(value, str) else value
 
     @field_validator("games")
     @classmethod
@@ -468,20 +469,6 @@ def _secret_in(path: str, variable: str) -> str:
     if not text:
         raise SettingsError(f"{variable} names {path}: the file is empty")
     return text
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    """A list in a variable, which has only text: `a:A,b:B`, or as the settings file writes it,
-    `["a:A", "b:B"]`."""
-    if text.lstrip().startswith("["):
-        try:
-            (values,) = tomllib.loads(f"values = {text.strip()}").values()
-        except ValueError:
-            raise ValueError('a list is written a,b or ["a", "b"]') from None
-        if not all(isinstance(value, str) for value in values):
-            raise ValueError("each part of the list is a text")
-        return tuple(values)
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _one_line(problem: ValidationError) -> str:

@@ -1,4 +1,4 @@
-"""A casino's page with a game in a frame, and a stranger's page: three origins that no machine has."""
+"""A casino's page with a game in a frame, and a foreign page: three origins that no machine has."""
 
 from typing import Any, Final
 from urllib.parse import urlencode

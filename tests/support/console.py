@@ -2,35 +2,24 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from compose import probes
-from compose.programs import OwnProgram
-from compose.service import wait_until_ready
 from compose.stack import Stack
 from tests.support.conditions import HANG_S
 from tests.support.http import http_client
+from tests.support.started import started
 
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 
 
-@asynccontextmanager
-async def console_server(stack: Stack) -> AsyncIterator[str]:
-    """Its address: it answers until the block ends."""
-    await stack.start_console()
-    try:
-        about = stack.info()
-        probe = partial(probes.http, about["metrics_urls"]["console"])
-        await wait_until_ready("console", probe, limit_seconds=OwnProgram.start_seconds)
-        yield str(about["console_url"])
-    finally:
-        await stack.stop_one("console")
+def console_server(stack: Stack) -> AbstractAsyncContextManager[str]:
+    """Its address."""
+    return started(stack, "console", stack.start_console, "console_url")
 
 
 @dataclass(frozen=True, slots=True)
