@@ -20,6 +20,7 @@ from tests.e2e.described import Description
 from tests.e2e.parties import Gateway, Operator, Player, is_told_of_rounds
 from tests.support.conditions import HANG_S, until
 from tests.support.http import http_client
+from tests.support.ingress import is_ready
 
 # As long as any program of the stack may take to start.
 START_S = OwnProgram.start_seconds
@@ -81,18 +82,11 @@ async def talkative(
         )
     try:
         async with http_client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_S) as http:
-            await until(lambda: _is_ready(http), within_s=START_S)
+            await until(lambda: is_ready(http), within_s=START_S)
             yield dataclasses.replace(gateway, http=http), log
     finally:
         process.terminate()
         assert await process.wait() == 0
-
-
-async def _is_ready(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/readyz")).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from tests.e2e.conftest import START_S
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem, checked_round
 from tests.support.conditions import HANG_S, until
 from tests.support.http import http_client
+from tests.support.ingress import is_ready
 from verification import outcomes
 
 BALANCE: Final = 10_000
@@ -96,13 +97,6 @@ class Place:
         finally:
             process.terminate()
             assert await process.wait() == 0
-
-
-async def is_ready(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/readyz")).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +207,7 @@ async def test_a_game_that_keeps_failing_is_refused_before_anything_is_staked_un
     assert (again.status_code, again.headers.get("idempotent-replayed")) == (200, "true"), "a repeat, always"
     assert again.json() == settled.json()
     assert await player.balance() == settled.json()["balance"]["amount"]
-    assert (await others.gateway.http.get("/readyz")).status_code == 200, "one game is not the ingress"
+    await until(lambda: is_ready(others.gateway.http))  # one game is not the ingress
     assert (await play(player, "win"))["state"] == "settled"
 
 

@@ -18,7 +18,7 @@ from tests.e2e.parties import checked_problem, checked_round
 from tests.support.clients import CHOICE, STAKE, Player, assert_nothing_lost_or_doubled, seat_players
 from tests.support.conditions import HANG_S, until
 from tests.support.http import http_client
-from tests.support.ingress import one_more_ingress
+from tests.support.ingress import is_ready, one_more_ingress
 
 ADMITTED: Final = 4
 PLAYERS: Final = 40
@@ -101,7 +101,7 @@ async def test_a_full_house_refuses_bets_at_once_answers_reads_and_has_room_agai
         await until(lambda: _all_wait(database))
         _check_refusal(await _bet(client, outside, "the-refused-one"))
         assert await _read(client, outside) == [200] * 3
-        assert (await client.get(f"{ingress.base_url}/readyz")).status_code == 200
+        await until(lambda: is_ready(client, ingress.base_url))
         assert not any(bet.done() for bet in admitted)
     assert [(await bet)["state"] for bet in admitted] == ["settled"] * ADMITTED
     assert (await outside.bet(client, "the-refused-one"))["state"] == "settled"

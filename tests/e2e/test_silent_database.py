@@ -57,7 +57,8 @@ async def test_a_database_that_says_nothing_is_503(seat: Player, services: Servi
         (ready, ready_s), (answers, all_s) = await asyncio.gather(
             timed(http.get("/readyz")), timed(reads(seat))
         )
-    assert (ready.status_code, ready.json()["failing"]) == (503, ["database"])
+    assert ready.status_code == 503
+    assert "database" in ready.json()["failing"]
     assert {(each.status_code, each.json()["code"]) for each in answers} == {(503, "overloaded")}
     assert ready_s < all_s / 2
     assert all_s < 2 * COMMAND_TIMEOUT_S

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from compose import ingresses, process
@@ -56,6 +57,14 @@ async def one_more_ingress(
         )
     finally:
         await running.stop()
+
+
+async def is_ready(http: httpx.AsyncClient, base_url: str = "") -> bool:
+    """For a condition to wait for: on a busy machine a check may take a second, and then it does not pass."""
+    try:
+        return (await http.get(f"{base_url}/readyz")).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 async def is_draining(base_url: str) -> bool:
