@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import secrets
+import subprocess
 import sys
 import tempfile
 import time
@@ -103,6 +105,9 @@ def _run_all(choices: Choices, kept: Failures, console: Console) -> list[Outcome
     if choices.chosen_tests:
         return _run_tests(choices, kept, console)
     with _checking_beside() as checks:
+        if not _compiled():
+            console.print("fresh checkout: compiling modules and tests once, for all processes")
+            _compile()
         tests = _run_tests(choices, kept, console)
     for outcome in (done := checks.result()):
         if not outcome.passed:
@@ -121,6 +126,20 @@ def _checking_beside() -> Iterator[Future[list[Outcome]]]:
         except BaseException:
             children.end_descendants()  # or the executor would wait for the tool
             raise
+
+
+def _compiled() -> bool:
+    """Whether pytest has kept bytecode of this checkout's tests."""
+    own = Path(importlib.util.cache_from_source(str(PROJECT_ROOT / "tests" / "conftest.py")))
+    return any(own.parent.glob("conftest.*-pytest-*.pyc"))
+
+
+def _compile() -> None:
+    """In a fresh checkout each process of pytest would compile every module, and rewrite every assertion, for
+    itself: one does so before the others start, while mypy has the other core. What does not compile is told
+    by the run."""
+    with tempfile.TemporaryFile() as output:
+        _waited_for(children.start([_program("pytest"), "--collect-only", "--quiet"], output=output))
 
 
 def _check(title: str) -> Outcome:
@@ -145,13 +164,17 @@ def _run_tests(choices: Choices, kept: Failures, console: Console) -> list[Outco
 
 def _run_pytest(title: str, arguments: list[str]) -> Outcome:
     began = time.monotonic()
-    running = children.start([_program("pytest"), *arguments])
+    code = _waited_for(children.start([_program("pytest"), *arguments]))
+    return Outcome(title, code == 0, time.monotonic() - began)
+
+
+def _waited_for(running: subprocess.Popen[bytes]) -> int:
+    """How it ended. Who interrupts us interrupts it."""
     try:
-        code = running.wait()
+        return running.wait()
     except KeyboardInterrupt:
         children.interrupt(running)
         raise
-    return Outcome(title, code == 0, time.monotonic() - began)
 
 
 def pytest_command(choices: Choices, seed: int | None, kept: Failures) -> list[str]:

@@ -140,11 +140,11 @@ def look(draws: Draws) -> Step:
     return Step(outcome=seen, win=0)
 
 
-def deep() -> list[Any]:
+def deep(_draws: Any) -> Step:
     nested: list[Any] = []
     for _ in range(10_000):
         nested = [nested]
-    return nested
+    return Step(outcome={"shown": nested}, win=0)
 
 
 DEEDS: Final[dict[str, Callable[[Any], Any]]] = {
@@ -165,7 +165,7 @@ DEEDS: Final[dict[str, Callable[[Any], Any]]] = {
     "surrogate": shows("\ud800"),
     "fraction": shows(0.5),
     "huge": shows("x" * 5_000_000),
-    "deep": shows(deep()),
+    "deep": deep,
     "too-much": lambda _draws: Step(outcome={}, win=10**9),
     "no-step": lambda _draws: {"win": 0},
 }

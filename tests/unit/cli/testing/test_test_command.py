@@ -54,6 +54,14 @@ def test_each_repetition_has_an_order_of_its_own(kept: Failures) -> None:
     assert "--random-order-seed=8" in run.pytest_command(Choices(), 8, kept)
 
 
+def test_a_fresh_checkout_is_known_by_tests_that_were_never_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run._compiled() or sys.dont_write_bytecode, "this very run has compiled them"
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    assert not run._compiled()
+
+
 def test_all_tests_share_the_machine_among_several_workers(kept: Failures) -> None:
     assert "-n" in run.pytest_command(Choices(), None, kept)
     assert run.workers() > 1
