@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from compose import control
 from compose.layout import Layout
 from contracts.failures import one_line
-from runtime.resources import connect_database
+from runtime.services import connect_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,7 +10,7 @@ import sys
 from typing import Final
 
 from runtime import provision, settings
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from runtime.settings import SettingsError
 from security.keyring import KeyringInvalid
 from storage import migrate

@@ -22,7 +22,7 @@ from events.broker import LinkLost
 from overview import overdue, services
 from overview.model import Kind, RoundPage, Stuck, StuckReport
 from overview.things import events_stuck, incident_stuck, transaction_stuck, webhook_stuck
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from security.keyring import KeyringInvalid
 from storage import history, operators, pending, players
 from storage import stuck as stored

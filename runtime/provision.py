@@ -11,7 +11,7 @@ from typing import Final
 import asyncpg
 
 from contracts.views import ApiKeyView
-from runtime.resources import connect_database
+from runtime.services import connect_database
 from runtime.settings import Settings, SettingsError
 from security.api_keys import ApiKeyInvalid, new_api_key, parse_api_key
 from security.keyring import Keyring

@@ -8,9 +8,10 @@ buffer of updates would do without a port, and cost a Python object for each of 
 import logging
 import socket
 import urllib.request
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from temporalio.runtime import PrometheusConfig
+if TYPE_CHECKING:
+    from temporalio.runtime import PrometheusConfig
 
 # compose/watched.py finds what rules and dashboards name; a test compares.
 FAMILIES: Final = frozenset(
@@ -38,9 +39,11 @@ class SdkMetrics:
     def __init__(self) -> None:
         self._address: str | None = None
 
-    def config(self) -> PrometheusConfig | None:
+    def config(self) -> "PrometheusConfig | None":
         """By Prometheus' conventions: seconds, and names with their units and `_total`. For the process's
         first runtime; None for any other, whose figures nobody asks for."""
+        from temporalio.runtime import PrometheusConfig  # programs without Temporal load none of its SDK
+
         if self._address is not None:
             return None
         self._address = f"127.0.0.1:{_free_port()}"

@@ -20,9 +20,10 @@ from temporalio.runtime import (
 )
 from temporalio.service import TLSConfig
 
-from runtime import logs
+from runtime import logs, sdk_metrics
 from runtime.request_ids import RequestIds
 from runtime.search_attributes import EncodesKeywords
+from runtime.services import missing, unreachable
 from runtime.settings import PREFIX, Settings, SettingsError
 from security.payload_codec import HasPayloadKeys, data_converter
 
@@ -94,6 +95,23 @@ async def connect(
         tls=access.tls,
         api_key=access.api_key,
     )
+
+
+async def connect_temporal(settings: Settings, keyring: HasPayloadKeys) -> Client:
+    """Raises SettingsError when no address is set, Unreachable when it does not answer."""
+    address = settings.temporal_address
+    if address is None:
+        raise missing("temporal_address")
+    try:
+        return await connect(
+            address,
+            namespace=settings.temporal_namespace,
+            keyring=keyring,
+            access=access(settings),
+            metrics=sdk_metrics.OF_THIS_PROCESS.config() if settings.metrics_port else None,
+        )
+    except RuntimeError as error:
+        raise unreachable("Temporal", "temporal_address", error) from None
 
 
 LAST_STEP_S: Final = 10.0

@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from contracts.failures import one_line
 from contracts.views import RoundView
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from storage.timeline import record
 from timeline import history
 from timeline.model import WorkflowStory

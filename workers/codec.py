@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from api.codec.access import Access, Tokens, own_accounts
 from api.codec.app import create_app
 from runtime.keys import payload_keys
-from runtime.resources import required_secret
+from runtime.services import required_secret
 from runtime.settings import Settings, SettingsError
 from security.payload_reader import PayloadReader
 from workers.https_server import Place

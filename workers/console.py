@@ -14,8 +14,9 @@ from api.console.sessions import Sessions
 from api.gateway.rate_limits import Buckets, Rate
 from overview.rounds import Rounds, Sources
 from runtime.keys import PayloadKeys, payload_keys
-from runtime.resources import connect_database, connect_temporal
+from runtime.services import connect_database
 from runtime.settings import Settings, SettingsError
+from runtime.temporal import connect_temporal
 from workers.https_server import Place
 from workers.lifecycle import run, serve_metrics
 

@@ -15,7 +15,7 @@ import uvloop
 from runtime import build, logs, settings
 from runtime.leaving import leave
 from runtime.metrics_page import serve
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from runtime.settings import PREFIX, Settings, SettingsError
 from security.keyring import KeyringInvalid
 

@@ -45,11 +45,12 @@ from outbound.client import tls_context
 from runtime import metrics
 from runtime.past_rounds import PastRounds
 from runtime.recovery import Recovery, close_if_behind
-from runtime.resources import Resources, connect_temporal, open_resources, required_secret
+from runtime.resources import Resources, open_resources
 from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
+from runtime.services import required_secret
 from runtime.settings import Settings
-from runtime.temporal import certain_to_end
+from runtime.temporal import certain_to_end, connect_temporal
 from security.payload_codec import CANNOT_OPEN
 from security.seeds import SeedVault
 from security.standard_webhooks import PrivateKey

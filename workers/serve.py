@@ -43,10 +43,12 @@ from runtime.listening import is_every_address, url_host
 from runtime.past_rounds import PastRounds
 from runtime.provision import DEMO_OPERATOR
 from runtime.recovery import until_open
-from runtime.resources import Resources, connect_temporal, open_resources, required_secret
+from runtime.resources import Resources, open_resources
 from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
+from runtime.services import required_secret
 from runtime.settings import Settings
+from runtime.temporal import connect_temporal
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
 from security.webhook_secrets import WebhookVault

@@ -14,7 +14,7 @@ from events import topology
 from events.catalogue import ROUND_SETTLED, RoundEvent
 from events.consumer import Consumer
 from runtime.metrics import at_zero
-from runtime.resources import connect_database, load_keyring, required_secret
+from runtime.services import connect_database, load_keyring, required_secret
 from runtime.settings import Settings
 from security.signatures import SignatureVerifier
 from storage import statistics

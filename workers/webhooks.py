@@ -21,9 +21,9 @@ from activities.webhooks import DELIVERIES, OUTCOMES, PACE, Pace, WebhookSteps
 from contracts.webhooks import WEBHOOK_QUEUE, Retries
 from events.broker import reason
 from runtime import metrics
-from runtime.resources import connect_database, connect_temporal, load_keyring
+from runtime.services import connect_database, load_keyring
 from runtime.settings import Settings
-from runtime.temporal import certain_to_end
+from runtime.temporal import certain_to_end, connect_temporal
 from runtime.webhook_workflows import WebhookWorkflows
 from security.keyring import Keyring
 from security.standard_webhooks import PrivateKey

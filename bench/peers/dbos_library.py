@@ -21,7 +21,8 @@ from bench.peers.front import Bets, Front, serve
 from bench.peers.steps import Closed, Held, Steps
 from contracts.rounds import Bet, DrawReference, Resolution
 from games.registry import Registry
-from runtime.resources import open_resources, required_secret
+from runtime.resources import open_resources
+from runtime.services import required_secret
 from runtime.settings import Settings
 from workers.lifecycle import run
 

@@ -22,9 +22,10 @@ from bench.peers.steps import Closed
 from contracts.rounds import Bet, RoundState
 from contracts.steps import ROUND_TASK_TIMEOUT
 from games.registry import Registry
-from runtime.resources import connect_temporal, open_resources
+from runtime.resources import open_resources
 from runtime.round_workflows import START_TIMEOUT
 from runtime.settings import Settings
+from runtime.temporal import connect_temporal
 from workers.lifecycle import run
 from workers.round_worker import CACHED_WORKFLOWS, CONCURRENT_STEPS, GRACE, STICKY_LIMIT
 

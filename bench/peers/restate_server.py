@@ -19,7 +19,7 @@ from typing import Final
 import httpx
 
 from compose.layout import SHARED_LIBRARY
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from runtime.settings import Settings
 
 VERSION: Final = "1.7.12"

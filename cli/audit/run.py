@@ -19,7 +19,7 @@ from cli.services import with_database
 from contracts.failures import one_line
 from games.registry import PluginError
 from runtime import games
-from runtime.resources import Unreachable, connect_database, load_keyring
+from runtime.services import Unreachable, connect_database, load_keyring
 from runtime.settings import Settings
 from security.keyring import KeyringInvalid
 from security.seeds import SeedVault

@@ -19,9 +19,10 @@ from cli.services import CannotShow, where
 from contracts.failures import one_line
 from runtime.past_rounds import PastRounds
 from runtime.recovery import LostRound, Recovered, Recovery
-from runtime.resources import Unreachable, connect_database, connect_temporal, load_keyring
 from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
+from runtime.services import Unreachable, connect_database, load_keyring
+from runtime.temporal import connect_temporal
 from security.keyring import KeyringInvalid
 from security.payload_codec import CANNOT_OPEN
 from security.seeds import SeedVault

@@ -19,7 +19,7 @@ from compose.layout import Layout
 from compose.problems import StackProblem
 from compose.restore import Target, put_back, room_for
 from compose.stack import OUTSIDE_DATABASE, Stack
-from runtime.resources import Unreachable, load_keyring
+from runtime.services import Unreachable, load_keyring
 from security.canaries import missing, open_passwords
 from security.keyring import KeyringInvalid
 

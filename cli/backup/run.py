@@ -21,7 +21,8 @@ from compose.control import stack_info
 from compose.layout import Layout
 from compose.stack import OUTSIDE_DATABASE
 from runtime.past_rounds import PastRounds
-from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.services import Unreachable, load_keyring
+from runtime.temporal import connect_temporal
 from security.canaries import canaries, seal_passwords
 from security.keyring import KeyringInvalid
 from storage import restores

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from cli.options import told
-from runtime.resources import load_keyring
+from runtime.services import load_keyring
 from security.keyring import (
     SECTIONS,
     KeyInUse,

@@ -16,7 +16,7 @@ from api.operator.schemas import api_key_body
 from api.operator.service import KEY_CACHE_S, OperatorKeys, TooManyKeys
 from cli.options import told
 from cli.services import database_of, with_database
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from runtime.settings import SettingsError
 from timeline.wording import moment
 

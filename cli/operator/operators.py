@@ -16,7 +16,7 @@ from api.platform.schemas import NAME_PATTERN, operator_body
 from api.platform.service import Operators
 from cli.options import told
 from cli.services import database_of, with_database
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from runtime.settings import SettingsError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from cli.operator import wallet_trial
 from cli.options import told
 from cli.services import database_of, with_database
 from contracts.failures import one_line
-from runtime.resources import Unreachable, load_keyring
+from runtime.services import Unreachable, load_keyring
 from runtime.settings import SettingsError
 from security.keyring import KeyringInvalid
 from security.standard_webhooks import PrivateKey

@@ -15,7 +15,7 @@ from cli.options import told
 from cli.services import database_of, with_database
 from contracts.failures import one_line
 from contracts.wallet import WalletAnswer, WalletCall, WalletRefusal, WalletRequest, WalletVerdict
-from runtime.resources import Unreachable, load_keyring
+from runtime.services import Unreachable, load_keyring
 from runtime.settings import SettingsError
 from security.keyring import KeyringInvalid, UnknownKey
 from security.sealing import SealBroken

@@ -21,8 +21,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.reconciliation import RECONCILE_SCHEDULE, Incident, Reconciled
-from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.services import Unreachable, load_keyring
 from runtime.settings import Settings
+from runtime.temporal import connect_temporal
 from security.keyring import KeyringInvalid
 from storage import incidents as stored
 

@@ -15,8 +15,9 @@ from temporalio.service import RPCError
 
 from cli.services import CannotShow, where
 from contracts.failures import one_line
-from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.services import Unreachable, load_keyring
 from runtime.settings import Settings
+from runtime.temporal import connect_temporal
 from security.keyring import KeyringInvalid
 from verification import replays
 from verification.replays import Advance, Replays

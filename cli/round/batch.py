@@ -24,10 +24,11 @@ from contracts.interventions import Intervention, InterventionResult, Interventi
 from contracts.rounds import RoundState
 from contracts.views import RoundFilter, RoundView
 from overview.rounds import Rounds
-from runtime.resources import Unreachable, connect_temporal, load_keyring
 from runtime.round_start import RoundStart
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
+from runtime.services import Unreachable, load_keyring
 from runtime.settings import Settings, SettingsError
+from runtime.temporal import connect_temporal
 from security.keyring import KeyringInvalid
 
 INTERRUPTED: Final = 130

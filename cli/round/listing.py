@@ -19,8 +19,9 @@ from contracts.failures import one_line
 from contracts.views import RoundFilter, RoundView, Tenant, operator_or_none
 from overview.model import RoundPage
 from overview.rounds import NO_KEY, Rounds, Sources
-from runtime.resources import Unreachable, connect_temporal, load_keyring
+from runtime.services import Unreachable, load_keyring
 from runtime.settings import Settings, SettingsError
+from runtime.temporal import connect_temporal
 from security.keyring import KeyringInvalid
 from storage.stuck import OpenNow
 from timeline.wording import minute, moment, money

@@ -16,10 +16,11 @@ from cli.round.show import LISTED, Wanted
 from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
-from runtime.resources import Unreachable, connect_temporal, load_keyring
 from runtime.round_start import RoundStart
 from runtime.round_workflows import OutcomeUncertain, RoundWorkflows
+from runtime.services import Unreachable, load_keyring
 from runtime.settings import Settings
+from runtime.temporal import connect_temporal
 from security.keyring import KeyringInvalid
 
 

@@ -16,9 +16,10 @@ from cli.round.lines import choices_of, lines
 from cli.services import CannotShow, database_of, looking
 from contracts.failures import one_line
 from contracts.views import RoundView
-from runtime.resources import Unreachable, connect_temporal, load_keyring
 from runtime.round_workflows import RoundWorkflows, TemporalAway
+from runtime.services import Unreachable, load_keyring
 from runtime.settings import Settings
+from runtime.temporal import connect_temporal
 from security.keyring import KeyringInvalid
 from security.payload_codec import CANNOT_OPEN
 from storage import pending

@@ -14,7 +14,7 @@ from cli.options import told
 from cli.services import CannotShow, database_of, where
 from contracts.failures import one_line
 from contracts.webhooks import DeadDelivery, WebhookKey, WebhookStatus
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from runtime.settings import Settings
 from storage import webhooks as stored
 

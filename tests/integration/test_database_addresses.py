@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from contracts.views import RoundFilter
-from runtime.resources import Unreachable, connect_database
+from runtime.services import Unreachable, connect_database
 from runtime.settings import Settings
 from storage import history
 from storage.database import Database, open_database

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import make_url
 
-from runtime.resources import Unreachable, connect_database
+from runtime.services import Unreachable, connect_database
 from runtime.settings import Settings
 from storage import sessions
 from storage.database import AWAY, Database, NotAdmitted, open_database

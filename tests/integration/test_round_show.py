@@ -18,7 +18,7 @@ from cli.round import show as rounds
 from cli.round.lines import lines as lines_of
 from cli.round.show import Wanted
 from cli.services import CannotShow
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from runtime.settings import Settings
 from storage.database import Database
 from tests.conftest import Services

@@ -14,9 +14,9 @@ from compose import probes
 from compose.problems import NotReady
 from events import broker
 from events.broker import LinkLost
-from runtime.resources import Unreachable, connect_database, connect_temporal
+from runtime.services import Unreachable, connect_database
 from runtime.settings import Settings
-from runtime.temporal import access
+from runtime.temporal import access, connect_temporal
 from tests.conftest import Services
 from tests.support.clients import seat_players
 from tests.support.conditions import HANG_S

@@ -64,7 +64,7 @@ EDITS: Final[dict[str, list[tuple[str, str]]]] = {
         ),
         ("from contracts.rounds import ", "from contracts.rounds import WRITTEN, "),
     ],
-    "runtime/resources.py": [
+    "runtime/services.py": [
         (
             "        await schema.check(database.pool)\n",
             "        from contracts.rounds import WRITTEN\n"

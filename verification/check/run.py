@@ -18,7 +18,7 @@ from contracts.failures import bounded
 from events.broker import LinkLost
 from games.registry import Registry
 from runtime import settings
-from runtime.resources import load_keyring
+from runtime.services import load_keyring
 from runtime.temporal import access, connect
 from security.keyring import Keyring, KeyringInvalid
 from security.seeds import SeedVault

@@ -12,7 +12,7 @@ from api.console.sessions import Sessions
 from api.gateway.rate_limits import OFF, Buckets
 from contracts.views import ApiKeyView
 from overview.rounds import Rounds, Sources
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from security.api_keys import new_api_key
 from storage import operators
 from storage.database import Database, open_database

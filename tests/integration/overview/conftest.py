@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from overview.rounds import Rounds, Sources
-from runtime.resources import Unreachable
+from runtime.services import Unreachable
 from storage.database import Database, open_database
 from tests.conftest import Services
 from tests.support.databases import as_reader, migrated_database

@@ -10,8 +10,8 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from runtime.resources import connect_temporal
 from runtime.settings import Settings
+from runtime.temporal import connect_temporal
 from security.keyring import Keyring
 from storage.database import open_database
 from tests.conftest import Services

@@ -18,10 +18,11 @@ from contracts.rounds import Bet, RoundKey, RoundState
 from contracts.views import RoundView
 from contracts.wallet import WalletCall
 from games.registry import Registry
-from runtime.resources import Resources, connect_temporal, open_resources
+from runtime.resources import Resources, open_resources
 from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
+from runtime.temporal import connect_temporal
 from security.keyring import Keyring
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer

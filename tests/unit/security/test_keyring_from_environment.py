@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from runtime import settings
-from runtime.resources import load_keyring
+from runtime.services import load_keyring
 from security.keyring import Keyring, KeyringInvalid
 
 
