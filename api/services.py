@@ -16,6 +16,7 @@ from api.session.service import SessionService
 from api.wallet.service import WalletService
 from api.webhook.service import WebhookService
 from games.registry import Registry
+from runtime.webhook_workflows import WebhookTests
 from security.tokens import TokenVerifier
 
 
@@ -35,6 +36,7 @@ class Services:
     feed: EventFeed
     game_events: GameEvents
     webhooks: WebhookService
+    webhook_tests: WebhookTests
     switches: Switches
     operator_keys: OperatorKeys
     operators: Operators

@@ -47,6 +47,7 @@ from runtime.resources import Resources, connect_temporal, open_resources, requi
 from runtime.round_start import RoundStart
 from runtime.round_workflows import RoundWorkflows
 from runtime.settings import Settings
+from runtime.webhook_workflows import WebhookTests
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
 from security.webhook_secrets import WebhookVault
@@ -97,6 +98,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 results,
                 waiter,
                 pushes,
+                WebhookTests(client),
                 _game_client_url(settings, listener),
             )
             admission = Admission(
@@ -213,6 +215,7 @@ def _services(
     results: ResultService,
     waiter: ResultWaiter,
     pushes: Pushes,
+    webhook_tests: WebhookTests,
     game_client_url: str,
 ) -> Services:
     settings, pool, keyring = resources.settings, resources.database.pool, resources.keyring
@@ -232,6 +235,7 @@ def _services(
         feed=EventFeed(pool),
         game_events=GameEvents(pool),
         webhooks=WebhookService(pool, Feed(pool), vault, local=settings.webhooks_local),
+        webhook_tests=webhook_tests,
         switches=Switches(pool),
         operator_keys=OperatorKeys(pool),
         operators=Operators(pool),

@@ -68,6 +68,22 @@ def player_path(player_id: str, mode: str) -> str:
     return f"/console/players/{quote(player_id, safe='')}?{urlencode({'mode': mode})}"
 
 
+def webhook_path(webhook_id: str, event_id: str | None = None) -> str:
+    """The page of a webhook, or of the delivery of an event to it."""
+    path = f"/console/webhooks/{quote(webhook_id, safe='')}"
+    return path if event_id is None else f"{path}/deliveries/{event_id}"
+
+
+def delivery_state(state: str) -> str:
+    """How far a webhook is with an event, in words."""
+    return {
+        "pending": "failed, and is being retried",
+        "dead": "given up",
+        "disabled": "not sent, the webhook is disabled",
+        "waiting": "not yet sent",
+    }.get(state, state)
+
+
 def list_path(**filters: str) -> str:
     """The list behind a number."""
     return f"/console/rounds?{urlencode(filters)}"
@@ -81,7 +97,13 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters |= {"money": money, "minute": minute, "instant": instant}
-_TEMPLATES.globals |= {"round_path": round_path, "list_path": list_path, "player_path": player_path}
+_TEMPLATES.globals |= {
+    "round_path": round_path,
+    "list_path": list_path,
+    "player_path": player_path,
+    "webhook_path": webhook_path,
+    "delivery_state": delivery_state,
+}
 
 
 def page(template: str, *, status: int = 200, headers: Mapping[str, str] = {}, **about: Any) -> Response:

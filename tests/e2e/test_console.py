@@ -232,12 +232,16 @@ async def test_a_player_is_blocked_and_let_play_again_through_the_api(
             "stakes up to 5.00 EUR; loses up to 9.00 EUR, and has lost 0.00 EUR; lasts up to 3600 s"
             in page.text
         )
-        form = {"mode": "real", "csrf": await anna.csrf()}
+        form = {"mode": "real", "reason": "ticket 7", "csrf": await anna.csrf()}
+        unsaid = await anna.post(f"{path}/switch", {**form, "blocked": "yes", "reason": " "})
+        assert (unsaid.status_code, "Give a reason" in unsaid.text) == (422, True)
         assert (await anna.post(f"{path}/switch", {**form, "blocked": "yes"})).status_code == 303
         assert "Blocked: every new bet is refused" in (await anna.get(path)).text
         assert (await player.bet()).json()["code"] == "player-blocked"
         assert (await anna.post(f"{path}/switch", {**form, "blocked": "no"})).status_code == 303
         assert (await player.bet()).status_code == 201
+        log = (await anna.get("/audit")).text
+        assert log.count("ticket 7") == 2
         assert (await anna.post(f"{path}/switch", {"mode": "real", "blocked": "yes"})).status_code == 403
     async with person(console, await gateway.new_key(host.operator_id, scope="game")) as viewer:
         assert "Block the player" not in (await viewer.get(path)).text

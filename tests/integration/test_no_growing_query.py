@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 
 from bench.earlier import load_earlier_rounds, player_ids
 from storage import (
+    audit,
     feed,
     incidents,
     interventions,
@@ -117,6 +118,7 @@ STATEMENTS: Final = {
     f"{module.__name__}.{name}": value
     for module in (
         *(
+            audit,
             feed,
             incidents,
             interventions,

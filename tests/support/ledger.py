@@ -18,6 +18,7 @@ from security.seeds import SeedVault
 from security.tokens import TokenIssuer
 from storage import operator_wallets, operators, players, rounds
 from storage.database import Database
+from tests.support.acting import BY
 from verification.chain import Link, Walk
 from verification.invariants.invariant import Invariant, violations
 
@@ -76,11 +77,13 @@ class Seat:
         done = await players.deposit(
             self.database.pool,
             operator_id=self.session.operator_id,
+            player_id=self.session.player_id,
             player_key=self.session.player_key,
             account_id=self.session.account_id,
             transaction_id=transaction_id or uuid4().hex,
             amount=amount,
             currency=self.session.currency,
+            by=BY,
         )
         return done.result, done.available
 
@@ -88,10 +91,12 @@ class Seat:
         done = await players.withdraw(
             self.database.pool,
             operator_id=self.session.operator_id,
+            player_id=self.session.player_id,
             player_key=self.session.player_key,
             transaction_id=transaction_id or uuid4().hex,
             amount=amount,
             currency=self.session.currency,
+            by=BY,
         )
         return done.result, done.available
 

@@ -17,6 +17,7 @@ export interface ApiKeyIssued {
 /** A key without its secret. `active` is whether it opens anything now. */
 export interface ApiKeyListed {
   key_id: string;
+  name: string | null;
   scope: "game" | "operator" | "admin";
   brand: string | null;
   active: boolean;
@@ -222,12 +223,13 @@ export interface MoneyIn {
 
 /**
  * `expires_at` is when the key ends by itself; never when it is not given. Each session that the key
- * opens is of its `brand`, if it has one.
+ * opens is of its `brand`, if it has one. `name` is for people: what the key is for, or whose it is.
  */
 export interface NewApiKey {
   scope: "game" | "operator" | "admin";
   expires_at?: string | null;
   brand?: string | null;
+  name?: string | null;
 }
 
 /**
@@ -549,6 +551,7 @@ export interface StatementPage {
 
 export interface SwitchGame {
   enabled: boolean;
+  reason?: string | null;
 }
 
 export interface SwitchOperator {
@@ -557,6 +560,7 @@ export interface SwitchOperator {
 
 export interface SwitchPlayer {
   blocked: boolean;
+  reason?: string | null;
 }
 
 /**
@@ -674,6 +678,14 @@ export interface WebhookOut {
   last_error_at: string | null;
   created_at: string;
   updated_at: string;
+}
+
+/** Whether the endpoint took the test, and if not, why, in the words of `last_error`. */
+export interface WebhookTested {
+  event_id: string;
+  delivered: boolean;
+  error: string | null;
+  took_ms: number;
 }
 
 export interface Withdrawal {
@@ -1059,7 +1071,7 @@ export interface Operations {
   /**
    * PUT /v1/operator/games/{game_id}
    * Switches a game off, or on again, for this operator's players. Rounds under way finish; a new bet is
-   * refused with `game-disabled`.
+   * refused with `game-disabled`. The reason, if one is given, is kept with who did it.
    */
   operatorSwitchGame: {
     path: { game_id: string };
@@ -1071,13 +1083,26 @@ export interface Operations {
   /**
    * PUT /v1/operator/players/{player_id}
    * Blocks a player, or lets the player bet again, with real money and with demo money. Rounds under way
-   * finish; a new bet is refused with `player-blocked`.
+   * finish; a new bet is refused with `player-blocked`. The reason, if one is given, is kept with who did
+   * it.
    */
   operatorSwitchPlayer: {
     path: { player_id: string };
     query: Record<string, never>;
     body: SwitchPlayer;
     answer: PlayerSwitched;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
+   * POST /v1/operator/webhooks/{webhook_id}/test
+   * Sends one signed event of the type `webhook.test` to the URL, once, and says what came of it. A
+   * disabled webhook is sent one too. The event is in no feed, and changes nothing about the webhook.
+   */
+  operatorTest: {
+    path: { webhook_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: WebhookTested;
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
@@ -1246,6 +1271,7 @@ export const OPERATIONS = {
   operatorStatement: { method: "GET", path: "/v1/operator/players/{player_id}/statement" },
   operatorSwitchGame: { method: "PUT", path: "/v1/operator/games/{game_id}" },
   operatorSwitchPlayer: { method: "PUT", path: "/v1/operator/players/{player_id}" },
+  operatorTest: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/test" },
   operatorVoid: { method: "POST", path: "/v1/operator/rounds/{round_id}/void" },
   operatorWebhook: { method: "GET", path: "/v1/operator/webhooks/{webhook_id}" },
   operatorWebhooks: { method: "GET", path: "/v1/operator/webhooks" },

@@ -56,7 +56,7 @@
 
 /**
  * `expires_at` is when the key ends by itself; never when it is not given. Each session that the key
- * opens is of its `brand`, if it has one.
+ * opens is of its `brand`, if it has one. `name` is for people: what the key is for, or whose it is.
  */
 
 /**
@@ -164,6 +164,8 @@
  * of it.
  */
 
+/** Whether the endpoint took the test, and if not, why, in the words of `last_error`. */
+
 export const OPERATIONS = {
   game: { method: "GET", path: "/v1/games/{game_id}" },
   gameBalance: { method: "GET", path: "/v1/game/balance" },
@@ -199,6 +201,7 @@ export const OPERATIONS = {
   operatorStatement: { method: "GET", path: "/v1/operator/players/{player_id}/statement" },
   operatorSwitchGame: { method: "PUT", path: "/v1/operator/games/{game_id}" },
   operatorSwitchPlayer: { method: "PUT", path: "/v1/operator/players/{player_id}" },
+  operatorTest: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/test" },
   operatorVoid: { method: "POST", path: "/v1/operator/rounds/{round_id}/void" },
   operatorWebhook: { method: "GET", path: "/v1/operator/webhooks/{webhook_id}" },
   operatorWebhooks: { method: "GET", path: "/v1/operator/webhooks" },

@@ -30,6 +30,7 @@ SCOPES: dict[str, set[str]] = {
     "PATCH /v1/operator/webhooks/{webhook_id}": OPERATOR,
     "DELETE /v1/operator/webhooks/{webhook_id}": OPERATOR,
     "POST /v1/operator/webhooks/{webhook_id}/rotate-secret": OPERATOR,
+    "POST /v1/operator/webhooks/{webhook_id}/test": OPERATOR,
     "GET /v1/operator/webhooks/{webhook_id}/dead": OPERATOR,
     "POST /v1/operator/webhooks/{webhook_id}/replay": OPERATOR,
     "GET /v1/operator/keys": ADMIN,
