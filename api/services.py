@@ -11,6 +11,7 @@ from api.pages.demo_sessions import DemoSessions
 from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
+from api.result.replay import Replays
 from api.result.service import ResultService
 from api.session.service import SessionService
 from api.wallet.service import WalletService
@@ -32,6 +33,7 @@ class Services:
     sessions: SessionService
     wallet: WalletService
     results: ResultService
+    replays: Replays
     interventions: Interventions
     feed: EventFeed
     game_events: GameEvents

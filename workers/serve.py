@@ -26,6 +26,7 @@ from api.pages.demo_sessions import DemoSessions
 from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
+from api.result.replay import Replays
 from api.result.service import ResultService
 from api.services import Services
 from api.session.service import SessionService
@@ -223,7 +224,8 @@ def _services(
     issuer = TokenIssuer(keyring)
     vault = WebhookVault(keyring)
     elsewhere = Elsewhere(workflows, results, waiter, pushes)
-    sessions = SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s)
+    seeds = SeedVault(keyring)
+    sessions = SessionService(pool, seeds, issuer, lifetime_s=settings.session_lifetime_s)
     return Services(
         games=registry,
         bets=BetService(workflows, results, waiter, elsewhere, patience_s=patience_s),
@@ -231,6 +233,7 @@ def _services(
         sessions=sessions,
         wallet=WalletService(pool, operators),
         results=results,
+        replays=Replays(registry, seeds),
         interventions=Interventions(workflows, resources.database),
         feed=EventFeed(pool),
         game_events=GameEvents(pool),

@@ -134,6 +134,8 @@ async def _listed(request: Request, session: Session) -> list[ApiKeyRecord]:
 def _need_admin(session: Session) -> None:
     if session.scope != "admin":
         raise FormRefused(403, ONLY_ADMINS)
+    if session.disabled:
+        raise FormRefused(403, "Your operator is disabled: no key is made or revoked now.")
 
 
 def _problem(name: str, scope: str, days: str) -> str | None:

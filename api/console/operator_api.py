@@ -52,6 +52,15 @@ class OperatorApi:
         )
         _accepted(answer)
 
+    async def replay(self, key: str, *, round_id: str, player_id: str, mode: str) -> dict[str, Any]:
+        """The round, computed once more. Raises ApiAway and ApiRefused."""
+        path = f"/v1/operator/rounds/{quote(round_id, safe='')}/replay"
+        params = {"player_id": player_id, "mode": mode}
+        answer = await self._call("GET", path, key, "Try again.", params=params)
+        _accepted(answer)
+        replayed: dict[str, Any] = answer.json()
+        return replayed
+
     async def switch_player(self, key: str, *, player_id: str, blocked: bool, reason: str) -> None:
         """Raises ApiAway and ApiRefused."""
         path = f"/v1/operator/players/{quote(player_id, safe='')}"

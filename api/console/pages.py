@@ -44,8 +44,13 @@ def money(amount: int | None, currency: str) -> str:
 def recorded(text: str, currency: str) -> str:
     """What a workflow has recorded, with its amounts, which are in minor units, as `money` shows them."""
     return re.sub(
-        rf"(?<![\d.-])(\d+) {re.escape(currency)}\b", lambda found: money(int(found[1]), currency), text
+        rf"(?<![\d.-])(\d+) {re.escape(currency)}\b", lambda found: money(int(found[1]), currency), told(text)
     )
+
+
+def told(text: str) -> str:
+    """What has times as the API writes them, with each as pages show it."""
+    return re.sub(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d*(?:Z|\+00:00)", r"\1 \2", text)
 
 
 def minute(at: datetime | None) -> str:
@@ -58,9 +63,10 @@ def instant(at: datetime | None) -> str:
     return "-" if at is None else f"{minute(at)}.{at.astimezone(UTC).microsecond // 1000:03}"
 
 
-def round_path(round_id: str, player_id: str, mode: str) -> str:
-    """The page of one round. Ids are its player's own, so it says whose."""
-    return f"/console/rounds/{quote(round_id, safe='')}?{urlencode({'player_id': player_id, 'mode': mode})}"
+def round_path(round_id: str, player_id: str, mode: str, below: str = "") -> str:
+    """The page of one round, or one below it. Ids are its player's own, so it says whose."""
+    query = urlencode({"player_id": player_id, "mode": mode})
+    return f"/console/rounds/{quote(round_id, safe='')}{below}?{query}"
 
 
 def player_path(player_id: str, mode: str) -> str:
@@ -96,7 +102,7 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"money": money, "minute": minute, "instant": instant}
+_TEMPLATES.filters |= {"money": money, "minute": minute, "instant": instant, "told": told}
 _TEMPLATES.globals |= {
     "round_path": round_path,
     "list_path": list_path,

@@ -43,7 +43,10 @@ async def find_page(request: Request, session: Session) -> Response:
 @reads
 async def player_page(request: Request, session: Session) -> Response:
     """With `before`, the statement from there on."""
-    found = await _find(request, session, request.query_params.get("mode", "real"))
+    mode = request.query_params.get("mode", "real")
+    if mode not in ("real", DEMO):
+        return message("No such page", "mode: real or demo", status=400, session=session)
+    found = await _find(request, session, mode)
     if found is None:
         return message("No such player", NOT_FOUND, status=404, session=session)
     before = request.query_params.get("before", "")
@@ -58,7 +61,7 @@ async def switch_player(request: Request, session: Session, form: Form) -> Respo
     """Blocks the player, or lets the player bet again, through the API."""
     console, mode, wanted = of(request), form.get("mode", "real"), form.get("blocked")
     found = await _find(request, session, mode)
-    if found is None or wanted not in ("yes", "no"):
+    if found is None or wanted not in ("yes", "no") or mode not in ("real", DEMO):
         return message("No such player", NOT_FOUND, status=404, session=session)
     if not session.decides:
         raise FormRefused(403, "Your key only reads. A key of the scope operator or admin blocks players.")

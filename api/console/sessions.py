@@ -18,7 +18,8 @@ DECIDES: Final = frozenset({"operator", "admin"})
 @dataclass(slots=True, kw_only=True)
 class Session:
     """A person at a browser, by the API key that they signed in with. `csrf` is what forms of this session
-    have. The key is sent to the API with each act, and nowhere else."""
+    have. The key is sent to the API with each act, and nowhere else. `disabled` is whether the operator is:
+    its keys only read then."""
 
     key: str = field(repr=False)
     key_id: str
@@ -28,6 +29,7 @@ class Session:
     csrf: str = field(repr=False)
     ends_at: float
     used_at: float
+    disabled: bool = False
 
     @property
     def role(self) -> str:
@@ -36,7 +38,7 @@ class Session:
     @property
     def decides(self) -> bool:
         """Whether the API takes decisions about rounds from this key."""
-        return self.scope in DECIDES
+        return self.scope in DECIDES and not self.disabled
 
 
 class Sessions:

@@ -107,6 +107,18 @@ class OperatorRound(RoundOut):
     workflow_id: str
 
 
+class RoundReplay(BaseModel):
+    """A settled round, computed once more from its seed. `reproduced` is whether what came out is what is
+    recorded, and `why` says why not; `outcome` and `win` are what came out, null where nothing could be
+    computed."""
+
+    round_id: str
+    reproduced: bool
+    why: str | None
+    outcome: dict[str, Any] | None
+    win: Money | None
+
+
 class WalletAttempt(BaseModel):
     """One call of the operator's own wallet. `amount` is null for a rollback; `sent` is false when not one
     byte of the call left us."""

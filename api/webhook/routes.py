@@ -143,7 +143,7 @@ async def replay(
 
 
 @router.post("/{webhook_id}/test", response_model=WebhookTested, responses=problems("not-found"))
-async def test(webhook_id: WebhookId, operator: Operator, services: Deps) -> JSONResponse:
+async def send_test(webhook_id: WebhookId, operator: Operator, services: Deps) -> JSONResponse:
     """Sends one signed event of the type `webhook.test` to the URL, once, and says what came of it. A
     disabled webhook is sent one too. The event is in no feed, and changes nothing about the webhook."""
     order = await services.webhooks.new_test(_key(operator, webhook_id), by=By.key(operator.key_id))

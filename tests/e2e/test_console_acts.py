@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from contracts.audit import AuditEntry
-from storage import audit
+from storage import audit, rounds
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import until
@@ -211,3 +211,47 @@ async def test_keys_are_for_the_admins_of_their_operator(
             sent = await ben.post("/keys/create", {**form, **wanted, **wrong})
             assert sent.status_code == 422, wrong
     assert (await host.call("GET", "/keys")).status_code == 200
+
+
+async def test_a_round_is_computed_again_for_a_viewer_and_for_no_rival(
+    console: str, host: Operator, rival: Operator, gateway: Gateway
+) -> None:
+    player = await host.open_session(balance=1_000)
+    round_ = await player.played()
+    path = f"/rounds/{round_['round_id']}"
+    open_ = player.stored_bet(uuid4().hex)
+    await rounds.reserve(gateway.database.pool, open_)
+    viewer = await gateway.new_key(host.operator_id, scope="game")
+    async with person(console, viewer) as anna, person(console, rival.key) as ben:
+        shown = (await anna.get(path)).text
+        (href,) = re.findall(r'href="/console(/rounds/[^"]+/replay[^"]+)"', shown)
+        replayed = await anna.get(html.unescape(href))
+        assert "The same came out" in replayed.text
+        assert replayed.text.count(f"{round_['outcome']['roll']}") >= 2
+        assert (await ben.get(f"{path}/replay")).status_code == 404
+        unsettled = f"/rounds/{open_.key.round_id}"
+        assert "/replay" not in (await anna.get(unsettled)).text
+        assert "only settled rounds" in (await anna.get(f"{unsettled}/replay")).text
+    await host.call("POST", f"/rounds/{open_.key.round_id}/void", json={"reason": "end"})
+
+
+async def test_a_disabled_operator_is_told_when_a_page_opens(
+    console: str, host: Operator, gateway: Gateway
+) -> None:
+    player = await host.open_session(balance=1_000)
+    bet = player.stored_bet(uuid4().hex)
+    await rounds.reserve(gateway.database.pool, bet)
+    platform = {"authorization": f"Bearer {await gateway.platform_key()}"}
+    address = f"/v1/platform/operators/{host.operator_id}"
+    path = f"/rounds/{bet.key.round_id}"
+    async with person(console, host.key) as anna:
+        assert "operator is disabled" not in (await anna.get(path)).text
+        for enabled in (False, True):
+            answer = await gateway.http.put(address, json={"enabled": enabled}, headers=platform)
+            assert answer.status_code == 200
+            page = (await anna.get(path)).text
+            assert ("Your operator is disabled" in page) is not enabled
+            assert ('name="action"' in page) is enabled
+            form = {"name": "a till", "scope": "game", "csrf": await anna.csrf()}
+            sent = await anna.post("/keys/create", form)
+            assert sent.status_code == (200 if enabled else 403)

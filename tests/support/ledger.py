@@ -23,7 +23,7 @@ from verification.chain import Link, Walk
 from verification.invariants.invariant import Invariant, violations
 
 OUTCOME: dict[str, Any] = {"roll": 42}
-_KEYRING = Keyring.generate()
+KEYRING = Keyring.generate()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ async def take_seat(
     """A player of an operator of its own, unless named, with `balance` minor units."""
     operator_id = operator_id or f"op-{uuid4().hex[:12]}"
     await operators.ensure_operator(database.pool, operator_id=operator_id, name="a test's")
-    sessions = SessionService(database.pool, SeedVault(_KEYRING), TokenIssuer(_KEYRING), lifetime_s=3600)
+    sessions = SessionService(database.pool, SeedVault(KEYRING), TokenIssuer(KEYRING), lifetime_s=3600)
     session, _ = await sessions.open(
         operator_id=operator_id,
         player_id=player_id or uuid4().hex,

@@ -481,6 +481,19 @@ export interface RoundPage {
   next_cursor: string | null;
 }
 
+/**
+ * A settled round, computed once more from its seed. `reproduced` is whether what came out is what is
+ * recorded, and `why` says why not; `outcome` and `win` are what came out, null where nothing could be
+ * computed.
+ */
+export interface RoundReplay {
+  round_id: string;
+  reproduced: boolean;
+  why: string | null;
+  outcome: Record<string, unknown> | null;
+  win: Money | null;
+}
+
 /** The states of a round as api.md names them; the last three are final. */
 export type RoundState = "pending" | "awaiting_choice" | "settling" | "settled" | "declined" | "void";
 
@@ -978,6 +991,18 @@ export interface Operations {
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
+   * GET /v1/operator/rounds/{round_id}/replay
+   * Computes a settled round once more, from its seed and by its version of the game, and compares. The
+   * seed itself is not shown: it is revealed to the player when it is rotated.
+   */
+  operatorReplayRound: {
+    path: { round_id: string };
+    query: { player_id?: string | null; mode?: "real" | "demo" };
+    body: undefined;
+    answer: RoundReplay;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * POST /v1/operator/rounds/{round_id}/resolve
    * Decides about an open round; docs/platform/settlement.md says when which action is right.
    */
@@ -1047,6 +1072,18 @@ export interface Operations {
     problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
+   * POST /v1/operator/webhooks/{webhook_id}/test
+   * Sends one signed event of the type `webhook.test` to the URL, once, and says what came of it. A
+   * disabled webhook is sent one too. The event is in no feed, and changes nothing about the webhook.
+   */
+  operatorSendTest: {
+    path: { webhook_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: WebhookTested;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * GET /v1/operator/sessions/{session_id}
    * One session: whether it takes bets, until when, and within which limits.
    */
@@ -1091,18 +1128,6 @@ export interface Operations {
     query: Record<string, never>;
     body: SwitchPlayer;
     answer: PlayerSwitched;
-    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
-  };
-  /**
-   * POST /v1/operator/webhooks/{webhook_id}/test
-   * Sends one signed event of the type `webhook.test` to the URL, once, and says what came of it. A
-   * disabled webhook is sent one too. The event is in no feed, and changes nothing about the webhook.
-   */
-  operatorTest: {
-    path: { webhook_id: string };
-    query: Record<string, never>;
-    body: undefined;
-    answer: WebhookTested;
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
@@ -1261,17 +1286,18 @@ export const OPERATIONS = {
   operatorKeys: { method: "GET", path: "/v1/operator/keys" },
   operatorOpenSession: { method: "POST", path: "/v1/operator/sessions" },
   operatorReplay: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/replay" },
+  operatorReplayRound: { method: "GET", path: "/v1/operator/rounds/{round_id}/replay" },
   operatorResolve: { method: "POST", path: "/v1/operator/rounds/{round_id}/resolve" },
   operatorRevokeKey: { method: "DELETE", path: "/v1/operator/keys/{key_id}" },
   operatorRotateKey: { method: "POST", path: "/v1/operator/keys/{key_id}/rotate" },
   operatorRotateSecret: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/rotate-secret" },
   operatorRound: { method: "GET", path: "/v1/operator/rounds/{round_id}" },
   operatorRounds: { method: "GET", path: "/v1/operator/rounds" },
+  operatorSendTest: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/test" },
   operatorSession: { method: "GET", path: "/v1/operator/sessions/{session_id}" },
   operatorStatement: { method: "GET", path: "/v1/operator/players/{player_id}/statement" },
   operatorSwitchGame: { method: "PUT", path: "/v1/operator/games/{game_id}" },
   operatorSwitchPlayer: { method: "PUT", path: "/v1/operator/players/{player_id}" },
-  operatorTest: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/test" },
   operatorVoid: { method: "POST", path: "/v1/operator/rounds/{round_id}/void" },
   operatorWebhook: { method: "GET", path: "/v1/operator/webhooks/{webhook_id}" },
   operatorWebhooks: { method: "GET", path: "/v1/operator/webhooks" },

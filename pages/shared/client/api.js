@@ -116,6 +116,12 @@
  * `decide_by` (null: without end); `actions` is what was chosen before.
  */
 
+/**
+ * A settled round, computed once more from its seed. `reproduced` is whether what came out is what is
+ * recorded, and `why` says why not; `outcome` and `win` are what came out, null where nothing could be
+ * computed.
+ */
+
 /** The states of a round as api.md names them; the last three are final. */
 
 /** `enabled` is false while the operator has switched the game off: then no bet is taken. */
@@ -190,6 +196,7 @@ export const OPERATIONS = {
   operatorFeed: { method: "GET", path: "/v1/operator/events" },
   operatorKeys: { method: "GET", path: "/v1/operator/keys" },
   operatorOpenSession: { method: "POST", path: "/v1/operator/sessions" },
+  operatorReplay: { method: "GET", path: "/v1/operator/rounds/{round_id}/replay" },
   operatorReplay: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/replay" },
   operatorResolve: { method: "POST", path: "/v1/operator/rounds/{round_id}/resolve" },
   operatorRevokeKey: { method: "DELETE", path: "/v1/operator/keys/{key_id}" },

@@ -268,7 +268,7 @@ async def test_a_players_money_sessions_and_statement_are_shown(
             ({"before": "9" * 5000}, 400),
             ({"before": "\u0663"}, 400),
         ),
-        *(({"mode": "demo"}, 404), ({"mode": "x"}, 200)),
+        *(({"mode": "demo"}, 404), ({"mode": "x"}, 400)),
     ):
         assert (await browser.get(path, params=query)).status_code == status, query
     led = await browser.get(f"{URL}/players", params={"player_id": MARKUP, "mode": "demo"})

@@ -24,7 +24,7 @@ NEW: Final = """
 """
 FAILED: Final = """
     INSERT INTO webhook_deliveries (webhook_id, event_id, state, attempts, last_error, dead_at)
-    VALUES ($1, $2, $3, 4, $4, CASE WHEN $3 = 'dead' THEN clock_timestamp() END)
+    VALUES ($1, $2, $3::text, 4, $4, CASE WHEN $3::text = 'dead' THEN clock_timestamp() END)
 """
 
 

@@ -17,6 +17,7 @@ SCOPES: dict[str, set[str]] = {
     "PUT /v1/operator/players/{player_id}": OPERATOR,
     "GET /v1/operator/events": ALL,
     "GET /v1/operator/rounds": ALL,
+    "GET /v1/operator/rounds/{round_id}/replay": ALL,
     "GET /v1/operator/rounds/{round_id}": ALL,
     "POST /v1/operator/players/{player_id}/deposits": OPERATOR,
     "POST /v1/operator/players/{player_id}/withdrawals": OPERATOR,
