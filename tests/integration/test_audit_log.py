@@ -368,3 +368,40 @@ async def _paged(desk: Desk, **chosen: object) -> list[AuditEntry]:
         found += page
         if len(page) < 2:
             return found
+
+
+MANY: Final = """
+    INSERT INTO audit_log (operator_id, actor, kind, subject, detail)
+    SELECT $1, 'key:' || n % 3, 'deposit', 'p-' || n, '{}' FROM generate_series(1, 20000) n
+"""
+
+
+async def test_a_rare_kind_and_an_old_place_are_found_without_reading_the_rest(
+    desk: Desk, own: Database
+) -> None:
+    await game(True)(desk)
+    await own.pool.execute(MANY, desk.operator_id)
+    await own.pool.execute("ANALYZE audit_log")
+    everything = [kind.value for kind in Kind]
+    oldest = await own.pool.fetchval(
+        "SELECT id FROM audit_log WHERE operator_id = $1 ORDER BY created_at LIMIT 1 OFFSET 200",
+        desk.operator_id,
+    )
+    for statement, arguments in (
+        (audit.LISTED, (desk.operator_id, everything, None, 51)),
+        (audit.LISTED, (desk.operator_id, everything, oldest, 51)),
+        (audit.LISTED, (desk.operator_id, ["game-enabled"], None, 51)),
+        (audit.LISTED_OF_ACTOR, (desk.operator_id, everything, None, 51, "key:1")),
+        (audit.LISTED_OF_ACTOR, (desk.operator_id, everything, None, 51, PERSON.actor)),
+    ):
+        plan = await own.pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *arguments)
+        (found,) = plan if isinstance(plan, list) else json.loads(plan)
+        assert _read(found["Plan"]) < 51 * 3, arguments
+
+
+def _read(node: dict[str, Any]) -> float:
+    """How many rows of tables a plan has read, those that it left out too."""
+    own = 0.0
+    if "Relation Name" in node:
+        own = node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    return own + sum(_read(inner) for inner in node.get("Plans", []))

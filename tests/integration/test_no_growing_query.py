@@ -30,6 +30,7 @@ from storage import (
     stuck,
     timeline,
     transactions,
+    webhook_views,
     webhooks,
 )
 from storage.database import Database, open_database
@@ -133,7 +134,7 @@ STATEMENTS: Final = {
             settling,
             statement,
         ),
-        *(statistics, stuck, timeline, transactions),
+        *(statistics, stuck, timeline, transactions, webhook_views),
     )
     for name, value in vars(module).items()
     if re.match("[A-Z]", name) and isinstance(value, str) and " " in value and value not in ONE_ROW
