@@ -25,12 +25,15 @@ from storage.webhook_views import WebhookView
 PAGE_LIMIT: Final = 50
 NOT_FOUND: Final = "You have no webhook of this id, or it was deleted. The list has those that you have."
 NO_EVENT: Final = "This webhook takes no event of this id. Its page has those that it takes."
+REPLAYED: Final = "What was replayed is being sent again."
+NONE_DEAD: Final = "Nothing was sent again: of what you named, nothing was given up any more."
 ONLY_READS: Final = "Your key only reads. A key of the scope operator or admin does this."
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`does` says what comes of it, `done` what has. `body` is sent to the webhook's address and `path`."""
+    """`does` says what comes of it, `done` what has come. `body` is sent to the webhook's address
+    and `path`."""
 
     title: str
     does: str
@@ -67,14 +70,14 @@ ACTS: Final = {
     "replay": Act(
         "Replay the event",
         "The event is sent again, as if for the first time, under the same id.",
-        "The event is being sent again.",
+        REPLAYED,
         "POST",
         "/replay",
     ),
     "replay-all": Act(
         "Replay all dead events",
         "Every event that was given up is sent again, as if for the first time, under its id.",
-        "All that were given up are being sent again.",
+        REPLAYED,
         "POST",
         "/replay",
         {"all_dead": True},
@@ -85,11 +88,7 @@ ACTS: Final = {
 @reads
 async def webhooks_page(request: Request, session: Session) -> Response:
     found = await webhook_views.listed(of(request).pool, operator_id=session.operator_id)
-    return page(
-        "webhooks.html",
-        session=session,
-        webhooks=[(one, _lag(one)) for one in found],
-    )
+    return page("webhooks.html", session=session, webhooks=[(one, _lag(one)) for one in found])
 
 
 @reads
@@ -104,8 +103,7 @@ async def webhook_page(request: Request, session: Session) -> Response:
     except Problem:
         text = "cursor: go on from a page of the deliveries"
         return message("No such page", text, status=400, session=session)
-    act = ACTS.get(request.query_params.get("done", ""))
-    done = None if act is None else act.done
+    done = _done(found, request.query_params.get("done", ""))
     return await _shown(console, session, found, before=before, done=done)
 
 
@@ -171,13 +169,10 @@ async def act_on_webhook(request: Request, session: Session, form: Form) -> Resp
         return await _shown(console, session, found, problem=str(refused), status=refused.status)
     except ApiAway as away:
         return await _shown(console, session, found, problem=str(away), status=503)
+    if answer.get("replayed") == 0:
+        return await _shown(console, session, found, problem=NONE_DEAD, status=409)
     if name == "test":
-        return page(
-            "webhook_tested.html",
-            session=session,
-            webhook=found,
-            test=answer,
-        )
+        return page("webhook_tested.html", session=session, webhook=found, test=answer)
     return redirect(f"{webhook_path(found.webhook_id)}?{urlencode({'done': name})}")
 
 
@@ -198,18 +193,17 @@ async def _shown(
         before=before,
         limit=PAGE_LIMIT,
     )
+    path = webhook_path(found.webhook_id)
     return page(
         "webhook.html",
         status=status,
         session=session,
         webhook=found,
-        path=webhook_path(found.webhook_id),
+        path=path,
         lag=_lag(found),
         deliveries=deliveries,
         before=before,
-        older=None
-        if following is None
-        else f"{webhook_path(found.webhook_id)}?{urlencode({'cursor': cursor(following)})}",
+        older=None if following is None else f"{path}?{urlencode({'cursor': cursor(following)})}",
         done=done,
         problem=problem,
     )
@@ -221,6 +215,14 @@ async def _find(console: Console, session: Session, request: Request) -> Webhook
         if one.webhook_id == wanted:
             return one
     return None
+
+
+def _done(webhook: WebhookView, name: str) -> str | None:
+    """What an act has come to, as far as it is so, whatever an address says."""
+    act = ACTS.get(name)
+    if act is None or (act.body or {}).get("enabled") is (webhook.disabled is not None):
+        return None
+    return act.done
 
 
 def _lag(webhook: WebhookView) -> str | None:

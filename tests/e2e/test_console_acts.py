@@ -119,6 +119,10 @@ async def test_a_test_is_sent_and_a_webhook_is_disabled_and_enabled(console: str
             for act, state in (("disable", False), ("enable", True)):
                 assert (await confirmed(anna, f"{path}/act", {"act": act})).status_code == 303
                 assert (await host.call("GET", path)).json()["enabled"] is state
+                told = [(await anna.get(f"{path}?done={done}")).text for done in ("disable", "enable")]
+                assert ["Disabled: nothing" in told[0], "Enabled: what" in told[1]] == [not state, state]
+            none = await confirmed(anna, f"{path}/act", {"act": "replay-all"})
+            assert (none.status_code, "Nothing was sent again" in none.text) == (409, True)
             for act in ("", "delete", MARKUP):
                 sent = await anna.post(f"{path}/act", {"act": act, "csrf": await anna.csrf(path)})
                 assert sent.status_code == 404
