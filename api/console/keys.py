@@ -1,6 +1,7 @@
 """The operator's API keys: which there are, new ones, each shown once, and their end."""
 
 import re
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -26,6 +27,10 @@ SCOPES: Final = {
 ONLY_ADMINS: Final = (
     "A key of the scope admin sees the keys of your operator, makes new ones and revokes them."
 )
+SENT_BEFORE: Final = (
+    "This form was sent before, and has made its key. One that was lost is in the list: revoke it, and make"
+    " another."
+)
 NOT_FOUND: Final = "Your operator has no key of this id. The list has those that it has."
 
 
@@ -38,13 +43,15 @@ async def keys_page(request: Request, session: Session) -> Response:
 
 @acts
 async def create_key(request: Request, session: Session, form: Form) -> Response:
-    """Shows the key in the answer to the form: it is in no address, and in no page to be opened again."""
+    """Shows the key in the answer to the form: it is in no address, and in no page to be opened again. A
+    browser that goes back to it sends the form anew, and gets no second key."""
     _need_admin(session)
     name, scope, days = (form.get(field, "").strip() for field in ("name", "scope", "days"))
     problem = _problem(name, scope, days)
     if problem:
         return await _shown(request, session, problem=problem, status=422)
-    if form.get("confirmed") != "yes":
+    once = form.get("once", "")
+    if form.get("confirmed") != "yes" or not once:
         facts = {
             "Name": name,
             "Scope": f"{scope}: {SCOPES[scope]}",
@@ -58,9 +65,12 @@ async def create_key(request: Request, session: Session, form: Form) -> Response
             does="The key is shown once, on the next page: have a place for it at hand.",
             facts=facts,
             action="/console/keys/create",
-            fields={"name": name, "scope": scope, "days": days},
+            fields={"name": name, "scope": scope, "days": days, "once": secrets.token_urlsafe(12)},
             back="/console/keys",
         )
+    if once in session.sent:
+        return await _shown(request, session, problem=SENT_BEFORE, status=409)
+    session.sent.add(once)
     wanted: dict[str, Any] = {"scope": scope, "name": name}
     if days:
         wanted["expires_at"] = f"{datetime.now(UTC) + timedelta(days=int(days)):%Y-%m-%dT%H:%M:%SZ}"

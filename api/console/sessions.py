@@ -19,7 +19,7 @@ DECIDES: Final = frozenset({"operator", "admin"})
 class Session:
     """A person at a browser, by the API key that they signed in with. `csrf` is what forms of this session
     have. The key is sent to the API with each act, and nowhere else. `disabled` is whether the operator is:
-    its keys only read then."""
+    its keys only read then. `sent` are the forms that count once, and have."""
 
     key: str = field(repr=False)
     key_id: str
@@ -30,6 +30,7 @@ class Session:
     ends_at: float
     used_at: float
     disabled: bool = False
+    sent: set[str] = field(default_factory=set)
 
     @property
     def role(self) -> str:

@@ -165,6 +165,13 @@ async def test_a_key_is_made_shown_once_and_revoked(console: str, host: Operator
         assert made.headers["cache-control"] == "no-store"
         assert "location" not in made.headers
         key_id = key.split("_")[1]
+        fields = {"name": "b", "scope": "game", "confirmed": "yes", "csrf": await anna.csrf()}
+        asked = await anna.post("/keys/create", fields)
+        assert (asked.status_code, KEY.findall(asked.text)) == (200, []), "what is not to be sent twice"
+        once = re.findall(r'name="once" value="([^"]+)"', asked.text)[0]
+        answers = [await anna.post("/keys/create", {**fields, "once": once}) for _ in range(2)]
+        assert [len(set(KEY.findall(answer.text))) for answer in answers] == [1, 0]
+        assert (answers[1].status_code, "sent before" in answers[1].text) == (409, True)
         listed = (await anna.get("/keys")).text
         for page in (made.text, listed, (await anna.get("/audit")).text):
             assert "<img" not in page
@@ -180,6 +187,7 @@ async def test_a_key_is_made_shown_once_and_revoked(console: str, host: Operator
         assert f'action="/console/keys/{key_id}/revoke"' not in (await anna.get("/keys")).text
     assert [(one.kind, one.subject) for one in await entries(host)] == [
         ("key-revoked", key_id),
+        ("key-created", KEY.findall(answers[0].text)[0].split("_")[1]),
         ("key-created", key_id),
     ]
     assert key.split("_", 2)[2] not in services.stack.layout.log_of("console").read_text()
