@@ -25,10 +25,13 @@ from contracts.webhooks import (
     HELD_BACK,
     NOT_DELIVERED,
     RETRYING_LIMIT,
+    TEST_EVENT,
     AttemptResult,
     Delivery,
     Disabled,
     DispatchResult,
+    TestOrder,
+    TestResult,
     Webhook,
     WebhookKey,
 )
@@ -160,6 +163,27 @@ class WebhookSteps:
             self._count(delivery.key, "dead")
             log.warning("event %s is dead at webhook %s", delivery.event_id, delivery.key.webhook_id)
         return dead_lettered
+
+    @activity.defn(name=steps.TEST.name)
+    async def test(self, order: TestOrder) -> TestResult:
+        """Sends an event that is in no feed, also to a webhook that is disabled. What comes of it changes
+        nothing about the webhook."""
+        webhook = await stored.find(self._pool, order.key)
+        if webhook is None:
+            return TestResult(found=False, error=None, took_ms=0)
+        event = RecordedEvent(
+            event_id=order.event_id,
+            type=TEST_EVENT,
+            operator_id=order.key.operator_id,
+            game_id="",
+            subject=order.key.webhook_id,
+            sequence=None,
+            occurred_at=order.occurred_at,
+            data="{}",
+        )
+        began = time.monotonic()
+        answer = await self._send(webhook, event)
+        return TestResult(found=True, error=answer.error, took_ms=round(1000 * (time.monotonic() - began)))
 
     async def _send(self, webhook: Webhook, event: RecordedEvent) -> Answer:
         """Raises SealBroken or UnknownKey when the secrets do not open: then nothing is sent."""

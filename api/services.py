@@ -11,11 +11,13 @@ from api.pages.demo_sessions import DemoSessions
 from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
+from api.result.replay import Replays
 from api.result.service import ResultService
 from api.session.service import SessionService
 from api.wallet.service import WalletService
 from api.webhook.service import WebhookService
 from games.registry import Registry
+from runtime.webhook_workflows import WebhookTests
 from security.tokens import TokenVerifier
 
 
@@ -31,10 +33,12 @@ class Services:
     sessions: SessionService
     wallet: WalletService
     results: ResultService
+    replays: Replays
     interventions: Interventions
     feed: EventFeed
     game_events: GameEvents
     webhooks: WebhookService
+    webhook_tests: WebhookTests
     switches: Switches
     operator_keys: OperatorKeys
     operators: Operators

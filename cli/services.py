@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,7 +12,9 @@ from pydantic import SecretStr
 
 from compose import control
 from compose.layout import Layout
+from contracts.audit import By
 from contracts.failures import one_line
+from contracts.interventions import ACTOR_LIMIT
 from runtime.services import connect_database
 
 if TYPE_CHECKING:
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 
     from runtime.settings import Settings
     from storage.database import Database
+
+
+def whoever() -> By:
+    """Whoever uses the command line, as the audit log names them."""
+    return By(f"cli:{getpass.getuser()}"[:ACTOR_LIMIT])
 
 
 class CannotShow(Exception):

@@ -218,9 +218,11 @@ class OperatorRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKeyRecord:
-    """An operator's key as its administrator sees it. `active` is whether it opens anything now."""
+    """An operator's key as its administrator sees it. `name` is what they call it, `active` whether it opens
+    anything now."""
 
     key_id: str
+    name: str | None
     scope: str
     brand: str | None
     created_at: datetime

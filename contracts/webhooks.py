@@ -11,6 +11,10 @@ WEBHOOK_QUEUE: Final = "croupier-webhooks"
 # The workflows' names, as histories show them and as they are started.
 WEBHOOK_WORKFLOW: Final = "Webhook"
 DELIVERY_WORKFLOW: Final = "WebhookDelivery"
+TEST_WORKFLOW: Final = "WebhookTest"
+
+# The type of the event that is sent as a test. It is in no feed.
+TEST_EVENT: Final = "webhook.test"
 
 # How many of an operator's webhooks there may be, disabled ones included.
 WEBHOOKS_LIMIT: Final = 10
@@ -146,7 +150,34 @@ class AttemptResult(StrEnum):
     """Nothing is left to deliver: another attempt delivered it, or the webhook was deleted."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestOrder:
+    """A test event for one webhook, with its id and its time (RFC 3339, UTC)."""
+
+    __test__ = False  # no test for pytest
+
+    key: WebhookKey
+    event_id: str
+    occurred_at: str
+
+    @property
+    def workflow_id(self) -> str:
+        return f"webhook-test:{self.key.webhook_id}:{self.event_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """`error` is None exactly when the endpoint took it; `found` is False when there is no such webhook."""
+
+    __test__ = False
+
+    found: bool
+    error: str | None
+    took_ms: int
+
+
 # The steps' names are in histories, and stay.
 DISPATCH: Final = Step("webhook-pump", WebhookKey, DispatchResult)
 ATTEMPT: Final = Step("webhook-attempt", Delivery, AttemptResult)
 DEAD_LETTER: Final = Step("webhook-bury", Delivery, bool)
+TEST: Final = Step("webhook-test", TestOrder, TestResult)

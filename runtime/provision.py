@@ -10,6 +10,7 @@ from typing import Final
 
 import asyncpg
 
+from contracts.audit import By
 from contracts.views import ApiKeyView
 from runtime.services import connect_database
 from runtime.settings import Settings, SettingsError
@@ -76,6 +77,7 @@ async def _make_key(pool: asyncpg.Pool) -> DemoOperator:
         ApiKeyView(
             key_id=key.key_id, operator_id=DEMO_OPERATOR, secret_hash=key.secret_hash, scope="operator"
         ),
+        by=By("cli:up"),
     )
     return DemoOperator(DEMO_OPERATOR, key.text)
 

@@ -1,23 +1,29 @@
-"""The client of webhooks' workflows: sending, and retrying one event."""
+"""The client of webhooks' workflows: sending, retrying one event, and sending a test."""
 
 from datetime import timedelta
 from typing import Final
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
 from contracts.webhooks import (
     DELIVERY_WORKFLOW,
+    TEST_WORKFLOW,
     WEBHOOK_QUEUE,
     WEBHOOK_WORKFLOW,
     Delivery,
     DeliveryOrder,
     Retries,
+    TestOrder,
+    TestResult,
     WebhookKey,
 )
 
 RPC_LIMIT: Final = timedelta(seconds=10)
+# Longer than an endpoint may take, and shorter than who asks would wait.
+TEST_LIMIT: Final = timedelta(seconds=12)
 
 
 class WebhookWorkflows:
@@ -54,3 +60,30 @@ class WebhookWorkflows:
             )
         except WorkflowAlreadyStartedError:
             return
+
+
+class NobodySent(Exception):
+    """No answer came: nobody sends webhooks now, or Temporal does not answer."""
+
+
+class WebhookTests:
+    """Has a test sent by the program that sends webhooks, for the ingress reaches no endpoint itself."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def send(self, order: TestOrder) -> TestResult:
+        """Raises NobodySent within TEST_LIMIT; it may then still be sent, until that is over."""
+        try:
+            result: TestResult = await self._client.execute_workflow(
+                TEST_WORKFLOW,
+                order,
+                id=order.workflow_id,
+                task_queue=WEBHOOK_QUEUE,
+                result_type=TestResult,
+                execution_timeout=TEST_LIMIT,
+                rpc_timeout=TEST_LIMIT,
+            )
+        except (RPCError, WorkflowFailureError):
+            raise NobodySent from None
+        return result

@@ -3,8 +3,6 @@
 # ruff: noqa: S608 - the statement is put together from numbered arguments
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -19,43 +17,6 @@ INTERVENE: Final = f"""
     SELECT (standing).state, verdict, being_released
     FROM intervene_round_v1({bet_parameter(5)}, $1, $2, $3, $4)
 """
-
-
-# Few are made: people make them. Of the same moment, in the order of their ids.
-LISTED: Final = """
-    SELECT i.id::text AS intervention_id, i.round_id, p.player_id, p.demo, i.action, i.reason, i.actor,
-           i.state_before, i.verdict, i.created_at
-    FROM interventions i JOIN players p ON p.id = i.player_key
-    WHERE i.operator_id = $1 AND ($2::text IS NULL OR i.actor = $2)
-      AND ($3::uuid IS NULL OR (i.created_at, i.id) < (
-          (SELECT c.created_at FROM interventions c WHERE c.id = $3 AND c.operator_id = $1), $3))
-    ORDER BY i.created_at DESC, i.id DESC LIMIT $4
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """One manual intervention, as the audit log shows it. `state_before` is None where the round had no row
-    yet."""
-
-    intervention_id: str
-    round_id: str
-    player_id: str
-    demo: bool
-    action: str
-    reason: str
-    actor: str
-    state_before: str | None
-    verdict: str
-    created_at: datetime
-
-
-async def listed(
-    pool: asyncpg.Pool, *, operator_id: str, actor: str | None, before: UUID | None, limit: int
-) -> list[Decision]:
-    """The operator's, accepted and refused, newest first: those of before `before`, where that is given."""
-    rows = await pool.fetch(LISTED, operator_id, actor, before, limit)
-    return [Decision(**dict(row)) for row in rows]
 
 
 async def find(

@@ -6,7 +6,9 @@ from typing import Final, Literal
 
 import asyncpg
 
+from contracts.audit import By, Kind
 from contracts.views import ApiKeyRecord, ApiKeyView, OperatorRecord
+from storage.audit import entry, recording
 
 # Far above what an operator with keys for each of its servers has, and a list of them is still one page.
 KEYS_LIMIT: Final = 100
@@ -14,9 +16,13 @@ KEYS_LIMIT: Final = 100
 LISTED_LIMIT: Final = 200
 
 ENSURE_OPERATOR: Final = "INSERT INTO operators (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
-ADD_KEY: Final = "SELECT add_api_key_v2($1, $2, $3, $4, $5, $6, $7)"
-ROTATE_KEY: Final = "SELECT * FROM rotate_api_key_v2($1, $2, $3, $4, $5)"
-REVOKE_KEY: Final = "SELECT revoke_api_key_v1($1, $2)"
+ADD_KEY: Final = recording(
+    "SELECT add_api_key_v3($1, $2, $3, $4, $5, $6, $7, $8) AS verdict",
+    parameters=8,
+    when="verdict = 'added'",
+)
+ROTATE_KEY: Final = recording("SELECT * FROM rotate_api_key_v2($1, $2, $3, $4, $5)", parameters=5)
+REVOKE_KEY: Final = recording("SELECT revoke_api_key_v1($1, $2) AS known", parameters=2, when="known")
 FIND_KEY: Final = """
     SELECT k.id AS key_id, coalesce(k.operator_id, '') AS operator_id, k.secret_hash, k.scope, k.expires_at,
            k.brand, o.disabled_at IS NOT NULL AS disabled
@@ -31,7 +37,7 @@ FIND_HOLDER: Final = """
     WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
 LIST_KEYS: Final = """
-    SELECT id AS key_id, scope, brand, created_at, expires_at, revoked_at,
+    SELECT id AS key_id, name, scope, brand, created_at, expires_at, revoked_at,
            revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp()) AS active
     FROM api_keys WHERE operator_id IS NOT DISTINCT FROM $1
     ORDER BY active DESC, created_at DESC, id LIMIT $2
@@ -81,7 +87,18 @@ async def oldest(pool: asyncpg.Pool, *, limit: int) -> list[str]:
     return [row["id"] for row in await pool.fetch(OLDEST_OPERATORS, limit)]
 
 
-async def add_key(pool: asyncpg.Pool, key: ApiKeyView) -> AddVerdict:
+async def add_key(pool: asyncpg.Pool, key: ApiKeyView, *, by: By, name: str | None = None) -> AddVerdict:
+    """`name` is what its operator calls it."""
+    noted = entry(
+        Kind.KEY_CREATED,
+        by,
+        operator_id=key.operator_id or None,
+        subject=key.key_id,
+        scope=key.scope,
+        name=name,
+        brand=key.brand,
+        expires_at=None if key.expires_at is None else key.expires_at.isoformat(),
+    )
     verdict: AddVerdict = await pool.fetchval(
         ADD_KEY,
         key.operator_id or None,
@@ -91,6 +108,8 @@ async def add_key(pool: asyncpg.Pool, key: ApiKeyView) -> AddVerdict:
         key.expires_at,
         KEYS_LIMIT,
         key.brand,
+        name,
+        *noted,
     )
     return verdict
 
@@ -103,15 +122,20 @@ async def rotate_key(
     new_id: str,
     secret_hash: str,
     overlap_s: int,
+    by: By,
 ) -> RotatedKey | None:
     """None when the operator has no such key that still opens something."""
-    row = await pool.fetchrow(ROTATE_KEY, operator_id, key_id, new_id, secret_hash, overlap_s)
+    noted = entry(
+        Kind.KEY_ROTATED, by, operator_id=operator_id, subject=key_id, new_key_id=new_id, overlap_s=overlap_s
+    )
+    row = await pool.fetchrow(ROTATE_KEY, operator_id, key_id, new_id, secret_hash, overlap_s, *noted)
     return None if row is None else RotatedKey(**dict(row))
 
 
-async def revoke_key(pool: asyncpg.Pool, *, operator_id: str | None, key_id: str) -> bool:
+async def revoke_key(pool: asyncpg.Pool, *, operator_id: str | None, key_id: str, by: By) -> bool:
     """Revokes a key. Returns whether the operator has it. A repeat changes nothing."""
-    known: bool = await pool.fetchval(REVOKE_KEY, operator_id, key_id)
+    noted = entry(Kind.KEY_REVOKED, by, operator_id=operator_id, subject=key_id)
+    known: bool = await pool.fetchval(REVOKE_KEY, operator_id, key_id, *noted)
     return known
 
 

@@ -6,8 +6,10 @@ from typing import Final
 
 import asyncpg
 
+from contracts.audit import By, Kind
 from contracts.movements import WithdrawalView
 from contracts.views import BalanceView, DepositView
+from storage.audit import entry, recording
 
 BALANCE: Final = "SELECT currency, balance, held FROM accounts WHERE player_key = $1 AND currency = $2"
 BALANCES: Final = "SELECT currency, balance, held FROM accounts WHERE player_key = $1 ORDER BY currency"
@@ -19,9 +21,17 @@ FACTS: Final = """
 """
 FIND_PLAYER: Final = "SELECT id FROM players WHERE operator_id = $1 AND player_id = $2 AND demo = $3"
 # The statement waits for the player's lock, so that no bet is taken after its answer.
-BLOCK: Final = "UPDATE players SET blocked = $3 WHERE operator_id = $1 AND player_id = $2 RETURNING id"
-DEPOSIT: Final = "SELECT result, available FROM deposit_v1($1, $2, $3, $4, $5, $6)"
-WITHDRAW: Final = "SELECT result, available FROM withdraw_v1($1, $2, $3, $4, $5)"
+BLOCK: Final = recording(
+    "UPDATE players SET blocked = $3 WHERE operator_id = $1 AND player_id = $2 RETURNING id", parameters=3
+)
+DEPOSIT: Final = recording(
+    "SELECT result, available FROM deposit_v1($1, $2, $3, $4, $5, $6)",
+    parameters=6,
+    when="result = 'deposited'",
+)
+WITHDRAW: Final = recording(
+    "SELECT result, available FROM withdraw_v1($1, $2, $3, $4, $5)", parameters=5, when="result = 'withdrawn'"
+)
 
 
 async def balance(pool: asyncpg.Pool, *, player_key: int, currency: str) -> BalanceView | None:
@@ -60,25 +70,31 @@ async def find_player(
     return key
 
 
-async def block(pool: asyncpg.Pool, *, operator_id: str, player_id: str, blocked: bool) -> bool:
+async def block(pool: asyncpg.Pool, *, operator_id: str, player_id: str, blocked: bool, by: By) -> bool:
     """Blocks or unblocks the player, with real money and with demo money. Returns whether the operator has
     such a player."""
-    return await pool.fetchval(BLOCK, operator_id, player_id, blocked) is not None
+    kind = Kind.PLAYER_BLOCKED if blocked else Kind.PLAYER_UNBLOCKED
+    noted = entry(kind, by, operator_id=operator_id, subject=player_id)
+    return await pool.fetchval(BLOCK, operator_id, player_id, blocked, *noted) is not None
 
 
 async def deposit(
     pool: asyncpg.Pool,
     *,
     operator_id: str,
+    player_id: str,
     player_key: int,
     account_id: int,
     transaction_id: str,
     amount: int,
     currency: str,
+    by: By,
 ) -> DepositView:
     """Moves `amount` (minor units) from the operator's cash account to the player, once per transaction
     id."""
-    row = await pool.fetchrow(DEPOSIT, operator_id, player_key, account_id, transaction_id, amount, currency)
+    moved = (transaction_id, amount, currency)
+    noted = _movement(Kind.DEPOSIT, by, operator_id, player_id, *moved)
+    row = await pool.fetchrow(DEPOSIT, operator_id, player_key, account_id, *moved, *noted)
     return DepositView(**dict(row))
 
 
@@ -86,12 +102,30 @@ async def withdraw(
     pool: asyncpg.Pool,
     *,
     operator_id: str,
+    player_id: str,
     player_key: int,
     transaction_id: str,
     amount: int,
     currency: str,
+    by: By,
 ) -> WithdrawalView:
     """Moves `amount` (minor units) from the player to the operator's cash account, once per transaction id,
     and never out of what open rounds hold."""
-    row = await pool.fetchrow(WITHDRAW, operator_id, player_key, transaction_id, amount, currency)
+    moved = (transaction_id, amount, currency)
+    noted = _movement(Kind.WITHDRAWAL, by, operator_id, player_id, *moved)
+    row = await pool.fetchrow(WITHDRAW, operator_id, player_key, *moved, *noted)
     return WithdrawalView(**dict(row))
+
+
+def _movement(
+    kind: Kind, by: By, operator_id: str, player_id: str, transaction_id: str, amount: int, currency: str
+) -> tuple[str | None, ...]:
+    return entry(
+        kind,
+        by,
+        operator_id=operator_id,
+        subject=player_id,
+        transaction_id=transaction_id,
+        amount=amount,
+        currency=currency,
+    )

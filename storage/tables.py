@@ -84,6 +84,7 @@ class ApiKey(SQLModel, table=True):
     expires_at: datetime | None = _time()
     revoked_at: datetime | None = _time()
     brand: str | None = None  # that of each session which it opens
+    name: str | None = None  # what its operator calls it
 
 
 class Player(SQLModel, table=True):
@@ -553,6 +554,8 @@ class Intervention(SQLModel, table=True):
     __tablename__ = "interventions"
     __table_args__ = (
         Index("interventions_of_round", "player_key", "round_id"),
+        Index("interventions_by_kind", "operator_id", "action", "created_at", "id"),
+        Index("interventions_by_actor", "operator_id", "actor", "action", "created_at", "id"),
         Index(
             "interventions_decided_outside",
             "operator_id",
@@ -574,6 +577,27 @@ class Intervention(SQLModel, table=True):
     actor: str
     state_before: str | None = None
     verdict: str
+    created_at: datetime = _now()
+
+
+class AuditLog(SQLModel, table=True):
+    """An act that was accepted, as contracts.audit names it; decisions about rounds are in `interventions`.
+    `operator_id` is null for what is the platform's own. Append-only."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (
+        Index("audit_log_by_kind", "operator_id", "kind", "created_at", "id"),
+        Index("audit_log_by_actor", "operator_id", "actor", "kind", "created_at", "id"),
+        CheckConstraint("length(actor) BETWEEN 1 AND 100", name="audit_has_actor"),
+        CheckConstraint("length(reason) BETWEEN 1 AND 300", name="audit_reason"),
+    )
+    id: UUID = Field(primary_key=True, sa_column_kwargs={"server_default": text("gen_random_uuid()")})
+    operator_id: str | None = None
+    actor: str
+    kind: str
+    subject: str
+    detail: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    reason: str | None = None
     created_at: datetime = _now()
 
 

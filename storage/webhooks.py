@@ -19,6 +19,7 @@ from uuid import UUID
 
 import asyncpg
 
+from contracts.audit import By, Kind
 from contracts.events import RecordedEvent
 from contracts.failures import bounded
 from contracts.webhooks import (
@@ -32,15 +33,19 @@ from contracts.webhooks import (
     WebhookKey,
     WebhookStatus,
 )
+from storage.audit import entry, recording
 from storage.outbox import recorded_event
 
 # Two at once may both find room for the last one: the limit is against thousands, not against one more.
-CREATE: Final = """
+CREATE: Final = recording(
+    """
     INSERT INTO webhooks (id, operator_id, url, types, sealed_secrets, cursor)
     SELECT $1, $2::text, $3, $4, $5, $6
     WHERE (SELECT count(*) FROM webhooks WHERE operator_id = $2::text) < $7
     RETURNING *
-"""
+    """,
+    parameters=7,
+)
 FIND: Final = "SELECT * FROM webhooks WHERE operator_id = $1 AND id = $2"
 _STATUS: Final = """
     SELECT w.*,
@@ -53,7 +58,8 @@ _STATUS: Final = """
 STATUS: Final = f"{_STATUS} WHERE ($1::text IS NULL OR w.operator_id = $1) ORDER BY w.created_at, w.id"
 STATUS_OF_ONE: Final = f"{_STATUS} WHERE w.operator_id = $1 AND w.id = $2"
 # A null leaves its column as it is; `types` changes only where $5 is true. Sending then begins at once.
-CHANGE: Final = """
+CHANGE: Final = recording(
+    """
     UPDATE webhooks
     SET url = coalesce($3, url),
         types = CASE WHEN $5 THEN $4 ELSE types END,
@@ -62,13 +68,20 @@ CHANGE: Final = """
         pumped_at = NULL, updated_at = clock_timestamp()
     WHERE operator_id = $1 AND id = $2
     RETURNING id
-"""
-CHANGE_SECRETS: Final = """
+    """,
+    parameters=6,
+)
+CHANGE_SECRETS: Final = recording(
+    """
     UPDATE webhooks SET sealed_secrets = $4, updated_at = clock_timestamp()
     WHERE operator_id = $1 AND id = $2 AND sealed_secrets = $3
     RETURNING id
-"""
-DELETE: Final = "DELETE FROM webhooks WHERE operator_id = $1 AND id = $2 RETURNING id"
+    """,
+    parameters=4,
+)
+DELETE: Final = recording(
+    "DELETE FROM webhooks WHERE operator_id = $1 AND id = $2 RETURNING id", parameters=2
+)
 DISABLE: Final = """
     UPDATE webhooks SET disabled = $4, updated_at = clock_timestamp()
     WHERE operator_id = $1 AND id = $2 AND url = $3 AND disabled IS NULL
@@ -156,14 +169,18 @@ DEAD_PAGE: Final = """
     ORDER BY d.id LIMIT $4
 """
 # $3 names the events; null means all that are dead.
-REPLAY: Final = """
+REPLAY: Final = recording(
+    """
     UPDATE webhook_deliveries d
     SET state = 'pending', dead_at = NULL, handed_over_at = NULL, replay = replay + 1, attempts = 0
     FROM webhooks w
     WHERE w.id = d.webhook_id AND w.operator_id = $1 AND w.id = $2 AND d.state = 'dead'
       AND ($3::uuid[] IS NULL OR d.event_id = ANY ($3))
     RETURNING d.id
-"""
+    """,
+    parameters=3,
+)
+NOTE_TEST: Final = recording("SELECT id FROM webhooks WHERE operator_id = $1 AND id = $2", parameters=2)
 COUNTS: Final = "SELECT state, count(*) AS deliveries FROM webhook_deliveries GROUP BY state"
 # Of each enabled webhook the first event that it has not come to, which its operator's index finds at once.
 LAGS: Final = """
@@ -216,11 +233,13 @@ async def create(
     types: Sequence[str] | None,
     sealed_secrets: str,
     cursor: int,
+    by: By,
 ) -> Webhook | None:
     """Makes a webhook for events behind `cursor`. Returns None when the operator has WEBHOOKS_LIMIT of
     them."""
+    noted = _noted(Kind.WEBHOOK_CREATED, by, key, url=url, types=types)
     row = await pool.fetchrow(
-        CREATE, key.webhook_id, key.operator_id, url, types, sealed_secrets, cursor, WEBHOOKS_LIMIT
+        CREATE, key.webhook_id, key.operator_id, url, types, sealed_secrets, cursor, WEBHOOKS_LIMIT, *noted
     )
     return None if row is None else _webhook(row)
 
@@ -240,8 +259,12 @@ async def status(pool: asyncpg.Pool, key: WebhookKey) -> WebhookStatus | None:
     return None if row is None else _status(row)
 
 
-async def change(pool: asyncpg.Pool, key: WebhookKey, changes: WebhookChanges) -> bool:
+async def change(pool: asyncpg.Pool, key: WebhookKey, changes: WebhookChanges, *, by: By) -> bool:
     """Returns whether there is such a webhook."""
+    named = {"url": changes.url, "enabled": changes.enabled}
+    said: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+    if changes.set_types:
+        said["types"] = changes.types
     changed = await pool.fetchval(
         CHANGE,
         key.operator_id,
@@ -250,19 +273,26 @@ async def change(pool: asyncpg.Pool, key: WebhookKey, changes: WebhookChanges) -
         changes.types,
         changes.set_types,
         changes.enabled,
+        *_noted(Kind.WEBHOOK_CHANGED, by, key, **said),
     )
     return changed is not None
 
 
-async def change_secrets(pool: asyncpg.Pool, key: WebhookKey, *, found: str, sealed_secrets: str) -> bool:
+async def change_secrets(
+    pool: asyncpg.Pool, key: WebhookKey, *, found: str, sealed_secrets: str, by: By
+) -> bool:
     """Replaces the secrets that the caller found. Returns False when another call changed them since."""
-    changed = await pool.fetchval(CHANGE_SECRETS, key.operator_id, key.webhook_id, found, sealed_secrets)
+    noted = _noted(Kind.WEBHOOK_SECRET_ROTATED, by, key)
+    changed = await pool.fetchval(
+        CHANGE_SECRETS, key.operator_id, key.webhook_id, found, sealed_secrets, *noted
+    )
     return changed is not None
 
 
-async def delete(pool: asyncpg.Pool, key: WebhookKey) -> bool:
+async def delete(pool: asyncpg.Pool, key: WebhookKey, *, by: By) -> bool:
     """Deletes the webhook and its deliveries. Returns whether there was one."""
-    return await pool.fetchval(DELETE, key.operator_id, key.webhook_id) is not None
+    noted = _noted(Kind.WEBHOOK_DELETED, by, key)
+    return await pool.fetchval(DELETE, key.operator_id, key.webhook_id, *noted) is not None
 
 
 async def disable(pool: asyncpg.Pool, key: WebhookKey, *, url: str, why: Disabled) -> bool:
@@ -370,10 +400,18 @@ async def dead_page(
     return found, found[-1].position if len(rows) > limit else None
 
 
-async def replay(pool: asyncpg.Pool, key: WebhookKey, event_ids: Sequence[str] | None) -> int:
+async def replay(pool: asyncpg.Pool, key: WebhookKey, event_ids: Sequence[str] | None, *, by: By) -> int:
     """Restarts dead deliveries, all of them for None. Returns how many there were."""
     wanted = None if event_ids is None else [UUID(event_id) for event_id in event_ids]
-    return len(await pool.fetch(REPLAY, key.operator_id, key.webhook_id, wanted))
+    said = {"all_dead": True} if event_ids is None else {"event_ids": event_ids}
+    noted = _noted(Kind.WEBHOOK_REPLAYED, by, key, **said)
+    return len(await pool.fetch(REPLAY, key.operator_id, key.webhook_id, wanted, *noted))
+
+
+async def note_test(pool: asyncpg.Pool, key: WebhookKey, *, by: By) -> bool:
+    """Records that a test is to be sent. Returns whether there is such a webhook."""
+    noted = _noted(Kind.WEBHOOK_TESTED, by, key)
+    return await pool.fetchval(NOTE_TEST, key.operator_id, key.webhook_id, *noted) is not None
 
 
 async def counts(pool: asyncpg.Pool) -> dict[str, int]:
@@ -385,6 +423,10 @@ async def counts(pool: asyncpg.Pool) -> dict[str, int]:
 async def lags(pool: asyncpg.Pool) -> list[Lag]:
     """Of each operator with an enabled webhook."""
     return [Lag(**row) for row in await pool.fetch(LAGS)]
+
+
+def _noted(kind: Kind, by: By, key: WebhookKey, **detail: Any) -> tuple[str | None, ...]:
+    return entry(kind, by, operator_id=key.operator_id, subject=key.webhook_id, **detail)
 
 
 def _key(operator_id: str, webhook_id: str) -> WebhookKey:

@@ -26,6 +26,7 @@ from api.pages.demo_sessions import DemoSessions
 from api.platform.service import Operators
 from api.result.interventions import Interventions
 from api.result.pushes import Pushes
+from api.result.replay import Replays
 from api.result.service import ResultService
 from api.services import Services
 from api.session.service import SessionService
@@ -49,6 +50,7 @@ from runtime.round_workflows import RoundWorkflows
 from runtime.services import required_secret
 from runtime.settings import Settings
 from runtime.temporal import connect_temporal
+from runtime.webhook_workflows import WebhookTests
 from security.seeds import SeedVault
 from security.tokens import TokenIssuer, TokenVerifier
 from security.webhook_secrets import WebhookVault
@@ -99,6 +101,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 results,
                 waiter,
                 pushes,
+                WebhookTests(client),
                 _game_client_url(settings, listener),
             )
             admission = Admission(
@@ -215,6 +218,7 @@ def _services(
     results: ResultService,
     waiter: ResultWaiter,
     pushes: Pushes,
+    webhook_tests: WebhookTests,
     game_client_url: str,
 ) -> Services:
     settings, pool, keyring = resources.settings, resources.database.pool, resources.keyring
@@ -222,7 +226,8 @@ def _services(
     issuer = TokenIssuer(keyring)
     vault = WebhookVault(keyring)
     elsewhere = Elsewhere(workflows, results, waiter, pushes)
-    sessions = SessionService(pool, SeedVault(keyring), issuer, lifetime_s=settings.session_lifetime_s)
+    seeds = SeedVault(keyring)
+    sessions = SessionService(pool, seeds, issuer, lifetime_s=settings.session_lifetime_s)
     return Services(
         games=registry,
         bets=BetService(workflows, results, waiter, elsewhere, patience_s=patience_s),
@@ -230,10 +235,12 @@ def _services(
         sessions=sessions,
         wallet=WalletService(pool, operators),
         results=results,
+        replays=Replays(registry, seeds),
         interventions=Interventions(workflows, resources.database),
         feed=EventFeed(pool),
         game_events=GameEvents(pool),
         webhooks=WebhookService(pool, Feed(pool), vault, local=settings.webhooks_local),
+        webhook_tests=webhook_tests,
         switches=Switches(pool),
         operator_keys=OperatorKeys(pool),
         operators=Operators(pool),

@@ -126,6 +126,13 @@ DISPATCH: Final = StepPolicy(
     heartbeat=timedelta(seconds=10),
 )
 
+# A person waits for what comes of it, and sends another if they want: once.
+TEST: Final = StepPolicy(
+    attempt_limit=timedelta(seconds=10),  # longer than an endpoint may take
+    retry=ONE_ATTEMPT,
+    patience=timedelta(seconds=11),
+)
+
 # The step only records that an event is dead: without end.
 DEAD_LETTER: Final = StepPolicy(
     attempt_limit=timedelta(seconds=10),

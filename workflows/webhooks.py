@@ -11,10 +11,14 @@ from contracts.webhooks import (
     DEAD_LETTER,
     DELIVERY_WORKFLOW,
     DISPATCH,
+    TEST,
+    TEST_WORKFLOW,
     WEBHOOK_WORKFLOW,
     AttemptResult,
     DeliveryOrder,
     DispatchResult,
+    TestOrder,
+    TestResult,
     WebhookKey,
 )
 from workflows import policies
@@ -52,3 +56,14 @@ class DeliveryWorkflow:
             await take(DEAD_LETTER, order.delivery, policies.DEAD_LETTER)
             return False
         return attempted is AttemptResult.DELIVERED
+
+
+@workflow.defn(name=TEST_WORKFLOW)
+class TestWorkflow:
+    """Guarantees that a test is sent once at most, by a program that may reach endpoints."""
+
+    __test__ = False  # no test for pytest
+
+    @workflow.run
+    async def run(self, order: TestOrder) -> TestResult:
+        return await take(TEST, order, policies.TEST)

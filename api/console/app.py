@@ -13,11 +13,13 @@ from api.console.audit import audit_page
 from api.console.console import Console
 from api.console.forms import FormRefused
 from api.console.incidents import incidents_page
+from api.console.keys import create_key, keys_page, revoke_key
 from api.console.pages import HEADERS, message
 from api.console.players import find_page, player_page, switch_player
 from api.console.round_list import rounds_csv, rounds_page
-from api.console.round_page import decide, round_page
+from api.console.round_page import decide, replay_page, round_page
 from api.console.sign_in import home, sign_in, sign_in_page, sign_out
+from api.console.webhooks import act_on_webhook, delivery_page, webhook_page, webhooks_page
 from api.pages import files
 from storage.database import AWAY, NotAdmitted
 
@@ -30,13 +32,21 @@ ROUTES: Final = (
     Route("/console/sign-out", sign_out, methods=["POST"]),
     Route("/console/audit", audit_page),
     Route("/console/incidents", incidents_page),
+    Route("/console/keys", keys_page),
+    Route("/console/keys/create", create_key, methods=["POST"]),
+    Route("/console/keys/{key_id}/revoke", revoke_key, methods=["POST"]),
     Route("/console/players", find_page),
     Route("/console/players/{player_id}", player_page, methods=["GET"]),
     Route("/console/players/{player_id}/switch", switch_player, methods=["POST"]),
     Route("/console/rounds", rounds_page),
     Route("/console/rounds.csv", rounds_csv),
     Route("/console/rounds/{round_id}", round_page, methods=["GET"]),
+    Route("/console/rounds/{round_id}/replay", replay_page),
     Route("/console/rounds/{round_id}/decide", decide, methods=["POST"]),
+    Route("/console/webhooks", webhooks_page),
+    Route("/console/webhooks/{webhook_id}", webhook_page, methods=["GET"]),
+    Route("/console/webhooks/{webhook_id}/act", act_on_webhook, methods=["POST"]),
+    Route("/console/webhooks/{webhook_id}/deliveries/{event_id}", delivery_page),
 )
 BROKEN: Final = (
     "Something went wrong here, and its log says what. Try again; then tell whoever runs the console."
@@ -53,7 +63,10 @@ def create_app(console: Console) -> Starlette:
         if asked is None:
             raise HTTPException(404)
         headers = {**HEADERS, "content-security-policy": files.ASSET_CSP, "cache-control": "no-cache"}
-        return Response(asked.body, headers={**headers, "etag": asked.etag}, media_type=asked.media_type)
+        headers["etag"] = asked.etag
+        if request.headers.get("if-none-match") == asked.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(asked.body, headers=headers, media_type=asked.media_type)
 
     handlers: dict[int | type[Exception], ExceptionHandler] = dict.fromkeys((*AWAY, NotAdmitted), _away)
     handlers |= {FormRefused: _form_refused, HTTPException: _no_such_page, Exception: _broken}
@@ -75,7 +88,9 @@ async def _form_refused(request: Request, refused: Exception) -> Response:
 async def _no_such_page(request: Request, raised: Exception) -> Response:
     assert isinstance(raised, HTTPException)
     if raised.status_code == 405:
-        return message("Not done", "This address takes no such request.", status=405)
+        answer = message("Not done", "This address takes no such request.", status=405)
+        answer.headers.update(raised.headers or {})
+        return answer
     return message("No such page", "There is no page at this address.", status=404)
 
 

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 from starlette.requests import Request
@@ -45,6 +45,7 @@ class Console:
         if holder is None or (holder.operator_id, holder.scope) != (session.operator_id, session.scope):
             self.sessions.end(secret)
             return None
+        session.disabled = holder.disabled
         return session
 
 
@@ -73,6 +74,17 @@ def reads(handler: Get) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
+def _over(request: Request, form: Form) -> Response:
+    """Nobody has signed in any more. What was written for good can be copied, and the form's page found."""
+    try:
+        came_from = urlsplit(form.get("back") or request.headers.get("referer", ""))
+    except ValueError:
+        came_from = urlsplit("")
+    back = f"{came_from.path}?{came_from.query}" if came_from.path.startswith("/console/") else "/console"
+    # Signing in leads to one of our own pages, whatever this says.
+    return page("over.html", status=401, reason=form.get("reason", ""), back=quote(back.rstrip("?"), safe=""))
+
+
 def acts(handler: Post) -> Callable[[Request], Awaitable[Response]]:
     """What a form of a session's own pages asks for. Raises FormRefused."""
 
@@ -80,7 +92,7 @@ def acts(handler: Post) -> Callable[[Request], Awaitable[Response]]:
         form = await posted(request)
         session = await of(request).session(request)
         if session is None:
-            return redirect("/console/sign-in?over=yes")
+            return _over(request, form)
         if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
             raise FormRefused(403, "This form is not of your session. Open the page again, and send it anew.")
         return await handler(request, session, form)

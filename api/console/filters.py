@@ -1,5 +1,6 @@
 """What a list of rounds is filtered by: read from its address, and written into the addresses of others."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -15,6 +16,7 @@ from contracts.views import RoundFilter
 
 NAMES: Final = ("player_id", "game_id", "state", "mode", "currency", "failure", "from", "to")
 TEXT_LIMIT: Final = 64
+CURRENCY: Final = re.compile(r"[A-Z][A-Z0-9]{2,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,16 @@ def filters(query: QueryParams) -> Filters:
     ]
     if values["mode"] not in ("real", DEMO):
         problems.append("mode: real or demo")
+    if values["currency"] and not CURRENCY.fullmatch(values["currency"]):
+        problems.append("currency: a code in capitals, such as EUR")
+    since, until = (_moment(name, values[name], problems) for name in ("from", "to"))
+    if since is not None and until is not None and since >= until:
+        problems.append("from: a moment before the one in to")
     return Filters(
         values,
         state=_state(values["state"], problems),
-        since=_moment("from", values["from"], problems),
-        until=_moment("to", values["to"], problems),
+        since=since,
+        until=until,
         before=_place(query.get("cursor"), problems),
         problems=problems,
     )

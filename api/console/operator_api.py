@@ -52,11 +52,30 @@ class OperatorApi:
         )
         _accepted(answer)
 
-    async def switch_player(self, key: str, *, player_id: str, blocked: bool) -> None:
+    async def replay(self, key: str, *, round_id: str, player_id: str, mode: str) -> dict[str, Any]:
+        """The round, computed once more. Raises ApiAway and ApiRefused."""
+        path = f"/v1/operator/rounds/{quote(round_id, safe='')}/replay"
+        params = {"player_id": player_id, "mode": mode}
+        answer = await self._call("GET", path, key, "Try again.", params=params)
+        _accepted(answer)
+        replayed: dict[str, Any] = answer.json()
+        return replayed
+
+    async def switch_player(self, key: str, *, player_id: str, blocked: bool, reason: str) -> None:
         """Raises ApiAway and ApiRefused."""
         path = f"/v1/operator/players/{quote(player_id, safe='')}"
         then = "Look at the player before you do it again."
-        _accepted(await self._call("PUT", path, key, then, params={}, json={"blocked": blocked}))
+        wanted = {"blocked": blocked, "reason": reason}
+        _accepted(await self._call("PUT", path, key, then, params={}, json=wanted))
+
+    async def act(
+        self, key: str, method: str, path: str, *, then: str, json: dict[str, Any] | None = None
+    ) -> Any:
+        """Any other act; `then` is what to do when no answer came. Returns the answer's body, None where it
+        has none. Raises ApiAway and ApiRefused."""
+        answer = await self._call(method, path, key, then, params={}, json=json)
+        _accepted(answer)
+        return answer.json() if answer.content else None
 
     async def _call(
         self,

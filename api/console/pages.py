@@ -44,8 +44,13 @@ def money(amount: int | None, currency: str) -> str:
 def recorded(text: str, currency: str) -> str:
     """What a workflow has recorded, with its amounts, which are in minor units, as `money` shows them."""
     return re.sub(
-        rf"(?<![\d.-])(\d+) {re.escape(currency)}\b", lambda found: money(int(found[1]), currency), text
+        rf"(?<![\d.-])(\d+) {re.escape(currency)}\b", lambda found: money(int(found[1]), currency), told(text)
     )
+
+
+def told(text: str) -> str:
+    """What has times as the API writes them, with each as pages show it."""
+    return re.sub(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d{1,3})?)\d*(?:Z|\+00:00)", r"\1 \2", text)
 
 
 def minute(at: datetime | None) -> str:
@@ -58,14 +63,31 @@ def instant(at: datetime | None) -> str:
     return "-" if at is None else f"{minute(at)}.{at.astimezone(UTC).microsecond // 1000:03}"
 
 
-def round_path(round_id: str, player_id: str, mode: str) -> str:
-    """The page of one round. Ids are its player's own, so it says whose."""
-    return f"/console/rounds/{quote(round_id, safe='')}?{urlencode({'player_id': player_id, 'mode': mode})}"
+def round_path(round_id: str, player_id: str, mode: str, below: str = "") -> str:
+    """The page of one round, or one below it. Ids are its player's own, so it says whose."""
+    query = urlencode({"player_id": player_id, "mode": mode})
+    return f"/console/rounds/{quote(round_id, safe='')}{below}?{query}"
 
 
 def player_path(player_id: str, mode: str) -> str:
     """The page of a player."""
     return f"/console/players/{quote(player_id, safe='')}?{urlencode({'mode': mode})}"
+
+
+def webhook_path(webhook_id: str, event_id: str | None = None) -> str:
+    """The page of a webhook, or of the delivery of an event to it."""
+    path = f"/console/webhooks/{quote(webhook_id, safe='')}"
+    return path if event_id is None else f"{path}/deliveries/{event_id}"
+
+
+def delivery_state(state: str) -> str:
+    """How far a webhook is with an event, in words."""
+    return {
+        "pending": "failed, and is being retried",
+        "dead": "given up",
+        "disabled": "not sent, the webhook is disabled",
+        "waiting": "not yet sent",
+    }.get(state, state)
 
 
 def list_path(**filters: str) -> str:
@@ -80,8 +102,14 @@ _TEMPLATES: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"money": money, "minute": minute, "instant": instant}
-_TEMPLATES.globals |= {"round_path": round_path, "list_path": list_path, "player_path": player_path}
+_TEMPLATES.filters |= {"money": money, "minute": minute, "instant": instant, "told": told}
+_TEMPLATES.globals |= {
+    "round_path": round_path,
+    "list_path": list_path,
+    "player_path": player_path,
+    "webhook_path": webhook_path,
+    "delivery_state": delivery_state,
+}
 
 
 def page(template: str, *, status: int = 200, headers: Mapping[str, str] = {}, **about: Any) -> Response:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +13,8 @@ from api.console.forms import Form, FormRefused
 from api.console.operator_api import ApiAway, ApiRefused
 from api.console.pages import message, money, page, player_path, redirect
 from api.console.sessions import Session
+from contracts.audit import Kind
+from contracts.interventions import REASON_LIMIT
 from contracts.movements import StatementFilter
 from contracts.sessions import DEMO
 from storage import players, sessions, statement
@@ -41,7 +43,10 @@ async def find_page(request: Request, session: Session) -> Response:
 @reads
 async def player_page(request: Request, session: Session) -> Response:
     """With `before`, the statement from there on."""
-    found = await _find(request, session, request.query_params.get("mode", "real"))
+    mode = request.query_params.get("mode", "real")
+    if mode not in ("real", DEMO):
+        return message("No such page", "mode: real or demo", status=400, session=session)
+    found = await _find(request, session, mode)
     if found is None:
         return message("No such player", NOT_FOUND, status=404, session=session)
     before = request.query_params.get("before", "")
@@ -56,12 +61,18 @@ async def switch_player(request: Request, session: Session, form: Form) -> Respo
     """Blocks the player, or lets the player bet again, through the API."""
     console, mode, wanted = of(request), form.get("mode", "real"), form.get("blocked")
     found = await _find(request, session, mode)
-    if found is None or wanted not in ("yes", "no"):
+    if found is None or wanted not in ("yes", "no") or mode not in ("real", DEMO):
         return message("No such player", NOT_FOUND, status=404, session=session)
     if not session.decides:
         raise FormRefused(403, "Your key only reads. A key of the scope operator or admin blocks players.")
+    reason = form.get("reason", "").strip()
+    if not reason or len(reason) > REASON_LIMIT or not reason.isprintable():
+        problem = f"Give a reason, in one line of at most {REASON_LIMIT} characters: it is kept for good."
+        return await _shown(console, session, found, problem=problem, status=422)
     try:
-        await console.api.switch_player(session.key, player_id=found.player_id, blocked=wanted == "yes")
+        await console.api.switch_player(
+            session.key, player_id=found.player_id, blocked=wanted == "yes", reason=reason
+        )
     except ApiRefused as refused:
         return await _shown(console, session, found, problem=str(refused), status=refused.status)
     except ApiAway as away:
@@ -106,6 +117,8 @@ async def _shown(
         older=None if following is None else f"{player_path(found.player_id, mode)}&before={following}",
         before=before,
         problem=problem,
+        reason_limit=REASON_LIMIT,
+        acts=f"/console/audit?{urlencode({'kind': Kind.PLAYER_BLOCKED.value})}",
     )
 
 

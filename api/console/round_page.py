@@ -29,6 +29,8 @@ NOT_FOUND: Final = "You have no round of this id. Ids are exact: copy it whole, 
 async def round_page(request: Request, session: Session) -> Response:
     """By its id alone; where several players used that, by `player_id` and `mode` too."""
     console, query = of(request), request.query_params
+    if query.get("mode") not in (None, "real", DEMO):
+        return message("No such page", "mode: real or demo", status=400, session=session)
     found = await _find(
         console, session, request.path_params["round_id"], query.get("player_id"), query.get("mode")
     )
@@ -37,6 +39,37 @@ async def round_page(request: Request, session: Session) -> Response:
     if len(found) > 1:
         return page("which_round.html", session=session, found=found)
     return await _shown(console, session, found[0], done=_action(query.get("done")))
+
+
+@reads
+async def replay_page(request: Request, session: Session) -> Response:
+    """The round as it is recorded, and as the API computes it once more."""
+    console, query = of(request), request.query_params
+    found = await _find(
+        console, session, request.path_params["round_id"], query.get("player_id"), query.get("mode")
+    )
+    if len(found) != 1:
+        return message("No such round", NOT_FOUND, status=404, session=session)
+    view = found[0]
+    try:
+        replayed = await console.api.replay(
+            session.key, round_id=view.key.round_id, player_id=view.player_id, mode=_mode(view)
+        )
+    except ApiRefused as refused:
+        return await _shown(console, session, view, problem=str(refused), status=refused.status)
+    except ApiAway as away:
+        return await _shown(console, session, view, problem=str(away), status=503)
+    outcome, win = replayed["outcome"], replayed["win"]
+    return page(
+        "replay.html",
+        session=session,
+        view=view,
+        mode=_mode(view),
+        why=replayed["why"],
+        recorded=None if view.outcome is None else compact(view.outcome),
+        outcome=None if outcome is None else compact(outcome),
+        win=None if win is None else win["amount"],
+    )
 
 
 @acts

@@ -18,7 +18,8 @@ DECIDES: Final = frozenset({"operator", "admin"})
 @dataclass(slots=True, kw_only=True)
 class Session:
     """A person at a browser, by the API key that they signed in with. `csrf` is what forms of this session
-    have. The key is sent to the API with each act, and nowhere else."""
+    have. The key is sent to the API with each act, and nowhere else. `disabled` is whether the operator is:
+    its keys only read then. `sent` are the forms that count once, and have."""
 
     key: str = field(repr=False)
     key_id: str
@@ -28,6 +29,8 @@ class Session:
     csrf: str = field(repr=False)
     ends_at: float
     used_at: float
+    disabled: bool = False
+    sent: set[str] = field(default_factory=set)
 
     @property
     def role(self) -> str:
@@ -36,7 +39,7 @@ class Session:
     @property
     def decides(self) -> bool:
         """Whether the API takes decisions about rounds from this key."""
-        return self.scope in DECIDES
+        return self.scope in DECIDES and not self.disabled
 
 
 class Sessions:

@@ -21,6 +21,7 @@ from pydantic import (
 
 from api.gateway.problems import problems
 from contracts.currencies import exponent, known
+from contracts.interventions import REASON_LIMIT
 
 ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
@@ -35,6 +36,17 @@ def _known(currency: str) -> str:
     exponent(currency)
     return currency
 
+
+def _printable(text: str) -> str:
+    """Raises ValueError for text of spaces alone, or with something in it that a terminal would obey."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError("one line of printable characters")
+    return text
+
+
+Printable = Annotated[str, AfterValidator(_printable)]
+# Why something is done: it is kept for good.
+Reason = Annotated[Printable, StringConstraints(min_length=1, max_length=REASON_LIMIT)]
 
 Currency = Annotated[
     str,

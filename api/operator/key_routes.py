@@ -13,6 +13,7 @@ from api.gateway.strict_json import StrictRoute
 from api.operator.schemas import ApiKeyIssued, ApiKeyPage, NewApiKey, RotateApiKey, api_key_body
 from api.operator.service import TooManyKeys
 from api.services import Services
+from contracts.audit import By
 from contracts.views import IssuedApiKey
 
 router = APIRouter(
@@ -38,7 +39,7 @@ async def keys(operator: Admin, services: Deps) -> JSONResponse:
 async def add_key(body: NewApiKey, operator: Admin, services: Deps) -> JSONResponse:
     """Makes a key and shows it, this once. Asked again it makes another one: a key whose answer was lost is
     in the list, and can be revoked."""
-    return await issued(services, operator.operator_id, body)
+    return await issued(services, operator.operator_id, body, by=By.key(operator.key_id))
 
 
 @router.post(
@@ -48,7 +49,10 @@ async def rotate_key(key_id: KeyId, body: RotateApiKey, operator: Admin, service
     """Makes a key of the same scope and shows it, this once; the old one ends after `overlap_s`, or when it
     would have ended anyway. Asked again, it makes another one, and the old one lives no longer."""
     rotated = await services.operator_keys.rotate(
-        operator_id=operator.operator_id, key_id=key_id, overlap_s=body.overlap_s
+        operator_id=operator.operator_id,
+        key_id=key_id,
+        overlap_s=body.overlap_s,
+        by=By.key(operator.key_id),
     )
     if rotated is None:
         raise Problem("not-found", "There is no such key, or it opens nothing any more.")
@@ -58,18 +62,25 @@ async def rotate_key(key_id: KeyId, body: RotateApiKey, operator: Admin, service
 @router.delete("/{key_id}", status_code=204, responses=problems("not-found"))
 async def revoke_key(key_id: KeyId, operator: Admin, services: Deps) -> Response:
     """Ends a key for good, be it the one that asks: everywhere within 10 seconds."""
-    if not await services.operator_keys.revoke(operator_id=operator.operator_id, key_id=key_id):
+    if not await services.operator_keys.revoke(
+        operator_id=operator.operator_id, key_id=key_id, by=By.key(operator.key_id)
+    ):
         raise Problem("not-found", "There is no such key.")
     return Response(status_code=204)
 
 
-async def issued(services: Services, operator_id: str, body: NewApiKey) -> JSONResponse:
+async def issued(services: Services, operator_id: str, body: NewApiKey, *, by: By) -> JSONResponse:
     """A new key of the operator, as its administrator or the platform asks for it. Raises Problem."""
     if body.expires_at is not None and body.expires_at <= datetime.now(UTC):
         raise Problem("invalid", "expires_at: is in the past")
     try:
         key = await services.operator_keys.issue(
-            operator_id=operator_id, scope=body.scope, expires_at=body.expires_at, brand=body.brand
+            operator_id=operator_id,
+            scope=body.scope,
+            by=by,
+            expires_at=body.expires_at,
+            brand=body.brand,
+            name=body.name,
         )
     except TooManyKeys:
         raise Problem(

@@ -1,25 +1,30 @@
 """API keys and switches as requests and answers have them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.gateway.schemas import CallerId, Moment, StrictModel, moment
+from api.gateway.schemas import CallerId, Moment, Printable, Reason, StrictModel, moment
 from contracts.views import ApiKeyRecord
 from security.api_keys import KeyScope
+
+KEY_NAME_LIMIT: Final = 60  # characters
+KeyName = Annotated[Printable, StringConstraints(min_length=1, max_length=KEY_NAME_LIMIT)]
 
 
 class SwitchGame(StrictModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"enabled": True}]})
 
     enabled: Annotated[bool, Field(strict=True)]
+    reason: Reason | None = None
 
 
 class SwitchPlayer(StrictModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"blocked": False}]})
 
     blocked: Annotated[bool, Field(strict=True)]
+    reason: Reason | None = None
 
 
 class GameSwitched(BaseModel):
@@ -34,7 +39,7 @@ class PlayerSwitched(BaseModel):
 
 class NewApiKey(StrictModel):
     """`expires_at` is when the key ends by itself; never when it is not given. Each session that the key
-    opens is of its `brand`, if it has one."""
+    opens is of its `brand`, if it has one. `name` is for people: what the key is for, or whose it is."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"scope": "game", "expires_at": "2099-01-01T00:00:00Z"}]}
@@ -44,6 +49,7 @@ class NewApiKey(StrictModel):
     # Not strict: JSON has no times, so a text must do.
     expires_at: Annotated[Moment | None, Field(strict=False)] = None
     brand: CallerId | None = None
+    name: KeyName | None = None
 
 
 class RotateApiKey(StrictModel):
@@ -71,6 +77,7 @@ class ApiKeyListed(BaseModel):
     """A key without its secret. `active` is whether it opens anything now."""
 
     key_id: str
+    name: str | None
     scope: KeyScope
     brand: str | None
     active: bool
@@ -87,6 +94,7 @@ def api_key_body(record: ApiKeyRecord) -> dict[str, Any]:
     """A key without its secret."""
     return {
         "key_id": record.key_id,
+        "name": record.name,
         "scope": record.scope,
         "brand": record.brand,
         "active": record.active,

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import asyncpg
 
+from contracts.audit import By
 from contracts.views import ApiKeyRecord, ApiKeyView, IssuedApiKey
 from security.api_keys import ApiKeyInvalid, KeyScope, PlatformScope, new_api_key, parse_api_key
 from storage import game_switches, operators, players
@@ -23,13 +24,17 @@ class Switches:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def game(self, *, operator_id: str, game_id: str, enabled: bool) -> None:
-        await game_switches.switch(self._pool, operator_id=operator_id, game_id=game_id, enabled=enabled)
+    async def game(self, *, operator_id: str, game_id: str, enabled: bool, by: By) -> None:
+        await game_switches.switch(
+            self._pool, operator_id=operator_id, game_id=game_id, enabled=enabled, by=by
+        )
 
-    async def player(self, *, operator_id: str, player_id: str, blocked: bool) -> bool:
+    async def player(self, *, operator_id: str, player_id: str, blocked: bool, by: By) -> bool:
         """Blocks or unblocks a player. Returns whether the operator has such a player. Rounds under way
         finish."""
-        return await players.block(self._pool, operator_id=operator_id, player_id=player_id, blocked=blocked)
+        return await players.block(
+            self._pool, operator_id=operator_id, player_id=player_id, blocked=blocked, by=by
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +106,13 @@ class OperatorKeys:
         *,
         operator_id: str | None,
         scope: KeyScope | PlatformScope,
+        by: By,
         expires_at: datetime | None = None,
         brand: str | None = None,
+        name: str | None = None,
     ) -> IssuedApiKey | None:
-        """A new key; None when there is no such operator. Raises TooManyKeys."""
+        """A new key, which its operator calls by `name`; None when there is no such operator. Raises
+        TooManyKeys."""
         key = new_api_key()
         stored = ApiKeyView(
             key_id=key.key_id,
@@ -114,14 +122,16 @@ class OperatorKeys:
             expires_at=expires_at,
             brand=brand,
         )
-        verdict = await operators.add_key(self._pool, stored)
+        verdict = await operators.add_key(self._pool, stored, by=by, name=name)
         if verdict == "too-many":
             raise TooManyKeys
         if verdict == "no-operator":
             return None
         return IssuedApiKey(key_id=key.key_id, text=key.text, scope=scope, expires_at=expires_at, brand=brand)
 
-    async def rotate(self, *, operator_id: str | None, key_id: str, overlap_s: int) -> IssuedApiKey | None:
+    async def rotate(
+        self, *, operator_id: str | None, key_id: str, overlap_s: int, by: By
+    ) -> IssuedApiKey | None:
         """A new key of the same scope, while the old one goes on for `overlap_s`; None when the operator
         has no such key that still opens something."""
         key = new_api_key()
@@ -132,6 +142,7 @@ class OperatorKeys:
             new_id=key.key_id,
             secret_hash=key.secret_hash,
             overlap_s=overlap_s,
+            by=by,
         )
         if rotated is None:
             return None
@@ -145,10 +156,10 @@ class OperatorKeys:
             replaced_until=rotated.old_expires_at,
         )
 
-    async def revoke(self, *, operator_id: str | None, key_id: str) -> bool:
+    async def revoke(self, *, operator_id: str | None, key_id: str, by: By) -> bool:
         """Revokes a key. Returns whether the operator has it. This process refuses it at once, others within
         KEY_CACHE_S."""
-        known = await operators.revoke_key(self._pool, operator_id=operator_id, key_id=key_id)
+        known = await operators.revoke_key(self._pool, operator_id=operator_id, key_id=key_id, by=by)
         if known:
             self._found.pop(key_id, None)
         return known

@@ -11,6 +11,7 @@ from api.gateway.problems import Problem, problems
 from api.gateway.schemas import PROBLEM_RESPONSES, GameId, PlayerIdInPath
 from api.gateway.strict_json import StrictRoute
 from api.operator.schemas import GameSwitched, PlayerSwitched, SwitchGame, SwitchPlayer
+from contracts.audit import By
 
 router = APIRouter(
     prefix="/v1/operator",
@@ -26,9 +27,14 @@ async def switch_game(
     game_id: Annotated[GameId, Path()], body: SwitchGame, operator: Operator, services: Deps
 ) -> JSONResponse:
     """Switches a game off, or on again, for this operator's players. Rounds under way finish; a new bet is
-    refused with `game-disabled`."""
+    refused with `game-disabled`. The reason, if one is given, is kept with who did it."""
     known_game(game_id, services.games)
-    await services.switches.game(operator_id=operator.operator_id, game_id=game_id, enabled=body.enabled)
+    await services.switches.game(
+        operator_id=operator.operator_id,
+        game_id=game_id,
+        enabled=body.enabled,
+        by=By.key(operator.key_id, body.reason),
+    )
     return JSONResponse({"game_id": game_id, "enabled": body.enabled})
 
 
@@ -42,9 +48,13 @@ async def switch_player(
     player_id: PlayerIdInPath, body: SwitchPlayer, operator: Operator, services: Deps
 ) -> JSONResponse:
     """Blocks a player, or lets the player bet again, with real money and with demo money. Rounds under way
-    finish; a new bet is refused with `player-blocked`."""
+    finish; a new bet is refused with `player-blocked`. The reason, if one is given, is kept with who did
+    it."""
     if not await services.switches.player(
-        operator_id=operator.operator_id, player_id=player_id, blocked=body.blocked
+        operator_id=operator.operator_id,
+        player_id=player_id,
+        blocked=body.blocked,
+        by=By.key(operator.key_id, body.reason),
     ):
         raise Problem("not-found", "There is no such player; the first session or deposit makes one.")
     return JSONResponse({"player_id": player_id, "blocked": body.blocked})

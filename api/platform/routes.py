@@ -15,6 +15,7 @@ from api.operator.schemas import ApiKeyIssued, NewApiKey
 from api.platform.schemas import NewOperator, OperatorOut, OperatorPage, SwitchOperator, operator_body
 from api.platform.service import PAGE_LIMIT
 from contracts import failures
+from contracts.audit import By
 
 router = APIRouter(
     prefix="/v1/platform/operators",
@@ -91,4 +92,4 @@ async def add_operator_key(
     operator_id: OperatorId, body: NewApiKey, platform: Platform, services: Deps
 ) -> JSONResponse:
     """Makes a key of the operator and shows it, this once. Asked again it makes another one."""
-    return await issued(services, operator_id, body)
+    return await issued(services, operator_id, body, by=By(f"platform:{platform.key_id}"))

@@ -9,11 +9,12 @@ from fastapi.responses import JSONResponse
 from api.gateway.authentication import Deps, GameServer
 from api.gateway.paging import cursor, position
 from api.gateway.problems import Problem, problems, unavailable
-from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, CallerId, Moment
+from api.gateway.schemas import ID_PATTERN, PROBLEM_RESPONSES, CallerId, Moment, money
 from api.gateway.strict_json import StrictRoute
 from api.result.schemas import (
     OperatorRoundPage,
     OperatorRoundRecord,
+    RoundReplay,
     operator_record_body,
     operator_round_body,
 )
@@ -22,7 +23,9 @@ from api.session.schemas import SessionMode
 from contracts.rounds import RoundState
 from contracts.sessions import DEMO
 from contracts.views import ApiKeyView, RoundFilter, RoundView
+from hosting.lane import GameBusy, GameOutOfOrder
 from runtime.round_workflows import TemporalAway
+from runtime.unavailable import Cause
 
 router = APIRouter(
     prefix="/v1/operator",
@@ -79,12 +82,52 @@ async def round_(
 ) -> JSONResponse:
     """One round with every call of the operator's wallet, every decision of a person, and its event. A round
     id is its player's own: where two players used the same one, say whose."""
+    found = await _only(round_id, player_id, mode, operator, services)
+    return JSONResponse(operator_record_body(await services.results.record(found.key, found)))
+
+
+@router.get(
+    "/rounds/{round_id}/replay",
+    tags=["Result API"],
+    response_model=RoundReplay,
+    responses=problems("not-found"),
+)
+async def replay_round(
+    round_id: Annotated[str, Path(pattern=ID_PATTERN)],
+    operator: GameServer,
+    services: Deps,
+    player_id: Annotated[CallerId | None, Query()] = None,
+    mode: WhichMoney = "real",
+) -> JSONResponse:
+    """Computes a settled round once more, from its seed and by its version of the game, and compares. The
+    seed itself is not shown: it is revealed to the player when it is rotated."""
+    found = await _only(round_id, player_id, mode, operator, services)
+    stored = await services.results.find(found.key)
+    try:
+        replayed = await services.replays.replay(stored or found)
+    except (GameBusy, GameOutOfOrder):
+        raise unavailable(Cause.GAME) from None
+    return JSONResponse(
+        {
+            "round_id": found.key.round_id,
+            "reproduced": replayed.why is None,
+            "why": replayed.why,
+            "outcome": replayed.outcome,
+            "win": None if replayed.win is None else money(replayed.win, found.currency),
+        }
+    )
+
+
+async def _only(
+    round_id: str, player_id: str | None, mode: SessionMode, operator: ApiKeyView, services: Services
+) -> RoundView:
+    """Raises Problem where there is none, or more than one."""
     found = await rounds_of_id(round_id, player_id, mode, operator, services)
     if not found:
         raise Problem("not-found", "There is no such round.")
     if len(found) > 1:
         raise Problem("invalid", "player_id: several players have a round of this id; say whose")
-    return JSONResponse(operator_record_body(await services.results.record(found[0].key, found[0])))
+    return found[0]
 
 
 async def rounds_of_id(

@@ -2,25 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
-from api.gateway.schemas import Money, StrictModel, balance_money, moment, money
+from api.gateway.schemas import Money, Reason, StrictModel, balance_money, moment, money
 from contracts.choices import Choice
 from contracts.records import AttemptFact, RoundRecord
 from contracts.rounds import Bet, RoundState
 from contracts.views import RoundView, round_begun
-
-
-def _printable(text: str) -> str:
-    """Raises ValueError for text of spaces alone, or with something in it that a terminal would obey."""
-    if not text.strip() or not text.isprintable():
-        raise ValueError("1 to 300 printable characters")
-    return text
-
-
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(_printable)]
 
 
 class VoidRound(StrictModel):
@@ -115,6 +105,18 @@ class OperatorRound(RoundOut):
     brand: str | None
     event_id: str | None
     workflow_id: str
+
+
+class RoundReplay(BaseModel):
+    """A settled round, computed once more from its seed. `reproduced` is whether what came out is what is
+    recorded, and `why` says why not; `outcome` and `win` are what came out, null where nothing could be
+    computed."""
+
+    round_id: str
+    reproduced: bool
+    why: str | None
+    outcome: dict[str, Any] | None
+    win: Money | None
 
 
 class WalletAttempt(BaseModel):

@@ -22,6 +22,7 @@ from api.wallet.schemas import (
     statement_item,
 )
 from contracts import failures
+from contracts.audit import By
 from contracts.movements import StatementFilter, WithdrawalView
 from contracts.views import ApiKeyView, DepositView
 
@@ -52,6 +53,7 @@ async def deposit(
         transaction_id=body.transaction_id,
         amount=body.amount.amount,
         currency=body.amount.currency,
+        by=By.key(operator.key_id),
     )
     if done.result == "reused":
         raise Problem(
@@ -89,6 +91,7 @@ async def withdraw(
         transaction_id=body.transaction_id,
         amount=body.amount.amount,
         currency=body.amount.currency,
+        by=By.key(operator.key_id),
     )
     if done is None:
         raise Problem("not-found", "There is no such player; the first session or deposit makes one.")

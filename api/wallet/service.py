@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from contracts.audit import By
 from contracts.movements import StatementEntry, StatementFilter, WithdrawalView
 from contracts.sessions import SessionClaims
 from contracts.views import BalanceView, DepositView
@@ -63,7 +64,7 @@ class WalletService:
         return await players.balance(self._pool, player_key=key, currency=currency)
 
     async def deposit(
-        self, *, operator_id: str, player_id: str, transaction_id: str, amount: int, currency: str
+        self, *, operator_id: str, player_id: str, transaction_id: str, amount: int, currency: str, by: By
     ) -> DepositView:
         """Once per transaction id. The player and the account are made when they are missing."""
         player_key, account_id = await sessions.ensure_account(
@@ -72,15 +73,17 @@ class WalletService:
         return await players.deposit(
             self._pool,
             operator_id=operator_id,
+            player_id=player_id,
             player_key=player_key,
             account_id=account_id,
             transaction_id=transaction_id,
             amount=amount,
             currency=currency,
+            by=by,
         )
 
     async def withdraw(
-        self, *, operator_id: str, player_id: str, transaction_id: str, amount: int, currency: str
+        self, *, operator_id: str, player_id: str, transaction_id: str, amount: int, currency: str, by: By
     ) -> WithdrawalView | None:
         """Once per transaction id; None when there is no such player."""
         player_key = await self.find(operator_id=operator_id, player_id=player_id)
@@ -89,10 +92,12 @@ class WalletService:
         return await players.withdraw(
             self._pool,
             operator_id=operator_id,
+            player_id=player_id,
             player_key=player_key,
             transaction_id=transaction_id,
             amount=amount,
             currency=currency,
+            by=by,
         )
 
     async def statement(

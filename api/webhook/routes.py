@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from api.gateway.authentication import Deps, Operator
 from api.gateway.paging import cursor, position
-from api.gateway.problems import Problem, problems
+from api.gateway.problems import Problem, problems, unavailable
 from api.gateway.schemas import PROBLEM_RESPONSES
 from api.gateway.strict_json import StrictRoute
 from api.services import Services
@@ -20,12 +20,16 @@ from api.webhook.schemas import (
     WebhookCreated,
     WebhookList,
     WebhookOut,
+    WebhookTested,
     dead_event_item,
     webhook_body,
 )
 from api.webhook.service import TooManyWebhooks, WebhookInvalid
+from contracts.audit import By
 from contracts.views import ApiKeyView
 from contracts.webhooks import WEBHOOKS_LIMIT, WebhookChanges, WebhookKey, WebhookStatus
+from runtime.unavailable import Cause
+from runtime.webhook_workflows import NobodySent
 
 router = APIRouter(
     prefix="/v1/operator/webhooks",
@@ -42,7 +46,7 @@ async def create(body: CreateWebhook, operator: Operator, services: Deps) -> JSO
     """Sends the operator's events to `url` from now on. The secret that signs them is shown here alone."""
     try:
         made = await services.webhooks.create(
-            operator_id=operator.operator_id, url=body.url, types=body.types
+            operator_id=operator.operator_id, url=body.url, types=body.types, by=By.key(operator.key_id)
         )
     except WebhookInvalid as problem:
         raise Problem("invalid", str(problem)) from None
@@ -79,7 +83,9 @@ async def change(
         enabled=body.enabled,
     )
     try:
-        changed = await services.webhooks.change(_key(operator, webhook_id), changes)
+        changed = await services.webhooks.change(
+            _key(operator, webhook_id), changes, by=By.key(operator.key_id)
+        )
     except WebhookInvalid as problem:
         raise Problem("invalid", str(problem)) from None
     return JSONResponse(webhook_body(_there(changed)))
@@ -88,7 +94,7 @@ async def change(
 @router.delete("/{webhook_id}", status_code=204, responses=problems("not-found"))
 async def delete(webhook_id: WebhookId, operator: Operator, services: Deps) -> Response:
     """Ends it, with all that has not been delivered. The events stay in the feed."""
-    if not await services.webhooks.delete(_key(operator, webhook_id)):
+    if not await services.webhooks.delete(_key(operator, webhook_id), by=By.key(operator.key_id)):
         raise _missing()
     return Response(status_code=204)
 
@@ -97,7 +103,7 @@ async def delete(webhook_id: WebhookId, operator: Operator, services: Deps) -> R
 async def rotate_secret(webhook_id: WebhookId, operator: Operator, services: Deps) -> JSONResponse:
     """A new secret, shown here alone. For 24 hours the one before signs too, so that a receiver can change
     over at any time between."""
-    made = await services.webhooks.rotate_secret(_key(operator, webhook_id))
+    made = await services.webhooks.rotate_secret(_key(operator, webhook_id), by=By.key(operator.key_id))
     if made is None:
         raise _missing()
     return JSONResponse({**webhook_body(made.status), "secret": made.secret})
@@ -132,7 +138,31 @@ async def replay(
     key = _key(operator, webhook_id)
     await _found(key, services)
     wanted = None if body.all_dead else [str(event_id) for event_id in body.event_ids or ()]
-    return JSONResponse({"replayed": await services.webhooks.replay(key, wanted)}, 202)
+    replayed = await services.webhooks.replay(key, wanted, by=By.key(operator.key_id))
+    return JSONResponse({"replayed": replayed}, 202)
+
+
+@router.post("/{webhook_id}/test", response_model=WebhookTested, responses=problems("not-found"))
+async def send_test(webhook_id: WebhookId, operator: Operator, services: Deps) -> JSONResponse:
+    """Sends one signed event of the type `webhook.test` to the URL, once, and says what came of it. A
+    disabled webhook is sent one too. The event is in no feed, and changes nothing about the webhook."""
+    order = await services.webhooks.new_test(_key(operator, webhook_id), by=By.key(operator.key_id))
+    if order is None:
+        raise _missing()
+    try:
+        sent = await services.webhook_tests.send(order)
+    except NobodySent:
+        raise unavailable(Cause.UNANSWERED, "Look at the endpoint before you send another.") from None
+    if not sent.found:
+        raise _missing()
+    return JSONResponse(
+        {
+            "event_id": order.event_id,
+            "delivered": sent.error is None,
+            "error": sent.error,
+            "took_ms": sent.took_ms,
+        }
+    )
 
 
 def _key(operator: ApiKeyView, webhook_id: str) -> WebhookKey:

@@ -97,6 +97,15 @@ class ReplayedEvents(BaseModel):
     replayed: int
 
 
+class WebhookTested(BaseModel):
+    """Whether the endpoint took the test, and if not, why, in the words of `last_error`."""
+
+    event_id: str
+    delivered: bool
+    error: str | None
+    took_ms: int
+
+
 def webhook_body(status: WebhookStatus) -> dict[str, Any]:
     """A webhook as its operator sees it, without its secret."""
     webhook = status.webhook

@@ -15,7 +15,7 @@ import typer
 from api.operator.schemas import api_key_body
 from api.operator.service import KEY_CACHE_S, OperatorKeys, TooManyKeys
 from cli.options import told
-from cli.services import database_of, with_database
+from cli.services import database_of, whoever, with_database
 from runtime.services import Unreachable
 from runtime.settings import SettingsError
 from timeline.wording import moment
@@ -47,7 +47,9 @@ def add(
     ends = None if days is None else datetime.now(UTC) + timedelta(days=days)
 
     async def issue(keys: OperatorKeys) -> IssuedApiKey | None:
-        return await keys.issue(operator_id=operator_id, scope=scope, expires_at=ends, brand=brand)
+        return await keys.issue(
+            operator_id=operator_id, scope=scope, expires_at=ends, brand=brand, by=whoever()
+        )
 
     missing = f"there is no operator {operator_id}"
     return _run(settings, issue, lambda key: _show(key, missing, as_json=as_json))
@@ -59,7 +61,7 @@ def rotate(
     """Prints the key that takes the place of `key_id`. Returns 0, or 1 when none was made."""
 
     async def replace(keys: OperatorKeys) -> IssuedApiKey | None:
-        return await keys.rotate(operator_id=operator_id, key_id=key_id, overlap_s=overlap_s)
+        return await keys.rotate(operator_id=operator_id, key_id=key_id, overlap_s=overlap_s, by=whoever())
 
     missing = f"{_owner(operator_id)} has no key {key_id} that opens anything"
     return _run(settings, replace, lambda key: _show(key, missing, as_json=as_json))
@@ -69,7 +71,7 @@ def revoke(settings: Settings, operator_id: str | None, key_id: str, *, as_json:
     """Returns 0, or 1 when the operator has no such key."""
 
     async def end(keys: OperatorKeys) -> bool:
-        return await keys.revoke(operator_id=operator_id, key_id=key_id)
+        return await keys.revoke(operator_id=operator_id, key_id=key_id, by=whoever())
 
     def say(known: bool) -> None:
         if not known:

@@ -15,7 +15,7 @@ from api.operator.service import KEY_CACHE_S, OperatorKeys
 from api.platform.schemas import NAME_PATTERN, operator_body
 from api.platform.service import Operators
 from cli.options import told
-from cli.services import database_of, with_database
+from cli.services import database_of, whoever, with_database
 from runtime.services import Unreachable
 from runtime.settings import SettingsError
 
@@ -45,7 +45,7 @@ def add(settings: Settings, operator_id: str, name: str | None, *, as_json: bool
             raise _CannotDo(
                 f"there is an operator {operator_id}: ./croupier operator key add {operator_id} makes a key"
             )
-        key = await OperatorKeys(pool).issue(operator_id=operator_id, scope="admin")
+        key = await OperatorKeys(pool).issue(operator_id=operator_id, scope="admin", by=whoever())
         assert key is not None
         return key
 

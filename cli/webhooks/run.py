@@ -11,7 +11,7 @@ import typer
 
 from api.webhook.schemas import dead_event_item, webhook_body
 from cli.options import told
-from cli.services import CannotShow, database_of, where
+from cli.services import CannotShow, database_of, where, whoever
 from contracts.failures import one_line
 from contracts.webhooks import DeadDelivery, WebhookKey, WebhookStatus
 from runtime.services import Unreachable
@@ -57,7 +57,7 @@ def replay(
 
     async def work(pool: asyncpg.Pool) -> int:
         key = await _key(pool, webhook_id)
-        replayed = await stored.replay(pool, key, None if all_dead else event_ids)
+        replayed = await stored.replay(pool, key, None if all_dead else event_ids, by=whoever())
         told({"replayed": replayed}, f"{replayed} events are sent again", as_json=as_json)
         return 0 if replayed else 1
 

@@ -13,9 +13,9 @@
 -- The operator is null for keys of the platform, which no operator can rotate or revoke.
 
 -- `added`; `too-many` when the operator has p_limit keys that open something; `no-operator`.
-CREATE FUNCTION add_api_key_v2(
+CREATE FUNCTION add_api_key_v3(
     p_operator_id text, p_id text, p_secret_hash text, p_scope text, p_expires_at timestamptz, p_limit int,
-    p_brand text
+    p_brand text, p_name text
 ) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     IF p_operator_id IS NULL THEN
@@ -31,32 +31,42 @@ BEGIN
                      AND (expires_at IS NULL OR expires_at > clock_timestamp())) THEN
         RETURN 'too-many';
     END IF;
-    INSERT INTO api_keys (id, operator_id, secret_hash, scope, expires_at, brand)
-    VALUES (p_id, p_operator_id, p_secret_hash, p_scope, p_expires_at, p_brand);
+    INSERT INTO api_keys (id, operator_id, secret_hash, scope, expires_at, brand, name)
+    VALUES (p_id, p_operator_id, p_secret_hash, p_scope, p_expires_at, p_brand, p_name);
     RETURN 'added';
 END $$;
+
+-- As programs without names call it.
+CREATE FUNCTION add_api_key_v2(
+    p_operator_id text, p_id text, p_secret_hash text, p_scope text, p_expires_at timestamptz, p_limit int,
+    p_brand text
+) RETURNS text LANGUAGE sql AS $$
+    SELECT add_api_key_v3(p_operator_id, p_id, p_secret_hash, p_scope, p_expires_at, p_limit, p_brand, NULL)
+$$;
 
 -- As programs without brands call it.
 CREATE FUNCTION add_api_key_v1(
     p_operator_id text, p_id text, p_secret_hash text, p_scope text, p_expires_at timestamptz, p_limit int
 ) RETURNS text LANGUAGE sql AS $$
-    SELECT add_api_key_v2(p_operator_id, p_id, p_secret_hash, p_scope, p_expires_at, p_limit, NULL)
+    SELECT add_api_key_v3(p_operator_id, p_id, p_secret_hash, p_scope, p_expires_at, p_limit, NULL, NULL)
 $$;
 
--- Makes a key of the same scope and brand and lets the old one end in p_overlap_s seconds, or when it would end anyway. No row
+-- Makes a key of the same scope, brand and name and lets the old one end in p_overlap_s seconds, or when it would end anyway. No row
 -- when the operator has no such key, or one that opens nothing any more.
 CREATE FUNCTION rotate_api_key_v2(
     p_operator_id text, p_old_id text, p_new_id text, p_secret_hash text, p_overlap_s int
 ) RETURNS TABLE (scope text, brand text, old_expires_at timestamptz) LANGUAGE plpgsql AS $$
+DECLARE
+    v_name text;
 BEGIN
     UPDATE api_keys k
     SET expires_at = least(k.expires_at, clock_timestamp() + make_interval(secs => p_overlap_s))
     WHERE k.id = p_old_id AND k.operator_id IS NOT DISTINCT FROM p_operator_id AND k.revoked_at IS NULL
       AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
-    RETURNING k.scope, k.expires_at, k.brand INTO scope, old_expires_at, brand;
+    RETURNING k.scope, k.expires_at, k.brand, k.name INTO scope, old_expires_at, brand, v_name;
     IF FOUND THEN
-        INSERT INTO api_keys (id, operator_id, secret_hash, scope, brand)
-        VALUES (p_new_id, p_operator_id, p_secret_hash, scope, brand);
+        INSERT INTO api_keys (id, operator_id, secret_hash, scope, brand, name)
+        VALUES (p_new_id, p_operator_id, p_secret_hash, scope, brand, v_name);
         RETURN NEXT;
     END IF;
 END $$;

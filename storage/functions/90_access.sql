@@ -28,7 +28,7 @@ BEGIN
         'record_game_events_v1',
         -- operators, and API keys
         'add_operator_v1', 'switch_operator_v1',
-        'add_api_key_v1', 'add_api_key_v2', 'rotate_api_key_v1', 'rotate_api_key_v2', 'revoke_api_key_v1',
+        'add_api_key_v1', 'add_api_key_v2', 'add_api_key_v3', 'rotate_api_key_v1', 'rotate_api_key_v2', 'revoke_api_key_v1',
         -- after a restore
         'ledger_state_v1', 'suspect_ledger_v1', 'begin_epoch_v1', 'open_epoch_v1', 'record_lost_round_v1',
         'give_up_round_v1', 'begin_lost_release_v1', 'play_back_round_v1', 'replace_retired_seed_v1',
@@ -57,6 +57,7 @@ BEGIN
         GRANT INSERT ON inbox TO croupier_app;
         GRANT INSERT, UPDATE ON game_statistics TO croupier_app;
         GRANT INSERT, UPDATE, DELETE ON webhooks, webhook_deliveries TO croupier_app;
+        GRANT INSERT (operator_id, actor, kind, subject, detail, reason) ON audit_log TO croupier_app;
     END IF;
 
     -- Whoever looks reads what programs read, where secrets are sealed or hashed, and does nothing else. The console

@@ -131,9 +131,9 @@ async def test_an_agent_finds_a_stuck_round_reads_why_and_resolves_it(
     await looks.at("decided")
     await screenshots.take(page.locator(".drawn"), "platform/console-time-line.png")
     await page.get_by_role("link", name="Audit log").click()
-    await expect(page.get_by_role("region", name="Decisions")).to_contain_text(REASON)
+    await expect(page.get_by_role("region", name="Entries")).to_contain_text(REASON)
     await looks.at("audit")
-    await page.get_by_role("region", name="Decisions").get_by_role("link", name=stuck.round_id).click()
+    await page.get_by_role("region", name="Entries").get_by_role("link", name=stuck.round_id).click()
     await page.get_by_role("link", name=stuck.player_id).click()
     await expect(page.get_by_role("region", name="Statement")).to_contain_text("collected")
     await looks.at("player")
@@ -141,6 +141,10 @@ async def test_an_agent_finds_a_stuck_round_reads_why_and_resolves_it(
     await page.get_by_role("link", name="Incidents").click()
     await expect(page.get_by_role("heading", level=2)).to_contain_text("stuck")
     await looks.at("incidents")
+    await page.goto(f"{console}/rounds/{stuck.round_id}")
+    await page.get_by_role("link", name="Replay").click()
+    await expect(page.get_by_role("status")).to_contain_text("The same came out")
+    await looks.at("replay")
     record = (await stuck.operator.call("GET", f"/rounds/{stuck.round_id}")).json()
     assert record["state"] == "settled"
     open_ones = await incidents.of_operator(

@@ -24,6 +24,7 @@ from security.keyring import Keyring
 from security.tokens import TokenExpired, TokenIssuer, TokenVerifier
 from storage import operators
 from storage.database import Database
+from tests.support.acting import BY
 from tests.support.sockets import opened
 from verification.invariants.invariant import Invariant
 
@@ -65,13 +66,13 @@ class Gateway:
             scope=scope,
             expires_at=expires_at,
         )
-        await operators.add_key(self.database.pool, stored)
+        await operators.add_key(self.database.pool, stored, by=BY)
         self.secrets.append(made.text)
         return made.text
 
     async def platform_key(self) -> str:
         """The first key of the platform is one that a command makes."""
-        made = await OperatorKeys(self.database.pool).issue(operator_id=None, scope=PLATFORM)
+        made = await OperatorKeys(self.database.pool).issue(operator_id=None, scope=PLATFORM, by=BY)
         assert made is not None
         self.secrets.append(made.text)
         return made.text

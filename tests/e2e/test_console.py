@@ -125,11 +125,18 @@ async def test_a_form_is_taken_from_the_sessions_own_pages_alone(console: str, h
         ]
         assert [answer.status_code for answer in wrong] == [403] * 7
         anna.cookie.clear()
-        assert (await anna.post(path, right)).headers["location"] == "/console/sign-in?over=yes"
+        late = await anna.post(path, {**right, "reason": REASON}, referer=f"{console}/rounds/{round_id}")
+        assert (late.status_code, "Nothing was done" in late.text) == (401, True)
+        assert "ticket 1 &#34;&gt;&lt;script&gt;" in late.text
+        assert f'href="/console/sign-in?next=%2Fconsole%2Frounds%2F{round_id}"' in late.text
+        for back in ("https://evil.example/", "https://[", "//evil.example", "javascript:alert(1)"):
+            led = await anna.post(path, {**right, "back": back})
+            assert (led.status_code, 'href="/console/sign-in?next=%2Fconsole"' in led.text) == (401, True)
         login = await ben.post("/sign-in", {"key": host.key}, origin="https://evil.example")
         assert login.status_code == 403
         for method in ("PUT", "DELETE"):
-            assert (await ben.http.request(method, f"{console}/rounds")).status_code == 405
+            refused = await ben.http.request(method, f"{console}/rounds")
+            assert (refused.status_code, set(refused.headers["allow"].split(", "))) == (405, {"GET", "HEAD"})
         large = await ben.post(path, {**right, "reason": "x" * 20_000})
         assert large.status_code == 413
     assert (await host.call("GET", f"/rounds/{round_id}")).json()["state"] == "pending"
@@ -211,11 +218,20 @@ async def test_what_there_is_not_is_a_page_too(console: str, host: Operator) -> 
             ("/nothing", 404),
             ("/files/nothing.css", 404),
             ("/rounds?state=x", 400),
+            ("/rounds?currency=eur", 400),
+            ("/rounds?from=2026-11-27T19:30&to=2026-11-27T19:30", 400),
+            ("/rounds?mode=x", 400),
+            ("/rounds/x?mode=x", 400),
             ("/rounds/x", 404),
         ):
             answer = await anna.get(path)
             assert (answer.status_code, "<h1>" in answer.text) == (status, True), path
-        assert (await anna.get("/files/console.css")).headers["content-type"].startswith("text/css")
+        style = await anna.get("/files/console.css")
+        assert style.headers["content-type"].startswith("text/css")
+        same = await anna.get("/files/console.css", **{"if-none-match": style.headers["etag"]})
+        assert (same.status_code, same.content) == (304, b"")
+        other = await anna.get("/files/console.css", **{"if-none-match": '"x"'})
+        assert (other.status_code, other.content) == (200, style.content)
         assert (await anna.http.head(f"{console}/sign-in")).status_code == 200
         link = await anna.http.get(f"{console}/rounds/r-1", headers={"sec-fetch-site": "cross-site"})
         assert (link.status_code, 'content="0; url=/console/rounds/r-1"' in link.text) == (200, True)
@@ -232,12 +248,16 @@ async def test_a_player_is_blocked_and_let_play_again_through_the_api(
             "stakes up to 5.00 EUR; loses up to 9.00 EUR, and has lost 0.00 EUR; lasts up to 3600 s"
             in page.text
         )
-        form = {"mode": "real", "csrf": await anna.csrf()}
+        form = {"mode": "real", "reason": "ticket 7", "csrf": await anna.csrf()}
+        unsaid = await anna.post(f"{path}/switch", {**form, "blocked": "yes", "reason": " "})
+        assert (unsaid.status_code, "Give a reason" in unsaid.text) == (422, True)
         assert (await anna.post(f"{path}/switch", {**form, "blocked": "yes"})).status_code == 303
         assert "Blocked: every new bet is refused" in (await anna.get(path)).text
         assert (await player.bet()).json()["code"] == "player-blocked"
         assert (await anna.post(f"{path}/switch", {**form, "blocked": "no"})).status_code == 303
         assert (await player.bet()).status_code == 201
+        log = (await anna.get("/audit")).text
+        assert log.count("ticket 7") == 2
         assert (await anna.post(f"{path}/switch", {"mode": "real", "blocked": "yes"})).status_code == 403
     async with person(console, await gateway.new_key(host.operator_id, scope="game")) as viewer:
         assert "Block the player" not in (await viewer.get(path)).text

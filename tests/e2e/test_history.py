@@ -92,3 +92,22 @@ async def seven_rounds(operator: Operator) -> Player:
     for number in range(7):
         await player.played(round_id=f"h-{number}")
     return player
+
+
+@pytest.mark.parametrize("game_id", ["dice", "fruit-lines"])
+async def test_a_settled_round_is_computed_again_for_its_operator(
+    operator: Operator, rival: Operator, game_id: str
+) -> None:
+    player = await operator.open_session(game_id=game_id, balance=10_000)
+    round_ = await player.played()
+    path = f"/rounds/{round_['round_id']}/replay"
+    replayed = (await operator.call("GET", path)).json()
+    assert replayed == {
+        "round_id": round_["round_id"],
+        "reproduced": True,
+        "why": None,
+        "outcome": round_["outcome"],
+        "win": round_["win"],
+    }
+    checked_problem(await rival.call("GET", path), 404, "not-found")
+    checked_problem(await operator.call("GET", "/rounds/nothing/replay"), 404, "not-found")

@@ -346,3 +346,44 @@ async def test_a_replay_of_nothing_is_refused(own: Operator, body: dict[str, Any
     made = await own.call("POST", "/webhooks", json={"url": "http://127.0.0.1:9/", "types": [SETTLED]})
     path = f"/webhooks/{made.json()['webhook_id']}/replay"
     checked_problem(await own.call("POST", path, json=body), 422, "invalid")
+
+
+async def test_a_test_is_sent_once_and_its_caller_hears_what_came_of_it(own: Operator) -> None:
+    async with receiving(answers=[204, 503, 410, 204], says=b"down\x1b for a while") as receiver:
+        webhook = await new_webhook(own, receiver)
+        path = f"/webhooks/{webhook['webhook_id']}"
+        said = []
+        for _ in range(3):
+            answer = await own.call("POST", f"{path}/test")
+            assert answer.status_code == 200, answer.text
+            said.append(answer.json())
+        assert [(one["delivered"], one["error"]) for one in said] == [
+            (True, None),
+            (False, "status-503: down for a while"),
+            (False, "status-410: down for a while"),
+        ]
+        fares = await seen(own, webhook)
+        assert (fares["enabled"], fares["pending"], fares["last_error"]) == (True, 0, None)
+        assert (await own.call("PATCH", path, json={"enabled": False})).status_code == 200
+        last = (await own.call("POST", f"{path}/test")).json()
+        assert last["delivered"], "also while it is disabled"
+        assert [got.headers["webhook-id"] for got in receiver.received] == [
+            *(one["event_id"] for one in said),
+            last["event_id"],
+        ]
+    assert all(got.signed_by == (webhook["secret"],) for got in receiver.received)
+    event = receiver.received[0].event
+    assert (event["type"], event["operator"], event["subject"]) == (
+        "webhook.test",
+        own.operator_id,
+        webhook["webhook_id"],
+    )
+    assert (await own.call("GET", "/events")).json()["items"] == []
+
+
+async def test_nobody_tests_the_webhook_of_another(own: Operator, rival: Operator) -> None:
+    async with receiving() as receiver:
+        webhook = await new_webhook(own, receiver)
+        for stranger, webhook_id in ((rival, webhook["webhook_id"]), (own, "nobody")):
+            checked_problem(await stranger.call("POST", f"/webhooks/{webhook_id}/test"), 404, "not-found")
+    assert receiver.received == []

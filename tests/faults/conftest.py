@@ -19,6 +19,7 @@ from security.keyring import Keyring
 from storage import operators
 from storage.database import Database, open_database
 from tests.faults.casino import CALL_LIMIT_MS, LEDGER_OPERATOR, OPENING, Casino
+from tests.support.acting import BY
 from tests.support.operator_wallet import OPERATOR, RunningWallet, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
 
@@ -68,7 +69,7 @@ async def _new_operator(database: Database) -> str:
     stored = ApiKeyView(
         key_id=made.key_id, operator_id=LEDGER_OPERATOR, secret_hash=made.secret_hash, scope="operator"
     )
-    await operators.add_key(database.pool, stored)
+    await operators.add_key(database.pool, stored, by=BY)
     return made.text
 
 

@@ -15,6 +15,7 @@ from security.keyring import Keyring
 from security.seeds import SeedVault, commitment, new_server_seed
 from storage import operator_wallets, operators, outbox, players, rounds, sessions, statistics
 from storage.statistics import RoundFact
+from tests.support.acting import BY
 from tests.support.ledger import record_rollbacks
 
 OPERATOR: Final = "casino"
@@ -30,7 +31,9 @@ async def populate(pool: asyncpg.Pool) -> None:
     await operators.ensure_operator(pool, operator_id="other", name="Other")
     digest = hashlib.sha256(b"a key").hexdigest()
     await operators.add_key(
-        pool, ApiKeyView(key_id="key", operator_id=OPERATOR, secret_hash=digest, scope="operator")
+        pool,
+        ApiKeyView(key_id="key", operator_id=OPERATOR, secret_hash=digest, scope="operator"),
+        by=BY,
     )
     alice, bob = await _seat(pool, "alice"), await _seat(pool, "bob")
     closed = [
@@ -87,11 +90,13 @@ async def _seat(pool: asyncpg.Pool, player_id: str, *, demo: bool = False) -> Be
         await players.deposit(
             pool,
             operator_id=OPERATOR,
+            player_id="a-player",
             player_key=key,
             account_id=account,
             transaction_id="d-1",
             amount=100_000,
             currency=CURRENCY,
+            by=BY,
         )
     return Bet(
         key=RoundKey(operator_id=OPERATOR, player_key=key, round_id=""),

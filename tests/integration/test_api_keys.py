@@ -18,6 +18,7 @@ from storage import operators
 from storage.database import Database, open_database
 from tests.conftest import Services
 from tests.support import commands
+from tests.support.acting import BY
 from tests.support.conditions import until
 
 
@@ -29,7 +30,7 @@ async def operator_id(database: Database) -> str:
 
 
 async def issued(database: Database, operator_id: str) -> ApiKeyView:
-    made = await OperatorKeys(database.pool).issue(operator_id=operator_id, scope="operator")
+    made = await OperatorKeys(database.pool).issue(operator_id=operator_id, scope="operator", by=BY)
     assert made is not None
     found = await operators.find_key(database.pool, made.key_id)
     assert found is not None
@@ -52,7 +53,9 @@ async def test_a_key_that_is_revoked_while_it_is_rotated_leaves_no_successor(
         await transaction.start()
         await connection.execute("SELECT revoke_api_key_v1($1, $2)", operator_id, key.key_id)
         rotating = asyncio.create_task(
-            OperatorKeys(database.pool).rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=60)
+            OperatorKeys(database.pool).rotate(
+                operator_id=operator_id, key_id=key.key_id, overlap_s=60, by=BY
+            )
         )
         await waits_for_a_lock(database)
         assert not rotating.done(), "it waits for the revocation"
@@ -71,15 +74,17 @@ async def waits_for_a_lock(database: Database) -> None:
 
 async def test_no_rotation_lets_a_key_live_longer(database: Database, operator_id: str) -> None:
     keys, key = OperatorKeys(database.pool), await issued(database, operator_id)
-    first = await keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=60)
-    second = await keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=86_400)
+    first = await keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=60, by=BY)
+    second = await keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=86_400, by=BY)
     assert first is not None
     assert second is not None
     assert first.replaced_until == second.replaced_until
     assert first.key_id != second.key_id
-    sooner = await keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=0)
+    sooner = await keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=0, by=BY)
     assert sooner is not None
-    assert await keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=60) is None, "it has ended"
+    assert await keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=60, by=BY) is None, (
+        "it has ended"
+    )
 
 
 async def test_two_rotations_at_once_make_a_key_each_and_end_the_old_one_once(
@@ -87,7 +92,7 @@ async def test_two_rotations_at_once_make_a_key_each_and_end_the_old_one_once(
 ) -> None:
     keys, key = OperatorKeys(database.pool), await issued(database, operator_id)
     made = await asyncio.gather(
-        *(keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=60) for _ in range(5))
+        *(keys.rotate(operator_id=operator_id, key_id=key.key_id, overlap_s=60, by=BY) for _ in range(5))
     )
     assert len({one.key_id for one in made if one}) == 5
     assert len(await keys_of(database, operator_id)) == 6
@@ -96,15 +101,15 @@ async def test_two_rotations_at_once_make_a_key_each_and_end_the_old_one_once(
 async def test_an_operator_never_has_more_keys_than_it_may(database: Database, operator_id: str) -> None:
     keys = OperatorKeys(database.pool)
     for _ in range(operators.KEYS_LIMIT - 3):
-        await keys.issue(operator_id=operator_id, scope="game")
+        await keys.issue(operator_id=operator_id, scope="game", by=BY)
     made = await asyncio.gather(
-        *(keys.issue(operator_id=operator_id, scope="game") for _ in range(10)), return_exceptions=True
+        *(keys.issue(operator_id=operator_id, scope="game", by=BY) for _ in range(10)), return_exceptions=True
     )
     assert sum(isinstance(one, TooManyKeys) for one in made) == 7
     listed = await keys_of(database, operator_id)
     assert len(listed) == operators.KEYS_LIMIT
-    assert await keys.revoke(operator_id=operator_id, key_id=next(iter(listed)))
-    assert await keys.issue(operator_id=operator_id, scope="game"), "a revoked one makes room"
+    assert await keys.revoke(operator_id=operator_id, key_id=next(iter(listed)), by=BY)
+    assert await keys.issue(operator_id=operator_id, scope="game", by=BY), "a revoked one makes room"
 
 
 async def test_another_operator_can_neither_rotate_nor_revoke_a_key(
@@ -113,8 +118,8 @@ async def test_another_operator_can_neither_rotate_nor_revoke_a_key(
     keys, key = OperatorKeys(database.pool), await issued(database, operator_id)
     other = f"op-{uuid4().hex[:12]}"
     await operators.ensure_operator(database.pool, operator_id=other, name="a test's")
-    assert await keys.rotate(operator_id=other, key_id=key.key_id, overlap_s=0) is None
-    assert not await keys.revoke(operator_id=other, key_id=key.key_id)
+    assert await keys.rotate(operator_id=other, key_id=key.key_id, overlap_s=0, by=BY) is None
+    assert not await keys.revoke(operator_id=other, key_id=key.key_id, by=BY)
     assert await keys_of(database, other) == {}
     assert await keys_of(database, operator_id) == {key.key_id: True}
 
@@ -124,7 +129,7 @@ async def test_the_end_of_a_key_is_honoured_at_once_though_it_is_remembered(
 ) -> None:
     keys = OperatorKeys(database.pool)
     ends_at = datetime.now(UTC) + timedelta(hours=1)
-    made = await keys.issue(operator_id=operator_id, scope="game", expires_at=ends_at)
+    made = await keys.issue(operator_id=operator_id, scope="game", expires_at=ends_at, by=BY)
     assert made is not None
     frozen_clock(monkeypatch, now=ends_at - timedelta(seconds=1))
     assert await keys.authenticate(made.text, may_look_up=lambda: True) is not None
@@ -165,7 +170,7 @@ async def test_unknown_keys_cost_a_query_each_only_within_the_askers_budget(
             await keys.authenticate(stranger, may_look_up=lambda: len(asked) < 3)
     assert len(asked) == 3
 
-    made = await keys.issue(operator_id=operator_id, scope="game")
+    made = await keys.issue(operator_id=operator_id, scope="game", by=BY)
     assert made is not None
     assert await keys.authenticate(made.text, may_look_up=lambda: True)
     frozen_clock(monkeypatch, at_s=KEY_CACHE_S + 1)
@@ -185,11 +190,11 @@ async def test_the_role_of_the_programs_makes_keys_by_the_functions_alone(servic
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await application.pool.execute(statement)
         keys = OperatorKeys(application.pool)
-        made = await keys.issue(operator_id="demo", scope="game")
+        made = await keys.issue(operator_id="demo", scope="game", by=BY)
         assert made is not None
-        rotated = await keys.rotate(operator_id="demo", key_id=made.key_id, overlap_s=0)
+        rotated = await keys.rotate(operator_id="demo", key_id=made.key_id, overlap_s=0, by=BY)
         assert rotated is not None
-        assert await keys.revoke(operator_id="demo", key_id=rotated.key_id)
+        assert await keys.revoke(operator_id="demo", key_id=rotated.key_id, by=BY)
     finally:
         await application.close()
 
@@ -200,7 +205,7 @@ async def test_no_scope_is_stored_that_no_route_knows(database: Database, operat
         key_id=key.key_id, operator_id=operator_id, secret_hash=key.secret_hash, scope="everything"
     )
     with pytest.raises(asyncpg.CheckViolationError):
-        await operators.add_key(database.pool, stored)
+        await operators.add_key(database.pool, stored, by=BY)
 
 
 async def test_the_command_adds_lists_rotates_and_revokes(

@@ -37,6 +37,7 @@ from security.seeds import SeedVault
 from security.tokens import TokenVerifier
 from storage.database import Database
 from tests.conftest import Services
+from tests.support.acting import BY
 from tests.support.clients import STAKE, Player, seat_players
 from tests.support.codec import codec_server
 from tests.support.conditions import HANG_S
@@ -264,8 +265,8 @@ async def test_tokens_over_tls_open_for_those_who_may_and_leave_no_trace(
     services: Services, database: Database, tmp_path: Path
 ) -> None:
     keys = OperatorKeys(database.pool)
-    platform_key = await keys.issue(operator_id=None, scope="platform")
-    operators_key = await keys.issue(operator_id=services.operator.operator_id, scope="admin")
+    platform_key = await keys.issue(operator_id=None, scope="platform", by=BY)
+    operators_key = await keys.issue(operator_id=services.operator.operator_id, scope="admin", by=BY)
     assert platform_key
     assert operators_key
     async with served(services.stack, services, tmp_path) as codec:

@@ -18,6 +18,7 @@ from storage import webhooks as stored
 from storage.database import Database
 from storage.feed import Feed
 from tests.conftest import Services
+from tests.support.acting import BY
 from tests.support.conditions import until
 from tests.support.databases import own_database
 from tests.support.ledger import OUTCOME, Seat, take_seat
@@ -149,6 +150,7 @@ async def test_a_webhook_is_as_far_behind_as_the_oldest_event_that_it_has_not_co
         types=None,
         sealed_secrets="",
         cursor=await Feed(database.pool).end(),
+        by=BY,
     )
 
     async def lag_s() -> float:

@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 
 from bench.earlier import load_earlier_rounds, player_ids
 from storage import (
+    audit,
     feed,
     incidents,
     interventions,
@@ -29,6 +30,7 @@ from storage import (
     stuck,
     timeline,
     transactions,
+    webhook_views,
     webhooks,
 )
 from storage.database import Database, open_database
@@ -117,6 +119,7 @@ STATEMENTS: Final = {
     f"{module.__name__}.{name}": value
     for module in (
         *(
+            audit,
             feed,
             incidents,
             interventions,
@@ -131,7 +134,7 @@ STATEMENTS: Final = {
             settling,
             statement,
         ),
-        *(statistics, stuck, timeline, transactions),
+        *(statistics, stuck, timeline, transactions, webhook_views),
     )
     for name, value in vars(module).items()
     if re.match("[A-Z]", name) and isinstance(value, str) and " " in value and value not in ONE_ROW

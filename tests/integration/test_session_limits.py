@@ -18,6 +18,7 @@ from storage.bets import bet_arguments
 from storage.database import Database
 from storage.operator_wallets import Verdict
 from tests.conftest import Services
+from tests.support.acting import BY
 from tests.support.conditions import until
 from tests.support.databases import own_database
 from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
@@ -243,10 +244,10 @@ async def test_a_game_that_is_switched_off_takes_no_stake_of_this_operators(
 ) -> None:
     seat, neighbour = await seated(database), await seated(database)
     operator_id = seat.session.operator_id
-    await game_switches.switch(database.pool, operator_id=operator_id, game_id="dice", enabled=False)
+    await game_switches.switch(database.pool, operator_id=operator_id, game_id="dice", enabled=False, by=BY)
     assert await way.declined(seat, seat.bet()) == ("game-disabled", None)
     assert (await way.play(neighbour, neighbour.bet(), 0)).state == "settled"
-    await game_switches.switch(database.pool, operator_id=operator_id, game_id="dice", enabled=True)
+    await game_switches.switch(database.pool, operator_id=operator_id, game_id="dice", enabled=True, by=BY)
     assert (await way.play(seat, seat.bet(), 0)).state == "settled"
 
 
@@ -264,6 +265,7 @@ async def test_who_hears_that_a_player_is_blocked_sees_no_bet_after(database: Da
                 operator_id=seat.session.operator_id,
                 player_id=seat.session.player_id,
                 blocked=True,
+                by=BY,
             )
         )
         await until(_somebody_waits(database))

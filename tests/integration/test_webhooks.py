@@ -37,6 +37,7 @@ from storage.database import Database
 from storage.feed import Feed
 from storage.webhooks import Failure
 from tests.conftest import Services
+from tests.support.acting import BY
 from tests.support.conditions import HANG_S
 from tests.support.databases import own_database
 from tests.support.ledger import Seat, take_seat
@@ -116,7 +117,10 @@ async def new_webhook(
     pool = seat.database.pool
     service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
     made = await service.create(
-        operator_id=seat.session.operator_id, url=url, types=types or ["round.settled"]
+        operator_id=seat.session.operator_id,
+        url=url,
+        types=types or ["round.settled"],
+        by=BY,
     )
     return made.status.webhook
 
@@ -243,9 +247,9 @@ async def test_an_endpoint_that_is_down_holds_its_events_back_in_the_feed(
 async def test_sending_ends_when_the_webhook_is_disabled_or_deleted(seat: Seat, steps: WebhookSteps) -> None:
     webhook = await new_webhook(seat)
     pool = seat.database.pool
-    await stored.change(pool, webhook.key, WebhookChanges(enabled=False))
+    await stored.change(pool, webhook.key, WebhookChanges(enabled=False), by=BY)
     assert await dispatch_on(steps, webhook) is DispatchResult.OVER
-    await stored.delete(pool, webhook.key)
+    await stored.delete(pool, webhook.key, by=BY)
     assert await dispatch_on(steps, webhook) is DispatchResult.OVER
 
 
@@ -263,7 +267,7 @@ async def test_nothing_is_sent_and_nothing_passed_over_while_the_secrets_do_not_
         assert receiver.received == []
         assert (await stored.find(pool, webhook.key) or other).cursor == webhook.cursor
         service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
-        rotated = await service.rotate_secret(webhook.key)
+        rotated = await service.rotate_secret(webhook.key, by=BY)
         assert rotated is not None
         receiver.secrets = [rotated.secret]
         await dispatch_until_taken(steps, webhook, receiver, ids)
@@ -281,7 +285,7 @@ async def test_a_webhook_begins_with_what_is_new(
     wanted = {"operator_id": seat.session.operator_id, "url": "http://127.0.0.1:9/", "types": None}
     async with own.pool.acquire() as connection, connection.transaction():
         await connection.execute("UPDATE outbox SET subject = subject WHERE false")
-        made = await service.create(**wanted)  # type: ignore[arg-type]
+        made = await service.create(**wanted, by=BY)  # type: ignore[arg-type]
     assert made.status.webhook.cursor == await own.pool.fetchval("SELECT max(id) FROM outbox") > 0
 
 
@@ -317,7 +321,7 @@ async def test_nothing_is_attempted_while_the_webhook_is_disabled(seat: Seat, st
     async with receiving() as receiver:
         webhook = await new_webhook(seat, receiver.url)
         (delivery,) = await failing(seat, webhook)
-        await stored.change(seat.database.pool, webhook.key, WebhookChanges(enabled=False))
+        await stored.change(seat.database.pool, webhook.key, WebhookChanges(enabled=False), by=BY)
         with pytest.raises(ApplicationError):
             await attempt(steps, delivery)
         assert receiver.received == []
@@ -342,7 +346,7 @@ async def test_a_delivery_that_is_replayed_is_not_touched_by_what_its_earlier_wo
     (first,) = await failing(seat, webhook)
     pool = seat.database.pool
     assert await stored.dead_letter(pool, first)
-    assert await stored.replay(pool, webhook.key, [first.event_id]) == 1
+    assert await stored.replay(pool, webhook.key, [first.event_id], by=BY) == 1
     assert not await stored.dead_letter(pool, first)
     await stored.delivered(pool, first)
     await stored.failed(pool, first, error="late")
@@ -360,7 +364,7 @@ async def test_two_replays_at_once_begin_an_event_once(seat: Seat) -> None:
     pool = seat.database.pool
     for delivery in await failing(seat, webhook, 5):
         await stored.dead_letter(pool, delivery)
-    counts = await asyncio.gather(*(stored.replay(pool, webhook.key, None) for _ in range(4)))
+    counts = await asyncio.gather(*(stored.replay(pool, webhook.key, None, by=BY) for _ in range(4)))
     assert sum(counts) == 5
     assert {delivery.replay for delivery in await stored.to_hand_over(pool, limit=1_000)} == {1}
 
@@ -369,10 +373,10 @@ async def test_a_410_of_an_earlier_url_does_not_disable_the_next_one(seat: Seat)
     """The interleaving: the operator changes the URL while the old one's answer is under way."""
     webhook = await new_webhook(seat)
     pool, key = seat.database.pool, webhook.key
-    await stored.change(pool, key, WebhookChanges(url="http://127.0.0.1:10/"))
+    await stored.change(pool, key, WebhookChanges(url="http://127.0.0.1:10/"), by=BY)
     assert not await stored.disable(pool, key, url=webhook.url, why=Disabled.GONE)
     assert await stored.disable(pool, key, url="http://127.0.0.1:10/", why=Disabled.GONE)
-    await stored.change(pool, key, WebhookChanges(enabled=False))
+    await stored.change(pool, key, WebhookChanges(enabled=False), by=BY)
     found = await stored.find(pool, key)
     assert found is not None
     assert found.disabled is Disabled.GONE, "the first reason stays"
@@ -394,7 +398,7 @@ async def test_only_so_many_of_a_webhook_are_in_the_hands_of_workflows(seat: Sea
     assert await to_hand_over() == [others]
     await stored.delivered(pool, deliveries[7])
     assert await to_hand_over() == [deliveries[RETRYING_LIMIT], others]
-    await stored.change(pool, webhook.key, WebhookChanges(enabled=False))
+    await stored.change(pool, webhook.key, WebhookChanges(enabled=False), by=BY)
     assert await to_hand_over() == [others]
 
 
@@ -414,7 +418,7 @@ async def test_a_deleted_webhook_takes_its_deliveries_with_it(seat: Seat, steps:
     webhook = await new_webhook(seat)
     (delivery,) = await failing(seat, webhook)
     pool = seat.database.pool
-    assert await stored.delete(pool, webhook.key)
+    assert await stored.delete(pool, webhook.key, by=BY)
     assert await attempt(steps, delivery) is AttemptResult.OVER
     assert not await stored.dead_letter(pool, delivery)
     assert not await stored.move(pool, webhook, to=webhook.cursor + 1, delivered=True, failures=[])
@@ -427,9 +431,9 @@ async def test_another_operators_key_finds_nothing(own: Database, seat: Seat) ->
     stranger = WebhookKey(operator_id="stranger", webhook_id=webhook.key.webhook_id)
     assert await stored.find(own.pool, stranger) is None
     assert await stored.dead_page(own.pool, stranger, after=0, limit=10) == ([], None)
-    assert await stored.replay(own.pool, stranger, None) == 0
-    assert not await stored.change(own.pool, stranger, WebhookChanges(enabled=False))
-    assert not await stored.delete(own.pool, stranger)
+    assert await stored.replay(own.pool, stranger, None, by=BY) == 0
+    assert not await stored.change(own.pool, stranger, WebhookChanges(enabled=False), by=BY)
+    assert not await stored.delete(own.pool, stranger, by=BY)
     foreign = Delivery(key=stranger, event_id=delivery.event_id, replay=0)
     assert await stored.pending(own.pool, foreign) is None
 
@@ -439,7 +443,7 @@ async def test_two_rotations_at_once_leave_both_secrets_valid(seat: Seat) -> Non
     webhook = await new_webhook(seat)
     pool = seat.database.pool
     service = WebhookService(pool, patient(pool), WebhookVault(KEYRING), local=True)
-    made = await asyncio.gather(*(service.rotate_secret(webhook.key) for _ in range(2)))
+    made = await asyncio.gather(*(service.rotate_secret(webhook.key, by=BY) for _ in range(2)))
     found = await stored.find(pool, webhook.key)
     assert found is not None
     known = WebhookVault(KEYRING).open(

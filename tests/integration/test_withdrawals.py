@@ -9,6 +9,7 @@ import pytest
 from contracts.rounds import RoundState
 from storage import players
 from storage.database import Database
+from tests.support.acting import BY
 from tests.support.ledger import take_seat
 
 AT_ONCE = 20
@@ -78,10 +79,12 @@ async def test_another_operator_can_withdraw_nothing(database: Database) -> None
             await players.withdraw(
                 database.pool,
                 operator_id=stranger.session.operator_id,
+                player_id=seat.session.player_id,
                 player_key=seat.session.player_key,
                 transaction_id=transaction_id,
                 amount=100,
                 currency="EUR",
+                by=BY,
             )
     assert await seat.money() == (500, 0)
 

@@ -24,9 +24,9 @@ from tests.support.temporal import PLAIN
 from tests.workflow.webhook_stage import WebhookStage
 from workflows import policies
 from workflows.steps import take
-from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
+from workflows.webhooks import DeliveryWorkflow, TestWorkflow, WebhookWorkflow
 
-WORKFLOWS = [WebhookWorkflow, DeliveryWorkflow]
+WORKFLOWS = [WebhookWorkflow, DeliveryWorkflow, TestWorkflow]
 RECORDED = sorted(file.stem for file in HISTORIES.glob("*.json"))
 
 

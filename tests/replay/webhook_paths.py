@@ -76,6 +76,10 @@ async def cancelled(stage: WebhookStage) -> Ended:
         return await stage.end(handle)
 
 
+async def tested(stage: WebhookStage) -> Ended:
+    return await stage.test()
+
+
 PATHS: Final[dict[str, Callable[[WebhookStage], Awaitable[Ended]]]] = {
     path.__name__: path
     for path in (
@@ -86,6 +90,7 @@ PATHS: Final[dict[str, Callable[[WebhookStage], Awaitable[Ended]]]] = {
         dead,
         over,
         cancelled,
+        tested,
     )
 }
 

@@ -18,11 +18,12 @@ from security.seeds import SeedVault
 from security.tokens import TokenIssuer
 from storage import operator_wallets, operators, players, rounds
 from storage.database import Database
+from tests.support.acting import BY
 from verification.chain import Link, Walk
 from verification.invariants.invariant import Invariant, violations
 
 OUTCOME: dict[str, Any] = {"roll": 42}
-_KEYRING = Keyring.generate()
+KEYRING = Keyring.generate()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,11 +77,13 @@ class Seat:
         done = await players.deposit(
             self.database.pool,
             operator_id=self.session.operator_id,
+            player_id=self.session.player_id,
             player_key=self.session.player_key,
             account_id=self.session.account_id,
             transaction_id=transaction_id or uuid4().hex,
             amount=amount,
             currency=self.session.currency,
+            by=BY,
         )
         return done.result, done.available
 
@@ -88,10 +91,12 @@ class Seat:
         done = await players.withdraw(
             self.database.pool,
             operator_id=self.session.operator_id,
+            player_id=self.session.player_id,
             player_key=self.session.player_key,
             transaction_id=transaction_id or uuid4().hex,
             amount=amount,
             currency=self.session.currency,
+            by=BY,
         )
         return done.result, done.available
 
@@ -131,7 +136,7 @@ async def take_seat(
     """A player of an operator of its own, unless named, with `balance` minor units."""
     operator_id = operator_id or f"op-{uuid4().hex[:12]}"
     await operators.ensure_operator(database.pool, operator_id=operator_id, name="a test's")
-    sessions = SessionService(database.pool, SeedVault(_KEYRING), TokenIssuer(_KEYRING), lifetime_s=3600)
+    sessions = SessionService(database.pool, SeedVault(KEYRING), TokenIssuer(KEYRING), lifetime_s=3600)
     session, _ = await sessions.open(
         operator_id=operator_id,
         player_id=player_id or uuid4().hex,

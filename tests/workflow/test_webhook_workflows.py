@@ -95,3 +95,15 @@ async def test_the_sender_goes_on_as_a_new_run_before_its_history_grows_old(
     assert webhook_stage.steps.dispatched == TURNS + 3
     assert len(ended.histories) == 2
     assert max(len(history.events) for history in ended.histories) < 8 * TURNS
+
+
+async def test_a_test_is_sent_once_whatever_comes_of_it(webhook_stage: WebhookStage) -> None:
+    ended = await webhook_stage.test()
+    assert (ended.result.error, len(webhook_stage.steps.at)) == ("status-503: down", 1)
+
+
+async def test_a_test_that_cannot_be_sent_is_not_tried_again(webhook_stage: WebhookStage) -> None:
+    webhook_stage.steps.failures = None
+    ended = await webhook_stage.test()
+    assert ended.status is WorkflowExecutionStatus.FAILED
+    assert len(webhook_stage.steps.at) == 1

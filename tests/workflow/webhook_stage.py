@@ -18,20 +18,24 @@ from contracts.webhooks import (
     DELIVERY_WORKFLOW,
     HELD_BACK,
     NOT_DELIVERED,
+    TEST_WORKFLOW,
     WEBHOOK_WORKFLOW,
     AttemptResult,
     Delivery,
     DeliveryOrder,
     DispatchResult,
     Retries,
+    TestOrder,
+    TestResult,
     WebhookKey,
 )
 from runtime.temporal import certain_to_end
 from tests.support.conditions import HANG_S
 from tests.support.temporal import PLAIN
 from tests.workflow.stage import SANDBOX, TASK_TIMEOUT
-from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
+from workflows.webhooks import DeliveryWorkflow, TestWorkflow, WebhookWorkflow
 
+WORKFLOWS: Final = [WebhookWorkflow, DeliveryWorkflow, TestWorkflow]
 RETRIES: Final = Retries(first_s=5, longest_s=3600, patience_s=3 * 24 * 3600)
 
 
@@ -79,6 +83,13 @@ class FakeSteps:
             raise ConnectionError("the connection was lost")
         return True
 
+    @activity.defn(name=steps.TEST.name)
+    async def test(self, order: TestOrder) -> TestResult:
+        self.at.append(activity.info().current_attempt_scheduled_time)
+        if self.failures is None:
+            raise ApplicationError("the database is away")
+        return TestResult(found=True, error="status-503: down", took_ms=7)
+
     @property
     def pauses(self) -> list[int]:
         """Between attempts, in whole seconds."""
@@ -113,8 +124,13 @@ class WebhookStage:
         worker = Worker(
             self.client,
             task_queue=self.task_queue,
-            workflows=[WebhookWorkflow, DeliveryWorkflow],
-            activities=[self.steps.dispatch, self.steps.attempt, self.steps.dead_letter],
+            workflows=WORKFLOWS,
+            activities=[
+                self.steps.dispatch,
+                self.steps.attempt,
+                self.steps.dead_letter,
+                self.steps.test,
+            ],
             workflow_runner=SANDBOX,
         )
         async with certain_to_end(worker):
@@ -148,6 +164,21 @@ class WebhookStage:
         async with self.working():
             return await self.end(await self.start_delivery(retries))
 
+    async def test(self) -> Ended:
+        """A test's workflow, to its end."""
+        order = TestOrder(key=self.key, event_id=self.delivery.event_id, occurred_at="2026-11-27T00:00:00Z")
+        async with self.working():
+            return await self.end(
+                await self.client.start_workflow(
+                    TEST_WORKFLOW,
+                    order,
+                    id=order.workflow_id,
+                    task_queue=self.task_queue,
+                    result_type=TestResult,
+                    task_timeout=TASK_TIMEOUT,
+                )
+            )
+
     async def end(self, handle: WorkflowHandle[Any, Any]) -> Ended:
         result = None
         async with asyncio.timeout(HANG_S):
@@ -160,9 +191,7 @@ class WebhookStage:
             await self.client.get_workflow_handle(handle.id, run_id=run).fetch_history()
             for run in await self._runs(handle)
         ]
-        replayer = Replayer(
-            workflows=[WebhookWorkflow, DeliveryWorkflow], workflow_runner=SANDBOX, data_converter=PLAIN
-        )
+        replayer = Replayer(workflows=WORKFLOWS, workflow_runner=SANDBOX, data_converter=PLAIN)
         for history in histories:
             await replayer.replay_workflow(history)
         return Ended(status=status, result=result, histories=histories)

@@ -34,6 +34,7 @@ GUARDS_IN_PLACE: Final = Invariant(
                      ('wallet_action_bets', 'never_truncated'),
                      ('wallet_attempts', 'append_only'), ('wallet_attempts', 'append_only_truncate'),
                      ('interventions', 'append_only'), ('interventions', 'append_only_truncate'),
+                     ('audit_log', 'append_only'), ('audit_log', 'append_only_truncate'),
                      ('round_actions', 'append_only'), ('round_actions', 'append_only_truncate'),
                      ('seeds', 'revealed_is_final'), ('seeds', 'retired_is_not_drawn'),
                      ('incidents', 'only_forward'), ('incidents', 'never_deleted'),

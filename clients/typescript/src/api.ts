@@ -17,6 +17,7 @@ export interface ApiKeyIssued {
 /** A key without its secret. `active` is whether it opens anything now. */
 export interface ApiKeyListed {
   key_id: string;
+  name: string | null;
   scope: "game" | "operator" | "admin";
   brand: string | null;
   active: boolean;
@@ -222,12 +223,13 @@ export interface MoneyIn {
 
 /**
  * `expires_at` is when the key ends by itself; never when it is not given. Each session that the key
- * opens is of its `brand`, if it has one.
+ * opens is of its `brand`, if it has one. `name` is for people: what the key is for, or whose it is.
  */
 export interface NewApiKey {
   scope: "game" | "operator" | "admin";
   expires_at?: string | null;
   brand?: string | null;
+  name?: string | null;
 }
 
 /**
@@ -479,6 +481,19 @@ export interface RoundPage {
   next_cursor: string | null;
 }
 
+/**
+ * A settled round, computed once more from its seed. `reproduced` is whether what came out is what is
+ * recorded, and `why` says why not; `outcome` and `win` are what came out, null where nothing could be
+ * computed.
+ */
+export interface RoundReplay {
+  round_id: string;
+  reproduced: boolean;
+  why: string | null;
+  outcome: Record<string, unknown> | null;
+  win: Money | null;
+}
+
 /** The states of a round as api.md names them; the last three are final. */
 export type RoundState = "pending" | "awaiting_choice" | "settling" | "settled" | "declined" | "void";
 
@@ -549,6 +564,7 @@ export interface StatementPage {
 
 export interface SwitchGame {
   enabled: boolean;
+  reason?: string | null;
 }
 
 export interface SwitchOperator {
@@ -557,6 +573,7 @@ export interface SwitchOperator {
 
 export interface SwitchPlayer {
   blocked: boolean;
+  reason?: string | null;
 }
 
 /**
@@ -674,6 +691,14 @@ export interface WebhookOut {
   last_error_at: string | null;
   created_at: string;
   updated_at: string;
+}
+
+/** Whether the endpoint took the test, and if not, why, in the words of `last_error`. */
+export interface WebhookTested {
+  event_id: string;
+  delivered: boolean;
+  error: string | null;
+  took_ms: number;
 }
 
 export interface Withdrawal {
@@ -966,6 +991,18 @@ export interface Operations {
     problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
+   * GET /v1/operator/rounds/{round_id}/replay
+   * Computes a settled round once more, from its seed and by its version of the game, and compares. The
+   * seed itself is not shown: it is revealed to the player when it is rotated.
+   */
+  operatorReplayRound: {
+    path: { round_id: string };
+    query: { player_id?: string | null; mode?: "real" | "demo" };
+    body: undefined;
+    answer: RoundReplay;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * POST /v1/operator/rounds/{round_id}/resolve
    * Decides about an open round; docs/platform/settlement.md says when which action is right.
    */
@@ -1035,6 +1072,18 @@ export interface Operations {
     problem: "unauthenticated" | "forbidden" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
   };
   /**
+   * POST /v1/operator/webhooks/{webhook_id}/test
+   * Sends one signed event of the type `webhook.test` to the URL, once, and says what came of it. A
+   * disabled webhook is sent one too. The event is in no feed, and changes nothing about the webhook.
+   */
+  operatorSendTest: {
+    path: { webhook_id: string };
+    query: Record<string, never>;
+    body: undefined;
+    answer: WebhookTested;
+    problem: "unauthenticated" | "forbidden" | "not-found" | "too-large" | "unsupported-media-type" | "invalid" | "too-many-requests" | "internal" | "overloaded";
+  };
+  /**
    * GET /v1/operator/sessions/{session_id}
    * One session: whether it takes bets, until when, and within which limits.
    */
@@ -1059,7 +1108,7 @@ export interface Operations {
   /**
    * PUT /v1/operator/games/{game_id}
    * Switches a game off, or on again, for this operator's players. Rounds under way finish; a new bet is
-   * refused with `game-disabled`.
+   * refused with `game-disabled`. The reason, if one is given, is kept with who did it.
    */
   operatorSwitchGame: {
     path: { game_id: string };
@@ -1071,7 +1120,8 @@ export interface Operations {
   /**
    * PUT /v1/operator/players/{player_id}
    * Blocks a player, or lets the player bet again, with real money and with demo money. Rounds under way
-   * finish; a new bet is refused with `player-blocked`.
+   * finish; a new bet is refused with `player-blocked`. The reason, if one is given, is kept with who did
+   * it.
    */
   operatorSwitchPlayer: {
     path: { player_id: string };
@@ -1236,12 +1286,14 @@ export const OPERATIONS = {
   operatorKeys: { method: "GET", path: "/v1/operator/keys" },
   operatorOpenSession: { method: "POST", path: "/v1/operator/sessions" },
   operatorReplay: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/replay" },
+  operatorReplayRound: { method: "GET", path: "/v1/operator/rounds/{round_id}/replay" },
   operatorResolve: { method: "POST", path: "/v1/operator/rounds/{round_id}/resolve" },
   operatorRevokeKey: { method: "DELETE", path: "/v1/operator/keys/{key_id}" },
   operatorRotateKey: { method: "POST", path: "/v1/operator/keys/{key_id}/rotate" },
   operatorRotateSecret: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/rotate-secret" },
   operatorRound: { method: "GET", path: "/v1/operator/rounds/{round_id}" },
   operatorRounds: { method: "GET", path: "/v1/operator/rounds" },
+  operatorSendTest: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/test" },
   operatorSession: { method: "GET", path: "/v1/operator/sessions/{session_id}" },
   operatorStatement: { method: "GET", path: "/v1/operator/players/{player_id}/statement" },
   operatorSwitchGame: { method: "PUT", path: "/v1/operator/games/{game_id}" },

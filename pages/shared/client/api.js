@@ -56,7 +56,7 @@
 
 /**
  * `expires_at` is when the key ends by itself; never when it is not given. Each session that the key
- * opens is of its `brand`, if it has one.
+ * opens is of its `brand`, if it has one. `name` is for people: what the key is for, or whose it is.
  */
 
 /**
@@ -116,6 +116,12 @@
  * `decide_by` (null: without end); `actions` is what was chosen before.
  */
 
+/**
+ * A settled round, computed once more from its seed. `reproduced` is whether what came out is what is
+ * recorded, and `why` says why not; `outcome` and `win` are what came out, null where nothing could be
+ * computed.
+ */
+
 /** The states of a round as api.md names them; the last three are final. */
 
 /** `enabled` is false while the operator has switched the game off: then no bet is taken. */
@@ -164,6 +170,8 @@
  * of it.
  */
 
+/** Whether the endpoint took the test, and if not, why, in the words of `last_error`. */
+
 export const OPERATIONS = {
   game: { method: "GET", path: "/v1/games/{game_id}" },
   gameBalance: { method: "GET", path: "/v1/game/balance" },
@@ -189,12 +197,14 @@ export const OPERATIONS = {
   operatorKeys: { method: "GET", path: "/v1/operator/keys" },
   operatorOpenSession: { method: "POST", path: "/v1/operator/sessions" },
   operatorReplay: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/replay" },
+  operatorReplayRound: { method: "GET", path: "/v1/operator/rounds/{round_id}/replay" },
   operatorResolve: { method: "POST", path: "/v1/operator/rounds/{round_id}/resolve" },
   operatorRevokeKey: { method: "DELETE", path: "/v1/operator/keys/{key_id}" },
   operatorRotateKey: { method: "POST", path: "/v1/operator/keys/{key_id}/rotate" },
   operatorRotateSecret: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/rotate-secret" },
   operatorRound: { method: "GET", path: "/v1/operator/rounds/{round_id}" },
   operatorRounds: { method: "GET", path: "/v1/operator/rounds" },
+  operatorSendTest: { method: "POST", path: "/v1/operator/webhooks/{webhook_id}/test" },
   operatorSession: { method: "GET", path: "/v1/operator/sessions/{session_id}" },
   operatorStatement: { method: "GET", path: "/v1/operator/players/{player_id}/statement" },
   operatorSwitchGame: { method: "PUT", path: "/v1/operator/games/{game_id}" },

@@ -17,6 +17,7 @@ from security.api_keys import new_api_key
 from storage import operators
 from storage.database import Database, open_database
 from tests.conftest import Services
+from tests.support.acting import BY
 from tests.support.databases import as_console, migrated_database
 from tests.support.ledger import Seat, take_seat
 
@@ -65,7 +66,7 @@ async def browser(own: Database, as_read: Database, seat: Seat) -> AsyncIterator
         secret_hash=key.secret_hash,
         scope="operator",
     )
-    assert await operators.add_key(own.pool, stored) == "added"
+    assert await operators.add_key(own.pool, stored, by=BY) == "added"
     secret = sessions.begin(
         key=key.text,
         key_id=key.key_id,
