@@ -35,6 +35,7 @@ SECRET_VALUES = {
     "keyring_json": f'{{"payload": "{SECRET}"}}',
     "codec_path": SECRET,
     "console_database_url": f"postgresql://u:{SECRET}@h/d",
+    "console_oidc_client_secret": SECRET,
     "lobby_key": f"{SECRET}-and-so-on-for-32-characters",
 }
 # Whatever is written of ours: programs, deploy files, scripts.
