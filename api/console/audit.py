@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.console.console import of, reads
 from api.console.pages import message, page
 from api.console.sessions import Session
-from contracts.interventions import ACTOR_LIMIT
+from contracts.actors import ACTOR_LIMIT
 from storage import interventions
 
 PAGE_LIMIT: Final = 50

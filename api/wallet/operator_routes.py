@@ -23,7 +23,7 @@ from api.wallet.schemas import (
 )
 from contracts import failures
 from contracts.movements import StatementFilter, WithdrawalView
-from contracts.views import ApiKeyView, DepositView
+from contracts.views import DepositView, OperatorCaller
 
 router = APIRouter(
     prefix="/v1/operator",
@@ -105,7 +105,7 @@ async def withdraw(
     return _moved(body, done)
 
 
-def _need_our_ledger(operator: ApiKeyView, services: Services) -> None:
+def _need_our_ledger(operator: OperatorCaller, services: Services) -> None:
     if services.wallet.kept_elsewhere(operator.operator_id):
         raise Problem("wrong-state", "The operator's own wallet keeps its players' money: turn to that.")
 

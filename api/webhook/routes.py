@@ -24,7 +24,7 @@ from api.webhook.schemas import (
     webhook_body,
 )
 from api.webhook.service import TooManyWebhooks, WebhookInvalid
-from contracts.views import ApiKeyView
+from contracts.views import OperatorCaller
 from contracts.webhooks import WEBHOOKS_LIMIT, WebhookChanges, WebhookKey, WebhookStatus
 
 router = APIRouter(
@@ -135,7 +135,7 @@ async def replay(
     return JSONResponse({"replayed": await services.webhooks.replay(key, wanted)}, 202)
 
 
-def _key(operator: ApiKeyView, webhook_id: str) -> WebhookKey:
+def _key(operator: OperatorCaller, webhook_id: str) -> WebhookKey:
     return WebhookKey(operator_id=operator.operator_id, webhook_id=webhook_id)
 
 
