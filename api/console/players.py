@@ -59,7 +59,7 @@ async def switch_player(request: Request, session: Session, form: Form) -> Respo
     if found is None or wanted not in ("yes", "no"):
         return message("No such player", NOT_FOUND, status=404, session=session)
     if not session.decides:
-        raise FormRefused(403, "Your key only reads. A key of the scope operator or admin blocks players.")
+        raise FormRefused(403, "You only read here: the scope operator or admin blocks players.")
     try:
         await console.api.switch_player(session.key, player_id=found.player_id, blocked=wanted == "yes")
     except ApiRefused as refused:

@@ -14,7 +14,7 @@ from jwt import PyJWK, PyJWKSet
 
 from outbound.breaker import NotAsked
 from outbound.client import ClientLimits, OutboundClient, Unanswered
-from runtime.addresses import over_tls
+from runtime.addresses import trusted
 
 DISCOVERY: Final = "/.well-known/openid-configuration"
 SYMMETRIC: Final = "oct"
@@ -129,7 +129,7 @@ class Issuer:
         document = await self._fetch(self.url.rstrip("/") + DISCOVERY)
         if document["issuer"] != self.url:
             raise ValueError("the document is of another issuer")
-        found = PyJWKSet.from_dict(await self._fetch(over_tls(document["jwks_uri"])))
+        found = PyJWKSet.from_dict(await self._fetch(trusted(document["jwks_uri"])))
         return document, {key.key_id: key for key in found if key.key_id and key.key_type != SYMMETRIC}
 
 
