@@ -6,7 +6,7 @@ They are a part of `Settings`, in runtime/settings.py, which says where values c
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode
 from runtime.addresses import check_origin, for_asyncpg, over_tls, with_scheme
 from runtime.listed import listed
 
+# Where a deploy file names a secret's file in any case, an empty one counts as not given.
+MAY_BE_EMPTY: Final = frozenset({"console_oidc_client_secret"})
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 Port = Annotated[int, Field(ge=1, le=65535)]

@@ -34,7 +34,7 @@ from runtime.addresses import (
 )
 from runtime.listed import listed
 from runtime.listening import is_loopback
-from runtime.people_settings import PROJECT_ROOT, PeopleSettings, Port, below_home
+from runtime.people_settings import MAY_BE_EMPTY, PROJECT_ROOT, PeopleSettings, Port, below_home
 
 PREFIX = "CROUPIER_"
 OF_A_FILE: Final = "_FILE"
@@ -388,7 +388,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
                 raise SettingsError(
                     f"{variable.removesuffix(OF_A_FILE)} and {variable} are both set: keep one"
                 )
-            values[name] = _secret_in(path, variable)
+            if text := _secret_in(path, variable, may_be_empty=name in MAY_BE_EMPTY):
+                values[name] = text
     return values
 
 
@@ -400,7 +401,7 @@ def _refuse_unknown(given: Mapping[str, str], known: list[str]) -> None:
         raise SettingsError(f"variable {unknown[0]} is no setting: the closest is {closest[0]}")
 
 
-def _secret_in(path: str, variable: str) -> str:
+def _secret_in(path: str, variable: str, *, may_be_empty: bool) -> str:
     """The text of a secret's file, without the line's end that editors and secret stores add."""
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8").strip()
@@ -408,7 +409,7 @@ def _secret_in(path: str, variable: str) -> str:
         raise SettingsError(f"{variable} names {path}: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{variable} names {path}: not a text") from None
-    if not text:
+    if not text and not may_be_empty:
         raise SettingsError(f"{variable} names {path}: the file is empty")
     return text
 

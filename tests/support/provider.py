@@ -72,7 +72,7 @@ class Provider(Issuer):
 
     def tokens(self, person: dict[str, Any], *, nonce: str | None = None) -> dict[str, Any]:
         now_on = {"exp": self.now() + self.lasts_s, "scope": None}
-        found = {
+        found: dict[str, Any] = {
             "token_type": "Bearer",
             "expires_in": self.lasts_s,
             "access_token": self.token(**{"aud": API, **now_on, **person, **self.access}),

@@ -225,6 +225,11 @@ class TestASecretInAFile:
         settings = load({**write(tmp_path, ""), f"CROUPIER_{name.upper()}_FILE": str(tmp_path / "secret")})
         assert getattr(settings, name).get_secret_value() == SECRET_VALUES[name]
 
+    def test_may_be_empty_where_no_issuer_is_set(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text("\n")
+        variable = {"CROUPIER_CONSOLE_OIDC_CLIENT_SECRET_FILE": str(tmp_path / "secret")}
+        assert load({**write(tmp_path, ""), **variable}).console_oidc_client_secret is None
+
     def test_wins_over_the_settings_file(self, tmp_path: Path) -> None:
         (tmp_path / "secret").write_text("amqp://new@h/")
         environment = write(tmp_path, 'amqp_url = "amqp://old@h/"')
