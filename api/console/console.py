@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import asyncpg
 from starlette.requests import Request
@@ -76,6 +76,9 @@ class Console:
         return same and await operators.find(self.pool, session.operator_id) is not None
 
 
+# What a page fills in again for whoever had to sign in anew.
+TYPED: Final = ("player_id", "mode", "action", "reason")
+
 Get = Callable[[Request, Session], Awaitable[Response]]
 Post = Callable[[Request, Session, Form], Awaitable[Response]]
 
@@ -108,9 +111,15 @@ def acts(handler: Post) -> Callable[[Request], Awaitable[Response]]:
         form = await posted(request)
         session = await of(request).session(request)
         if session is None:
-            return redirect("/console/sign-in?over=yes")
+            return redirect(f"/console/sign-in?{urlencode({'over': 'yes', 'next': _page_of(request, form)})}")
         if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
             raise FormRefused(403, "This form is not of your session. Open the page again, and send it anew.")
         return await handler(request, session, form)
 
     return answer
+
+
+def _page_of(request: Request, form: Form) -> str:
+    """The page that has sent the form, with what was typed into it."""
+    typed = {name: form[name] for name in TYPED if name in form}
+    return f"{request.url.path.rpartition('/')[0]}?{urlencode(typed)}"

@@ -36,7 +36,8 @@ async def round_page(request: Request, session: Session) -> Response:
         return message("No such round", NOT_FOUND, status=404, session=session)
     if len(found) > 1:
         return page("which_round.html", session=session, found=found)
-    return await _shown(console, session, found[0], done=_action(query.get("done")))
+    typed = _action(query.get("action")), query.get("reason", "")[:REASON_LIMIT]
+    return await _shown(console, session, found[0], done=_action(query.get("done")), typed=typed)
 
 
 @acts
@@ -109,6 +110,7 @@ async def _shown(
     view: RoundView,
     *,
     done: Action | None = None,
+    typed: tuple[Action | None, str] = (None, ""),
     problem: str | None = None,
     status: int = 200,
 ) -> Response:
@@ -141,6 +143,7 @@ async def _shown(
         reason_limit=REASON_LIMIT,
         deliveries=deliveries,
         done=TITLES[done] if done is not None and done in _taken(record) else None,
+        typed=typed,
         problem=problem,
     )
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import httpx
@@ -125,7 +126,13 @@ async def test_a_form_is_taken_from_the_sessions_own_pages_alone(console: str, h
         ]
         assert [answer.status_code for answer in wrong] == [403] * 7
         anna.cookie.clear()
-        assert (await anna.post(path, right)).headers["location"] == "/console/sign-in?over=yes"
+        over = (await anna.post(path, right)).headers["location"]
+        assert over.startswith(f"/console/sign-in?over=yes&next=%2Fconsole%2Frounds%2F{round_id}%3Fplayer_id")
+        assert right["csrf"] not in over
+        signed_in = await anna.sign_in(host.key, next=parse_qs(urlsplit(over).query)["next"][0])
+        page = (await anna.get(signed_in.headers["location"].removeprefix("/console"))).text
+        assert 'value="void" required checked' in page
+        assert 'name="reason" required maxlength="300" value="r"' in page
         login = await ben.post("/sign-in", {"key": host.key}, origin="https://evil.example")
         assert login.status_code == 403
         for method in ("PUT", "DELETE"):
