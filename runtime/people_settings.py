@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, NoDecode
 from runtime.addresses import check_origin, for_asyncpg, over_tls, with_scheme
 from runtime.listed import listed
 
+OPERATOR_CLAIM: Final = "croupier_operator"
+SCOPE_CLAIM: Final = "croupier_scope"
 # Where a deploy file names a secret's file in any case, an empty one counts as not given.
 MAY_BE_EMPTY: Final = frozenset({"console_oidc_client_secret"})
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -35,10 +37,10 @@ class PeopleSettings(BaseSettings):
     )
     oidc_audience: str | None = Field(None, description="What `aud` of their access tokens must have.")
     oidc_operator_claim: str = Field(
-        "croupier_operator", min_length=1, description="The claim that names their operator by its id."
+        OPERATOR_CLAIM, min_length=1, description="The claim that names their operator by its id."
     )
     oidc_scope_claim: str = Field(
-        "croupier_scope",
+        SCOPE_CLAIM,
         min_length=1,
         description="The claim that has the word `game`, `operator` or `admin`.",
     )

@@ -121,5 +121,5 @@ def acts(handler: Post) -> Callable[[Request], Awaitable[Response]]:
 
 def _page_of(request: Request, form: Form) -> str:
     """The page that has sent the form, with what was typed into it."""
-    typed = {name: form[name] for name in TYPED if name in form}
+    typed: dict[str, str] = {name: form[name] for name in TYPED if name in form}
     return f"{request.url.path.rpartition('/')[0]}?{urlencode(typed)}"
