@@ -10,7 +10,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -79,10 +79,11 @@ class Party:
         secret: str | None,
         scopes: str,
         origin: str,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._issuer, self._http, self._tokens = issuer, http, tokens
         self._id, self._secret, self._scopes, self._origin = client_id, secret, scopes, origin
-        self._seal = Fernet(Fernet.generate_key())
+        self._seal, self._clock = Fernet(Fernet.generate_key()), clock
 
     @property
     def name(self) -> str:
@@ -104,7 +105,8 @@ class Party:
             "code_challenge": challenge.decode(),
             "code_challenge_method": "S256",
         }
-        sealed = self._seal.encrypt(json.dumps([state, nonce, verifier, following]).encode())
+        begun = json.dumps([state, nonce, verifier, following]).encode()
+        sealed = self._seal.encrypt_at_time(begun, int(self._clock()))
         url = _with(_endpoint(await self._issuer.document(), "authorization_endpoint"), asked)
         return Begun(url=url, cookie=cookie_of(state), sealed=sealed.decode())
 
@@ -112,10 +114,10 @@ class Party:
         """Of what came back: what the issuer grants, and the page that follows. Raises SignInRefused,
         IssuerAway and NoRole."""
         try:
-            begun = json.loads(self._seal.decrypt(sealed.encode(), ttl=BEGUN_LIMIT_S))
+            begun = self._seal.decrypt_at_time(sealed.encode(), BEGUN_LIMIT_S, int(self._clock()))
         except InvalidToken:
             raise SignInRefused(NOT_BEGUN) from None
-        state, nonce, verifier, following = begun
+        state, nonce, verifier, following = json.loads(begun)
         if not _same(came.get("state", ""), state):
             raise SignInRefused(NOT_BEGUN)
         if came.get("iss", self._issuer.url) != self._issuer.url:

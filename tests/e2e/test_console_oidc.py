@@ -12,10 +12,10 @@ import pytest
 from contracts.rounds import RoundState
 from storage import rounds
 from tests.conftest import Services
-from tests.e2e.oidc import PERSON, House, house, of
+from tests.e2e.oidc import PERSON, House, house, issuer_settings, of
 from tests.e2e.parties import Gateway, Operator, Player
 from tests.support.conditions import until
-from tests.support.console import console_server, person
+from tests.support.console import console_server, one_more_console, person
 from tests.support.issuer import Issuer
 from tests.support.provider import CLIENT
 
@@ -347,6 +347,19 @@ async def test_tokens_and_codes_are_in_no_page_address_or_log(at: House) -> None
     logged = at.logged()
     assert logged
     assert [one for one in given if one in logged] == []
+
+
+async def test_an_api_without_the_issuer_signs_nobody_in(
+    at: House, services: Services, gateway: Gateway
+) -> None:
+    settings = issuer_settings(at.provider) | {"console_api_url": str(gateway.http.base_url).rstrip("/")}
+    client = {"console_oidc_client_id": CLIENT, "console_oidc_client_secret": at.provider.secret}
+    async with one_more_console(services.stack, "oidc-alone", **settings | client) as url:
+        at.provider.redirects.add(f"{url}/sign-in/done")
+        async with person(url) as anna:
+            answer = await anna.sign_in_at(at.provider)
+            assert (answer.status_code, anna.cookie) == (503, {})
+            assert "The API takes no tokens of this issuer" in problem_in(answer)
 
 
 async def test_a_console_without_an_issuer_has_no_such_way(services: Services) -> None:
