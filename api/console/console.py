@@ -112,11 +112,16 @@ def acts(handler: Post) -> Callable[[Request], Awaitable[Response]]:
         session = await of(request).session(request)
         if session is None:
             return redirect(f"/console/sign-in?{urlencode({'over': 'yes', 'next': _page_of(request, form)})}")
-        if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
-            raise FormRefused(403, "This form is not of your session. Open the page again, and send it anew.")
+        check_form(form, session)
         return await handler(request, session, form)
 
     return answer
+
+
+def check_form(form: Form, session: Session) -> None:
+    """Raises FormRefused for a form that no page of the session has sent."""
+    if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
+        raise FormRefused(403, "This form is not of your session. Open the page again, and send it anew.")
 
 
 def _page_of(request: Request, form: Form) -> str:

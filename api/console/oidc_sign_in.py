@@ -47,7 +47,8 @@ async def from_issuer(request: Request) -> Response:
     cookie = cookie_of(request.query_params.get("state", ""))
     answer = await _finished(request, console, console.party, request.cookies.get(cookie, ""))
     answer.headers.append("set-cookie", f"{cookie}=; Max-Age=0; {ATTRIBUTES}")
-    answer.headers["referrer-policy"] = "no-referrer"  # the address has the code
+    # The address has the code. With `no-referrer` browsers would send no origin with this page's form.
+    answer.headers["referrer-policy"] = "origin"
     return answer
 
 

@@ -7,11 +7,10 @@ from urllib.parse import unquote, urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.console.console import ATTRIBUTES, COOKIE, acts, of
-from api.console.forms import Form, posted
+from api.console.console import ATTRIBUTES, COOKIE, check_form, of
+from api.console.forms import posted
 from api.console.operator_api import ApiAway, ApiRefused
 from api.console.pages import page, redirect
-from api.console.sessions import Session
 from security.api_keys import ApiKeyInvalid, parse_api_key
 from storage import operators
 
@@ -72,11 +71,15 @@ def begin_session(request: Request, answer: Response, **about: Any) -> None:
     answer.headers.append("set-cookie", f"{COOKIE}={sessions.begin(**about)}; {ATTRIBUTES}")
 
 
-@acts
-async def sign_out(request: Request, session: Session, form: Form) -> Response:
-    """Ends the session here, whatever becomes of the cookie, and then the issuer's own. A page leads there:
-    browsers let no form of ours be sent on to another site."""
-    console = of(request)
+async def sign_out(request: Request) -> Response:
+    """Ends the session here, whatever becomes of the cookie, also one that cannot be renewed now; and then
+    the issuer's own. A page leads there: browsers let no form of ours be sent on to another site. Raises
+    FormRefused."""
+    console, form = of(request), await posted(request)
+    session = console.sessions.find(request.cookies.get(COOKIE, ""))
+    if session is None:
+        return redirect("/console/sign-in?over=yes")
+    check_form(form, session)
     console.sessions.end(request.cookies.get(COOKIE, ""))
     there = await console.party.farewell() if session.grant and console.party else None
     answer = page("leaving.html", there=there) if there else redirect("/console/sign-in")

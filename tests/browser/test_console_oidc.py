@@ -85,3 +85,15 @@ async def test_a_viewer_finds_no_way_to_decide(
     await expect(page.locator("main")).to_contain_text("You only read here")
     await expect(page.get_by_role("button", name="Preview")).to_have_count(0)
     assert (await host.call("POST", f"/rounds/{bet.key.round_id}/void", json={"reason": "end"})).is_success
+
+
+async def test_who_was_not_let_in_signs_in_with_a_key_on_the_same_page(
+    served: House, gateway: Gateway, page: Page, complaints: Complaints
+) -> None:
+    host = await gateway.new_operator()
+    await page.goto(f"{served.console}/sign-in/done?state=of-nobody&code=x")
+    await expect(page.get_by_role("alert")).to_contain_text("not begun in this browser")
+    await page.get_by_label("API key").fill(host.key)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    complaints.errors.clear()  # the browser reports the 401 by itself

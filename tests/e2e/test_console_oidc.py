@@ -71,7 +71,7 @@ async def test_a_person_signs_in_decides_and_is_on_record_by_name(at: House, hos
         arrived = await anna.from_issuer(at.provider.signed_in(began.headers["location"]))
         assert (arrived.status_code, ARRIVED in arrived.text) == (200, True)
         assert f"url=/console/rounds/{round_id}" in arrived.text
-        assert arrived.headers["referrer-policy"] == "no-referrer"
+        assert arrived.headers["referrer-policy"] == "origin"
         session, ended = arrived.headers.get_list("set-cookie")
         assert session.partition("; ")[2] == "Path=/console; Secure; HttpOnly; SameSite=Strict"
         assert ended == f"{cookie.partition('=')[0]}=; Max-Age=0; {sent.partition('; ')[2]}"
@@ -282,6 +282,24 @@ async def test_a_session_ends_with_its_token(at: House) -> None:
         assert (await ben.get("/rounds")).status_code == 200
         at.provider.refresh.clear()
         assert (await ben.get("/rounds")).status_code == 303
+
+
+async def test_a_session_that_cannot_be_renewed_now_waits_and_can_be_left(at: House) -> None:
+    at.provider.lasts_s = -1  # within what clocks may differ by
+    async with person(at.console) as anna:
+        await anna.sign_in_at(at.provider)
+        csrf = await anna.csrf()
+        at.provider.away = True
+        waits = await anna.get("/rounds")
+        assert (waits.status_code, "has to be renewed" in waits.text) == (503, True)
+        at.provider.away = False
+        assert (await anna.get("/rounds")).status_code == 200
+        at.provider.away = True
+        assert (await anna.post("/sign-out", {"csrf": "another"})).status_code == 403
+        left = await anna.post("/sign-out", {"csrf": csrf})
+        assert "croupier_console=; Max-Age=0" in left.headers["set-cookie"]
+        at.provider.away = False
+        assert (await anna.get("/rounds")).status_code == 303
 
 
 async def test_while_the_issuer_is_away_keys_open_and_tokens_that_last_count(

@@ -93,6 +93,8 @@ class Provider(Issuer):
         return HTMLResponse(f"<!doctype html><title>Casino</title><a href='{led}'>Go on as {name}</a>")
 
     async def token_endpoint(self, request: Request) -> Response:
+        if self.away:
+            return Response(status_code=503)
         kind, _, pair = request.headers.get("authorization", "").partition(" ")
         name, _, secret = base64.b64decode(pair).decode().partition(":") if kind == "Basic" else ("", "", "")
         if (unquote(name), unquote(secret)) != (CLIENT, self.secret):
