@@ -6,6 +6,7 @@ from api.bet.actions import ActionService
 from api.bet.service import BetService
 from api.event.service import EventFeed, GameEvents
 from api.gateway.rate_limits import RateLimits
+from api.operator.people import People
 from api.operator.service import OperatorKeys, Switches
 from api.pages.demo_sessions import DemoSessions
 from api.platform.service import Operators
@@ -25,7 +26,7 @@ from security.tokens import TokenVerifier
 class Services:
     """`game_client_url` is where launch URLs point; the token goes in its fragment, which browsers keep
     to themselves. `frame_origins` are of the pages that may show ours in a frame. `demo_sessions` is None
-    where there is no lobby."""
+    where there is no lobby, and `people` where no issuer's tokens are taken."""
 
     games: Registry
     bets: BetService
@@ -47,4 +48,5 @@ class Services:
     game_client_url: str
     frame_origins: tuple[str, ...] = ()
     demo_sessions: DemoSessions | None = None
+    people: People | None = None
     limits: RateLimits = field(default_factory=RateLimits)

@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from compose import control
 from compose.layout import Layout
+from contracts import actors
 from contracts.audit import By
 from contracts.failures import one_line
-from contracts.interventions import ACTOR_LIMIT
 from runtime.services import connect_database
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def whoever() -> By:
     """Whoever uses the command line, as the audit log names them."""
-    return By(f"cli:{getpass.getuser()}"[:ACTOR_LIMIT])
+    return By(actors.by_command_line(getpass.getuser()))
 
 
 class CannotShow(Exception):

@@ -21,7 +21,7 @@ HOST: Final = "127.0.0.1"
 # What it has no use for. An empty value counts as not given.
 WITHHELD: Final = (
     *("DATABASE_URL", "OWNER_DATABASE_URL", "AMQP_URL", "TEMPORAL_API_KEY"),
-    *("CODEC_TLS_CERT", "CODEC_TLS_KEY"),
+    *("CODEC_TLS_CERT", "CODEC_TLS_KEY", "CONSOLE_OIDC_CLIENT_SECRET"),
 )
 
 

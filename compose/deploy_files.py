@@ -155,8 +155,9 @@ def scraped_services() -> str:
 
 def secrets_of(program: Program) -> dict[str, str]:
     """Those that the program is handed, by the settings that they are, with the names that they have where
-    they are kept: of the addresses it needs, and the keyring, which all need."""
-    return {name: name for name in program.settings if name in SECRETS} | {"keyring_json": program.keys}
+    they are kept: of the addresses it needs, the keyring, which all need, and what may be empty."""
+    needed = {name: name for name in program.settings if name in SECRETS} | {"keyring_json": program.keys}
+    return needed | {name: name for name in program.may_be_empty}
 
 
 def _paths(program: Program, folder: str) -> dict[str, str]:

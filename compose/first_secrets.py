@@ -44,6 +44,7 @@ def contents(*, database: str, broker: str) -> dict[str, str]:
         "amqp_url": f"amqp://{BROKER_USER}:{of_broker}@{broker}/",
         "keyring_json": keyring.to_json(),
         "payload_keys_json": section_json(keyring.payload),
+        "console_oidc_client_secret": "",  # an issuer's, where one is set
         "postgres_password": secrets.token_urlsafe(24),
         "roles.sql": ROLES.format(owner=owner, application=application, console=console, temporal=temporal),
         "rabbitmq_definitions.json": json.dumps(definitions(administrator, of_broker), indent=2),

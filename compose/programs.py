@@ -39,6 +39,7 @@ class Program:
     calls_out: bool = False  # over HTTPS, to operators' wallets and webhooks
     optional: bool = False
     keys: str = "keyring_json"  # the secret that it gets as its keyring
+    may_be_empty: tuple[str, ...] = ()  # secrets whose files are there, and empty where nobody needs them
     codec_port: int | None = None
     console_port: int | None = None
     certificate: tuple[str, ...] = ()  # settings of files without which it listens on loopback alone
@@ -126,6 +127,7 @@ PROGRAMS: Final = (
         drain_s=10,
         optional=True,
         keys="payload_keys_json",
+        may_be_empty=("console_oidc_client_secret",),
         certificate=("console_tls_cert", "console_tls_key"),
     ),
 )

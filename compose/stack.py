@@ -319,6 +319,7 @@ class Stack:
         return self.environment(*ports) | {
             "CROUPIER_DATABASE_URL": self.addresses.application_database_url,
             "CROUPIER_OWNER_DATABASE_URL": "",
+            "CROUPIER_CONSOLE_OIDC_CLIENT_SECRET": "",
             "CROUPIER_AMQP_URL": self.addresses.application_amqp_url,
         }
 

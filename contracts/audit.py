@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
-from contracts.interventions import ACTOR_LIMIT, REASON_LIMIT
+from contracts.actors import ACTOR_LIMIT
+from contracts.interventions import REASON_LIMIT
 
 
 class Kind(StrEnum):
@@ -34,8 +35,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who acts, and why, where that is said: `actor` is `key:` and the id of an operator's API key,
-    `platform:` and the id of one of the platform's, or `cli:` and a name. Never a secret."""
+    """Who acts, by the names of contracts/actors.py, and why, where that is said."""
 
     actor: str
     reason: str | None = None
@@ -43,10 +43,6 @@ class By:
     def __post_init__(self) -> None:
         assert 0 < len(self.actor) <= ACTOR_LIMIT
         assert self.reason is None or 0 < len(self.reason) <= REASON_LIMIT
-
-    @classmethod
-    def key(cls, key_id: str, reason: str | None = None) -> Self:
-        return cls(f"key:{key_id}", reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

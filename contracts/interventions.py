@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from contracts.actors import ACTOR_LIMIT
 from contracts.rounds import Bet, RoundState
 from contracts.views import RoundView
 
 REASON_LIMIT: Final = 300  # characters
-ACTOR_LIMIT: Final = 100
 
 
 class Action(StrEnum):
@@ -49,7 +49,7 @@ class InterventionVerdict(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intervention:
     """`intervention_id` is a UUID and the idempotency key. `actor` says who decided: `key:` and the id of an
-    operator's API key, or `cli:` and a name."""
+    operator's API key, `oidc:` and an issuer's id of a person, or `cli:` and a name."""
 
     intervention_id: str
     action: Action

@@ -207,6 +207,19 @@ class ApiKeyView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCaller:
+    """Who calls for an operator, or for the platform, whose `operator_id` is empty: by an API key, or as a
+    person whom an issuer vouches for. `actor` is how records name them (contracts/actors.py). `disabled` is
+    whether the operator is. `brand` is that of each session which they open, None for any."""
+
+    actor: str
+    operator_id: str
+    scope: str
+    disabled: bool = False
+    brand: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorRecord:
     """An operator as the platform sees it. `disabled_at` is None while it is enabled."""
 

@@ -177,9 +177,16 @@ def _name_in_ascii(host: str) -> str:
 
 
 def over_tls(url: str) -> str:
+    """A URL, without a query, whose answers are trusted."""
+    if urlsplit(url).query:
+        raise ValueError("must be a URL such as https://login.example/realms/casino")
+    return trusted(url)
+
+
+def trusted(url: str) -> str:
     """A URL whose answers are trusted: https, or http on this machine."""
     parts = urlsplit(url)
-    if not parts.hostname or parts.query or parts.fragment or parts.username:
+    if not parts.hostname or parts.fragment or parts.username:
         raise ValueError("must be a URL such as https://login.example/realms/casino")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
         raise ValueError("must begin with https://")

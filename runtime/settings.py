@@ -30,13 +30,12 @@ from runtime.addresses import (
     for_aiormq,
     for_asyncpg,
     launchable,
-    over_tls,
     with_scheme,
 )
 from runtime.listed import listed
 from runtime.listening import is_loopback
+from runtime.people_settings import MAY_BE_EMPTY, PROJECT_ROOT, PeopleSettings, Port, below_home
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "CROUPIER_"
 OF_A_FILE: Final = "_FILE"
 # Variables that begin like settings and are none: where the settings are, what one command alone
@@ -44,22 +43,16 @@ OF_A_FILE: Final = "_FILE"
 COMMIT_VARIABLE: Final = f"{PREFIX}COMMIT"
 NO_SETTINGS: Final = frozenset({f"{PREFIX}SETTINGS", f"{PREFIX}WALLET_SECRET", COMMIT_VARIABLE})
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-
 
 class SettingsError(Exception):
     """The settings cannot be used. The text is one line with the key or file, never a secret."""
 
 
-class Settings(BaseSettings):
+class Settings(PeopleSettings):
     """Everything that can be chosen from outside. Ports not given are chosen by the stack."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
-    )
-
-    home: Path = Field(
-        PROJECT_ROOT / ".local", description="Data, logs, pids and secrets of the embedded stack."
     )
 
     http_host: str = Field(
@@ -125,34 +118,6 @@ class Settings(BaseSettings):
     keyring_json: SecretStr | None = Field(
         None, description="The keyring itself, as JSON, from a secret store; the file is then not read."
     )
-
-    codec_host: str = Field(
-        "127.0.0.1", description="The address the codec server listens on; any but loopback needs TLS."
-    )
-    codec_port: Port | None = Field(None, description="The codec server; a free one when not given.")
-    codec_tls_cert: Path | None = Field(None, description="Its certificate: PEM.")
-    codec_tls_key: Path | None = Field(None, description="And its private key.")
-    codec_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Of Temporal's web interface, exactly: https://temporal.example"
-    )
-    codec_oidc_issuer: str | None = Field(
-        None, description="Who signs people's tokens for the codec server: its URL, as `iss` has it."
-    )
-    codec_oidc_audience: str | None = Field(None, description="What `aud` of these tokens must have.")
-    codec_oidc_claim: str = Field(
-        "scope", min_length=1, description="Their claim that has the word `admin` or `support`."
-    )
-    codec_path: SecretStr | None = Field(
-        None, description="A path that asks for no token, on 127.0.0.1 and of this account alone."
-    )
-
-    console_host: str = Field("127.0.0.1", description="The console's address; any but loopback needs TLS.")
-    console_port: Port | None = Field(None, description="Its port; a free one when not given.")
-    console_tls_cert: Path | None = Field(None, description="Its certificate: PEM.")
-    console_tls_key: Path | None = Field(None, description="And its private key.")
-    console_database_url: SecretStr | None = Field(None, description="The database as the console's role.")
-    console_api_url: str | None = Field(None, description="Where it reaches an ingress: https://api.example")
-    console_temporal_ui: str | None = Field(None, description="Temporal's web interface, for links.")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
@@ -260,9 +225,7 @@ class Settings(BaseSettings):
     request_head_timeout_s: float = Field(10, gt=0, description="For a request's head to arrive.")
     request_body_timeout_s: float = Field(20, gt=0, description="For its body, and for an answer to be read.")
 
-    @field_validator(
-        *("games", "trusted_proxies", "codec_origins", "game_client_origins", "frame_origins"), mode="before"
-    )
+    @field_validator(*("games", "trusted_proxies", "game_client_origins", "frame_origins"), mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return listed(value) if isinstance(value, str) else value
@@ -293,7 +256,7 @@ class Settings(BaseSettings):
             raise ValueError("opens sessions without an operator: it counts on a loopback http_host alone")
         return value
 
-    @field_validator("codec_origins", "game_client_origins", "frame_origins")
+    @field_validator("game_client_origins", "frame_origins")
     @classmethod
     def _origins_are_exact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
@@ -307,19 +270,7 @@ class Settings(BaseSettings):
             check_framing(origin)
         return value
 
-    @field_validator("codec_oidc_issuer")
-    @classmethod
-    def _issuer_is_trusted(cls, value: str | None) -> str | None:
-        return None if value is None else over_tls(value)
-
-    @field_validator("console_api_url", "console_temporal_ui")
-    @classmethod
-    def _console_calls_origins(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_origin(value)
-        return value
-
-    @field_validator("database_url", "owner_database_url", "console_database_url")
+    @field_validator("database_url", "owner_database_url")
     @classmethod
     def _database_is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
         return for_asyncpg(with_scheme(value, "postgresql"))
@@ -347,19 +298,10 @@ class Settings(BaseSettings):
             raise ValueError("must be host:port")
         return value
 
-    @field_validator("home", mode="after")
-    @classmethod
-    def _home_is_absolute(cls, value: Path) -> Path:
-        return (PROJECT_ROOT / value.expanduser()).absolute()
-
-    @field_validator(
-        *("keyring", "temporal_tls_ca", "temporal_tls_cert", "temporal_tls_key"),
-        *("codec_tls_cert", "codec_tls_key", "console_tls_cert", "console_tls_key"),
-        mode="after",
-    )
+    @field_validator("keyring", "temporal_tls_ca", "temporal_tls_cert", "temporal_tls_key", mode="after")
     @classmethod
     def _file_is_absolute(cls, value: Path | None, others: ValidationInfo) -> Path | None:
-        return None if value is None else Path(others.data.get("home", PROJECT_ROOT)) / value.expanduser()
+        return below_home(value, others)
 
     @classmethod
     def settings_customise_sources(
@@ -446,7 +388,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
                 raise SettingsError(
                     f"{variable.removesuffix(OF_A_FILE)} and {variable} are both set: keep one"
                 )
-            values[name] = _secret_in(path, variable)
+            if text := _secret_in(path, variable, may_be_empty=name in MAY_BE_EMPTY):
+                values[name] = text
     return values
 
 
@@ -458,7 +401,7 @@ def _refuse_unknown(given: Mapping[str, str], known: list[str]) -> None:
         raise SettingsError(f"variable {unknown[0]} is no setting: the closest is {closest[0]}")
 
 
-def _secret_in(path: str, variable: str) -> str:
+def _secret_in(path: str, variable: str, *, may_be_empty: bool) -> str:
     """The text of a secret's file, without the line's end that editors and secret stores add."""
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8").strip()
@@ -466,7 +409,7 @@ def _secret_in(path: str, variable: str) -> str:
         raise SettingsError(f"{variable} names {path}: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{variable} names {path}: not a text") from None
-    if not text:
+    if not text and not may_be_empty:
         raise SettingsError(f"{variable} names {path}: the file is empty")
     return text
 

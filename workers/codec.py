@@ -69,17 +69,13 @@ async def _access(settings: Settings) -> AsyncIterator[Access]:
 
 @asynccontextmanager
 async def _people(settings: Settings) -> AsyncIterator[Tokens]:
-    from api.codec.oidc import people
+    from api.codec.people import People
+    from workers.issuers import opened_issuer
 
     assert settings.codec_oidc_issuer
     assert settings.codec_oidc_audience
-    found, client = people(
-        settings.codec_oidc_issuer, settings.codec_oidc_audience, settings.codec_oidc_claim
-    )
-    try:
-        yield found
-    finally:
-        await client.aclose()
+    async with opened_issuer(settings.codec_oidc_issuer) as (issuer, _):
+        yield People(issuer, audience=settings.codec_oidc_audience, claim=settings.codec_oidc_claim)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from api.gateway.admission import Admission
 from api.gateway.health import CHECK_TIMEOUT_S, ReadinessChecks
 from api.gateway.problems import PROBLEMS
 from api.gateway.rate_limits import Rate, RateLimits
+from api.operator.people import People
 from api.operator.service import OperatorKeys, Switches
 from api.pages.demo_sessions import DemoSessions
 from api.platform.service import Operators
@@ -58,6 +59,7 @@ from storage.feed import Feed
 from wallet.directory import WalletDirectory
 from workers import round_worker, wallets
 from workers.http_server import GRACE_S, listen, serve_http
+from workers.issuers import access_tokens
 from workers.known_operators import known
 from workers.lifecycle import run
 
@@ -92,6 +94,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             wallets.opened(resources) as operators,
             known(resources.database.pool, settings.metrics_operators, operators.wallets),
             round_worker.running(client, resources, registry, operators, deliver, health, waiter.left),
+            access_tokens(settings) as tokens,
         ):
             services = _services(
                 resources,
@@ -103,6 +106,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 pushes,
                 WebhookTests(client),
                 _game_client_url(settings, listener),
+                None if tokens is None else People(resources.database.pool, tokens),
             )
             admission = Admission(
                 max_open_requests=settings.max_open_requests,
@@ -220,6 +224,7 @@ def _services(
     pushes: Pushes,
     webhook_tests: WebhookTests,
     game_client_url: str,
+    people: People | None,
 ) -> Services:
     settings, pool, keyring = resources.settings, resources.database.pool, resources.keyring
     patience_s = settings.client_patience_ms / 1000
@@ -249,6 +254,7 @@ def _services(
         game_client_url=game_client_url,
         frame_origins=settings.frame_origins,
         demo_sessions=_demo_sessions(settings, sessions),
+        people=people,
         limits=_rate_limits(settings),
     )
 

@@ -14,12 +14,15 @@ from api.console.console import Console
 from api.console.forms import FormRefused
 from api.console.incidents import incidents_page
 from api.console.keys import create_key, keys_page, revoke_key
+from api.console.oidc_sign_in import from_issuer, to_issuer
 from api.console.pages import HEADERS, message
+from api.console.party import DONE
 from api.console.players import find_page, player_page, switch_player
 from api.console.round_list import rounds_csv, rounds_page
 from api.console.round_page import decide, replay_page, round_page
 from api.console.sign_in import home, sign_in, sign_in_page, sign_out
 from api.console.webhooks import act_on_webhook, delivery_page, webhook_page, webhooks_page
+from api.oidc.issuer import IssuerAway
 from api.pages import files
 from storage.database import AWAY, NotAdmitted
 
@@ -29,6 +32,8 @@ ROUTES: Final = (
     Route("/console", home),
     Route("/console/sign-in", sign_in_page, methods=["GET"]),
     Route("/console/sign-in", sign_in, methods=["POST"]),
+    Route("/console/sign-in/oidc", to_issuer, methods=["GET"]),
+    Route(DONE, from_issuer, methods=["GET"]),
     Route("/console/sign-out", sign_out, methods=["POST"]),
     Route("/console/audit", audit_page),
     Route("/console/incidents", incidents_page),
@@ -69,6 +74,7 @@ def create_app(console: Console) -> Starlette:
         return Response(asked.body, headers=headers, media_type=asked.media_type)
 
     handlers: dict[int | type[Exception], ExceptionHandler] = dict.fromkeys((*AWAY, NotAdmitted), _away)
+    handlers |= {IssuerAway: _issuer_away}
     handlers |= {FormRefused: _form_refused, HTTPException: _no_such_page, Exception: _broken}
     app = Starlette(routes=[*ROUTES, Route("/console/files/{name}", file)], exception_handlers=handlers)
     app.router.redirect_slashes = False
@@ -78,6 +84,10 @@ def create_app(console: Console) -> Starlette:
 
 async def _away(request: Request, raised: Exception) -> Response:
     return message("Away", "The database does not answer. Try again soon.", status=503)
+
+
+async def _issuer_away(request: Request, raised: Exception) -> Response:
+    return message("Away", f"Your session has to be renewed. {raised}", status=503)
 
 
 async def _form_refused(request: Request, refused: Exception) -> Response:

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from api.console.console import of, reads
 from api.console.pages import list_path, message, money, page, player_path, round_path, webhook_path
 from api.console.sessions import Session
+from contracts.actors import ACTOR_LIMIT
 from contracts.audit import AuditEntry, Kind
-from contracts.interventions import ACTOR_LIMIT, Action
+from contracts.interventions import Action
 from contracts.sessions import DEMO
 from storage import audit
 

@@ -13,8 +13,11 @@ from starlette.responses import Response
 from api.console.forms import Form, FormRefused, posted
 from api.console.operator_api import OperatorApi
 from api.console.pages import page, redirect
+from api.console.party import MARGIN_S, Party, SignInRefused
 from api.console.sessions import Session, Sessions
 from api.gateway.rate_limits import Buckets
+from api.oidc.issuer import IssuerAway
+from api.oidc.people import NoRole
 from overview.rounds import Rounds
 from storage import operators
 
@@ -26,7 +29,7 @@ ATTRIBUTES: Final = "Path=/console; Secure; HttpOnly; SameSite=Strict"
 @dataclass(frozen=True, slots=True)
 class Console:
     """`temporal_ui` is the web interface that links lead to, None for none. `failures` bounds how often an
-    address may present keys that open nothing."""
+    address may present keys that open nothing. `party` is None where no issuer is set."""
 
     pool: asyncpg.Pool
     rounds: Rounds
@@ -34,19 +37,47 @@ class Console:
     sessions: Sessions
     failures: Buckets
     temporal_ui: str | None
+    party: Party | None = None
 
     async def session(self, request: Request) -> Session | None:
-        """Who asks: by the cookie, and only as long as the key opens something and its operator has it."""
+        """Who asks: by the cookie, and only as long as what they signed in with counts. Raises IssuerAway
+        while nobody can say."""
         secret = request.cookies.get(COOKIE, "")
         session = self.sessions.find(secret)
         if session is None:
             return None
-        holder = await operators.find_holder(self.pool, session.key_id)
-        if holder is None or (holder.operator_id, holder.scope) != (session.operator_id, session.scope):
+        counts = self._key_counts(session) if session.grant is None else self._token_counts(session)
+        if not await counts:
             self.sessions.end(secret)
             return None
-        session.disabled = holder.disabled
         return session
+
+    async def _key_counts(self, session: Session) -> bool:
+        """Whether the key opens something, and its operator has it."""
+        holder = await operators.find_holder(self.pool, session.key_id or "")
+        if holder is None or (holder.operator_id, holder.scope) != (session.operator_id, session.scope):
+            return False
+        session.disabled = holder.disabled
+        return True
+
+    async def _token_counts(self, session: Session) -> bool:
+        """Whether the token is in its time, or a later one could be had for the same person and operator.
+        Raises IssuerAway."""
+        async with session.renewing:  # a refresh token often counts once
+            if session.grant is None or self.party is None:
+                return False
+            if not session.grant.lasts(MARGIN_S if session.grant.refresh else 0):
+                try:
+                    session.renew(await self.party.renewed(session.grant))
+                except (SignInRefused, NoRole):
+                    return False
+                except IssuerAway:
+                    if not session.grant.lasts():
+                        raise
+            same = session.grant.person.operator_id == session.operator_id
+        operator = await operators.find(self.pool, session.operator_id) if same else None
+        session.disabled = operator is not None and operator.disabled_at is not None
+        return operator is not None
 
 
 Get = Callable[[Request, Session], Awaitable[Response]]
@@ -93,8 +124,13 @@ def acts(handler: Post) -> Callable[[Request], Awaitable[Response]]:
         session = await of(request).session(request)
         if session is None:
             return _over(request, form)
-        if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
-            raise FormRefused(403, "This form is not of your session. Open the page again, and send it anew.")
+        check_form(form, session)
         return await handler(request, session, form)
 
     return answer
+
+
+def check_form(form: Form, session: Session) -> None:
+    """Raises FormRefused for a form that no page of the session has sent."""
+    if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
+        raise FormRefused(403, "This form is not of your session. Open the page again, and send it anew.")

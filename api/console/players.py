@@ -64,7 +64,7 @@ async def switch_player(request: Request, session: Session, form: Form) -> Respo
     if found is None or wanted not in ("yes", "no") or mode not in ("real", DEMO):
         return message("No such player", NOT_FOUND, status=404, session=session)
     if not session.decides:
-        raise FormRefused(403, "Your key only reads. A key of the scope operator or admin blocks players.")
+        raise FormRefused(403, "You only read here: the scope operator or admin blocks players.")
     reason = form.get("reason", "").strip()
     if not reason or len(reason) > REASON_LIMIT or not reason.isprintable():
         problem = f"Give a reason, in one line of at most {REASON_LIMIT} characters: it is kept for good."

@@ -84,7 +84,7 @@ async def decide(request: Request, session: Session, form: Form) -> Response:
         return message("No such round", NOT_FOUND, status=404, session=session)
     view = found[0]
     if not session.decides:
-        raise FormRefused(403, "Your key only reads. A key of the scope operator or admin decides.")
+        raise FormRefused(403, "You only read here: the scope operator or admin decides.")
     problem = _problem(action, reason)
     if action is None or problem:
         return await _shown(console, session, view, problem=problem, status=422)

@@ -1,10 +1,14 @@
 """Who has signed in: kept in this process's memory alone, and forgotten when it ends."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
+
+from api.console.party import Grant
+from contracts import actors
 
 IDLE_S: Final = 30 * 60.0
 LONGEST_S: Final = 8 * 3600.0
@@ -17,12 +21,13 @@ DECIDES: Final = frozenset({"operator", "admin"})
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """A person at a browser, by the API key that they signed in with. `csrf` is what forms of this session
-    have. The key is sent to the API with each act, and nowhere else. `disabled` is whether the operator is:
-    its keys only read then. `sent` are the forms that count once, and have."""
+    """A person at a browser. `key` is the API key that they signed in with, or their access token of an
+    issuer: it is sent to the API with each act, and nowhere else. `key_id` is None for a person of an issuer,
+    and `grant` for the holder of a key. `csrf` is what forms of this session have. `disabled` is whether the
+    operator is: here one only reads then. `sent` are the forms that count once, and have."""
 
     key: str = field(repr=False)
-    key_id: str
+    key_id: str | None
     operator_id: str
     operator_name: str
     scope: str
@@ -31,6 +36,15 @@ class Session:
     used_at: float
     disabled: bool = False
     sent: set[str] = field(default_factory=set)
+    grant: Grant | None = None
+    renewing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+
+    @property
+    def actor(self) -> str:
+        """As records name whoever has signed in."""
+        if self.grant is not None:
+            return actors.by_person(self.grant.person.subject)
+        return actors.by_key(self.key_id or "")
 
     @property
     def role(self) -> str:
@@ -41,6 +55,10 @@ class Session:
         """Whether the API takes decisions about rounds from this key."""
         return self.scope in DECIDES and not self.disabled
 
+    def renew(self, grant: Grant) -> None:
+        """Goes on with a later token. What the issuer lets the person do may have changed."""
+        self.grant, self.key, self.scope = grant, grant.access, grant.person.scope
+
 
 class Sessions:
     """Found by the secret that the browser's cookie has."""
@@ -49,8 +67,17 @@ class Sessions:
         self._clock = clock
         self._open: dict[str, Session] = {}
 
-    def begin(self, *, key: str, key_id: str, operator_id: str, operator_name: str, scope: str) -> str:
-        """Returns what the cookie is to have."""
+    def begin(
+        self,
+        *,
+        key: str,
+        operator_id: str,
+        operator_name: str,
+        scope: str,
+        key_id: str | None = None,
+        grant: Grant | None = None,
+    ) -> str:
+        """With either `key_id` or `grant`. Returns what the cookie is to have."""
         now, secret = self._clock(), secrets.token_urlsafe(32)
         if len(self._open) >= SESSIONS_LIMIT:
             del self._open[next(iter(self._open))]
@@ -63,6 +90,7 @@ class Sessions:
             csrf=secrets.token_urlsafe(32),
             ends_at=now + LONGEST_S,
             used_at=now,
+            grant=grant,
         )
         return secret
 

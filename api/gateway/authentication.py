@@ -9,12 +9,16 @@ from api.gateway.admission import Permit
 from api.gateway.caller import Caller
 from api.gateway.problems import Problem
 from api.gateway.rate_limits import NO_ADDRESS
+from api.oidc.issuer import IssuerAway
+from api.oidc.people import NoRole
+from api.oidc.tokens import TokenRefused, looks_like_one
+from api.operator.people import People
 from api.operator.service import LookUpRefused
 from api.pages.demo_sessions import DemoSessions
 from api.services import Services
-from contracts import failures
+from contracts import actors, failures
 from contracts.sessions import SessionClaims
-from contracts.views import ApiKeyView
+from contracts.views import OperatorCaller
 from security.api_keys import PLATFORM, KeyScope, PlatformScope
 from security.tokens import TokenExpired, TokenInvalid
 
@@ -22,13 +26,16 @@ SESSION_TOKEN = HTTPBearer(
     scheme_name="sessionToken", description="The token of a game session.", auto_error=False
 )
 _OPERATOR_KEY = HTTPBearer(
-    scheme_name="operatorKey", description="An operator's API key, `crk_...`.", auto_error=False
+    scheme_name="operatorKey",
+    description="An operator's API key, `crk_...`; where an issuer is set, also a person's token of it.",
+    auto_error=False,
 )
 _LOBBY_KEY = HTTPBearer(scheme_name="lobbyKey", auto_error=False)
 _PLATFORM_KEY = HTTPBearer(
     scheme_name="platformKey", description="An API key of the platform, `crk_...`.", auto_error=False
 )
 DISABLED: Final = "The operator is disabled: its keys only read."
+ONLY_READS: Final = "A person of the scope game only reads."
 NO_LOBBY: Final = "There is no lobby here: `./croupier up` has one, and prints its address."
 Credentials = HTTPAuthorizationCredentials | None
 
@@ -85,8 +92,8 @@ def _caller(request: Request, credentials: Credentials, services: Services, *, l
 
 
 class KeyOf:
-    """A dependency: the key that the request presented, found and of one of `scopes`. A disabled operator's
-    keys only read."""
+    """A dependency: whoever has the key that the request presented, or is the person of its token, with one
+    of `scopes`. A disabled operator's keys and people only read."""
 
     def __init__(self, *scopes: KeyScope | PlatformScope) -> None:
         self.scopes: Final = frozenset(scopes)
@@ -96,24 +103,54 @@ class KeyOf:
         request: Request,
         credentials: Annotated[Credentials, Depends(_OPERATOR_KEY)],
         services: Annotated[Services, Depends(services)],
-    ) -> ApiKeyView:
+    ) -> OperatorCaller:
         text = _presented(request, credentials, services, "an API key")
-        address = _address(request)
-        try:
-            key = await services.operator_keys.authenticate(
-                text, may_look_up=lambda: services.limits.may_fail(address)
-            )
-        except LookUpRefused:
-            key = None
-        if key is None:
-            raise _refused(address, services, "The API key is not valid.")
-        services.limits.admit_key(key.key_id)
-        _belongs_to(request, key.operator_id)
-        if key.scope not in self.scopes:
-            raise Problem("forbidden", "This key has another scope.")
-        if key.disabled and request.method != "GET":
+        if services.people is not None and looks_like_one(text):
+            caller = await _person(request, text, services, services.people)
+        else:
+            caller = await _key_holder(text, services, _address(request))
+        services.limits.admit_key(caller.actor)
+        _belongs_to(request, caller.operator_id)
+        if caller.scope not in self.scopes:
+            raise Problem("forbidden", "This key or token has another scope.")
+        if caller.disabled and request.method != "GET":
             raise Problem("forbidden", DISABLED)
-        return key
+        return caller
+
+
+async def _key_holder(text: str, services: Services, address: str) -> OperatorCaller:
+    try:
+        key = await services.operator_keys.authenticate(
+            text, may_look_up=lambda: services.limits.may_fail(address)
+        )
+    except LookUpRefused:
+        key = None
+    if key is None:
+        raise _refused(address, services, "The API key is not valid.")
+    named = actors.by_platform if key.scope == PLATFORM else actors.by_key
+    return OperatorCaller(
+        actor=named(key.key_id),
+        operator_id=key.operator_id,
+        scope=key.scope,
+        disabled=key.disabled,
+        brand=key.brand,
+    )
+
+
+async def _person(request: Request, token: str, services: Services, people: People) -> OperatorCaller:
+    """Keys of the scope `game` are servers', which open sessions; a person of that scope only looks."""
+    address = _address(request)
+    try:
+        person = await people.authenticate(token, may_ask=lambda: services.limits.may_fail(address))
+    except TokenRefused as refused:
+        raise _refused(address, services, str(refused)) from None
+    except IssuerAway as away:
+        raise Problem("overloaded", str(away)) from None
+    except NoRole as problem:
+        raise Problem("forbidden", str(problem)) from None
+    if person.scope == "game" and request.method != "GET":
+        raise Problem("forbidden", ONLY_READS)
+    return person
 
 
 async def lobby(
@@ -138,7 +175,7 @@ class PlatformKey(KeyOf):
         request: Request,
         credentials: Annotated[Credentials, Depends(_PLATFORM_KEY)],
         services: Annotated[Services, Depends(services)],
-    ) -> ApiKeyView:
+    ) -> OperatorCaller:
         return await super().__call__(request, credentials, services)
 
 
@@ -173,9 +210,9 @@ AnySession = Annotated[Caller, Depends(any_session)]
 LiveSession = Annotated[Caller, Depends(live_session)]
 # A route says who may call it by the type of its `operator`. A game server opens and ends sessions and reads
 # rounds, sessions and events; it moves no money, decides about no round, and switches nothing.
-GameServer = Annotated[ApiKeyView, Depends(KeyOf("game", "operator", "admin"))]
-Operator = Annotated[ApiKeyView, Depends(KeyOf("operator", "admin"))]
-Admin = Annotated[ApiKeyView, Depends(KeyOf("admin"))]
+GameServer = Annotated[OperatorCaller, Depends(KeyOf("game", "operator", "admin"))]
+Operator = Annotated[OperatorCaller, Depends(KeyOf("operator", "admin"))]
+Admin = Annotated[OperatorCaller, Depends(KeyOf("admin"))]
 # Whoever runs the casino. The key has no operator, and no route takes both kinds.
-Platform = Annotated[ApiKeyView, Depends(PlatformKey(PLATFORM))]
+Platform = Annotated[OperatorCaller, Depends(PlatformKey(PLATFORM))]
 Deps = Annotated[Services, Depends(services)]

@@ -39,7 +39,7 @@ async def keys(operator: Admin, services: Deps) -> JSONResponse:
 async def add_key(body: NewApiKey, operator: Admin, services: Deps) -> JSONResponse:
     """Makes a key and shows it, this once. Asked again it makes another one: a key whose answer was lost is
     in the list, and can be revoked."""
-    return await issued(services, operator.operator_id, body, by=By.key(operator.key_id))
+    return await issued(services, operator.operator_id, body, by=By(operator.actor))
 
 
 @router.post(
@@ -52,7 +52,7 @@ async def rotate_key(key_id: KeyId, body: RotateApiKey, operator: Admin, service
         operator_id=operator.operator_id,
         key_id=key_id,
         overlap_s=body.overlap_s,
-        by=By.key(operator.key_id),
+        by=By(operator.actor),
     )
     if rotated is None:
         raise Problem("not-found", "There is no such key, or it opens nothing any more.")
@@ -63,7 +63,7 @@ async def rotate_key(key_id: KeyId, body: RotateApiKey, operator: Admin, service
 async def revoke_key(key_id: KeyId, operator: Admin, services: Deps) -> Response:
     """Ends a key for good, be it the one that asks: everywhere within 10 seconds."""
     if not await services.operator_keys.revoke(
-        operator_id=operator.operator_id, key_id=key_id, by=By.key(operator.key_id)
+        operator_id=operator.operator_id, key_id=key_id, by=By(operator.actor)
     ):
         raise Problem("not-found", "There is no such key.")
     return Response(status_code=204)

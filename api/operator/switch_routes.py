@@ -33,7 +33,7 @@ async def switch_game(
         operator_id=operator.operator_id,
         game_id=game_id,
         enabled=body.enabled,
-        by=By.key(operator.key_id, body.reason),
+        by=By(operator.actor, body.reason),
     )
     return JSONResponse({"game_id": game_id, "enabled": body.enabled})
 
@@ -54,7 +54,7 @@ async def switch_player(
         operator_id=operator.operator_id,
         player_id=player_id,
         blocked=body.blocked,
-        by=By.key(operator.key_id, body.reason),
+        by=By(operator.actor, body.reason),
     ):
         raise Problem("not-found", "There is no such player; the first session or deposit makes one.")
     return JSONResponse({"player_id": player_id, "blocked": body.blocked})

@@ -92,4 +92,4 @@ async def add_operator_key(
     operator_id: OperatorId, body: NewApiKey, platform: Platform, services: Deps
 ) -> JSONResponse:
     """Makes a key of the operator and shows it, this once. Asked again it makes another one."""
-    return await issued(services, operator_id, body, by=By(f"platform:{platform.key_id}"))
+    return await issued(services, operator_id, body, by=By(platform.actor))

@@ -23,7 +23,7 @@ from api.services import Services
 from api.session.schemas import SessionMode
 from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
 from contracts.sessions import DEMO
-from contracts.views import ApiKeyView
+from contracts.views import OperatorCaller
 from runtime.round_workflows import OutcomeUncertain
 
 router = APIRouter(
@@ -75,7 +75,7 @@ async def resolve(
 
 
 async def _subject(
-    round_id: str, player_id: str | None, mode: SessionMode, operator: ApiKeyView, services: Services
+    round_id: str, player_id: str | None, mode: SessionMode, operator: OperatorCaller, services: Services
 ) -> Subject:
     of_either = await services.interventions.find(
         round_id, operator_id=operator.operator_id, player_id=player_id, limit=FOUND_LIMIT
@@ -91,11 +91,11 @@ async def _subject(
 
 
 async def _decided(
-    subject: Subject, action: Action, reason: str, operator: ApiKeyView, services: Services
+    subject: Subject, action: Action, reason: str, operator: OperatorCaller, services: Services
 ) -> JSONResponse:
     try:
         intervened = await services.interventions.decide(
-            subject, action=action, reason=reason, actor=f"key:{operator.key_id}"
+            subject, action=action, reason=reason, actor=operator.actor
         )
     except OutcomeUncertain as uncertain:
         raise unavailable(uncertain.cause, "Ask for the round before you send it again.") from None

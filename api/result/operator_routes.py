@@ -22,7 +22,7 @@ from api.services import Services
 from api.session.schemas import SessionMode
 from contracts.rounds import RoundState
 from contracts.sessions import DEMO
-from contracts.views import ApiKeyView, RoundFilter, RoundView
+from contracts.views import OperatorCaller, RoundFilter, RoundView
 from hosting.lane import GameBusy, GameOutOfOrder
 from runtime.round_workflows import TemporalAway
 from runtime.unavailable import Cause
@@ -119,7 +119,7 @@ async def replay_round(
 
 
 async def _only(
-    round_id: str, player_id: str | None, mode: SessionMode, operator: ApiKeyView, services: Services
+    round_id: str, player_id: str | None, mode: SessionMode, operator: OperatorCaller, services: Services
 ) -> RoundView:
     """Raises Problem where there is none, or more than one."""
     found = await rounds_of_id(round_id, player_id, mode, operator, services)
@@ -131,7 +131,7 @@ async def _only(
 
 
 async def rounds_of_id(
-    round_id: str, player_id: str | None, mode: SessionMode, operator: ApiKeyView, services: Services
+    round_id: str, player_id: str | None, mode: SessionMode, operator: OperatorCaller, services: Services
 ) -> Sequence[RoundView]:
     """The operator's rounds of this id, also those that have no row yet; more than one where several players
     used it. Raises Problem."""
@@ -148,7 +148,7 @@ async def rounds_of_id(
 
 
 async def _player_key(
-    operator: ApiKeyView, player_id: str | None, mode: SessionMode, services: Services
+    operator: OperatorCaller, player_id: str | None, mode: SessionMode, services: Services
 ) -> int | None:
     """The key to filter by, None for any player. A player whom the operator does not have has no rounds,
     and no key is that player's: 0."""

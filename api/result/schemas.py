@@ -136,7 +136,8 @@ class WalletAttempt(BaseModel):
 
 
 class InterventionOut(BaseModel):
-    """What a person decided about the round. `actor` is `key:` and an API key's id, or `cli:` and a name."""
+    """What a person decided about the round. `actor` is `key:` and an API key's id, `oidc:` and an
+    issuer's id of a person, or `cli:` and a name."""
 
     action: Literal["retry-now", "paid-outside", "refunded-outside", "void"]
     reason: str

@@ -17,7 +17,7 @@ from api.session.service import OperatorDisabled
 from contracts import failures
 from contracts.jurisdictions import UnknownCurrency, UnknownJurisdiction, jurisdiction
 from contracts.limits import SessionLimits
-from contracts.views import ApiKeyView
+from contracts.views import OperatorCaller
 from games.checks import ladder
 from games.protocol import Game
 
@@ -69,7 +69,7 @@ async def open_session(body: OpenSession, operator: GameServer, services: Deps) 
     )
 
 
-def _brand(body: OpenSession, key: ApiKeyView) -> str | None:
+def _brand(body: OpenSession, key: OperatorCaller) -> str | None:
     """The session's brand: a key of one brand opens sessions of no other. Raises Problem."""
     if key.brand is not None and body.brand not in (None, key.brand):
         raise Problem("forbidden", f"This key opens sessions of the brand {key.brand} alone.")

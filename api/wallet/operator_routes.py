@@ -24,7 +24,7 @@ from api.wallet.schemas import (
 from contracts import failures
 from contracts.audit import By
 from contracts.movements import StatementFilter, WithdrawalView
-from contracts.views import ApiKeyView, DepositView
+from contracts.views import DepositView, OperatorCaller
 
 router = APIRouter(
     prefix="/v1/operator",
@@ -53,7 +53,7 @@ async def deposit(
         transaction_id=body.transaction_id,
         amount=body.amount.amount,
         currency=body.amount.currency,
-        by=By.key(operator.key_id),
+        by=By(operator.actor),
     )
     if done.result == "reused":
         raise Problem(
@@ -91,7 +91,7 @@ async def withdraw(
         transaction_id=body.transaction_id,
         amount=body.amount.amount,
         currency=body.amount.currency,
-        by=By.key(operator.key_id),
+        by=By(operator.actor),
     )
     if done is None:
         raise Problem("not-found", "There is no such player; the first session or deposit makes one.")
@@ -108,7 +108,7 @@ async def withdraw(
     return _moved(body, done)
 
 
-def _need_our_ledger(operator: ApiKeyView, services: Services) -> None:
+def _need_our_ledger(operator: OperatorCaller, services: Services) -> None:
     if services.wallet.kept_elsewhere(operator.operator_id):
         raise Problem("wrong-state", "The operator's own wallet keeps its players' money: turn to that.")
 

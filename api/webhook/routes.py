@@ -26,7 +26,7 @@ from api.webhook.schemas import (
 )
 from api.webhook.service import TooManyWebhooks, WebhookInvalid
 from contracts.audit import By
-from contracts.views import ApiKeyView
+from contracts.views import OperatorCaller
 from contracts.webhooks import WEBHOOKS_LIMIT, WebhookChanges, WebhookKey, WebhookStatus
 from runtime.unavailable import Cause
 from runtime.webhook_workflows import NobodySent
@@ -46,7 +46,7 @@ async def create(body: CreateWebhook, operator: Operator, services: Deps) -> JSO
     """Sends the operator's events to `url` from now on. The secret that signs them is shown here alone."""
     try:
         made = await services.webhooks.create(
-            operator_id=operator.operator_id, url=body.url, types=body.types, by=By.key(operator.key_id)
+            operator_id=operator.operator_id, url=body.url, types=body.types, by=By(operator.actor)
         )
     except WebhookInvalid as problem:
         raise Problem("invalid", str(problem)) from None
@@ -83,9 +83,7 @@ async def change(
         enabled=body.enabled,
     )
     try:
-        changed = await services.webhooks.change(
-            _key(operator, webhook_id), changes, by=By.key(operator.key_id)
-        )
+        changed = await services.webhooks.change(_key(operator, webhook_id), changes, by=By(operator.actor))
     except WebhookInvalid as problem:
         raise Problem("invalid", str(problem)) from None
     return JSONResponse(webhook_body(_there(changed)))
@@ -94,7 +92,7 @@ async def change(
 @router.delete("/{webhook_id}", status_code=204, responses=problems("not-found"))
 async def delete(webhook_id: WebhookId, operator: Operator, services: Deps) -> Response:
     """Ends it, with all that has not been delivered. The events stay in the feed."""
-    if not await services.webhooks.delete(_key(operator, webhook_id), by=By.key(operator.key_id)):
+    if not await services.webhooks.delete(_key(operator, webhook_id), by=By(operator.actor)):
         raise _missing()
     return Response(status_code=204)
 
@@ -103,7 +101,7 @@ async def delete(webhook_id: WebhookId, operator: Operator, services: Deps) -> R
 async def rotate_secret(webhook_id: WebhookId, operator: Operator, services: Deps) -> JSONResponse:
     """A new secret, shown here alone. For 24 hours the one before signs too, so that a receiver can change
     over at any time between."""
-    made = await services.webhooks.rotate_secret(_key(operator, webhook_id), by=By.key(operator.key_id))
+    made = await services.webhooks.rotate_secret(_key(operator, webhook_id), by=By(operator.actor))
     if made is None:
         raise _missing()
     return JSONResponse({**webhook_body(made.status), "secret": made.secret})
@@ -138,7 +136,7 @@ async def replay(
     key = _key(operator, webhook_id)
     await _found(key, services)
     wanted = None if body.all_dead else [str(event_id) for event_id in body.event_ids or ()]
-    replayed = await services.webhooks.replay(key, wanted, by=By.key(operator.key_id))
+    replayed = await services.webhooks.replay(key, wanted, by=By(operator.actor))
     return JSONResponse({"replayed": replayed}, 202)
 
 
@@ -146,7 +144,7 @@ async def replay(
 async def send_test(webhook_id: WebhookId, operator: Operator, services: Deps) -> JSONResponse:
     """Sends one signed event of the type `webhook.test` to the URL, once, and says what came of it. A
     disabled webhook is sent one too. The event is in no feed, and changes nothing about the webhook."""
-    order = await services.webhooks.new_test(_key(operator, webhook_id), by=By.key(operator.key_id))
+    order = await services.webhooks.new_test(_key(operator, webhook_id), by=By(operator.actor))
     if order is None:
         raise _missing()
     try:
@@ -165,7 +163,7 @@ async def send_test(webhook_id: WebhookId, operator: Operator, services: Deps) -
     )
 
 
-def _key(operator: ApiKeyView, webhook_id: str) -> WebhookKey:
+def _key(operator: OperatorCaller, webhook_id: str) -> WebhookKey:
     return WebhookKey(operator_id=operator.operator_id, webhook_id=webhook_id)
 
 

@@ -19,6 +19,7 @@ from cli.options import fail
 from cli.round.listing import line_of, opened, with_player
 from cli.round.resolve import CannotResolve, Decision
 from cli.services import CannotShow, database_of, where
+from contracts import actors
 from contracts.failures import one_line
 from contracts.interventions import Intervention, InterventionResult, InterventionVerdict, Subject
 from contracts.rounds import RoundState
@@ -134,7 +135,7 @@ def _check_reason(decision: Decision) -> None:
 
 
 def _actor(decision: Decision) -> str:
-    return f"cli:{decision.by or getpass.getuser()}"
+    return actors.by_command_line(decision.by or getpass.getuser())
 
 
 def _check(selected: Selected, wanted: Wanted) -> None:

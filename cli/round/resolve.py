@@ -14,6 +14,7 @@ from api.result.interventions import Interventions
 from cli.options import fail
 from cli.round.show import LISTED, Wanted
 from cli.services import CannotShow, database_of, where
+from contracts import actors
 from contracts.failures import one_line
 from contracts.interventions import Action, InterventionResult, InterventionVerdict, Subject
 from runtime.round_start import RoundStart
@@ -100,7 +101,7 @@ async def _decide(
         wanted.round_id, operator_id=wanted.operator_id, player_id=wanted.player_id, limit=LISTED
     )
     subject = _only(wanted, found)
-    actor = f"cli:{decision.by or getpass.getuser()}"
+    actor = actors.by_command_line(decision.by or getpass.getuser())
     return subject, await interventions.decide(
         subject, action=decision.action, reason=decision.reason, actor=actor
     )

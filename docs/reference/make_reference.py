@@ -5,7 +5,7 @@
 A test compares the pages with what this would write."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from api.transports.websocket import messages as socket_messages
 from cli import main as command_line
 from contracts import failures, steps
 from runtime import sdk_metrics
+from runtime.people_settings import PeopleSettings
 from runtime.settings import OF_A_FILE, PREFIX, SECRETS, Settings
 from workflows import policies
 
@@ -179,6 +180,9 @@ CLOSED: Final = {
 }
 
 
+# The settings of a page of their own.
+OF_PEOPLE: Final = tuple(name for name in PeopleSettings.model_fields if name != "home")
+
 COMMAND_PAGES: Final = {
     "commands.md": ("", "books and keys"),
     "commands-rounds.md": (": rounds", "rounds, what is stuck, and a look into the services"),
@@ -196,6 +200,7 @@ def pages() -> dict[str, str]:
     """The text of each page by the name of its file."""
     made = {
         "settings.md": settings(),
+        "settings-people.md": settings_of_people(),
         **{page: commands(page) for page in COMMAND_PAGES},
         **{page: metrics(page) for page in METRICS_PAGES},
         "errors.md": errors(),
@@ -205,22 +210,38 @@ def pages() -> dict[str, str]:
 
 
 def settings() -> str:
-    """Every setting with its variable and its default."""
+    """Every setting with its variable and its default, but those of another page."""
     head = f"""# Settings
 
 Every setting has a name in `croupier.toml` and a variable in the environment: `http_port` and
 `{PREFIX}HTTP_PORT`. The variable wins. `{PREFIX}SETTINGS` names another file. An empty variable counts as
 not set. An unknown name in the file, a mistyped variable, or a value that does not fit, stops a program with
 exit code 2 and one line. `croupier.example.toml` has the same list to copy.
+[Another page](settings-people.md) has those of what people sign in to: console, codec server, issuer.
 
 What is secret may also lie in a file that a variable names: {_listed_files()}.
 Whatever ends the file's text, such as a newline, is left out.
 """
-    rows = [
-        (f"`{name}`", _default(field.default), _both(field.description, MORE_ON_SETTINGS.get(name)))
-        for name, field in Settings.model_fields.items()
-    ]
-    return f"{head}\n{_table(('setting', 'default', 'meaning'), rows)}"
+    return f"{head}\n{_settings_of(name for name in Settings.model_fields if name not in OF_PEOPLE)}"
+
+
+def settings_of_people() -> str:
+    """Those of what people sign in to."""
+    head = """# Settings of what people sign in to
+
+The issuer of people's tokens, the codec server and the console. [Settings](settings.md) says how they are
+set, and has all others.
+"""
+    return f"{head}\n{_settings_of(OF_PEOPLE)}"
+
+
+def _settings_of(names: Iterable[str]) -> str:
+    rows = []
+    for name in names:
+        field = Settings.model_fields[name]
+        meaning = _both(field.description, MORE_ON_SETTINGS.get(name))
+        rows.append((f"`{name}`", _default(field.default), meaning))
+    return _table(("setting", "default", "meaning"), rows)
 
 
 def _listed_files() -> str:

@@ -153,7 +153,7 @@ async def test_a_person_decides_with_a_reason_and_is_on_record(
     path = f"/rounds/{round_id}"
     async with person(console, reads) as viewer:
         page = await viewer.get(path)
-        assert "Your key only reads" in page.text
+        assert "You only read here" in page.text
         assert "decide" not in re.findall(r'action="([^"]+)"', page.text)[-1]
         refused = await viewer.post(
             f"{path}/decide", {**form, "confirmed": "yes", "csrf": await viewer.csrf()}

@@ -36,9 +36,13 @@ class Issuer:
     away: bool = False
     reads: int = 0
 
-    def token(self, key: str = "first", *, header: dict[str, Any] | None = None, **claims: Any) -> str:
-        """A good one, but for what is given; a claim of None is left out."""
-        now = int(time.time())
+    def now(self) -> int:
+        """In seconds since 1970."""
+        return int(time.time())
+
+    def token(self, key: str | None = None, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
+        """A good one, by the newest key, but for what is given; a claim of None is left out."""
+        key, now = key or [*self.keys][-1], self.now()
         usual = {"iss": self.url, "aud": AUDIENCE, "sub": "anna", "scope": "support", "iat": now}
         chosen = {**usual, "exp": now + 300, **claims}
         return jwt.encode(

@@ -35,6 +35,7 @@ SECRET_VALUES = {
     "keyring_json": f'{{"payload": "{SECRET}"}}',
     "codec_path": SECRET,
     "console_database_url": f"postgresql://u:{SECRET}@h/d",
+    "console_oidc_client_secret": SECRET,
     "lobby_key": f"{SECRET}-and-so-on-for-32-characters",
 }
 # Whatever is written of ours: programs, deploy files, scripts.
@@ -223,6 +224,11 @@ class TestASecretInAFile:
         (tmp_path / "secret").write_text(SECRET_VALUES[name] + "\n")
         settings = load({**write(tmp_path, ""), f"CROUPIER_{name.upper()}_FILE": str(tmp_path / "secret")})
         assert getattr(settings, name).get_secret_value() == SECRET_VALUES[name]
+
+    def test_may_be_empty_where_no_issuer_is_set(self, tmp_path: Path) -> None:
+        (tmp_path / "secret").write_text("\n")
+        variable = {"CROUPIER_CONSOLE_OIDC_CLIENT_SECRET_FILE": str(tmp_path / "secret")}
+        assert load({**write(tmp_path, ""), **variable}).console_oidc_client_secret is None
 
     def test_wins_over_the_settings_file(self, tmp_path: Path) -> None:
         (tmp_path / "secret").write_text("amqp://new@h/")

@@ -187,7 +187,10 @@ export interface Health {
   status: "ok";
 }
 
-/** What a person decided about the round. `actor` is `key:` and an API key's id, or `cli:` and a name. */
+/**
+ * What a person decided about the round. `actor` is `key:` and an API key's id, `oidc:` and an
+ * issuer's id of a person, or `cli:` and a name.
+ */
 export interface InterventionOut {
   action: "retry-now" | "paid-outside" | "refunded-outside" | "void";
   reason: string;

@@ -42,7 +42,10 @@
  * when the game takes none.
  */
 
-/** What a person decided about the round. `actor` is `key:` and an API key's id, or `cli:` and a name. */
+/**
+ * What a person decided about the round. `actor` is `key:` and an API key's id, `oidc:` and an
+ * issuer's id of a person, or `cli:` and a name.
+ */
 
 /**
  * Amounts in minor units of the session's currency. `stakes` are the only ones that may be bet.

@@ -163,6 +163,7 @@ class TestDockerCompose:
                 given[name] = value.replace("/run/secrets", str(tmp_path / "secrets"))
             settings = load(given)
             assert [name for name in program.settings if getattr(settings, name) is None] == []
+            assert [name for name in program.may_be_empty if getattr(settings, name) is not None] == []
             assert settings.keyring_json is not None
             keys = settings.keyring_json.get_secret_value()
             if program.keys == "keyring_json":
@@ -178,7 +179,7 @@ class TestDockerCompose:
                 found if isinstance(found, str) else found["source"]
                 for found in self.services[program.name]["secrets"]
             ]
-            assert secrets == [address, program.keys, *program.certificate]
+            assert secrets == [address, program.keys, *program.may_be_empty, *program.certificate]
 
     def test_what_is_optional_is_started_by_its_profile_alone(self) -> None:
         assert {name for name, found in self.services.items() if "profiles" in found} == {

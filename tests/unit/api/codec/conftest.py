@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from api.codec.access import Access
-from api.codec.oidc import IssuerKeys, People
+from api.codec.people import People
+from api.oidc.issuer import Issuer as Published
 from tests.support.issuer import AUDIENCE, Issuer
 from tests.unit.api.codec.parties import PATH, server
 
@@ -16,7 +17,7 @@ def issuer() -> Issuer:
 
 @pytest.fixture
 def people(issuer: Issuer) -> People:
-    return People(IssuerKeys(issuer.url, issuer.fetch), issuer=issuer.url, audience=AUDIENCE, claim="scope")
+    return People(Published(issuer.url, issuer.fetch), audience=AUDIENCE, claim="scope")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from temporalio.api.common.v1 import Payload
 
 from api.codec.access import Access
 from api.codec.app import BODY_LIMIT_BYTES, create_app
-from api.codec.oidc import People
+from api.codec.people import People
 from security.payload_reader import PAYLOADS_LIMIT, Converted, PayloadReader
 from security.payload_seal import PayloadSealer
 from tests.support.conditions import HANG_S

@@ -8,11 +8,12 @@ import jwt
 import pytest
 from jwt.algorithms import HMACAlgorithm
 
-from api.codec import oidc
 from api.codec.access import Access, Reader, Refused, own_accounts
-from api.codec.oidc import IssuerKeys, People
+from api.codec.people import People
 from api.codec.platform_keys import PlatformKeys
 from api.gateway.rate_limits import Buckets, Rate
+from api.oidc.issuer import AGAIN_S, STALE_S
+from api.oidc.issuer import Issuer as Published
 from api.operator.service import OperatorKeys
 from contracts.views import ApiKeyView
 from security.api_keys import NewApiKey, new_api_key
@@ -49,8 +50,7 @@ def refusal(people: People) -> Refusal:
 
 
 def people_of(issuer: Issuer, clock: Clock, *, claim: str = "scope") -> People:
-    keys = IssuerKeys(issuer.url, issuer.fetch, clock)
-    return People(keys, issuer=issuer.url, audience=AUDIENCE, claim=claim)
+    return People(Published(issuer.url, issuer.fetch, clock), audience=AUDIENCE, claim=claim)
 
 
 async def refusal_of(tokens: People | PlatformKeys, token: str) -> Refused:
@@ -128,7 +128,7 @@ class TestTokensOfPeople:
         old = issuer.token()
         await people.reader(old, "")
         issuer.keys = {"second": Issuer().keys["first"]}
-        clock.now_s += oidc.AGAIN_S
+        clock.now_s += AGAIN_S
         assert await people.reader(issuer.token("second"), "")
         assert (await refusal(old)).status == 401
 
@@ -140,7 +140,7 @@ class TestTokensOfPeople:
             assert (await refusal(forger.token(header={"kid": f"guess-{number}"}))).status == 401
         assert issuer.reads == 1
         assert await people.reader(issuer.token(), "")
-        clock.now_s += oidc.AGAIN_S
+        clock.now_s += AGAIN_S
         await refusal(forger.token(header={"kid": "another"}))
         assert issuer.reads == 2
 
@@ -149,13 +149,13 @@ class TestTokensOfPeople:
     ) -> None:
         await people.reader(issuer.token(), "")
         issuer.away = True
-        clock.now_s += oidc.STALE_S
+        clock.now_s += STALE_S
         assert await people.reader(issuer.token(), "")
-        clock.now_s += oidc.AGAIN_S
+        clock.now_s += AGAIN_S
         refused = await refusal(issuer.token())
         assert (refused.status, refused.reason) == (503, "unavailable")
         issuer.away = False
-        clock.now_s += oidc.AGAIN_S
+        clock.now_s += AGAIN_S
         assert await people.reader(issuer.token(), "")
 
     @pytest.mark.parametrize(

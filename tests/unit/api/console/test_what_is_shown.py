@@ -9,7 +9,7 @@ from api.console.cells import cell, line
 from api.console.drawing import drawing, duration
 from api.console.filters import filters
 from api.console.pages import message, money, recorded, round_path
-from api.console.sign_in import HOME, _ours
+from api.console.sign_in import HOME, ours
 from contracts.rounds import RoundState
 from timeline.model import Entry, Source
 
@@ -121,7 +121,7 @@ def test_what_is_no_filter_is_said_and_not_searched(query: str) -> None:
     ],
 )
 def test_whoever_has_signed_in_is_led_to_our_own_pages_alone(asked: str, led: str) -> None:
-    assert _ours(asked) == led
+    assert ours(asked) == led
 
 
 def test_text_never_becomes_markup() -> None:
