@@ -13,8 +13,10 @@ from sqlalchemy import make_url
 from bench.earlier import load_earlier_rounds, player_ids
 from storage import (
     feed,
+    game_figures,
     incidents,
     interventions,
+    now,
     open_rounds,
     operators,
     outbox,
@@ -118,8 +120,10 @@ STATEMENTS: Final = {
     for module in (
         *(
             feed,
+            game_figures,
             incidents,
             interventions,
+            now,
             open_rounds,
             operators,
             outbox,
