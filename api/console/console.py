@@ -1,7 +1,7 @@
 """What the console's pages share: the read model, who has signed in, and the way to the API."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -39,13 +39,22 @@ class Console:
         """Who asks: by the cookie, and only as long as the key opens something and its operator has it."""
         secret = request.cookies.get(COOKIE, "")
         session = self.sessions.find(secret)
-        if session is None:
-            return None
-        holder = await operators.find_holder(self.pool, session.key_id)
-        if holder is None or (holder.operator_id, holder.scope) != (session.operator_id, session.scope):
-            self.sessions.end(secret)
+        if session is None or not await self.lasting([secret]):
             return None
         return session
+
+    async def lasting(self, secrets: Collection[str]) -> dict[str, Session]:
+        """Of these secrets, those of sessions that are not over, without a use of them."""
+        kept = {secret: found for secret in secrets if (found := self.sessions.lasting(secret)) is not None}
+        if not kept:
+            return {}
+        holders = await operators.find_holders(self.pool, {session.key_id for session in kept.values()})
+        for secret, session in list(kept.items()):
+            holder = holders.get(session.key_id)
+            if holder is None or (holder.operator_id, holder.scope) != (session.operator_id, session.scope):
+                self.sessions.end(secret)
+                del kept[secret]
+        return kept
 
 
 Get = Callable[[Request, Session], Awaitable[Response]]

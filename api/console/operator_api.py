@@ -58,6 +58,19 @@ class OperatorApi:
         then = "Look at the player before you do it again."
         _accepted(await self._call("PUT", path, key, then, params={}, json={"blocked": blocked}))
 
+    async def switch_game(self, key: str, *, game_id: str, enabled: bool) -> None:
+        """Raises ApiAway and ApiRefused."""
+        path = f"/v1/operator/games/{quote(game_id, safe='')}"
+        then = "Look at the game before you do it again."
+        _accepted(await self._call("PUT", path, key, then, params={}, json={"enabled": enabled}))
+
+    async def games(self, key: str) -> list[dict[str, Any]]:
+        """The games that can be played, each in its current version. Raises ApiAway and ApiRefused."""
+        answer = await self._call("GET", "/v1/games", key, "Try again.", params={})
+        _accepted(answer)
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
     async def _call(
         self,
         method: str,
