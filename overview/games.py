@@ -19,6 +19,10 @@ from games.returns import Return, return_of
 from storage.game_figures import Played
 
 DEVIATIONS: Final = 3
+# Where an actual return lies.
+WITHIN: Final = "within its band"
+BELOW: Final = "below its band"
+ABOVE: Final = "above its band"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,11 @@ class Band:
     high: float
 
     def verdict(self, staked: int, won: int) -> str:
-        """Whether an actual return is in it, in a word or two."""
+        """WITHIN, BELOW or ABOVE, of an actual return."""
         actual = won / staked
         if actual < self.low:
-            return "below its band"
-        return "above its band" if actual > self.high else "within its band"
+            return BELOW
+        return ABOVE if actual > self.high else WITHIN
 
 
 @cache

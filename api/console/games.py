@@ -15,7 +15,7 @@ from api.console.forms import Form, FormRefused
 from api.console.operator_api import ApiAway, ApiRefused
 from api.console.pages import message, page, redirect
 from api.console.sessions import Session
-from overview.games import Band, Expected, expected
+from overview.games import ABOVE, BELOW, Band, Expected, expected
 from storage import game_figures
 from storage.game_figures import Counted, Played, Reach, Switched
 
@@ -58,6 +58,10 @@ class Figures:
     @property
     def verdict(self) -> str:
         return "-" if self.band is None else self.band.verdict(self.staked, self.won)
+
+    @property
+    def outside(self) -> bool:
+        return self.verdict in (BELOW, ABOVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,13 +13,22 @@ from overview.model import Stuck
 from overview.now import Now, WalletNow
 from storage.now import COUNTED, OpenOfAge, WebhookNow
 
-# By state: what a round in it waits for, and the state that lists it.
+# By stage, the state that lists its rounds. Only a wallet is asked for stakes, and takes results: not of demo
+# money.
 STAGES: Final = {
-    "asked": ("wallet asked for the stake", "pending"),
-    "pending": ("pending: held, no result yet", "pending"),
-    "awaiting_choice": ("awaiting_choice: waits for its player", "awaiting_choice"),
-    "settling": ("settling: result not taken by the wallet", "settling"),
+    "asked": "pending",
+    "pending": "pending",
+    "awaiting_choice": "awaiting_choice",
+    "settling": "settling",
 }
+DEMO_STAGES: Final = ("pending", "awaiting_choice")
+OF_STAGES: Final = (
+    "asked: the wallet has not answered for the stake. pending: the stake is held, without a result yet."
+    " awaiting_choice: the player decides. settling: the wallet has not taken the result."
+)
+OF_PACE: Final = (
+    "Of your newest rounds with real money, those that did not wait for their player: from hold to end."
+)
 # Youngest first, with how long ago its rounds began: at least, and less than.
 AGES: Final = (
     ("Under a minute", timedelta(0), timedelta(minutes=1)),
@@ -43,13 +52,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """A table; the first cell of a row is its heading. `nothing` stands in its place while it has no row."""
+    """A table; the first cell of a row is its heading. `nothing` stands in its place while it has no row,
+    and `note` says what is in it."""
 
     key: str
     title: str
     columns: tuple[str, ...]
     rows: list[list[Cell]]
     nothing: str = ""
+    note: str = ""
 
 
 def panels(now: Now) -> list[Panel]:
@@ -83,20 +94,19 @@ def clock(at: datetime) -> str:
 def _open(now: Now) -> Panel:
     """Every stage, with a 0 where nothing is: rows that come and go are hard to read."""
     rows = [_stage(now, state, demo=False) for state in STAGES]
-    rows += [_stage(now, state, demo=True) for state in STAGES if state in ("pending", "awaiting_choice")]
+    rows += [_stage(now, state, demo=True) for state in DEMO_STAGES]
     columns = ("Stage", "Money", *(name for name, *_ in AGES), "All", "Oldest for")
-    return Panel(key="open", title="Open rounds", columns=columns, rows=rows)
+    return Panel(key="open", title="Open rounds", columns=columns, rows=rows, note=OF_STAGES)
 
 
 def _stage(now: Now, state: str, *, demo: bool) -> list[Cell]:
-    text, listed = STAGES[state]
     found = [one for one in now.open_rounds if (one.state, one.demo) == (state, demo)]
     mode = DEMO if demo else "real"
-    all_ = list_path(state=listed, mode=mode)
+    all_ = list_path(state=STAGES[state], mode=mode)
     counts = [_of_age(now, found, age, f"{all_}&") for age in range(len(AGES))]
     oldest = _for(now.moment, min((one.oldest for one in found), default=None))
     total = _count(sum(one.rounds for one in found))
-    return [Cell(text), Cell(mode), *counts, Cell(total, all_), Cell(oldest)]
+    return [Cell(state), Cell(mode), *counts, Cell(total, all_), Cell(oldest)]
 
 
 def _of_age(now: Now, found: list[OpenOfAge], age: int, all_: str) -> Cell:
@@ -155,14 +165,14 @@ def _rounds(now: Now) -> Panel:
     """How fast rounds come and end."""
     pace, all_ = now.pace, list_path(mode="real")
     since = f"{now.moment - timedelta(minutes=1):%Y-%m-%dT%H:%M:%S}"
-    of = f"of the newest {_count(pace.ended)} that ended without waiting for their player"
     # As far as it was counted.
     full = pace.last_minute and pace.last_minute == pace.rounds
     began = f"{_count(pace.last_minute)}{' or more' if full else ''}"
     rows = [[Cell("Began in the last minute"), Cell(began, list_path(mode="real", **{"from": since}))]]
     if pace.half is not None and pace.most is not None and pace.longest is not None:
         rows += [
-            [Cell(f"Half {of} took at most"), Cell(duration(pace.half), all_)],
+            [Cell("Ended, of the newest"), Cell(f"{pace.ended} of {pace.rounds}", all_)],
+            [Cell("Half took at most"), Cell(duration(pace.half), all_)],
             [Cell("19 in 20 took at most"), Cell(duration(pace.most), all_)],
             [Cell("The longest took"), Cell(duration(pace.longest), all_)],
         ]

@@ -183,6 +183,7 @@ class TestNow:
         async with incident(stuck.operator, stuck.round_id):
             kinds = page.get_by_role("region", name="Open incidents")
             await expect(kinds).to_contain_text("stuck")
+            await page.screenshot(path="/tmp/live_tools/now-full.png", full_page=True)
             await Looks(page, screenshots, of="console", folder="platform").at("now")
             await kinds.get_by_role("link").click()
             await expect(page.get_by_role("heading", level=1)).to_have_text("Incidents")
@@ -224,7 +225,11 @@ class TestGames:
         await page.get_by_role("button", name="Switch on").click()
         await expect(page.get_by_role("button", name="Switch the game off")).to_be_visible()
         assert (await player.bet()).status_code == 201
-        await page.get_by_role("region", name="With real money").get_by_role("link", name=str(ROUNDS)).click()
+        await (
+            page.get_by_role("region", name="With real money")
+            .get_by_role("link", name=str(ROUNDS), exact=True)
+            .click()
+        )
         await expect(page.get_by_role("region", name="Rounds")).to_contain_text("dice")
         await expect(page.get_by_role("region", name="Rounds")).not_to_contain_text("fruit-lines")
 

@@ -102,6 +102,7 @@ class TestGames:
         await play(seat, "dice", [(10_000, 0)] * 5, choice=sure)
         page = await visitor.get(f"{URL}/games")
         assert row_of(page.text, "Games with real money", "Dice")[6:] == ["99.00%", "0.00%", "below its band"]
+        assert '<td class="bad">below its band</td>' in page.text
 
     async def test_keeps_demo_money_apart(
         self, own: Database, visitor: httpx.AsyncClient, seat: Seat
@@ -158,7 +159,7 @@ class TestGames:
         assert row_of(page.text, "Games with real money", "theirs") == [
             *("theirs", "yes", "not known", "1", "1.00 EUR", "2.00 EUR", "not known", "200.00%", "-"),
         ]
-        assert "2.0.0 in 1 rounds" in (await visitor.get(f"{URL}/games/theirs")).text
+        assert "2.0.0 in 1 round<" in (await visitor.get(f"{URL}/games/theirs")).text
 
     async def test_has_what_was_played_while_the_api_is_away(
         self, browser: httpx.AsyncClient, seat: Seat
