@@ -36,7 +36,6 @@ AGES: Final = (
     ("Under a day", timedelta(hours=1), timedelta(days=1)),
     ("A day and more", timedelta(days=1), None),
 )
-WEBHOOKS: Final = "/console/webhooks"
 # An event is on its way for some milliseconds, a webhook's for a second. What waits longer than this, waits.
 LATE: Final = timedelta(seconds=15)
 
@@ -204,7 +203,7 @@ def _of_wallet(wallet: WalletNow, moment: datetime) -> Iterator[list[Cell]]:
     yield [Cell("Refused"), Cell(_count(wallet.refused), list_path(state="declined"))]
     unknown = [("No certain answer", wallet.unknown), ("Not asked", wallet.not_asked)]
     for name, calls in unknown:
-        yield [Cell(name), Cell(_count(calls), list_path(state="pending"), bad=calls > 0)]
+        yield [Cell(name), Cell(_count(calls), list_path(state="settling"), bad=calls > 0)]
     if wallet.half is not None and wallet.most is not None:
         yield [Cell("Half answered within"), Cell(duration(wallet.half), list_path())]
         yield [Cell("19 in 20 answered within"), Cell(duration(wallet.most), list_path())]
@@ -235,11 +234,12 @@ def _webhooks(now: Now) -> Panel:
 def _webhook(one: WebhookNow, moment: datetime) -> list[Cell]:
     late = _late(moment, one.behind_since)
     behind = "switched off" if one.disabled else "not behind" if late is None else duration(late)
+    its_page = f"/console/webhooks/{one.webhook_id}"
     return [
-        Cell(one.url, WEBHOOKS),
+        Cell(one.url, its_page),
         Cell(behind, bad=late is not None),
-        Cell(_count(one.pending), WEBHOOKS, bad=one.pending > 0),
-        Cell(_count(one.dead), WEBHOOKS, bad=one.dead > 0),
+        Cell(_count(one.pending), its_page, bad=one.pending > 0),
+        Cell(_count(one.dead), its_page, bad=one.dead > 0),
     ]
 
 

@@ -183,7 +183,6 @@ class TestNow:
         async with incident(stuck.operator, stuck.round_id):
             kinds = page.get_by_role("region", name="Open incidents")
             await expect(kinds).to_contain_text("stuck")
-            await page.screenshot(path="/tmp/live_tools/now-full.png", full_page=True)
             await Looks(page, screenshots, of="console", folder="platform").at("now")
             await kinds.get_by_role("link").click()
             await expect(page.get_by_role("heading", level=1)).to_have_text("Incidents")
