@@ -15,7 +15,7 @@ from math import sqrt
 from typing import Final
 
 from games.registry import Registry, UnknownGame
-from games.returns import Return, return_of
+from overview.returns import Return, return_of
 from storage.game_figures import Played
 
 DEVIATIONS: Final = 3
@@ -29,7 +29,7 @@ ABOVE: Final = "above its band"
 class Expected:
     """What bets like these return of a stake of 1: on average, and how far one of them strays, as a standard
     deviation in mean stakes. `by_maths` is false where players' later choices decide that, so that it was
-    measured on the rounds themselves; `at_most` is that of games.returns."""
+    measured on the rounds themselves; `at_most` is that of overview.returns."""
 
     mean: Fraction
     deviation: float

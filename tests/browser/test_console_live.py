@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 from temporalio.client import Client
 
+from api.console.live import STREAMS_OF_SESSION
 from contracts.reconciliation import Finding, IncidentKind
 from storage import incidents, rounds
 from storage.database import Database
@@ -151,6 +152,19 @@ class TestNow:
         await expect(connection(page)).to_have_text("Your session is over: reload the page to sign in.")
         await page.get_by_role("link", name="Reload").click()
         await expect(page.get_by_label("API key")).to_be_visible()
+
+    async def test_gives_way_to_newer_pages_of_its_session(
+        self, console: str, host: Operator, page: Page
+    ) -> None:
+        await signed_in(page, console, host.key, "/now")
+        await expect(connection(page)).to_have_text(re.compile("Live"))
+        for _ in range(STREAMS_OF_SESSION):
+            newer = await page.context.new_page()
+            await newer.goto(f"{console}/now")
+            await expect(connection(newer)).to_have_text(re.compile("Live"))
+        await expect(connection(page)).to_have_text(re.compile("Newer pages of yours are live"))
+        await page.get_by_role("link", name="Reload").click()
+        await expect(connection(page)).to_have_text(re.compile("Live"))
 
     async def test_is_whole_without_its_script(
         self, console: str, stuck: StuckRound, browser: Browser

@@ -14,8 +14,8 @@ from games.checks import play_round
 from games.draws import HmacDraws
 from games.protocol import Game, Wager
 from games.registry import Registry
-from games.returns import return_of
 from overview.games import Band, expected
+from overview.returns import return_of
 from storage.game_figures import Played
 
 GAMES: Final = Registry.load()

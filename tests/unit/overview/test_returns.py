@@ -10,7 +10,7 @@ from games.dice import RETURNED, ROLLS
 from games.fruit_lines import GAME as FRUIT_LINES
 from games.lucky_fruits import GAME as LUCKY_FRUITS
 from games.maths import dice_rtp, solve
-from games.returns import return_of
+from overview.returns import return_of
 
 
 class TestReturnOfABet:
