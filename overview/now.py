@@ -18,7 +18,8 @@ from overview.model import Stuck
 from overview.rounds import OLDER_THAN
 from storage import now as stored
 from storage import stuck
-from storage.now import Call, OpenIncidents, OpenOfAge, Pace, Unpublished, WebhookNow
+from storage.now import Call, OpenIncidents, Pace, Unpublished, WebhookNow
+from storage.stuck import OpenNow
 
 OVERDUE_LIMIT: Final = 5
 # What a call says that was not made because the wallet has given no certain answer for a while: the breaker
@@ -50,7 +51,7 @@ class Now:
     an operator without one of its own."""
 
     moment: datetime
-    open_rounds: list[OpenOfAge]
+    open_rounds: list[OpenNow]
     overdue: list[Stuck]
     overdue_rounds: int
     pace: Pace
@@ -73,7 +74,7 @@ async def look(pool: asyncpg.Pool, operator_id: str) -> Now:
     calls = [] if dialect is None else await stored.calls(pool, operator_id)
     return Now(
         moment=moment,
-        open_rounds=await stored.open_rounds(pool, operator_id, moment=moment),
+        open_rounds=await stuck.now(pool, operator_id, moment=moment),
         overdue=[overdue.stuck(one) for one in longest],
         overdue_rounds=all_rounds + all_bets,
         pace=await stored.pace(pool, operator_id, moment=moment),

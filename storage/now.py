@@ -23,23 +23,6 @@ COUNTED: Final = 10_000
 # What is younger is on its way.
 APPLIED_AFTER: Final = timedelta(seconds=15)
 
-OPEN: Final = """
-    SELECT o.demo, o.state, CASE WHEN o.since > $2::timestamptz - interval '1 minute' THEN 0
-                                 WHEN o.since > $2::timestamptz - interval '1 hour' THEN 1
-                                 WHEN o.since > $2::timestamptz - interval '1 day' THEN 2 ELSE 3 END AS age,
-           count(*) AS rounds, min(o.since) AS oldest
-    FROM (
-        SELECT r.demo, r.state, r.created_at AS since FROM rounds r
-        WHERE is_open(r.state) AND r.operator_id = $1
-        UNION ALL
-        SELECT false, 'asked', w.asked_at FROM wallet_bets w
-        WHERE w.resolved_at IS NULL
-          AND (SELECT p.operator_id FROM players p WHERE p.id = w.player_key) = $1
-          AND (SELECT r.id FROM rounds r
-               WHERE r.round_id = w.round_id AND r.player_key = w.player_key) IS NULL
-    ) o
-    GROUP BY 1, 2, 3
-"""
 # Of the newest rounds with real money, those that have ended without waiting for their player.
 PACE: Final = """
     SELECT count(*) FILTER (WHERE r.created_at > $2::timestamptz - interval '1 minute') AS last_minute,
@@ -104,17 +87,6 @@ INCIDENTS: Final = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenOfAge:
-    """As storage.stuck.OpenNow, of real money or of demo money, in all currencies."""
-
-    demo: bool
-    state: str
-    age: int
-    rounds: int
-    oldest: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """Of the newest `rounds`, the oldest of which began at `since`. `half` of those that have `ended` took no
     longer than that, and 19 in 20 no longer than `most`: from the hold to the end. The three are None where
@@ -171,10 +143,6 @@ class OpenIncidents:
     kind: str
     incidents: int
     since: datetime
-
-
-async def open_rounds(pool: asyncpg.Pool, operator_id: str, *, moment: datetime) -> list[OpenOfAge]:
-    return [OpenOfAge(**row) for row in await pool.fetch(OPEN, operator_id, moment)]
 
 
 async def pace(pool: asyncpg.Pool, operator_id: str, *, moment: datetime, latest: int = LATEST) -> Pace:

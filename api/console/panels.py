@@ -11,7 +11,8 @@ from api.console.pages import list_path, minute
 from contracts.sessions import DEMO
 from overview.model import Stuck
 from overview.now import Now, WalletNow
-from storage.now import COUNTED, OpenOfAge, WebhookNow
+from storage.now import COUNTED, WebhookNow
+from storage.stuck import OpenNow
 
 # By stage, the state that lists its rounds. Only a wallet is asked for stakes, and takes results: not of demo
 # money.
@@ -108,7 +109,7 @@ def _stage(now: Now, state: str, *, demo: bool) -> list[Cell]:
     return [Cell(state), Cell(mode), *counts, Cell(total, all_), Cell(oldest)]
 
 
-def _of_age(now: Now, found: list[OpenOfAge], age: int, all_: str) -> Cell:
+def _of_age(now: Now, found: list[OpenNow], age: int, all_: str) -> Cell:
     _, least, most = AGES[age]
     span = {"to": now.moment - least} if least else {}
     span |= {} if most is None else {"from": now.moment - most}
