@@ -94,7 +94,7 @@ class Rounds:
         ]
 
     async def now(self, tenant: Tenant) -> list[OpenNow]:
-        """How many rounds are open, by state, age and currency, and what they hold."""
+        """How many rounds are open, by state, money, age and currency, and what they hold."""
         return await stored.now(self._pool, tenant, moment=datetime.now(UTC))
 
     async def stuck(self, tenant: Tenant, *, older_than: timedelta = OLDER_THAN, limit: int) -> StuckReport:

@@ -1,5 +1,6 @@
 """Operators, their API keys, and those of the platform: `operator_id` is None for the latter."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -30,11 +31,12 @@ FIND_KEY: Final = """
     WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
 # For whoever shows who has signed in: without what the key is compared with.
-FIND_HOLDER: Final = """
+FIND_HOLDERS: Final = """
     SELECT k.id AS key_id, k.operator_id, o.name AS operator_name, k.scope, k.expires_at,
            o.disabled_at IS NOT NULL AS disabled
     FROM api_keys k JOIN operators o ON o.id = k.operator_id
-    WHERE k.id = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+    WHERE k.id = ANY ($1) AND k.revoked_at IS NULL
+      AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
 LIST_KEYS: Final = """
     SELECT id AS key_id, name, scope, brand, created_at, expires_at, revoked_at,
@@ -147,8 +149,12 @@ async def find_key(pool: asyncpg.Pool, key_id: str) -> ApiKeyView | None:
 
 async def find_holder(pool: asyncpg.Pool, key_id: str) -> KeyHolder | None:
     """Whose the key is, if it opens anything now and is an operator's."""
-    row = await pool.fetchrow(FIND_HOLDER, key_id)
-    return None if row is None else KeyHolder(**dict(row))
+    return (await find_holders(pool, [key_id])).get(key_id)
+
+
+async def find_holders(pool: asyncpg.Pool, key_ids: Collection[str]) -> dict[str, KeyHolder]:
+    """The same of many keys, by the ids of those that open something."""
+    return {row["key_id"]: KeyHolder(**row) for row in await pool.fetch(FIND_HOLDERS, list(key_ids))}
 
 
 async def list_keys(pool: asyncpg.Pool, *, operator_id: str | None) -> list[ApiKeyRecord]:

@@ -115,23 +115,23 @@ AT_WALLET: Final = """
 """
 # How much is open now, by state and age. A bet that no wallet has answered has no state yet.
 NOW: Final = """
-    SELECT o.state, o.currency,
+    SELECT o.state, o.demo, o.currency,
            CASE WHEN o.since > $2::timestamptz - interval '1 minute' THEN 0
                 WHEN o.since > $2::timestamptz - interval '1 hour' THEN 1
                 WHEN o.since > $2::timestamptz - interval '1 day' THEN 2 ELSE 3 END AS age,
            count(*) AS rounds, sum(o.amount)::bigint AS amount, min(o.since) AS oldest
     FROM (
-        SELECT r.state, r.currency, r.stake + r.extra AS amount, r.created_at AS since FROM rounds r
+        SELECT r.state, r.demo, r.currency, r.stake + r.extra AS amount, r.created_at AS since FROM rounds r
         WHERE is_open(r.state) AND ($1::text IS NULL OR r.operator_id = $1)
         UNION ALL
-        SELECT 'asked', w.currency, w.stake, w.asked_at FROM wallet_bets w
+        SELECT 'asked', false, w.currency, w.stake, w.asked_at FROM wallet_bets w
         WHERE w.resolved_at IS NULL
           AND ($1::text IS NULL
                OR (SELECT p.operator_id FROM players p WHERE p.id = w.player_key) = $1)
           AND (SELECT r.id FROM rounds r
                WHERE r.round_id = w.round_id AND r.player_key = w.player_key) IS NULL
     ) o
-    GROUP BY 1, 2, 3 ORDER BY 1, 3 DESC, 2
+    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 4 DESC, 3
 """
 
 
@@ -211,11 +211,12 @@ class LongTransaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenNow:
-    """Rounds that are open in one state (`asked`: a bet that no wallet has answered), of one currency and
-    age: 0 is under a minute, 1 under an hour, 2 under a day, 3 more. `amount` is what they hold, in minor
-    units."""
+    """Rounds that are open in one state (`asked`: a bet that no wallet has answered), of real money or demo
+    money, of one currency and age: 0 is under a minute, 1 under an hour, 2 under a day, 3 more. `amount` is
+    what they hold, in minor units."""
 
     state: str
+    demo: bool
     currency: str
     age: int
     rounds: int
@@ -275,7 +276,7 @@ async def at_wallet(pool: asyncpg.Pool, keys: list[RoundKey]) -> dict[RoundKey, 
 
 
 async def now(pool: asyncpg.Pool, tenant: Tenant, *, moment: datetime) -> list[OpenNow]:
-    """What is open, by state, age and currency."""
+    """What is open, by state, money, age and currency."""
     return [OpenNow(**row) for row in await pool.fetch(NOW, operator_or_none(tenant), moment)]
 
 

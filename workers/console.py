@@ -36,10 +36,12 @@ async def console(settings: Settings, stop: asyncio.Event) -> None:
     place = Place.of(settings, "console")
     listener = place.listen()
     async with _party(settings, listener) as party, _console(settings, api_url, party) as made:
-        server = place.server(create_app(made), connections=CONNECTIONS_LIMIT)
+        app = create_app(made)
+        server = place.server(app, connections=CONNECTIONS_LIMIT)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         serve_metrics(settings)
         await stop.wait()
+        await app.state.live.close()
         server.should_exit = True
         await serving
 

@@ -1,5 +1,6 @@
 """The console as an application: its pages, its few files, and what it answers when something is wrong."""
 
+from functools import partial
 from typing import Final
 
 from starlette.applications import Starlette
@@ -12,8 +13,11 @@ from starlette.types import ExceptionHandler
 from api.console.audit import audit_page
 from api.console.console import Console
 from api.console.forms import FormRefused
+from api.console.games import game_page, games_page, switch_game
 from api.console.incidents import incidents_page
 from api.console.keys import create_key, keys_page, revoke_key
+from api.console.live import Live
+from api.console.now import now_events, now_page, numbers
 from api.console.oidc_sign_in import from_issuer, to_issuer
 from api.console.pages import HEADERS, message
 from api.console.party import DONE
@@ -27,7 +31,11 @@ from api.pages import files
 from storage.database import AWAY, NotAdmitted
 
 # By their addresses below /console/files: those of `pages/` that the console's pages load.
-FILES: Final = {"console.css": "console/console.css", "tokens.css": "shared/tokens.css"}
+FILES: Final = {
+    "console.css": "console/console.css",
+    "now.js": "console/now.js",
+    "tokens.css": "shared/tokens.css",
+}
 ROUTES: Final = (
     Route("/console", home),
     Route("/console/sign-in", sign_in_page, methods=["GET"]),
@@ -36,10 +44,15 @@ ROUTES: Final = (
     Route(DONE, from_issuer, methods=["GET"]),
     Route("/console/sign-out", sign_out, methods=["POST"]),
     Route("/console/audit", audit_page),
+    Route("/console/games", games_page),
+    Route("/console/games/{game_id}", game_page, methods=["GET"]),
+    Route("/console/games/{game_id}/switch", switch_game, methods=["POST"]),
     Route("/console/incidents", incidents_page),
     Route("/console/keys", keys_page),
     Route("/console/keys/create", create_key, methods=["POST"]),
     Route("/console/keys/{key_id}/revoke", revoke_key, methods=["POST"]),
+    Route("/console/now", now_page),
+    Route("/console/now/events", now_events),
     Route("/console/players", find_page),
     Route("/console/players/{player_id}", player_page, methods=["GET"]),
     Route("/console/players/{player_id}/switch", switch_player, methods=["POST"]),
@@ -59,7 +72,8 @@ BROKEN: Final = (
 
 
 def create_app(console: Console) -> Starlette:
-    """For browsers."""
+    """For browsers. Whoever serves it closes `app.state.live` first, for its streams do not end by
+    themselves."""
     found = files.read()
     known = {name: found[path] for name, path in FILES.items()}
 
@@ -79,6 +93,7 @@ def create_app(console: Console) -> Starlette:
     app = Starlette(routes=[*ROUTES, Route("/console/files/{name}", file)], exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.console = console
+    app.state.live = Live(partial(numbers, console.pool), console.lasting)
     return app
 
 

@@ -1,7 +1,7 @@
 """What the console's pages share: the read model, who has signed in, and the way to the API."""
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -46,19 +46,34 @@ class Console:
         session = self.sessions.find(secret)
         if session is None:
             return None
-        counts = self._key_counts(session) if session.grant is None else self._token_counts(session)
-        if not await counts:
+        if session.grant is None:
+            counts = _held(session, await operators.find_holder(self.pool, session.key_id or ""))
+        else:
+            counts = await self._token_counts(session)
+        if not counts:
             self.sessions.end(secret)
             return None
         return session
 
-    async def _key_counts(self, session: Session) -> bool:
-        """Whether the key opens something, and its operator has it."""
-        holder = await operators.find_holder(self.pool, session.key_id or "")
-        if holder is None or (holder.operator_id, holder.scope) != (session.operator_id, session.scope):
-            return False
-        session.disabled = holder.disabled
-        return True
+    async def lasting(self, secrets: Collection[str]) -> dict[str, Session]:
+        """Of these secrets, those of sessions that are not over, without a use of them. One that has to be
+        renewed while the issuer is away is not among them, and not ended."""
+        kept = {secret: found for secret in secrets if (found := self.sessions.lasting(secret)) is not None}
+        key_ids = {session.key_id for session in kept.values() if session.key_id is not None}
+        holders = await operators.find_holders(self.pool, key_ids) if key_ids else {}
+        for secret, session in list(kept.items()):
+            if session.grant is None:
+                counts = _held(session, holders.get(session.key_id or ""))
+            else:
+                try:
+                    counts = await self._token_counts(session)
+                except IssuerAway:
+                    del kept[secret]
+                    continue
+            if not counts:
+                self.sessions.end(secret)
+                del kept[secret]
+        return kept
 
     async def _token_counts(self, session: Session) -> bool:
         """Whether the token is in its time, or a later one could be had for the same person and operator.
@@ -78,6 +93,14 @@ class Console:
         operator = await operators.find(self.pool, session.operator_id) if same else None
         session.disabled = operator is not None and operator.disabled_at is not None
         return operator is not None
+
+
+def _held(session: Session, holder: operators.KeyHolder | None) -> bool:
+    """Whether the session's key opens something, and its operator has it."""
+    if holder is None or (holder.operator_id, holder.scope) != (session.operator_id, session.scope):
+        return False
+    session.disabled = holder.disabled
+    return True
 
 
 Get = Callable[[Request, Session], Awaitable[Response]]

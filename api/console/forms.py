@@ -6,9 +6,15 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
+from contracts.interventions import REASON_LIMIT
+
 FORM_LIMIT_BYTES: Final = 16 * 1024
 FORM_LIMIT_S: Final = 20.0
 FIELDS_LIMIT: Final = 20
+
+REASON_WANTED: Final = (
+    f"Give a reason, in one line of at most {REASON_LIMIT} characters: it is kept for good."
+)
 
 Form = dict[str, str]
 
@@ -38,3 +44,9 @@ async def posted(request: Request) -> Form:
         raise FormRefused(408, "The form did not arrive in time. Send it again.") from None
     except (ClientDisconnect, ValueError):
         raise FormRefused(400, "The form did not arrive whole. Send it again.") from None
+
+
+def reason_of(form: Form) -> str | None:
+    """Why it is done; None where that is not said, or not in one line that the API takes."""
+    reason = form.get("reason", "").strip()
+    return reason if 0 < len(reason) <= REASON_LIMIT and reason.isprintable() else None

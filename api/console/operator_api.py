@@ -77,6 +77,20 @@ class OperatorApi:
         _accepted(answer)
         return answer.json() if answer.content else None
 
+    async def switch_game(self, key: str, *, game_id: str, enabled: bool, reason: str) -> None:
+        """Raises ApiAway and ApiRefused."""
+        path = f"/v1/operator/games/{quote(game_id, safe='')}"
+        then = "Look at the game before you do it again."
+        wanted = {"enabled": enabled, "reason": reason}
+        _accepted(await self._call("PUT", path, key, then, params={}, json=wanted))
+
+    async def games(self, key: str) -> list[dict[str, Any]]:
+        """The games that can be played, each in its current version. Raises ApiAway and ApiRefused."""
+        answer = await self._call("GET", "/v1/games", key, "Try again.", params={})
+        _accepted(answer)
+        found: list[dict[str, Any]] = answer.json()["items"]
+        return found
+
     async def _call(
         self,
         method: str,

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.console.console import Console, acts, of, reads
-from api.console.forms import Form, FormRefused
+from api.console.forms import REASON_WANTED, Form, FormRefused, reason_of
 from api.console.operator_api import ApiAway, ApiRefused
 from api.console.pages import message, money, page, player_path, redirect
 from api.console.sessions import Session
@@ -65,10 +65,8 @@ async def switch_player(request: Request, session: Session, form: Form) -> Respo
         return message("No such player", NOT_FOUND, status=404, session=session)
     if not session.decides:
         raise FormRefused(403, "You only read here: the scope operator or admin blocks players.")
-    reason = form.get("reason", "").strip()
-    if not reason or len(reason) > REASON_LIMIT or not reason.isprintable():
-        problem = f"Give a reason, in one line of at most {REASON_LIMIT} characters: it is kept for good."
-        return await _shown(console, session, found, problem=problem, status=422)
+    if (reason := reason_of(form)) is None:
+        return await _shown(console, session, found, problem=REASON_WANTED, status=422)
     try:
         await console.api.switch_player(
             session.key, player_id=found.player_id, blocked=wanted == "yes", reason=reason

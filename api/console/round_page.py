@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api.console.console import Console, acts, of, reads
 from api.console.drawing import drawing
-from api.console.forms import Form, FormRefused
+from api.console.forms import REASON_WANTED, Form, FormRefused, reason_of
 from api.console.operator_api import ApiAway, ApiRefused
 from api.console.pages import message, money, page, recorded, redirect, round_path
 from api.console.preview import TITLES, WHEN, preview
@@ -79,14 +79,14 @@ async def decide(request: Request, session: Session, form: Form) -> Response:
     found = await _find(
         console, session, request.path_params["round_id"], form.get("player_id", ""), form.get("mode")
     )
-    action, reason = _action(form.get("action")), form.get("reason", "").strip()
+    action, reason = _action(form.get("action")), reason_of(form)
     if len(found) != 1:
         return message("No such round", NOT_FOUND, status=404, session=session)
     view = found[0]
     if not session.decides:
         raise FormRefused(403, "You only read here: the scope operator or admin decides.")
-    problem = _problem(action, reason)
-    if action is None or problem:
+    if action is None or reason is None:
+        problem = "Choose what is to be done." if action is None else REASON_WANTED
         return await _shown(console, session, view, problem=problem, status=422)
     if form.get("confirmed") != "yes":
         if action not in (await console.rounds.actions([view]))[0]:
@@ -182,14 +182,6 @@ def _taken(record: RoundRecord) -> set[Action]:
     """The decisions that the ledger has accepted, whatever an address says."""
     accepted = InterventionVerdict.ACCEPTED
     return {one.action for one in record.interventions if one.verdict is accepted}
-
-
-def _problem(action: Action | None, reason: str) -> str | None:
-    if action is None:
-        return "Choose what is to be done."
-    if not reason or len(reason) > REASON_LIMIT or not reason.isprintable():
-        return f"Give a reason, in one line of at most {REASON_LIMIT} characters: it is kept for good."
-    return None
 
 
 def _action(text: str | None) -> Action | None:

@@ -95,12 +95,20 @@ class Sessions:
         return secret
 
     def find(self, secret: str) -> Session | None:
-        """The session, unless it is over."""
-        session, now = self._open.pop(secret, None), self._clock()
+        """The session, unless it is over. This is a use of it."""
+        session = self.lasting(secret)
+        self._open.pop(secret, None)
+        if session is None:
+            return None
+        session.used_at = self._clock()
+        self._open[secret] = session  # at the end, where the latest used ones are
+        return session
+
+    def lasting(self, secret: str) -> Session | None:
+        """The same, and no use of it."""
+        session, now = self._open.get(secret), self._clock()
         if session is None or now >= session.ends_at or now - session.used_at >= IDLE_S:
             return None
-        session.used_at = now
-        self._open[secret] = session  # at the end, where the latest used ones are
         return session
 
     def end(self, secret: str) -> None:

@@ -168,13 +168,14 @@ def _stages(found: list[OpenNow]) -> Iterator[str]:
         yield f"{sum(each.rounds for each in of_state):,} rounds {what} ({state})"
         for each in of_state:
             since = f"the oldest since {minute(each.oldest)}"
-            holds = money(each.amount, each.currency)
+            holds = f"{money(each.amount, each.currency)}{' of demo money' if each.demo else ''}"
             yield f"  {AGES[each.age]:<15} {each.rounds:>7,}  {holds}, {since}"
 
 
 def _as_dict(each: OpenNow) -> dict[str, Any]:
     return {
         "state": each.state,
+        "demo": each.demo,
         "age": AGES[each.age],
         "rounds": each.rounds,
         "currency": each.currency,

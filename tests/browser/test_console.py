@@ -55,10 +55,10 @@ async def gateway(
 @pytest.fixture(scope="module")
 async def stuck(gateway: Gateway, services: Services) -> AsyncIterator[StuckRound]:
     async with running_wallet() as wallet:
-        yield await _stuck(gateway, services, wallet)
+        yield await stuck_round(gateway, services, wallet)
 
 
-async def _stuck(gateway: Gateway, services: Services, wallet: RunningWallet) -> StuckRound:
+async def stuck_round(gateway: Gateway, services: Services, wallet: RunningWallet) -> StuckRound:
     operator = await gateway.new_operator()
     await set_wallet(program_settings(services.stack), operator.operator_id, wallet.url, wallet.secret)
     player, round_id = await operator.open_session(), uuid4().hex

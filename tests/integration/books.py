@@ -15,8 +15,10 @@ from contracts.rounds import Bet, RoundState
 from contracts.views import EVERY_OPERATOR, RoundFilter
 from storage import (
     feed,
+    game_figures,
     history,
     interventions,
+    now,
     outbox,
     pending,
     reconciliation,
@@ -387,6 +389,28 @@ async def what_is_stuck(books: Books) -> None:
     )
 
 
+async def look_at_now(books: Books) -> None:
+    """What the console asks every two seconds, of fewer rounds than there are where there are few."""
+    pool, moment = books.database.pool, datetime.now(UTC)
+    assert (await now.pace(pool, OPERATOR, moment=moment, latest=WINDOW)).rounds == WINDOW
+    await now.wallet_dialect(pool, OPERATOR)
+    await now.calls(pool, OPERATOR, latest=WINDOW)
+    await now.unpublished(pool, OPERATOR)
+    await now.uncounted_since(pool, OPERATOR, moment=moment, latest=WINDOW)
+    await now.webhooks(pool, OPERATOR)
+    await now.incidents(pool, OPERATOR)
+
+
+async def figures_of_games(books: Books) -> None:
+    pool = books.database.pool
+    assert await game_figures.newest(pool, OPERATOR, demo=False, window=WINDOW)
+    assert await game_figures.newest(pool, OPERATOR, "none", demo=False, window=WINDOW) == []
+    assert (await game_figures.reach(pool, OPERATOR, demo=False, window=WINDOW)).rounds == WINDOW
+    assert (await game_figures.reach(pool, OPERATOR, demo=True)).rounds == 0
+    await game_figures.counted(pool, OPERATOR)
+    await game_figures.switched(pool, OPERATOR)
+
+
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *(settled_round, void_round, declined_round, repeated_reserve, repeated_settle),
     *(a_round, rounds_since_a_lost_connection, first_page, page_in_the_middle),
@@ -400,4 +424,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *(reconciliation_of_open_rounds, reconciliation_of_events, reconciliation_with_wallets),
     *(list_of_every_operators_rounds, list_of_every_operators_void_rounds, list_of_what_is_open),
     *(list_of_a_span, list_of_what_is_nowhere, what_is_stuck),
+    *(look_at_now, figures_of_games),
 )

@@ -14,8 +14,10 @@ from bench.earlier import load_earlier_rounds, player_ids
 from storage import (
     audit,
     feed,
+    game_figures,
     incidents,
     interventions,
+    now,
     open_rounds,
     operators,
     outbox,
@@ -121,8 +123,10 @@ STATEMENTS: Final = {
         *(
             audit,
             feed,
+            game_figures,
             incidents,
             interventions,
+            now,
             open_rounds,
             operators,
             outbox,

@@ -1,9 +1,11 @@
 """A console over a ledger of its own, read as the role that the console has."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from api.console.app import create_app
 from api.console.console import COOKIE, Console
@@ -56,9 +58,26 @@ async def nowhere() -> None:
     raise Unreachable("Temporal is not asked here")
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A console, and the secret of somebody's session there: support of the seat's operator."""
+
+    app: Starlette
+    console: Console
+    key_id: str
+    secret: str
+
+    def begin_session(self) -> str:
+        """Another one of the same person. Returns its secret."""
+        session = self.console.sessions.lasting(self.secret)
+        assert session is not None
+        names = ("key", "key_id", "operator_id", "operator_name", "scope")
+        return self.console.sessions.begin(**{name: getattr(session, name) for name in names})
+
+
 @pytest.fixture
-async def browser(own: Database, as_read: Database, seat: Seat) -> AsyncIterator[httpx.AsyncClient]:
-    """Signed in as support of the seat's operator. The API answers nothing here."""
+async def running(own: Database, as_read: Database, seat: Seat) -> AsyncIterator[Running]:
+    """The API answers nothing here."""
     key, sessions = new_api_key(), Sessions()
     stored = ApiKeyView(
         key_id=key.key_id,
@@ -76,16 +95,22 @@ async def browser(own: Database, as_read: Database, seat: Seat) -> AsyncIterator
     )
     away = httpx.MockTransport(lambda request: httpx.Response(500))
     async with httpx.AsyncClient(transport=away, base_url="http://api.example") as api:
-        app = create_app(
-            Console(
-                as_read.pool,
-                Rounds(Sources(as_read.pool, nowhere)),  # type: ignore[arg-type]  # it never returns
-                OperatorApi(api),
-                sessions,
-                Buckets(OFF, "failures"),
-                None,
-            )
+        console = Console(
+            as_read.pool,
+            Rounds(Sources(as_read.pool, nowhere)),  # type: ignore[arg-type]  # it never returns
+            OperatorApi(api),
+            sessions,
+            Buckets(OFF, "failures"),
+            None,
         )
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, cookies={COOKIE: secret}) as http:
-            yield http
+        app = create_app(console)
+        yield Running(app, console, key.key_id, secret)
+        await app.state.live.close()
+
+
+@pytest.fixture
+async def browser(running: Running) -> AsyncIterator[httpx.AsyncClient]:
+    """Signed in."""
+    transport = httpx.ASGITransport(app=running.app)
+    async with httpx.AsyncClient(transport=transport, cookies={COOKIE: running.secret}) as http:
+        yield http

@@ -113,6 +113,7 @@ class TestList:
         _, output, _ = await run(services, platform, "round", "now", "--operator", operator_id, "--json")
         (stage,) = json.loads(output)
         assert (stage["state"], stage["rounds"], stage["amount"]) == ("pending", 2, 200)
+        assert stage["demo"] is False
 
 
 class TestStuck:

@@ -9,7 +9,9 @@ from typing import Final
 import pytest
 
 from contracts.views import EVERY_OPERATOR, RoundFilter
+from overview.now import look
 from overview.rounds import Rounds, Sources
+from storage import game_figures
 from storage.database import Database
 from tests.conftest import Services
 from tests.integration.overview.conftest import nowhere
@@ -42,7 +44,7 @@ async def test_what_is_stuck_is_told_within_a_second(services: Services, full: b
     if not full:
         pytest.skip("a million rounds: in the long runs")
     async with own_database(services, connections=2) as database:
-        await _fill(database)
+        operator_id = await _fill(database)
         rounds = Rounds(Sources(database.pool, nowhere))  # type: ignore[arg-type]  # it never returns
         at_once = timedelta(hours=-2)
         seconds = {
@@ -51,6 +53,10 @@ async def test_what_is_stuck_is_told_within_a_second(services: Services, full: b
             "list": await _best(lambda: rounds.page(RoundFilter(operator_id=EVERY_OPERATOR), limit=50)),
             "list of what is nowhere": await _best(
                 lambda: rounds.page(RoundFilter(operator_id=EVERY_OPERATOR, brand="none"), limit=50)
+            ),
+            "console, now": await _best(lambda: look(database.pool, operator_id)),
+            "console, games": await _best(
+                lambda: game_figures.newest(database.pool, operator_id, demo=False)
             ),
         }
     print({name: f"{took * 1000:.0f} ms" for name, took in seconds.items()})  # noqa: T201 - the figures
@@ -67,7 +73,8 @@ async def _best(look: Callable[[], Awaitable[object]]) -> float:
     return min(took)
 
 
-async def _fill(database: Database) -> None:
+async def _fill(database: Database) -> str:
+    """Returns whose they all are."""
     seat = await take_seat(database, balance=1_000)
     bet = seat.bet()
     await seat.reserve(bet)
@@ -82,3 +89,4 @@ async def _fill(database: Database) -> None:
     for _ in range(STUCK):
         each = await take_seat(database, operator_id=seat.session.operator_id, balance=1_000)
         await each.reserve(each.bet())
+    return seat.session.operator_id

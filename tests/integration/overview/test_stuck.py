@@ -23,6 +23,7 @@ from contracts.choices import Abandonment
 from contracts.interventions import Action, InterveneRequest, Intervention, InterventionVerdict, allowed
 from contracts.reconciliation import Finding, IncidentKind
 from contracts.rounds import Bet, RoundState
+from contracts.sessions import DEMO, REAL
 from contracts.steps import ROUND_WORKFLOW
 from contracts.views import EVERY_OPERATOR
 from events import broker
@@ -450,16 +451,27 @@ async def _keep(_: object) -> None:
 
 
 class TestNow:
-    async def test_counts_what_is_open_by_state_and_currency(self, own: Database, rounds: Rounds) -> None:
+    async def test_counts_what_is_open_by_state_money_and_currency(
+        self, own: Database, rounds: Rounds
+    ) -> None:
         operator_id = f"now-{uuid4().hex[:8]}"
-        for currency in ("EUR", "EUR", "USD"):
-            each = await take_seat(own, operator_id=operator_id, currency=currency, balance=1_000)
+        for currency, mode in (("EUR", REAL), ("EUR", REAL), ("USD", REAL), ("EUR", DEMO)):
+            each = await take_seat(
+                own,
+                operator_id=operator_id,
+                currency=currency,
+                mode=mode,
+                balance=0 if mode == DEMO else 1_000,
+            )
             await each.reserve(each.bet(stake=300))
         at_wallet = WalletSeat(await take_seat(own, operator_id=operator_id))
         await at_wallet.begin(at_wallet.bet())
         found = await rounds.now(operator_id)
-        assert [(each.state, each.currency, each.age, each.rounds, each.amount) for each in found] == [
-            ("asked", "EUR", 0, 1, 100),
-            ("pending", "EUR", 0, 2, 600),
-            ("pending", "USD", 0, 1, 300),
+        assert [
+            (each.state, each.demo, each.currency, each.age, each.rounds, each.amount) for each in found
+        ] == [
+            ("asked", False, "EUR", 0, 1, 100),
+            ("pending", False, "EUR", 0, 2, 600),
+            ("pending", False, "USD", 0, 1, 300),
+            ("pending", True, "EUR", 0, 1, 300),
         ]

@@ -27,6 +27,17 @@ def test_one_ends_when_it_is_not_used() -> None:
     assert found.find(secret) is None
 
 
+def test_to_watch_is_no_use_of_one() -> None:
+    clock = Clock()
+    found = Sessions(clock)
+    secret = begun(found)
+    clock.now = IDLE_S - 1
+    assert found.lasting(secret) is not None
+    clock.now = IDLE_S
+    assert found.lasting(secret) is None
+    assert found.find(secret) is None
+
+
 def test_one_ends_however_much_it_is_used() -> None:
     clock = Clock()
     found = Sessions(clock)
