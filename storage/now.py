@@ -55,8 +55,7 @@ CALLS: Final = """
 WALLET: Final = "SELECT dialect FROM operator_wallets WHERE operator_id = $1 AND unset_at IS NULL"
 # By the index of what is unpublished, as far as COUNTED.
 UNPUBLISHED: Final = """
-    SELECT count(*) FILTER (WHERE o.operator_id = $1) AS waiting,
-           min(o.occurred_at) FILTER (WHERE o.operator_id = $1) AS since, min(o.occurred_at) AS anybodys
+    SELECT min(o.occurred_at) FILTER (WHERE o.operator_id = $1) AS since, min(o.occurred_at) AS anybodys
     FROM (SELECT operator_id, occurred_at FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT $2) o
 """
 UNCOUNTED: Final = """
@@ -114,11 +113,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpublished:
-    """Events of the operator that the broker has not confirmed, counted up to COUNTED, and since when the
-    first one waits; `anybodys` is that of all operators, which says whether the broker takes events at
-    all."""
+    """Since when the first event of the operator waits for the broker, among the first COUNTED of all that
+    wait; `anybodys` is that of all operators, which says whether the broker takes events at all."""
 
-    waiting: int
     since: datetime | None
     anybodys: datetime | None
 
