@@ -28,8 +28,8 @@ ONLY_ADMINS: Final = (
     "A key of the scope admin sees the keys of your operator, makes new ones and revokes them."
 )
 SENT_BEFORE: Final = (
-    "This form was sent before, and has made its key. One that was lost is in the list: revoke it, and make"
-    " another."
+    "This form was sent before, and makes no second key. One that you did not note down is in the list:"
+    " revoke it, and make another."
 )
 NOT_FOUND: Final = "Your operator has no key of this id. The list has those that it has."
 

@@ -1,8 +1,9 @@
 """One round: everything that is on record of it, and what its operator may decide about it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -66,8 +67,8 @@ async def replay_page(request: Request, session: Session) -> Response:
         view=view,
         mode=_mode(view),
         why=replayed["why"],
-        recorded=None if view.outcome is None else compact(view.outcome),
-        outcome=None if outcome is None else compact(outcome),
+        recorded=_in_order(view.outcome),
+        outcome=_in_order(outcome),
         win=None if win is None else win["amount"],
     )
 
@@ -176,6 +177,11 @@ async def _shown(
         done=TITLES[done] if done is not None and done in _taken(record) else None,
         problem=problem,
     )
+
+
+def _in_order(outcome: dict[str, Any] | None) -> str | None:
+    """In words, its parts by their names: so two that are the same read the same."""
+    return None if outcome is None else compact(json.loads(json.dumps(outcome, sort_keys=True)))
 
 
 def _taken(record: RoundRecord) -> set[Action]:

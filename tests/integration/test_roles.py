@@ -9,14 +9,17 @@ import asyncpg
 import pytest
 
 from compose.postgres import APPLICATION, USER
+from contracts.audit import Kind
 from contracts.rounds import RoundState
 from runtime.settings import to_environment
 from security.keyring import Keyring
 from security.seeds import SeedVault, new_server_seed
 from storage import outbox, players, rounds, sessions, statistics
+from storage.audit import entry
 from storage.database import Database, open_database
 from storage.statistics import RoundFact
 from tests.conftest import Services
+from tests.support.acting import BY
 from tests.support.ledger import OUTCOME, Seat, take_seat
 
 READABLE: Final = """
@@ -163,6 +166,8 @@ async def test_the_role_can_neither_remove_nor_redefine(
         "INSERT INTO sessions (id) VALUES ('mine')",
         "INSERT INTO seeds (id) VALUES ('mine')",
         "INSERT INTO api_keys (id) VALUES ('mine')",
+        "UPDATE audit_log SET actor = 'somebody'",
+        "DELETE FROM audit_log",
         "INSERT INTO players (operator_id, player_id, sequence) VALUES ('demo', 'x', 7)",
         "INSERT INTO accounts (operator_id, kind, currency, held) VALUES ('demo', 'cash', 'XTS', 0)",
     ],
@@ -239,8 +244,10 @@ async def test_a_table_of_the_roles_own_is_not_taken_for_the_ledgers(
     async with application.pool.acquire() as connection:
         await connection.execute("CREATE TEMPORARY TABLE accounts AS SELECT * FROM accounts")
         await connection.execute("UPDATE pg_temp.accounts SET balance = 1000000")
+        operator_id, player_key = seat.session.operator_id, seat.session.player_key
+        noted = entry(Kind.WITHDRAWAL, BY, operator_id=operator_id, subject=seat.session.player_id)
         result = await connection.fetchrow(
-            players.WITHDRAW, seat.session.operator_id, seat.session.player_key, "w-1", 2_000, "EUR"
+            players.WITHDRAW, operator_id, player_key, "w-1", 2_000, "EUR", *noted
         )
         await connection.execute("DROP TABLE pg_temp.accounts")
     assert tuple(result) == ("insufficient-funds", 950)
