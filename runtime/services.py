@@ -18,6 +18,7 @@ from runtime.program_metrics import show_keys, show_pool
 from runtime.settings import Settings, SettingsError
 from security.keyring import Keyring
 from storage import schema
+from storage.connected import name_of
 from storage.database import Database, LedgerRestored, NotAdmitted, open_database
 
 RECOVERY_PAUSE_S: Final = 0.5
@@ -47,8 +48,10 @@ async def connect_database(
     SettingsError when no address is set, Unreachable when it does not answer or when its schema is another
     release's."""
     variable = f"CROUPIER_{setting.upper()}"
-    # Whoever looks for what holds a lock, or keeps a transaction open, sees which program it is.
-    url = named(required_secret(getattr(settings, setting), setting), f"croupier {build.program()}")
+    # Whoever looks for what holds a lock, or keeps a transaction open, sees which program it is; a migration,
+    # whether one of an earlier release still runs.
+    shown = name_of(build.program(), schema.newest())
+    url = named(required_secret(getattr(settings, setting), setting), shown)
     try:
         database = await _once_recovered(lambda: open_database(url, connections=connections, plays=plays))
     except NotAdmitted as refused:

@@ -55,6 +55,20 @@ class Patience:
             await asyncio.sleep(pause_s)
             tries += 1
 
+    async def wait_for(self, what: str, who: Callable[[asyncpg.Connection], Awaitable[str]]) -> None:
+        """Until `who` names nobody any more. Raises CannotMigrate after the limit."""
+        began, tries = time.monotonic(), 0
+        while there := await who(self._observer):
+            if time.monotonic() - began > self._limit_s:
+                raise CannotMigrate(
+                    f"{what} still waits for programs of an earlier release: {there}. End them, and run this"
+                    " again; it goes on where it was"
+                )
+            pause_s = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
+            self._say(f"{what} waits for programs of an earlier release: {there}; again in {pause_s:g} s")
+            await asyncio.sleep(pause_s)
+            tries += 1
+
     async def _done(self, what: str, step: Callable[[], Awaitable[None]]) -> bool:
         running = asyncio.ensure_future(step())
         try:

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from contracts.failures import one_line
+from storage.connected import of_earlier_releases
 from storage.database import CONNECT_TIMEOUT_S
 from storage.locks import LOCK_TIMEOUT, Patience, Say, observed
 from storage.made_objects import MadeObject, is_versioned
@@ -212,10 +213,14 @@ class _Migration:
             if _is_newer(found, self._release):
                 return  # the newer release's own migration says what may go
             raise CannotMigrate("run ./croupier migrate --before first: there are steps of it still to do")
-        for step in self._release.to_contract(found):
+        contracts, drops = self._release.to_contract(found), self._release.to_drop(found)
+        if contracts or drops:
+            earlier = partial(of_earlier_releases, schema=self._release.schema)
+            await self._patience.wait_for("the second half", earlier)
+        for step in contracts:
             self._say(f"{step.revision}, second half")
             await self._patience.take(f"migration {step.revision}", partial(self._contract, step))
-        for key in self._release.to_drop(found):
+        for key in drops:
             self._say(f"drop {key}")
             await self._patience.take(key, partial(self._drop, key))
 

@@ -13,15 +13,16 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from contracts.failures import one_line
 from contracts.reconciliation import RECONCILE_QUEUE, RECONCILE_WORKFLOW
 from contracts.steps import ROUND_WORKFLOW
-from contracts.webhooks import DELIVERY_WORKFLOW, WEBHOOK_QUEUE, WEBHOOK_WORKFLOW
+from contracts.webhooks import DELIVERY_WORKFLOW, TEST_WORKFLOW, WEBHOOK_QUEUE, WEBHOOK_WORKFLOW
 from workflows.reconcile import ReconcileWorkflow
 from workflows.round import RoundWorkflow
-from workflows.webhooks import DeliveryWorkflow, WebhookWorkflow
+from workflows.webhooks import DeliveryWorkflow, WebhookTestWorkflow, WebhookWorkflow
 
 WORKFLOWS: Final[Mapping[str, type[Any]]] = {
     ROUND_WORKFLOW: RoundWorkflow,
     WEBHOOK_WORKFLOW: WebhookWorkflow,
     DELIVERY_WORKFLOW: DeliveryWorkflow,
+    TEST_WORKFLOW: WebhookTestWorkflow,
     RECONCILE_WORKFLOW: ReconcileWorkflow,
 }
 PAGE: Final = 200

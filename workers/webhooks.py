@@ -33,7 +33,7 @@ from storage.database import AWAY, Database
 from storage.feed import Feed
 from workers.known_operators import known
 from workers.lifecycle import run, serve_metrics
-from workflows.webhooks import DeliveryWorkflow, TestWorkflow, WebhookWorkflow
+from workflows.webhooks import DeliveryWorkflow, WebhookTestWorkflow, WebhookWorkflow
 
 START_EVERY_S: Final = 1.0
 # A webhook whose last turn is this long ago has lost its workflow: the longest pause of one is a minute.
@@ -94,7 +94,7 @@ async def running(
     worker = Worker(
         client,
         task_queue=WEBHOOK_QUEUE,
-        workflows=[WebhookWorkflow, DeliveryWorkflow, TestWorkflow],
+        workflows=[WebhookWorkflow, DeliveryWorkflow, WebhookTestWorkflow],
         activities=[steps.dispatch, steps.attempt, steps.dead_letter, steps.test],
         workflow_runner=UnsandboxedWorkflowRunner(),
         max_concurrent_activities=ACTIVITIES,

@@ -59,10 +59,8 @@ class DeliveryWorkflow:
 
 
 @workflow.defn(name=TEST_WORKFLOW)
-class TestWorkflow:
+class WebhookTestWorkflow:
     """Guarantees that a test is sent once at most, by a program that may reach endpoints."""
-
-    __test__ = False  # no test for pytest
 
     @workflow.run
     async def run(self, order: TestOrder) -> TestResult:

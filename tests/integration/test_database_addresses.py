@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from contracts.views import RoundFilter
 from runtime.services import Unreachable, connect_database
 from runtime.settings import Settings
-from storage import history
+from storage import history, schema
+from storage.connected import name_of
 from storage.database import Database, open_database
 from storage.migrate import upgrade
 from tests.conftest import Services
@@ -51,7 +52,9 @@ async def test_the_server_shows_which_program_a_connection_is_of(
 
     async def all_are_there() -> bool:
         rows = await database.pool.fetch(NAMES)
-        return {row["application_name"] for row in rows} >= {f"croupier {name}" for name in programs}
+        return {row["application_name"] for row in rows} >= {
+            name_of(name, schema.newest()) for name in programs
+        }
 
     await until(all_are_there)
 

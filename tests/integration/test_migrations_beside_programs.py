@@ -51,6 +51,14 @@ async def session(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 @asynccontextmanager
+async def called(url: str, name: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of a program that calls itself so."""
+    async with session(url) as connection:
+        await connection.execute(f"SET application_name = '{name}'")
+        yield connection
+
+
+@asynccontextmanager
 async def a_reader(url: str) -> AsyncIterator[asyncpg.Connection]:
     """Has read rounds, and its transaction stays open: a report, a dump, a forgotten console."""
     async with session(url) as connection:
@@ -314,6 +322,28 @@ async def test_what_left_the_files_is_dropped_in_the_second_half_alone(url: str,
         await migrate(url, [Half.AFTER], release=release)
         assert await connection.fetchval("SELECT to_regproc('a_call_v1') IS NULL")
         assert await connection.fetchval("SELECT serves_from FROM schema_version") == NEXT
+
+
+@pytest.mark.parametrize("old", ["croupier relay", "croupier ingress 0021"])
+async def test_the_second_half_waits_for_programs_of_an_earlier_release(
+    url: str, tmp_path: Path, old: str
+) -> None:
+    """The interleaving that must not hurt: a program of before still plays, and what it calls is dropped."""
+    release = next_release(
+        tmp_path, expand=("CREATE TYPE left_over AS (n int)",), contract=("DROP TYPE left_over",)
+    )
+    said = list[str]()
+    await migrate(url, [Half.BEFORE], release=release)
+    async with called(url, f"croupier webhooks {NEXT}"), called(url, old) as program:
+        with pytest.raises(CannotMigrate, match=rf"{old.split()[1]} \(schema .*End them, and run this again"):
+            await migrate(url, [Half.AFTER], release=release, patience_s=0)
+        assert await program.fetchval("SELECT to_regtype('left_over') IS NOT NULL"), "nothing was dropped"
+        running = asyncio.create_task(migrate(url, [Half.AFTER], release=release, say=said.append))
+        await until(lambda: _said(said, "the second half waits for programs of an earlier release", times=1))
+        await program.close()
+        await running
+    async with session(url) as connection:
+        assert await connection.fetchval("SELECT to_regtype('left_over') IS NULL")
 
 
 async def test_the_second_half_waits_for_the_first(url: str, tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ from tests.support.temporal import PLAIN
 from tests.workflow.webhook_stage import WebhookStage
 from workflows import policies
 from workflows.steps import take
-from workflows.webhooks import DeliveryWorkflow, TestWorkflow, WebhookWorkflow
+from workflows.webhooks import DeliveryWorkflow, WebhookTestWorkflow, WebhookWorkflow
 
-WORKFLOWS = [WebhookWorkflow, DeliveryWorkflow, TestWorkflow]
+WORKFLOWS = [WebhookWorkflow, DeliveryWorkflow, WebhookTestWorkflow]
 RECORDED = sorted(file.stem for file in HISTORIES.glob("*.json"))
 
 

@@ -33,9 +33,9 @@ from runtime.temporal import certain_to_end
 from tests.support.conditions import HANG_S
 from tests.support.temporal import PLAIN
 from tests.workflow.stage import SANDBOX, TASK_TIMEOUT
-from workflows.webhooks import DeliveryWorkflow, TestWorkflow, WebhookWorkflow
+from workflows.webhooks import DeliveryWorkflow, WebhookTestWorkflow, WebhookWorkflow
 
-WORKFLOWS: Final = [WebhookWorkflow, DeliveryWorkflow, TestWorkflow]
+WORKFLOWS: Final = [WebhookWorkflow, DeliveryWorkflow, WebhookTestWorkflow]
 RETRIES: Final = Retries(first_s=5, longest_s=3600, patience_s=3 * 24 * 3600)
 
 
