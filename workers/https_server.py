@@ -1,6 +1,8 @@
 """How the programs that browsers reach by themselves listen: with a certificate, or on loopback alone."""
 
+import asyncio
 import contextlib
+import ipaddress
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +11,8 @@ from typing import Final
 
 import uvicorn
 
+from api.gateway.connections import SWEEP_S, ConnectionLimits, Connections
+from api.gateway.rate_limits import RateLimits
 from runtime.listening import is_loopback, open_listener
 from runtime.settings import Settings, SettingsError
 
@@ -25,11 +29,14 @@ class Place:
     port: int | None
     cert: Path | None
     key: Path | None
+    settings: Settings
 
     @classmethod
     def of(cls, settings: Settings, prefix: str) -> "Place":
-        names = ("host", "port", "tls_cert", "tls_key")
-        return cls(prefix, *(getattr(settings, f"{prefix}_{name}") for name in names))
+        host, port, cert, key = (
+            getattr(settings, f"{prefix}_{name}") for name in ("host", "port", "tls_cert", "tls_key")
+        )
+        return cls(prefix, host, port, cert, key, settings)
 
     def check(self, what: str) -> None:
         """`what` would travel in the clear. Raises SettingsError."""
@@ -54,17 +61,28 @@ class Place:
             ) from None
 
     def server(self, app: object, *, connections: int) -> uvicorn.Server:
-        """Serves the application to at most so many connections. Raises SettingsError."""
+        """Serves the application to at most so many connections, half of them of one address; a request must
+        arrive in the ingress's times. Raises SettingsError."""
+        settings = self.settings
+        limits = ConnectionLimits(
+            total=connections,
+            per_address=connections // 2,
+            head_s=settings.request_head_timeout_s,
+            body_s=settings.request_body_timeout_s,
+            tick_s=min(SWEEP_S, settings.request_head_timeout_s / 4),
+        )
+        proxies = tuple(ipaddress.ip_network(proxy) for proxy in settings.trusted_proxies)
+        guarded = Connections(limits, RateLimits(trusted_proxies=proxies))
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]  # an ASGI callable; uvicorn's own type is narrower than ASGI's
             loop="none",
+            http=guarded.protocol,  # type: ignore[arg-type]  # it is called, whatever it is
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=connections,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
             ssl_certfile=self.cert,
@@ -77,11 +95,22 @@ class Place:
                 f"settings {self.prefix}_tls_cert and {self.prefix}_tls_key cannot be used:"
                 f" {error.strerror or error}"
             ) from None
-        return _Server(config)
+        return _Server(config, guarded)
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to the program."""
+    """Leaves the signals to the program, and watches its connections."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self._connections = connections
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        watching = asyncio.create_task(self._connections.watch())
+        try:
+            await super().serve(sockets=sockets)
+        finally:
+            watching.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -37,7 +37,9 @@ FILES: Final = {
     "tokens.css": "shared/tokens.css",
 }
 ROUTES: Final = (
+    Route("/", home),
     Route("/console", home),
+    Route("/console/", home),
     Route("/console/sign-in", sign_in_page, methods=["GET"]),
     Route("/console/sign-in", sign_in, methods=["POST"]),
     Route("/console/sign-in/oidc", to_issuer, methods=["GET"]),

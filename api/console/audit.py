@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.console.console import of, reads
-from api.console.pages import list_path, message, money, page, player_path, round_path, webhook_path
+from api.console.pages import game_path, message, money, page, player_path, round_path, webhook_path
 from api.console.sessions import Session
 from contracts.actors import ACTOR_LIMIT
 from contracts.audit import AuditEntry, Kind
@@ -67,7 +67,7 @@ async def audit_page(request: Request, session: Session) -> Response:
     return page(
         "audit.html",
         session=session,
-        entries=[(one, path(one), said(one)) for one in shown],
+        entries=[(one, path(one, session), said(one)) for one in shown],
         kinds=[known.value for known in Kind],
         actor=actor,
         kind=kind,
@@ -75,17 +75,17 @@ async def audit_page(request: Request, session: Session) -> Response:
     )
 
 
-def path(entry: AuditEntry) -> str:
-    """The page of what the act was done to."""
+def path(entry: AuditEntry, session: Session) -> str | None:
+    """The page of what the act was done to; None for keys, which only an administrator sees."""
     if entry.kind in ROUNDS:
         return round_path(entry.subject, entry.player_id or "", DEMO if entry.demo else "real")
     if entry.kind in PLAYERS:
-        return player_path(entry.subject, "real")
+        return player_path(entry.subject)
     if entry.kind in GAMES:
-        return list_path(game_id=entry.subject)
+        return game_path(entry.subject)
     if entry.kind.startswith("webhook-"):
         return webhook_path(entry.subject)
-    return "/console/keys"
+    return "/console/keys" if session.scope == "admin" else None
 
 
 def said(entry: AuditEntry) -> str:

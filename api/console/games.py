@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,7 +12,7 @@ from starlette.responses import Response
 from api.console.console import Console, acts, of, reads
 from api.console.forms import REASON_WANTED, Form, FormRefused, reason_of
 from api.console.operator_api import ApiAway, ApiRefused
-from api.console.pages import message, page, redirect
+from api.console.pages import game_path, message, page, redirect
 from api.console.sessions import Session
 from contracts.interventions import REASON_LIMIT
 from overview.games import ABOVE, BELOW, Band, Expected, expected
@@ -237,10 +236,6 @@ def _demo(currency: str, played: Sequence[Played]) -> Figures:
 
 def _of(game_id: str, played: Iterable[Played]) -> list[Played]:
     return [one for one in played if one.game_id == game_id]
-
-
-def game_path(game_id: str) -> str:
-    return f"/console/games/{quote(game_id, safe='')}"
 
 
 def percent(share: float) -> str:

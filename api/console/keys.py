@@ -31,6 +31,7 @@ SENT_BEFORE: Final = (
     "This form was sent before, and makes no second key. One that you did not note down is in the list:"
     " revoke it, and make another."
 )
+REVOKED: Final = "Revoked: within ten seconds it opens nothing any more."
 NOT_FOUND: Final = "Your operator has no key of this id. The list has those that it has."
 
 
@@ -38,7 +39,7 @@ NOT_FOUND: Final = "Your operator has no key of this id. The list has those that
 async def keys_page(request: Request, session: Session) -> Response:
     if session.scope != "admin":
         return message("Not for this key", ONLY_ADMINS, status=403, session=session)
-    return await _shown(request, session, done="revoked" if "revoked" in request.query_params else None)
+    return await _shown(request, session, done=session.take_told())
 
 
 @acts
@@ -112,7 +113,8 @@ async def revoke_key(request: Request, session: Session, form: Form) -> Response
         return await _shown(request, session, problem=str(refused), status=refused.status)
     except ApiAway as away:
         return await _shown(request, session, problem=str(away), status=503)
-    return redirect("/console/keys?revoked=yes")
+    session.told = REVOKED
+    return redirect("/console/keys")
 
 
 async def _shown(

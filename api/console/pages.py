@@ -69,9 +69,16 @@ def round_path(round_id: str, player_id: str, mode: str, below: str = "") -> str
     return f"/console/rounds/{quote(round_id, safe='')}{below}?{query}"
 
 
-def player_path(player_id: str, mode: str) -> str:
-    """The page of a player."""
-    return f"/console/players/{quote(player_id, safe='')}?{urlencode({'mode': mode})}"
+def player_path(player_id: str, mode: str | None = None) -> str:
+    """The page of a player; without a mode, of the one with real money if there is one, else with demo
+    money."""
+    path = f"/console/players/{quote(player_id, safe='')}"
+    return path if mode is None else f"{path}?{urlencode({'mode': mode})}"
+
+
+def game_path(game_id: str) -> str:
+    """The page of a game."""
+    return f"/console/games/{quote(game_id, safe='')}"
 
 
 def webhook_path(webhook_id: str, event_id: str | None = None) -> str:
@@ -80,10 +87,11 @@ def webhook_path(webhook_id: str, event_id: str | None = None) -> str:
     return path if event_id is None else f"{path}/deliveries/{event_id}"
 
 
-def delivery_state(state: str) -> str:
+def delivery_state(state: str, *, disabled: bool) -> str:
     """How far a webhook is with an event, in words."""
+    retried = "failed, and waits until the webhook is enabled" if disabled else "failed, and is being retried"
     return {
-        "pending": "failed, and is being retried",
+        "pending": retried,
         "dead": "given up",
         "disabled": "not sent, the webhook is disabled",
         "waiting": "not yet sent",

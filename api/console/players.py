@@ -43,10 +43,12 @@ async def find_page(request: Request, session: Session) -> Response:
 @reads
 async def player_page(request: Request, session: Session) -> Response:
     """With `before`, the statement from there on."""
-    mode = request.query_params.get("mode", "real")
-    if mode not in ("real", DEMO):
+    modes = (request.query_params["mode"],) if "mode" in request.query_params else ("real", DEMO)
+    if modes[0] not in ("real", DEMO):
         return message("No such page", "mode: real or demo", status=400, session=session)
-    found = await _find(request, session, mode)
+    found = None
+    for mode in modes:
+        found = found or await _find(request, session, mode)
     if found is None:
         return message("No such player", NOT_FOUND, status=404, session=session)
     before = request.query_params.get("before", "")

@@ -13,7 +13,7 @@ from contracts import actors
 IDLE_S: Final = 30 * 60.0
 LONGEST_S: Final = 8 * 3600.0
 # When there are so many, the one that was used longest ago ends.
-SESSIONS_LIMIT: Final = 1_000
+SESSIONS_OF_OPERATOR: Final = 200
 # By the scopes of API keys: what their holders are here.
 ROLES: Final = {"game": "viewer", "operator": "support", "admin": "admin"}
 DECIDES: Final = frozenset({"operator", "admin"})
@@ -24,7 +24,8 @@ class Session:
     """A person at a browser. `key` is the API key that they signed in with, or their access token of an
     issuer: it is sent to the API with each act, and nowhere else. `key_id` is None for a person of an issuer,
     and `grant` for the holder of a key. `csrf` is what forms of this session have. `disabled` is whether the
-    operator is: here one only reads then. `sent` are the forms that count once, and have."""
+    operator is: here one only reads then. `sent` are the forms that count once, and have. `told` is what the
+    next page says of an act that was done."""
 
     key: str = field(repr=False)
     key_id: str | None
@@ -36,6 +37,7 @@ class Session:
     used_at: float
     disabled: bool = False
     sent: set[str] = field(default_factory=set)
+    told: str = ""
     grant: Grant | None = None
     renewing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
@@ -54,6 +56,11 @@ class Session:
     def decides(self) -> bool:
         """Whether the API takes decisions about rounds from this key."""
         return self.scope in DECIDES and not self.disabled
+
+    def take_told(self) -> str:
+        """Once: no address can make a page say that something was done."""
+        told, self.told = self.told, ""
+        return told
 
     def renew(self, grant: Grant) -> None:
         """Goes on with a later token. What the issuer lets the person do may have changed."""
@@ -79,8 +86,12 @@ class Sessions:
     ) -> str:
         """With either `key_id` or `grant`. Returns what the cookie is to have."""
         now, secret = self._clock(), secrets.token_urlsafe(32)
-        if len(self._open) >= SESSIONS_LIMIT:
-            del self._open[next(iter(self._open))]
+        for over in [one for one in self._open if self.lasting(one) is None]:
+            del self._open[over]
+        # Longest ago used first. An operator pushes out its own people alone.
+        own = [one for one, session in self._open.items() if session.operator_id == operator_id]
+        for one in own[: max(0, len(own) - SESSIONS_OF_OPERATOR + 1)]:
+            del self._open[one]
         self._open[secret] = Session(
             key=key,
             key_id=key_id,

@@ -22,7 +22,7 @@ FOLLOWING_LIMIT: Final = 1_500
 NOT_VALID: Final = "This API key opens nothing: it is mistyped, revoked or expired, or it is the platform's."
 
 
-TOO_MANY: Final = "Too many sign-ins that open nothing came from your address: wait a minute."
+TOO_MANY: Final = "Too many sign-ins that open nothing came from your address: wait some seconds."
 
 
 async def sign_in_page(request: Request) -> Response:

@@ -26,8 +26,10 @@ PAGE_LIMIT: Final = 50
 NOT_FOUND: Final = "You have no webhook of this id, or it was deleted. The list has those that you have."
 NO_EVENT: Final = "This webhook takes no event of this id. Its page has those that it takes."
 REPLAYED: Final = "What was replayed is being sent again."
+REPLAYED_LATER: Final = "What was replayed is sent again when the webhook is enabled."
+WAITS: Final = " The webhook is disabled: that is when it is enabled again."
 NONE_DEAD: Final = "Nothing was sent again: of what you named, nothing was given up any more."
-ONLY_READS: Final = "Your key only reads. A key of the scope operator or admin does this."
+ONLY_READS: Final = "You only read here: the scope operator or admin does this."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ ACTS: Final = {
     ),
     "disable": Act(
         "Disable the webhook",
-        "Nothing is sent until it is enabled again. New events wait in the feed; the three days of those that"
-        " failed before go on.",
+        "Nothing is sent until it is enabled again: new events wait in the feed, and so do those that failed."
+        " The three days of those that were being retried go on.",
         "Disabled: nothing is sent.",
         "PATCH",
         body={"enabled": False},
@@ -103,8 +105,7 @@ async def webhook_page(request: Request, session: Session) -> Response:
     except Problem:
         text = "cursor: go on from a page of the deliveries"
         return message("No such page", text, status=400, session=session)
-    done = _done(found, request.query_params.get("done", ""))
-    return await _shown(console, session, found, before=before, done=done)
+    return await _shown(console, session, found, before=before, done=session.take_told())
 
 
 @reads
@@ -155,7 +156,7 @@ async def act_on_webhook(request: Request, session: Session, form: Form) -> Resp
             session=session,
             here="webhooks",
             title=act.title,
-            does=act.does,
+            does=act.does + (WAITS if found.disabled and name.startswith("replay") else ""),
             facts={"URL": found.url, "Event": form.get("event_id", "")},
             action=f"{webhook_path(found.webhook_id)}/act",
             fields={"act": name, "event_id": form.get("event_id", "")},
@@ -173,7 +174,8 @@ async def act_on_webhook(request: Request, session: Session, form: Form) -> Resp
         return await _shown(console, session, found, problem=NONE_DEAD, status=409)
     if name == "test":
         return page("webhook_tested.html", session=session, webhook=found, test=answer)
-    return redirect(f"{webhook_path(found.webhook_id)}?{urlencode({'done': name})}")
+    session.told = REPLAYED_LATER if found.disabled and act.done == REPLAYED else act.done
+    return redirect(webhook_path(found.webhook_id))
 
 
 async def _shown(
@@ -215,14 +217,6 @@ async def _find(console: Console, session: Session, request: Request) -> Webhook
         if one.webhook_id == wanted:
             return one
     return None
-
-
-def _done(webhook: WebhookView, name: str) -> str | None:
-    """What an act has come to, as far as it is so, whatever an address says."""
-    act = ACTS.get(name)
-    if act is None or (act.body or {}).get("enabled") is (webhook.disabled is not None):
-        return None
-    return act.done
 
 
 def _lag(webhook: WebhookView) -> str | None:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from api.console.webhooks import REPLAYED
 from contracts.audit import AuditEntry
 from storage import audit, rounds
 from tests.conftest import Services
@@ -92,7 +93,9 @@ async def test_a_dead_event_is_found_read_and_replayed(console: str, host: Opera
             told = await anna.post(f"{path}/act", {**asked, "csrf": await anna.csrf(path)})
             assert (told.status_code, len(receiver.received)) == (200, before), "nothing before the yes"
             done = await confirmed(anna, f"{path}/act", asked)
-            assert done.headers["location"] == f"/console{path}?done=replay"
+            assert done.headers["location"] == f"/console{path}"
+            said = [REPLAYED in (await anna.get(path)).text for _ in range(2)]
+            assert said == [True, False], "it is said once"
             await receiver.until_taken([event_id])
 
             async def seen() -> bool:
@@ -119,8 +122,10 @@ async def test_a_test_is_sent_and_a_webhook_is_disabled_and_enabled(console: str
             for act, state in (("disable", False), ("enable", True)):
                 assert (await confirmed(anna, f"{path}/act", {"act": act})).status_code == 303
                 assert (await host.call("GET", path)).json()["enabled"] is state
-                told = [(await anna.get(f"{path}?done={done}")).text for done in ("disable", "enable")]
-                assert ["Disabled: nothing" in told[0], "Enabled: what" in told[1]] == [not state, state]
+                told = (await anna.get(path)).text
+                assert ["Disabled: nothing" in told, "Enabled: what" in told] == [not state, state]
+                again = (await anna.get(f"{path}?done={act}")).text
+                assert ("Disabled: nothing" in again, "Enabled: what" in again) == (False, False)
             none = await confirmed(anna, f"{path}/act", {"act": "replay-all"})
             assert (none.status_code, "Nothing was sent again" in none.text) == (409, True)
             for act in ("", "delete", MARKUP):
@@ -182,7 +187,8 @@ async def test_a_key_is_made_shown_once_and_revoked(console: str, host: Operator
             assert "support" in (await ben.get("/rounds")).text
             assert (await ben.get("/keys")).status_code == 403
             done = await confirmed(anna, f"/keys/{key_id}/revoke", {})
-            assert done.headers["location"] == "/console/keys?revoked=yes"
+            assert done.headers["location"] == "/console/keys"
+            assert ["Revoked: within" in (await anna.get("/keys")).text for _ in range(2)] == [True, False]
             assert (await ben.get("/rounds")).status_code == 303
         assert f'action="/console/keys/{key_id}/revoke"' not in (await anna.get("/keys")).text
     assert [(one.kind, one.subject) for one in await entries(host)] == [

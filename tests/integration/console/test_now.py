@@ -20,6 +20,7 @@ from contracts.reconciliation import Finding, IncidentKind
 from contracts.rounds import Bet
 from contracts.sessions import DEMO
 from contracts.wallet import WalletAnswer, WalletCall, WalletRequest, WalletVerdict
+from runtime.settings import Settings
 from storage import incidents, operator_wallets, operators, outbox
 from storage.database import Database
 from tests.integration.console.conftest import URL, Running
@@ -292,7 +293,7 @@ async def served(running: Running) -> AsyncIterator[Served]:
 
     live = Live(counted, running.console.lasting, period_s=QUICK_S)
     running.app.state.live = live
-    place = Place("console", "127.0.0.1", None, None, None)
+    place = Place("console", "127.0.0.1", None, None, None, Settings())
     listener = place.listen()
     server = place.server(running.app, connections=100)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

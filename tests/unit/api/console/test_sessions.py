@@ -11,8 +11,8 @@ class Clock:
         return self.now
 
 
-def begun(found: Sessions, scope: str = "operator") -> str:
-    return found.begin(key="the-key", key_id="k", operator_id="o", operator_name="O", scope=scope)
+def begun(found: Sessions, scope: str = "operator", operator_id: str = "o") -> str:
+    return found.begin(key="the-key", key_id="k", operator_id=operator_id, operator_name="O", scope=scope)
 
 
 def test_one_ends_when_it_is_not_used() -> None:
@@ -49,14 +49,26 @@ def test_one_ends_however_much_it_is_used() -> None:
     assert found.find(secret) is None
 
 
-def test_the_one_used_longest_ago_makes_room() -> None:
+def test_the_one_used_longest_ago_makes_room_among_those_of_its_operator() -> None:
     found = Sessions(Clock())
+    rivals = begun(found, operator_id="rival")
     first, second = begun(found), begun(found)
     assert found.find(first) is not None
-    for _ in range(sessions.SESSIONS_LIMIT - 1):
+    for _ in range(sessions.SESSIONS_OF_OPERATOR - 1):
         begun(found)
     assert found.find(second) is None
     assert found.find(first) is not None
+    assert found.find(rivals) is not None, "nobody signs another operator's people out"
+
+
+def test_those_that_are_over_take_no_room() -> None:
+    clock = Clock()
+    found = Sessions(clock)
+    for _ in range(sessions.SESSIONS_OF_OPERATOR):
+        begun(found)
+    clock.now = IDLE_S
+    begun(found, operator_id="rival")
+    assert len(found._open) == 1
 
 
 def test_ends_by_sign_out_and_nobody_is_found_by_nothing() -> None:
