@@ -132,13 +132,20 @@ EVENT: Final = """
     SELECT event_id, type, operator_id, game_id, subject, sequence, data::text AS data, occurred_at
     FROM outbox WHERE event_id = $1 AND operator_id = $2
 """
+# The webhook is locked before its deliveries, as when it is deleted with them. The other way round, an answer
+# would wait for the webhook that is being deleted, and the deletion for the delivery.
+_LOCKED: Final = "hook AS (SELECT id FROM webhooks WHERE id = $1 FOR NO KEY UPDATE)"
 DELIVERED: Final = f"""
-    WITH delivered AS (DELETE FROM webhook_deliveries WHERE {_THIS_DELIVERY} RETURNING webhook_id)
+    WITH {_LOCKED}, delivered AS (
+        DELETE FROM webhook_deliveries USING hook WHERE webhook_id = hook.id AND {_THIS_DELIVERY}
+        RETURNING webhook_id
+    )
     UPDATE webhooks w SET last_success_at = clock_timestamp() FROM delivered WHERE w.id = delivered.webhook_id
 """
 FAILED: Final = f"""
-    WITH failed AS (
-        UPDATE webhook_deliveries SET attempts = attempts + 1, last_error = $4 WHERE {_THIS_DELIVERY}
+    WITH {_LOCKED}, failed AS (
+        UPDATE webhook_deliveries SET attempts = attempts + 1, last_error = $4
+        FROM hook WHERE webhook_id = hook.id AND {_THIS_DELIVERY}
         RETURNING webhook_id
     )
     UPDATE webhooks w SET last_error = $4, last_error_at = clock_timestamp()

@@ -38,13 +38,14 @@ from storage.feed import Feed
 from storage.webhooks import Failure
 from tests.conftest import Services
 from tests.support.acting import BY
-from tests.support.conditions import HANG_S
+from tests.support.conditions import HANG_S, until
 from tests.support.databases import own_database
 from tests.support.ledger import Seat, take_seat
 from tests.support.receiver import Receiver, receiving
 
 KEYRING: Final = Keyring.generate()
 QUICK: Final = Pace(turn_s=0.3, pause_s=0.02)
+WAITS_FOR: Final = "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))"
 
 
 @pytest.fixture(scope="module")
@@ -422,6 +423,28 @@ async def test_a_deleted_webhook_takes_its_deliveries_with_it(seat: Seat, steps:
     assert await attempt(steps, delivery) is AttemptResult.OVER
     assert not await stored.dead_letter(pool, delivery)
     assert not await stored.move(pool, webhook, to=webhook.cursor + 1, delivered=True, failures=[])
+
+
+@pytest.mark.parametrize("came", ["a-success", "a-failure"])
+async def test_a_webhook_is_deleted_while_an_answer_of_it_is_recorded(seat: Seat, came: str) -> None:
+    """The interleaving that must not hurt: the deletion has the webhook, the answer its delivery, and each
+    waits for what the other has."""
+    webhook = await new_webhook(seat)
+    (delivery,) = await failing(seat, webhook)
+    pool = seat.database.pool
+    async with pool.acquire() as deleting:
+        async with deleting.transaction():
+            await deleting.execute("SELECT FROM webhooks WHERE id = $1 FOR UPDATE", webhook.key.webhook_id)
+            recording = asyncio.create_task(
+                stored.delivered(pool, delivery)
+                if came == "a-success"
+                else stored.failed(pool, delivery, error="status-503: no")
+            )
+            pid = deleting.get_server_pid()
+            await until(lambda: pool.fetchval(WAITS_FOR, pid))
+            await deleting.execute("DELETE FROM webhooks WHERE id = $1", webhook.key.webhook_id)
+        await recording
+    assert await stored.status(pool, webhook.key) is None
 
 
 async def test_another_operators_key_finds_nothing(own: Database, seat: Seat) -> None:
