@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,11 +18,17 @@ from playwright.async_api import (
     async_playwright,
     expect,
 )
+from temporalio.client import Client
 
 from compose.problems import Unavailable
 from runtime.settings import PROJECT_ROOT
+from storage.database import Database
 from tests.browser import chromium
+from tests.conftest import Services
+from tests.e2e.parties import Gateway
 from tests.support.conditions import HANG_S
+from tests.support.console import console_server
+from tests.support.http import http_client
 
 DOCS: Final = PROJECT_ROOT / "docs"
 WIDTH, HEIGHT = 1440, 1250
@@ -112,6 +118,22 @@ async def page(browser: Browser, complaints: Complaints) -> AsyncIterator[Page]:
     async with opened(browser, complaints) as page:
         yield page
     assert complaints.errors == []
+
+
+@pytest.fixture(scope="module")
+async def console(services: Services, platform: dict[str, Any]) -> AsyncIterator[str]:
+    """The address of the console that `up` starts."""
+    async with console_server(services.stack) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def gateway(
+    platform: dict[str, Any], services: Services, database: Database, temporal: Client
+) -> AsyncIterator[Gateway]:
+    """How the tests of pages make what they then look at."""
+    async with http_client(base_url=platform["base_url"], timeout=HANG_S) as http:
+        yield Gateway(http, database, temporal, services.keyring, [])
 
 
 @dataclass(frozen=True, slots=True)

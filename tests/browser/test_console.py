@@ -7,19 +7,15 @@ from uuid import uuid4
 
 import pytest
 from playwright.async_api import Page, expect
-from temporalio.client import Client
 
 from contracts.reconciliation import Finding, IncidentKind
 from operator_wallet.faults import Kind
 from storage import incidents
-from storage.database import Database
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.looks import Looks
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator
-from tests.support.conditions import HANG_S, until
-from tests.support.console import console_server
-from tests.support.http import http_client
+from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
 
@@ -36,20 +32,6 @@ class StuckRound:
     operator: Operator
     round_id: str
     player_id: str
-
-
-@pytest.fixture(scope="module")
-async def console(services: Services, platform: dict[str, Any]) -> AsyncIterator[str]:
-    async with console_server(services.stack) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-async def gateway(
-    platform: dict[str, Any], services: Services, database: Database, temporal: Client
-) -> AsyncIterator[Gateway]:
-    async with http_client(base_url=platform["base_url"], timeout=HANG_S) as http:
-        yield Gateway(http, database, temporal, services.keyring, [])
 
 
 @pytest.fixture(scope="module")

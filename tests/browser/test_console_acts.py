@@ -2,39 +2,20 @@
 again; an admin gives a colleague a key."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from playwright.async_api import Page, expect
-from temporalio.client import Client
 
 from storage import webhooks
-from storage.database import Database
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.looks import Looks
 from tests.browser.test_console import signed_in
-from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator
-from tests.support.conditions import HANG_S, until
-from tests.support.console import console_server
-from tests.support.http import http_client
+from tests.support.conditions import until
 from tests.support.receiver import Receiver, receiving
 
 NAME: Final = 'Anna <img src=x onerror="alert(1)">'
-
-
-@pytest.fixture(scope="module")
-async def console(services: Services, platform: dict[str, Any]) -> AsyncIterator[str]:
-    async with console_server(services.stack) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-async def gateway(
-    platform: dict[str, Any], services: Services, database: Database, temporal: Client
-) -> AsyncIterator[Gateway]:
-    async with http_client(base_url=platform["base_url"], timeout=HANG_S) as http:
-        yield Gateway(http, database, temporal, services.keyring, [])
 
 
 @pytest.fixture

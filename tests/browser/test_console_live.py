@@ -4,24 +4,19 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
-from uuid import uuid4
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
-from temporalio.client import Client
 
 from api.console.live import STREAMS_OF_SESSION
 from contracts.reconciliation import Finding, IncidentKind
-from storage import incidents, rounds
-from storage.database import Database
+from storage import incidents
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.looks import Looks
 from tests.browser.test_console import StuckRound, signed_in, stuck_round
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player
 from tests.support.conditions import HANG_S, until
-from tests.support.console import console_server
-from tests.support.http import http_client
 from tests.support.operator_wallet import running_wallet
 
 ROUNDS: Final = 12
@@ -29,20 +24,6 @@ MARKUP: Final = '<img src=x onerror="alert(1)">'
 ALL: Final = 6  # the column
 EVENTS: Final = "**/console/now/events"
 AGED: Final = "UPDATE rounds SET created_at = created_at - interval '5 minutes' WHERE round_id = $1"
-
-
-@pytest.fixture(scope="module")
-async def console(services: Services, platform: dict[str, Any]) -> AsyncIterator[str]:
-    async with console_server(services.stack) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-async def gateway(
-    platform: dict[str, Any], services: Services, database: Database, temporal: Client
-) -> AsyncIterator[Gateway]:
-    async with http_client(base_url=platform["base_url"], timeout=HANG_S) as http:
-        yield Gateway(http, database, temporal, services.keyring, [])
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +41,6 @@ async def host(gateway: Gateway) -> Operator:
 @pytest.fixture
 async def player(host: Operator) -> Player:
     return await host.open_session(balance=100_000)
-
-
-async def held(player: Player) -> str:
-    """A round that holds its stake, and whose workflow never began."""
-    bet = player.stored_bet(uuid4().hex)
-    await rounds.reserve(player.operator.gateway.database.pool, bet)
-    return bet.key.round_id
 
 
 @asynccontextmanager
@@ -104,7 +78,7 @@ class TestNow:
         await page.evaluate("window.kept = true")
         await expect(pending(page)).to_have_text("0")
         await pending(page).get_by_role("link").focus()
-        round_id = await held(player)
+        round_id = await player.held()
         await expect(pending(page)).to_have_text("1")
         await expect(pending(page).get_by_role("link")).to_be_focused()
         async with incident(host, MARKUP):
@@ -121,7 +95,7 @@ class TestNow:
         self, console: str, host: Operator, player: Player, page: Page
     ) -> None:
         await signed_in(page, console, host.key, "/now")
-        round_id = await held(player)
+        round_id = await player.held()
         await expect(pending(page)).to_have_text("1")
         await pending(page).get_by_role("link").click()
         await expect(page.get_by_role("region", name="Rounds")).to_contain_text(round_id)
@@ -135,7 +109,7 @@ class TestNow:
         await page.route(EVENTS, none)
         await signed_in(page, console, host.key, "/now")
         await expect(connection(page)).to_have_text("The connection is gone, and is tried again.")
-        await held(player)
+        await player.held()
         await page.unroute(EVENTS, none)
         await expect(pending(page)).to_have_text("1")
         await expect(connection(page)).to_have_text("Live: the numbers move by themselves.")

@@ -2,31 +2,18 @@
 
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from playwright.async_api import Page, expect
-from temporalio.client import Client
 
 from contracts.rounds import RoundState
 from storage import rounds
-from storage.database import Database
 from tests.browser.conftest import Complaints, Screenshots
 from tests.browser.looks import Looks
 from tests.conftest import Services
 from tests.e2e.oidc import PERSON, House, house, of
 from tests.e2e.parties import Gateway
-from tests.support.conditions import HANG_S
-from tests.support.http import http_client
-
-
-@pytest.fixture(scope="module")
-async def gateway(
-    platform: dict[str, Any], services: Services, database: Database, temporal: Client
-) -> AsyncIterator[Gateway]:
-    async with http_client(base_url=platform["base_url"], timeout=HANG_S) as http:
-        yield Gateway(http, database, temporal, services.keyring, [])
 
 
 @pytest.fixture(scope="module")

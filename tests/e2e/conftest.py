@@ -19,6 +19,7 @@ from tests.conftest import Services
 from tests.e2e.described import Description
 from tests.e2e.parties import Gateway, Operator, Player, is_told_of_rounds
 from tests.support.conditions import HANG_S, until
+from tests.support.console import console_server
 from tests.support.http import http_client
 from tests.support.ingress import is_ready
 
@@ -62,6 +63,13 @@ async def told(platform: dict[str, Any], operator: Operator) -> None:
     """Sockets hear of rounds: tests before may have stopped what brings it."""
     player = await operator.open_session(balance=1_000_000)
     await until(lambda: is_told_of_rounds(platform["base_url"], player))
+
+
+@pytest.fixture(scope="module")
+async def console(services: Services, platform: dict[str, Any]) -> AsyncIterator[str]:
+    """The address of the console that `up` starts."""
+    async with console_server(services.stack) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -16,13 +16,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from api.operator.service import OperatorKeys
 from api.result.schemas import RoundOut
-from contracts.rounds import Bet, RoundKey
+from contracts.rounds import Bet, RoundKey, RoundState
 from contracts.sessions import SessionClaims
 from contracts.views import ApiKeyView
 from security.api_keys import PLATFORM, new_api_key
 from security.keyring import Keyring
 from security.tokens import TokenExpired, TokenIssuer, TokenVerifier
-from storage import operators
+from storage import operators, rounds
 from storage.database import Database
 from tests.support.acting import BY
 from tests.support.sockets import opened
@@ -232,6 +232,12 @@ class Player:
             demo=claims.demo,
             jurisdiction=claims.jurisdiction,
         )
+
+    async def held(self) -> str:
+        """A round that holds its stake, and whose workflow never began; its id."""
+        bet = self.stored_bet(uuid4().hex)
+        assert (await rounds.reserve(self.operator.gateway.database.pool, bet)).state is RoundState.PENDING
+        return bet.key.round_id
 
 
 BOOKS: Final = """

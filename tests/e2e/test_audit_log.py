@@ -8,7 +8,7 @@ import pytest
 
 from api.gateway.authentication import KeyOf
 from contracts.audit import AuditEntry, Kind
-from storage import audit, rounds
+from storage import audit
 from tests.e2e.parties import Gateway, Operator, Player
 from tests.support.routes import guards
 
@@ -24,12 +24,6 @@ async def webhook(admin: Operator) -> str:
     return str(made.json()["webhook_id"])
 
 
-async def held(player: Player) -> str:
-    bet = player.stored_bet(uuid4().hex)
-    await rounds.reserve(player.operator.gateway.database.pool, bet)
-    return bet.key.round_id
-
-
 async def key(admin: Operator) -> str:
     return (await admin.gateway.new_key(admin.operator_id, scope="game")).split("_")[1]
 
@@ -42,7 +36,7 @@ def at(path: str, body: dict[str, Any] | None = None) -> Acting:
         if "{webhook_id}" in path:
             found = found.replace("{webhook_id}", await webhook(admin))
         if "{round_id}" in path:
-            found = found.replace("{round_id}", await held(player))
+            found = found.replace("{round_id}", await player.held())
         if "{key_id}" in path:
             found = found.replace("{key_id}", await key(admin))
         return found, body

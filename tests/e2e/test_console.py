@@ -1,41 +1,23 @@
 """The console as a program beside the stack: who gets in, who stays in, and whose forms are taken."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from contracts.rounds import RoundState
-from storage import rounds
 from tests.conftest import Services
-from tests.e2e.parties import Gateway, Operator, Player
+from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import until
-from tests.support.console import console_server, person
+from tests.support.console import person
 
 LIMITS = {"max_stake": 500, "loss_limit": 900, "max_session_s": 3_600}
 REASON = 'ticket 1 "><script>alert(1)</script>'
 
 
 @pytest.fixture(scope="module")
-async def console(services: Services, platform: dict[str, Any]) -> AsyncIterator[str]:
-    async with console_server(services.stack) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
 async def host(gateway: Gateway) -> Operator:
     return await gateway.new_operator()
-
-
-async def held(player: Player) -> str:
-    """A round that holds its stake, and whose workflow never began."""
-    bet = player.stored_bet(uuid4().hex)
-    assert (await rounds.reserve(player.operator.gateway.database.pool, bet)).state is RoundState.PENDING
-    return bet.key.round_id
 
 
 async def test_a_key_begins_a_session_that_its_cookie_alone_opens(
@@ -103,7 +85,7 @@ async def test_a_session_ends_with_its_key(console: str, host: Operator, gateway
 
 async def test_a_form_is_taken_from_the_sessions_own_pages_alone(console: str, host: Operator) -> None:
     player = await host.open_session(balance=1_000)
-    round_id = await held(player)
+    round_id = await player.held()
     path = f"/rounds/{round_id}/decide"
     async with person(console, host.key) as anna, person(console, host.key) as ben:
         form = {
@@ -147,7 +129,7 @@ async def test_a_person_decides_with_a_reason_and_is_on_record(
     console: str, host: Operator, gateway: Gateway
 ) -> None:
     player = await host.open_session(balance=1_000)
-    round_id = await held(player)
+    round_id = await player.held()
     reads = await gateway.new_key(host.operator_id, scope="game")
     form = {"player_id": player.player_id, "mode": "real", "action": "void", "reason": REASON}
     path = f"/rounds/{round_id}"

@@ -15,17 +15,11 @@ from storage import audit, rounds
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import until
-from tests.support.console import Person, console_server, person
+from tests.support.console import Person, person
 from tests.support.receiver import Receiver, receiving
 
 MARKUP: Final = '"><img src=x onerror=alert(1)>'
 KEY: Final = re.compile(r"crk_[0-9a-f]{16}_[A-Za-z0-9_-]{43}")
-
-
-@pytest.fixture(scope="module")
-async def console(services: Services, platform: dict[str, Any]) -> AsyncIterator[str]:
-    async with console_server(services.stack) as url:
-        yield url
 
 
 @pytest.fixture

@@ -4,16 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
-from uuid import uuid4
 
 import httpx
 import pytest
 
-from contracts.rounds import RoundState
-from storage import rounds
 from tests.conftest import Services
 from tests.e2e.oidc import PERSON, House, house, issuer_settings, of
-from tests.e2e.parties import Gateway, Operator, Player
+from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import until
 from tests.support.console import console_server, one_more_console, person
 from tests.support.issuer import Issuer
@@ -42,13 +39,6 @@ async def host(gateway: Gateway) -> Operator:
     return await gateway.new_operator()
 
 
-async def held(player: Player) -> str:
-    """A round that holds its stake, and whose workflow never began."""
-    bet = player.stored_bet(uuid4().hex)
-    assert (await rounds.reserve(player.operator.gateway.database.pool, bet)).state is RoundState.PENDING
-    return bet.key.round_id
-
-
 def problem_in(answer: httpx.Response) -> str:
     """What the sign-in page says is wrong."""
     assert 'role="alert"' in answer.text, answer.text
@@ -57,7 +47,7 @@ def problem_in(answer: httpx.Response) -> str:
 
 async def test_a_person_signs_in_decides_and_is_on_record_by_name(at: House, host: Operator) -> None:
     player = await host.open_session(balance=1_000)
-    round_id = await held(player)
+    round_id = await player.held()
     async with person(at.console) as anna:
         assert f"Sign in at {urlsplit(at.provider.url).netloc}" in (await anna.get("/sign-in")).text
         began = await anna.to_issuer(f"/console/rounds/{round_id}")
@@ -101,7 +91,7 @@ async def test_who_signs_out_is_led_to_the_end_of_the_issuers_session(at: House)
 
 async def test_the_role_is_the_scope_that_the_issuer_says(at: House, host: Operator) -> None:
     player = await host.open_session(balance=1_000)
-    round_id = await held(player)
+    round_id = await player.held()
     form = {
         "player_id": player.player_id,
         "mode": "real",

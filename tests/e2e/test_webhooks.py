@@ -384,6 +384,6 @@ async def test_a_test_is_sent_once_and_its_caller_hears_what_came_of_it(own: Ope
 async def test_nobody_tests_the_webhook_of_another(own: Operator, rival: Operator) -> None:
     async with receiving() as receiver:
         webhook = await new_webhook(own, receiver)
-        for stranger, webhook_id in ((rival, webhook["webhook_id"]), (own, "nobody")):
-            checked_problem(await stranger.call("POST", f"/webhooks/{webhook_id}/test"), 404, "not-found")
+        for other, webhook_id in ((rival, webhook["webhook_id"]), (own, "nobody")):
+            checked_problem(await other.call("POST", f"/webhooks/{webhook_id}/test"), 404, "not-found")
     assert receiver.received == []

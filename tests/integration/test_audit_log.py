@@ -42,7 +42,7 @@ WAITING: Final = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datna
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class Acting:
     """An operator with something of each kind, as programs act on it."""
 
     seat: Seat
@@ -111,7 +111,7 @@ async def application(services: Services, own_url: str) -> AsyncIterator[Databas
 
 
 @pytest.fixture
-async def desk(own: Database, application: Database) -> Desk:
+async def acting(own: Database, application: Database) -> Acting:
     seat = await take_seat(own, balance=1_000)
     operator_id, setting_up = seat.session.operator_id, By("cli:set-up")
     made = await webhook_service(own.pool).create(
@@ -130,44 +130,44 @@ async def desk(own: Database, application: Database) -> Desk:
     assert await webhooks.dead_letter(own.pool, delivery)
     key = await OperatorKeys(own.pool).issue(operator_id=operator_id, scope="game", by=setting_up)
     assert key is not None
-    return Desk(seat, application.pool, webhook, key.key_id, event_id)
+    return Acting(seat, application.pool, webhook, key.key_id, event_id)
 
 
-Act = Callable[[Desk], Coroutine[Any, Any, object]]
+Act = Callable[[Acting], Coroutine[Any, Any, object]]
 
 
 def player(blocked: bool) -> Act:
-    return lambda desk: Switches(desk.pool).player(
-        operator_id=desk.operator_id, player_id=desk.seat.session.player_id, blocked=blocked, by=PERSON
+    return lambda acting: Switches(acting.pool).player(
+        operator_id=acting.operator_id, player_id=acting.seat.session.player_id, blocked=blocked, by=PERSON
     )
 
 
 def game(enabled: bool) -> Act:
-    return lambda desk: Switches(desk.pool).game(
-        operator_id=desk.operator_id, game_id="dice", enabled=enabled, by=PERSON
+    return lambda acting: Switches(acting.pool).game(
+        operator_id=acting.operator_id, game_id="dice", enabled=enabled, by=PERSON
     )
 
 
 def deposit(transaction_id: str, amount: int = 100) -> Act:
-    return lambda desk: players.deposit(
-        desk.pool,
-        account_id=desk.seat.session.account_id,
-        **desk.moved(transaction_id, amount),
+    return lambda acting: players.deposit(
+        acting.pool,
+        account_id=acting.seat.session.account_id,
+        **acting.moved(transaction_id, amount),
     )
 
 
 def withdrawal(transaction_id: str, amount: int = 100) -> Act:
-    return lambda desk: players.withdraw(desk.pool, **desk.moved(transaction_id, amount))
+    return lambda acting: players.withdraw(acting.pool, **acting.moved(transaction_id, amount))
 
 
-def new_webhook(desk: Desk) -> Coroutine[Any, Any, object]:
-    return desk.webhooks.create(
-        operator_id=desk.operator_id, url="http://127.0.0.1:9/new", types=["round.void"], by=PERSON
+def new_webhook(acting: Acting) -> Coroutine[Any, Any, object]:
+    return acting.webhooks.create(
+        operator_id=acting.operator_id, url="http://127.0.0.1:9/new", types=["round.void"], by=PERSON
     )
 
 
-def new_key(desk: Desk) -> Coroutine[Any, Any, object]:
-    return desk.keys.issue(operator_id=desk.operator_id, scope="operator", name="of a test", by=PERSON)
+def new_key(acting: Acting) -> Coroutine[Any, Any, object]:
+    return acting.keys.issue(operator_id=acting.operator_id, scope="operator", name="of a test", by=PERSON)
 
 
 ACTS: Final[dict[Kind, Act]] = {
@@ -178,18 +178,18 @@ ACTS: Final[dict[Kind, Act]] = {
     Kind.DEPOSIT: deposit("d-1"),
     Kind.WITHDRAWAL: withdrawal("w-1"),
     Kind.WEBHOOK_CREATED: new_webhook,
-    Kind.WEBHOOK_CHANGED: lambda desk: desk.webhooks.change(
-        desk.webhook.key, WebhookChanges(enabled=False), by=PERSON
+    Kind.WEBHOOK_CHANGED: lambda acting: acting.webhooks.change(
+        acting.webhook.key, WebhookChanges(enabled=False), by=PERSON
     ),
-    Kind.WEBHOOK_SECRET_ROTATED: lambda desk: desk.webhooks.rotate_secret(desk.webhook.key, by=PERSON),
-    Kind.WEBHOOK_DELETED: lambda desk: desk.webhooks.delete(desk.webhook.key, by=PERSON),
-    Kind.WEBHOOK_REPLAYED: lambda desk: desk.webhooks.replay(desk.webhook.key, None, by=PERSON),
+    Kind.WEBHOOK_SECRET_ROTATED: lambda acting: acting.webhooks.rotate_secret(acting.webhook.key, by=PERSON),
+    Kind.WEBHOOK_DELETED: lambda acting: acting.webhooks.delete(acting.webhook.key, by=PERSON),
+    Kind.WEBHOOK_REPLAYED: lambda acting: acting.webhooks.replay(acting.webhook.key, None, by=PERSON),
     Kind.KEY_CREATED: new_key,
-    Kind.KEY_ROTATED: lambda desk: desk.keys.rotate(
-        operator_id=desk.operator_id, key_id=desk.key_id, overlap_s=60, by=PERSON
+    Kind.KEY_ROTATED: lambda acting: acting.keys.rotate(
+        operator_id=acting.operator_id, key_id=acting.key_id, overlap_s=60, by=PERSON
     ),
-    Kind.KEY_REVOKED: lambda desk: desk.keys.revoke(
-        operator_id=desk.operator_id, key_id=desk.key_id, by=PERSON
+    Kind.KEY_REVOKED: lambda acting: acting.keys.revoke(
+        operator_id=acting.operator_id, key_id=acting.key_id, by=PERSON
     ),
 }
 ROUNDS: Final = {Kind(action.value) for action in Action}
@@ -200,11 +200,11 @@ def test_each_kind_of_act_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("kind", ACTS, ids=lambda kind: kind.value)
-async def test_an_act_and_its_entry_are_there_together(desk: Desk, kind: Kind) -> None:
-    before = await desk.state()
-    await ACTS[kind](desk)
-    assert (await desk.state() == before) is (kind is Kind.PLAYER_UNBLOCKED)  # nobody was blocked
-    (found,) = await desk.entries()
+async def test_an_act_and_its_entry_are_there_together(acting: Acting, kind: Kind) -> None:
+    before = await acting.state()
+    await ACTS[kind](acting)
+    assert (await acting.state() == before) is (kind is Kind.PLAYER_UNBLOCKED)  # nobody was blocked
+    (found,) = await acting.entries()
     assert (found.kind, found.actor, found.verdict) == (kind.value, PERSON.actor, "accepted")
     assert found.reason == PERSON.reason
     assert found.subject
@@ -212,67 +212,67 @@ async def test_an_act_and_its_entry_are_there_together(desk: Desk, kind: Kind) -
 
 @pytest.mark.parametrize("kind", ACTS, ids=lambda kind: kind.value)
 async def test_an_act_is_not_done_when_its_entry_cannot_be_written(
-    desk: Desk, own: Database, kind: Kind
+    acting: Acting, own: Database, kind: Kind
 ) -> None:
     """The interleaving: the act is committed, and then there is no entry to be had."""
-    before = await desk.state()
+    before = await acting.state()
     await own.pool.execute(
         "ALTER TABLE audit_log ADD CONSTRAINT full_up CHECK (actor <> 'key:0123456789abcdef') NOT VALID"
     )
     try:
         with pytest.raises(asyncpg.CheckViolationError):
-            await ACTS[kind](desk)
+            await ACTS[kind](acting)
     finally:
         await own.pool.execute("ALTER TABLE audit_log DROP CONSTRAINT full_up")
-    assert await desk.state() == before
-    assert await desk.entries() == []
+    assert await acting.state() == before
+    assert await acting.entries() == []
 
 
-async def test_what_is_not_done_leaves_no_entry(desk: Desk) -> None:
+async def test_what_is_not_done_leaves_no_entry(acting: Acting) -> None:
     """The other interleaving: an entry of what then was refused, or was done before."""
     nobody, other = (
-        replace(desk.webhook.key, webhook_id="nobody"),
-        replace(desk.webhook.key, operator_id="rival"),
+        replace(acting.webhook.key, webhook_id="nobody"),
+        replace(acting.webhook.key, operator_id="rival"),
     )
-    assert not await Switches(desk.pool).player(
-        operator_id=desk.operator_id, player_id="nobody", blocked=True, by=PERSON
+    assert not await Switches(acting.pool).player(
+        operator_id=acting.operator_id, player_id="nobody", blocked=True, by=PERSON
     )
     for key in (nobody, other):
-        assert await desk.webhooks.change(key, WebhookChanges(enabled=False), by=PERSON) is None
-        assert await desk.webhooks.rotate_secret(key, by=PERSON) is None
-        assert not await desk.webhooks.delete(key, by=PERSON)
-        assert not await desk.webhooks.replay(key, None, by=PERSON)
-    assert not await desk.webhooks.replay(desk.webhook.key, [str(uuid4())], by=PERSON)
-    assert not await desk.keys.revoke(operator_id="rival", key_id=desk.key_id, by=PERSON)
-    assert await desk.keys.rotate(operator_id="rival", key_id=desk.key_id, overlap_s=1, by=PERSON) is None
-    assert await desk.keys.issue(operator_id="nobody", scope="game", by=PERSON) is None
-    await withdrawal("w-1", amount=100_000)(desk)
-    await deposit("w-1", amount=2**52)(desk)
-    assert await desk.entries() == []
+        assert await acting.webhooks.change(key, WebhookChanges(enabled=False), by=PERSON) is None
+        assert await acting.webhooks.rotate_secret(key, by=PERSON) is None
+        assert not await acting.webhooks.delete(key, by=PERSON)
+        assert not await acting.webhooks.replay(key, None, by=PERSON)
+    assert not await acting.webhooks.replay(acting.webhook.key, [str(uuid4())], by=PERSON)
+    assert not await acting.keys.revoke(operator_id="rival", key_id=acting.key_id, by=PERSON)
+    assert await acting.keys.rotate(operator_id="rival", key_id=acting.key_id, overlap_s=1, by=PERSON) is None
+    assert await acting.keys.issue(operator_id="nobody", scope="game", by=PERSON) is None
+    await withdrawal("w-1", amount=100_000)(acting)
+    await deposit("w-1", amount=2**52)(acting)
+    assert await acting.entries() == []
     for _ in range(2):
-        await deposit("d-1")(desk)  # the second is answered as the first was
-        await deposit("d-1", amount=7)(desk)
-    assert [one.detail["amount"] for one in await desk.entries()] == [100]
+        await deposit("d-1")(acting)  # the second is answered as the first was
+        await deposit("d-1", amount=7)(acting)
+    assert [one.detail["amount"] for one in await acting.entries()] == [100]
 
 
 async def test_more_keys_than_there_may_be_leave_no_entry(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    acting: Acting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.operators.KEYS_LIMIT", 1)
     with pytest.raises(TooManyKeys):
-        await new_key(desk)
-    assert await desk.entries() == []
+        await new_key(acting)
+    assert await acting.entries() == []
 
 
-async def test_a_connection_that_dies_in_the_act_leaves_neither(desk: Desk, own: Database) -> None:
+async def test_a_connection_that_dies_in_the_act_leaves_neither(acting: Acting, own: Database) -> None:
     """The act waits for the player's row when its server process is ended."""
-    before = await desk.state()
+    before = await acting.state()
     async with own.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        key = desk.seat.session.player_key
+        key = acting.seat.session.player_key
         await connection.execute("SELECT 1 FROM players WHERE id = $1 FOR UPDATE", key)
-        acting = asyncio.create_task(ACTS[Kind.PLAYER_BLOCKED](desk))
+        running = asyncio.create_task(ACTS[Kind.PLAYER_BLOCKED](acting))
 
         async def waits() -> bool:
             return bool(await own.pool.fetchval(f"SELECT count(*) {WAITING}"))
@@ -280,25 +280,25 @@ async def test_a_connection_that_dies_in_the_act_leaves_neither(desk: Desk, own:
         await until(waits)
         await own.pool.execute(f"SELECT pg_terminate_backend(pid) {WAITING}")
         with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)):
-            await acting
+            await running
         await transaction.rollback()
-    assert await desk.state() == before
-    assert await desk.entries() == []
+    assert await acting.state() == before
+    assert await acting.entries() == []
 
 
-async def test_entries_have_no_secret(desk: Desk) -> None:
-    made = await desk.webhooks.rotate_secret(desk.webhook.key, by=PERSON)
-    key = await desk.keys.issue(operator_id=desk.operator_id, scope="game", by=PERSON)
+async def test_entries_have_no_secret(acting: Acting) -> None:
+    made = await acting.webhooks.rotate_secret(acting.webhook.key, by=PERSON)
+    key = await acting.keys.issue(operator_id=acting.operator_id, scope="game", by=PERSON)
     assert made is not None
     assert key is not None
-    text = json.dumps([one.detail for one in await desk.entries()])
+    text = json.dumps([one.detail for one in await acting.entries()])
     assert made.secret not in text
     assert key.text not in text
     assert "whsec_" not in text
 
 
-async def test_nobody_changes_or_removes_an_entry(desk: Desk, own: Database) -> None:
-    await ACTS[Kind.KEY_CREATED](desk)
+async def test_nobody_changes_or_removes_an_entry(acting: Acting, own: Database) -> None:
+    await ACTS[Kind.KEY_CREATED](acting)
     for statement in (
         "UPDATE audit_log SET actor = 'key:x'",
         "DELETE FROM audit_log",
@@ -307,17 +307,17 @@ async def test_nobody_changes_or_removes_an_entry(desk: Desk, own: Database) -> 
         " VALUES ('a', 'b', 'c', 'd', '{}', '2020-01-01')",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await desk.pool.execute(statement)
+            await acting.pool.execute(statement)
     for statement in ("UPDATE audit_log SET actor = 'key:x'", "DELETE FROM audit_log", "TRUNCATE audit_log"):
         with pytest.raises(asyncpg.RestrictViolationError):
             await own.pool.execute(statement)
 
 
 async def test_the_list_has_decisions_and_acts_of_one_operator_page_by_page(
-    desk: Desk, own: Database
+    acting: Acting, own: Database
 ) -> None:
     rival = await take_seat(own, balance=1_000)
-    for seat in (desk.seat, rival):
+    for seat in (acting.seat, rival):
         for n in range(3):
             bet = seat.bet()
             await seat.reserve(bet)
@@ -326,16 +326,16 @@ async def test_the_list_has_decisions_and_acts_of_one_operator_page_by_page(
             )
             await interventions.intervene(own.pool, InterveneRequest(bet=bet, intervention=decision))
     for enabled in (True, False) * 3:
-        await game(enabled)(desk)
-        await Switches(desk.pool).game(
+        await game(enabled)(acting)
+        await Switches(acting.pool).game(
             operator_id=rival.session.operator_id, game_id="rivals", enabled=enabled, by=PERSON
         )
-    whole = await audit.listed(desk.pool, operator_id=desk.operator_id, limit=100)
+    whole = await audit.listed(acting.pool, operator_id=acting.operator_id, limit=100)
     assert [one.created_at for one in whole] == sorted((one.created_at for one in whole), reverse=True)
     of_person = [one for one in whole if one.actor == PERSON.actor]
     assert [one.kind for one in of_person] == ["game-disabled", "game-enabled"] * 3 + ["void"] * 3
     assert len(whole) == len(of_person) + 3  # the deposit, webhook and key of the setting up
-    assert of_person[-1].player_id == desk.seat.session.player_id
+    assert of_person[-1].player_id == acting.seat.session.player_id
     assert of_person[-1].state_before == "pending"
     assert "rivals" not in {one.subject for one in whole}
     for chosen, wanted in (
@@ -348,19 +348,19 @@ async def test_the_list_has_decisions_and_acts_of_one_operator_page_by_page(
         ),
         ({"actor": "key:nobody"}, []),
     ):
-        assert await _paged(desk, **chosen) == wanted
-    theirs = await audit.listed(desk.pool, operator_id=rival.session.operator_id, limit=1)
+        assert await _paged(acting, **chosen) == wanted
+    theirs = await audit.listed(acting.pool, operator_id=rival.session.operator_id, limit=1)
     foreign = UUID(theirs[0].entry_id)
-    assert await audit.listed(desk.pool, operator_id=desk.operator_id, before=foreign, limit=9) == []
+    assert await audit.listed(acting.pool, operator_id=acting.operator_id, before=foreign, limit=9) == []
 
 
-async def _paged(desk: Desk, **chosen: object) -> list[AuditEntry]:
+async def _paged(acting: Acting, **chosen: object) -> list[AuditEntry]:
     found: list[AuditEntry] = []
     while True:
         before = UUID(found[-1].entry_id) if found else None
         page = await audit.listed(
-            desk.pool,
-            operator_id=desk.operator_id,
+            acting.pool,
+            operator_id=acting.operator_id,
             before=before,
             limit=2,
             **chosen,  # type: ignore[arg-type]
@@ -377,22 +377,22 @@ MANY: Final = """
 
 
 async def test_a_rare_kind_and_an_old_place_are_found_without_reading_the_rest(
-    desk: Desk, own: Database
+    acting: Acting, own: Database
 ) -> None:
-    await game(True)(desk)
-    await own.pool.execute(MANY, desk.operator_id)
+    await game(True)(acting)
+    await own.pool.execute(MANY, acting.operator_id)
     await own.pool.execute("ANALYZE audit_log")
     everything = [kind.value for kind in Kind]
     oldest = await own.pool.fetchval(
         "SELECT id FROM audit_log WHERE operator_id = $1 ORDER BY created_at LIMIT 1 OFFSET 200",
-        desk.operator_id,
+        acting.operator_id,
     )
     for statement, arguments in (
-        (audit.LISTED, (desk.operator_id, everything, None, 51)),
-        (audit.LISTED, (desk.operator_id, everything, oldest, 51)),
-        (audit.LISTED, (desk.operator_id, ["game-enabled"], None, 51)),
-        (audit.LISTED_OF_ACTOR, (desk.operator_id, everything, None, 51, "key:1")),
-        (audit.LISTED_OF_ACTOR, (desk.operator_id, everything, None, 51, PERSON.actor)),
+        (audit.LISTED, (acting.operator_id, everything, None, 51)),
+        (audit.LISTED, (acting.operator_id, everything, oldest, 51)),
+        (audit.LISTED, (acting.operator_id, ["game-enabled"], None, 51)),
+        (audit.LISTED_OF_ACTOR, (acting.operator_id, everything, None, 51, "key:1")),
+        (audit.LISTED_OF_ACTOR, (acting.operator_id, everything, None, 51, PERSON.actor)),
     ):
         plan = await own.pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *arguments)
         (found,) = plan if isinstance(plan, list) else json.loads(plan)
