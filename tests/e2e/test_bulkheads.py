@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from storage.database import Database
 from tests.conftest import Services
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem
+from tests.support.clients import frozen
 from tests.support.conditions import HANG_S, until
 from tests.support.http import http_client
 from tests.support.ingress import Ingress, one_more_ingress
@@ -108,12 +109,9 @@ async def casino(
         for first in range(0, len(players), RUNNING):
             await asyncio.gather(*(one.played() for one in players[first : first + RUNNING]))
         await until(over)
-        os.kill(wallet.pid, signal.SIGSTOP)
-        try:
+        with frozen(wallet.pid):
             wake = partial(os.kill, wallet.pid, signal.SIGCONT)
             yield Casino(operator, players, ingress.metrics_url, wake)
-        finally:
-            os.kill(wallet.pid, signal.SIGCONT)
         await until(over)
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -180,13 +182,31 @@ async def _assert_events_took_effect_once(database: Database, player_keys: set[i
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Stops a process without ending it: its sockets stay open and say nothing."""
+    """Stops a process without ending it: its sockets stay open and say nothing, from the first line of the
+    block on."""
     os.kill(pid, signal.SIGSTOP)
     try:
+        # The kernel stops a thread when it is next on a core. On a busy machine that takes tens of
+        # milliseconds, and all the while the others answer.
+        while not _stands_still(pid):
+            time.sleep(0)
         yield
     finally:
         with suppress(ProcessLookupError):  # it was killed meanwhile
             os.kill(pid, signal.SIGCONT)
+
+
+def _stands_still(pid: int) -> bool:
+    states = {_state(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
+    return states <= {"T", "Z", "X"}  # stopped; or ended, which says nothing either
+
+
+def _state(stat: Path) -> str:
+    """The third field; the second, the thread's name in brackets, may hold anything."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"  # it ended between the two
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from compose import ingresses, process
 from compose.programs import OwnProgram
@@ -96,8 +95,6 @@ class Several:
             for other, running in self.running.items():
                 if other != name:
                     others.enter_context(frozen(running.pid))
-                    while psutil.Process(running.pid).status() != psutil.STATUS_STOPPED:
-                        pass
             yield
 
     async def gauge(self, name: str, metric: str) -> float:
