@@ -1,12 +1,16 @@
 """This tree against another commit: three stacks side by side, two of ours and one of theirs, in interleaved
 blocks. What our two differ by is what chance alone makes, and the measure for everything else.
+
+A stack keeps what chance gave it for as long as it runs: where its pages and its files lie, which process the
+kernel favours. Two equal ones differ by some hundredths in p50 in every block, so more blocks show that no
+better. With several starts the three are started anew, and each start counts once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,11 +45,13 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How many blocks, whether in short, and how many ingress processes each of our stacks has."""
+    """How many blocks in each start, whether in short, how many ingress processes each of our stacks has, and
+    how often all three are started."""
 
     blocks: int
     quick: bool
     ingresses: int = 1
+    starts: int = 1
 
     @property
     def ours(self) -> tuple[str, ...]:
@@ -59,12 +65,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """A whole run: every cell, of which commits, and how many seconds it took."""
+    """A whole run: every cell, of which commits, and how many seconds it took. Each of the `starts` has as
+    many blocks, numbered one after the other."""
 
     ours: Checkout
     theirs: Checkout
     measured: tuple[Measured, ...]
     seconds: float
+    starts: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,19 +83,24 @@ class Side:
     tokens: tuple[str, ...]
 
 
-def cells(blocks: int, timing: Timing) -> list[Cell]:
+def cells(blocks: Iterable[int], timing: Timing) -> list[Cell]:
     """In a block, all three play at each concurrency, in an order that turns."""
     return [
         Cell(name, block, CLOSED, connections, timing.alone if connections == 1 else timing.many)
-        for block in range(blocks)
+        for block in blocks
         for turn, connections in enumerate(CONCURRENCIES)
         for name in turned(SIDES, block + turn)
     ]
 
 
+def blocks_of_start(start: int, wanted: Wanted) -> range:
+    """The numbers of the blocks that are played in this start, the first of which is 0."""
+    return range(start * wanted.blocks, (start + 1) * wanted.blocks)
+
+
 def steps(wanted: Wanted) -> int:
     """How often `announce` is called, for a progress bar."""
-    return 2 * len(SIDES) + len(cells(wanted.blocks, wanted.timing)) + 1
+    return wanted.starts * (2 * len(SIDES) + len(cells(blocks_of_start(0, wanted), wanted.timing)) + 1)
 
 
 async def run(
@@ -98,11 +111,21 @@ async def run(
     """
     began = time.monotonic()
     checkouts = {OURS: ours, OURS_AGAIN: ours, THEIRS: theirs}
+    measured: list[Measured] = []
+    for start in range(wanted.starts):
+        measured += await _one_start(checkouts, layout, wanted, start, announce)
+    return Against(ours, theirs, tuple(measured), time.monotonic() - began, wanted.starts)
+
+
+async def _one_start(
+    checkouts: Mapping[str, Checkout], layout: Layout, wanted: Wanted, start: int, announce: Announce
+) -> Sequence[Measured]:
     async with AsyncExitStack() as closing:
         try:
             sides = {}
             # One after the other: each takes ports that are free when it starts.
-            for name, checkout in checkouts.items():
+            for name in turned(SIDES, start):
+                checkout = checkouts[name]
                 announce(f"starting {name}, {checkout.title}")
                 starting = running_stack(
                     checkout,
@@ -114,12 +137,13 @@ async def run(
                 stack = await closing.enter_async_context(starting)
                 sides[name] = Side(stack, await _seat(stack))
             loader = await closing.enter_async_context(Loader())
-            measured = await Course(sides, loader, wanted.timing, announce).play(wanted.blocks)
+            course = Course(sides, loader, wanted.timing, announce)
+            measured = await course.play(blocks_of_start(start, wanted), of=wanted.starts * wanted.blocks)
         finally:
             announce("stopping")
     for name, checkout in checkouts.items():
         await remove_data(checkout, layout, name=_file_name(name), home=home_of(layout, name))
-    return Against(ours, theirs, tuple(measured), time.monotonic() - began)
+    return measured
 
 
 def homes(layout: Layout) -> Path:
@@ -152,8 +176,10 @@ class Course:
         self._sides, self._loader, self._timing, self._announce = sides, loader, timing, announce
         self._jobs = 0
 
-    async def play(self, blocks: int) -> Sequence[Measured]:
-        """Warm up, then measure. Raises LoadFailed for a side that settles nothing, Died when one ends."""
+    async def play(self, blocks: range, *, of: int) -> Sequence[Measured]:
+        """Warm up, then measure these blocks, `of` so many in all. Raises LoadFailed for a side that settles
+        nothing, Died when one ends.
+        """
         for name in self._sides:
             self._announce(f"warming up {name}")
             outcome = await self._play(name, MOST_PLAYERS, self._timing.first_warm_up)
@@ -161,7 +187,7 @@ class Course:
                 raise LoadFailed(f"{name} settled no round: {'; '.join(outcome.problems) or 'no answer'}")
         found = []
         for cell in cells(blocks, self._timing):
-            self._announce(f"block {cell.block + 1} of {blocks}: {cell.variant}, {cell.connections}")
+            self._announce(f"block {cell.block + 1} of {of}: {cell.variant}, {cell.connections}")
             found.append(await self._cell(cell))
         return found
 

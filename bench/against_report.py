@@ -21,29 +21,30 @@ FAMILIES: Final = (PROGRAM, "temporal", "postgres", "rabbitmq", "relay", "statis
 SUM: Final = "all"
 
 Value = Callable[[Measured], float | None]
+Row = tuple[float, float, float]  # ours, ours again, theirs
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A ratio block by block. There is at least one."""
+    """A ratio block by block, or start by start where there are several. There is at least one."""
 
-    by_block: tuple[float, ...]
+    ratios: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        return median(self.by_block)
+        return median(self.ratios)
 
     @property
     def middle_half(self) -> tuple[float, float]:
         """From the first quartile to the third."""
-        if len(self.by_block) == 1:
-            return self.by_block[0], self.by_block[0]
-        first, _, third = quantiles(self.by_block, n=4, method="inclusive")
+        if len(self.ratios) == 1:
+            return self.ratios[0], self.ratios[0]
+        first, _, third = quantiles(self.ratios, n=4, method="inclusive")
         return first, third
 
     @property
     def ends(self) -> tuple[float, float]:
-        return min(self.by_block), max(self.by_block)
+        return min(self.ratios), max(self.ratios)
 
     @property
     def band(self) -> tuple[float, float]:
@@ -94,18 +95,26 @@ def total_cpu(measured: Measured) -> float | None:
     return sum(own) if own else None
 
 
-def comparisons(measured: Sequence[Measured]) -> list[Comparison]:
-    """Speed, then cost. What one side has not is left out, as the relay of a commit that had none."""
-    found = []
+def comparisons(measured: Sequence[Measured], starts: int = 1) -> list[Comparison]:
+    """Speed, then cost. What one side has not is left out, as the relay of a commit that had none. Each of
+    the `starts` has as many blocks, and counts once where there are several."""
+    blocks = max(each.cell.block for each in measured) + 1
+    start_of = (lambda block: block * starts // blocks) if starts > 1 else (lambda block: block)
+
+    def compared(title: str, connections: int, value: Value, *, lower_is_better: bool = True) -> None:
+        rows = _rows_by_start(measured, connections, value, start_of)
+        if rows:
+            found.append(Comparison(title, *_spreads(rows), lower_is_better=lower_is_better))
+
+    found: list[Comparison] = []
     for connections in CONCURRENCIES:
-        found.append(_compared(f"p50 at {connections}", measured, connections, lambda each: each.p50_ms))
-        rate = _compared(f"rounds/s at {connections}", measured, connections, _rate, lower_is_better=False)
-        found.append(rate)
+        compared(f"p50 at {connections}", connections, lambda each: each.p50_ms)
+        compared(f"rounds/s at {connections}", connections, _rate, lower_is_better=False)
     for family in FAMILIES:
-        found.append(_compared(_cpu_title(family, JUDGED_AT), measured, JUDGED_AT, _cpu_of(family)))
+        compared(_cpu_title(family, JUDGED_AT), JUDGED_AT, _cpu_of(family))
     for connections in CONCURRENCIES:
-        found.append(_compared(_cpu_title(SUM, connections), measured, connections, total_cpu))
-    return [each for each in found if each is not None]
+        compared(_cpu_title(SUM, connections), connections, total_cpu)
+    return found
 
 
 def verdict(found: Sequence[Comparison]) -> Verdict:
@@ -119,7 +128,7 @@ def verdict(found: Sequence[Comparison]) -> Verdict:
     if too_much:
         how = f"more than the {ALLOWED:g} that is allowed"
     elif ratio > ALLOWED:
-        how = f"more than {ALLOWED:g}, and no more than chance makes here: not decided; play more blocks"
+        how = f"more than {ALLOWED:g}, and no more than chance makes here: not decided; take more --starts"
     else:
         how = f"within the {ALLOWED:g} that is allowed"
     return Verdict(
@@ -140,18 +149,24 @@ def _rate(measured: Measured) -> float:
     return measured.rounds_per_s
 
 
-def _compared(
-    title: str, measured: Sequence[Measured], connections: int, value: Value, *, lower_is_better: bool = True
-) -> Comparison | None:
-    """None when there is no block in which all three have the value."""
+def _rows_by_start(
+    measured: Sequence[Measured], connections: int, value: Value, start_of: Callable[[int], int]
+) -> list[list[Row]]:
+    """The values of our two and of theirs, block by block, of each start. Blocks in which one has none are
+    left out."""
     sides = [_by_block(name, connections, value, measured) for name in (OURS, OURS_AGAIN, THEIRS)]
-    blocks = sorted(set[int].intersection(*(set(side) for side in sides)))
-    if not blocks:
-        return None
-    rows = [tuple(side[block] for side in sides) for block in blocks]
-    against = Spread(tuple(mean((first, second)) / theirs for first, second, theirs in rows))
-    chance = Spread(tuple(second / first for first, second, _ in rows))
-    return Comparison(title, against, chance, lower_is_better)
+    rows: dict[int, list[Row]] = {}
+    for block in sorted(set[int].intersection(*(set(side) for side in sides))):
+        ours, again, theirs = (side[block] for side in sides)
+        rows.setdefault(start_of(block), []).append((ours, again, theirs))
+    return list(rows.values())
+
+
+def _spreads(rows_by_start: Sequence[Sequence[Row]]) -> tuple[Spread, Spread]:
+    """Ours over theirs, and ours over ours. Ratios are taken within a block; of a start, the middle one."""
+    against = tuple(median(mean((a, b)) / theirs for a, b, theirs in rows) for rows in rows_by_start)
+    chance = tuple(median(b / a for a, b, _ in rows) for rows in rows_by_start)
+    return Spread(against), Spread(chance)
 
 
 def _by_block(name: str, connections: int, value: Value, measured: Sequence[Measured]) -> dict[int, float]:
@@ -208,7 +223,10 @@ def _median(cells: Sequence[Measured], value: Value) -> float | None:
 
 def _ratios(run: Against, found: Sequence[Comparison]) -> Table:
     blocks = len({each.cell.block for each in run.measured})
-    title = f"ours / theirs over {blocks} blocks, beside ours / ours, which is chance alone"
+    counted = (
+        f"{blocks} blocks" if run.starts == 1 else f"{run.starts} starts of {blocks // run.starts} blocks"
+    )
+    title = f"ours / theirs over {counted}, beside ours / ours, which is chance alone"
     spread = ("middle half", "min - max")
     table = empty_table(title, ("median of", "ours / theirs", *spread, "ours / ours", *spread, ""), left=1)
     for each in found:
@@ -235,6 +253,7 @@ def as_json(run: Against, found: Sequence[Comparison], decided: Verdict) -> dict
         "seconds": round(run.seconds, 1),
         "ours": {"commit": run.ours.commit, "changed": run.ours.changed},
         "theirs": {"commit": run.theirs.commit},
+        "starts": run.starts,
         "allowed": ALLOWED,
         "met": decided.met,
         "verdict": decided.text,
@@ -252,4 +271,4 @@ def _comparison_json(comparison: Comparison) -> Mapping[str, Any]:
 
 def _spread_json(spread: Spread) -> Mapping[str, Any]:
     middle, ends = spread.middle_half, spread.ends
-    return {"median": spread.median, "middle_half": middle, "ends": ends, "by_block": spread.by_block}
+    return {"median": spread.median, "middle_half": middle, "ends": ends, "ratios": spread.ratios}

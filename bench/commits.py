@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -150,10 +151,14 @@ class Repository:
 def prepare(checkout: Checkout) -> None:
     """Let the commit's own ./croupier make its environment, unless it is there; what it says is seen. Raises
     NoCommit.
+
+    It finds our Python before others. One Python is faster than another by more than commits differ.
     """
     command = [str(checkout.root / PROGRAM), "--help"]
+    environment = without_ours(os.environ)
+    environment["PATH"] = os.pathsep.join((f"{sys.base_prefix}/bin", environment.get("PATH", os.defpath)))
     try:
-        with _running(command, checkout.root, without_ours(os.environ)) as process:
+        with _running(command, checkout.root, environment) as process:
             code = process.wait()
     except OSError as problem:
         raise NoCommit(f"commit {checkout.title} cannot be started: {problem}") from None

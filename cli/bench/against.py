@@ -20,13 +20,21 @@ from runtime.settings import PROJECT_ROOT, Settings
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The options of the command. How many blocks depends on `quick` when it is not said."""
+    """The options of the command. How many blocks depends on `quick` and `starts` when it is not said."""
 
     commit: str
     blocks: int | None
     quick: bool
     json_file: Path | None
     ingresses: int = 1
+    starts: int = 1
+
+    def blocks_of_a_start(self) -> int:
+        from bench import against
+
+        if self.blocks is not None:
+            return self.blocks
+        return against.QUICK_BLOCKS if self.quick or self.starts > 1 else against.BLOCKS
 
 
 def run(settings: Settings, choices: Choices) -> int:
@@ -40,11 +48,7 @@ def _measure(settings: Settings, choices: Choices) -> int:
     from bench import against, against_report, commits, stacks
     from bench.loader import LoadFailed
 
-    wanted = against.Wanted(
-        choices.blocks or (against.QUICK_BLOCKS if choices.quick else against.BLOCKS),
-        choices.quick,
-        choices.ingresses,
-    )
+    wanted = against.Wanted(choices.blocks_of_a_start(), choices.quick, choices.ingresses, choices.starts)
     layout = Layout(settings.home / "bench" / "against")
     try:
         repository = commits.Repository(PROJECT_ROOT)
@@ -58,7 +62,7 @@ def _measure(settings: Settings, choices: Choices) -> int:
             with progress_bar(against.steps(wanted)) as tell:
                 work = against.run(repository.ours(), theirs, layout, wanted, tell)
                 found = asyncio.run(work)
-        compared = against_report.comparisons(found.measured)
+        compared = against_report.comparisons(found.measured, found.starts)
         decided = against_report.verdict(compared)
     except AlreadyRunning:
         bootstrap.say(f"another run against a commit has {layout.home}: wait for its end")

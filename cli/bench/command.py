@@ -24,7 +24,9 @@ def bench(
     ] = "",
     blocks: Annotated[
         int | None,
-        typer.Option("--blocks", min=1, help="Blocks of each; 5, 10 with --against, 2 with --quick."),
+        typer.Option(
+            "--blocks", min=1, help="Blocks of each; 5, 10 with --against, 2 with --quick or with --starts."
+        ),
     ] = None,
     against: Annotated[
         str | None,
@@ -41,6 +43,15 @@ def bench(
             "--ingress", min=1, max=8, help="With --against: ingress processes of each of our two stacks."
         ),
     ] = 1,
+    starts: Annotated[
+        int,
+        typer.Option(
+            "--starts",
+            min=1,
+            help="With --against: how often all three stacks are started anew, for two equal ones differ"
+            " as long as they run.",
+        ),
+    ] = 1,
 ) -> None:
     """Measure Croupier beside its peers on services of its own. Exits 0 when all that is required is met, 1
     when something is not, 2 when it could not run."""
@@ -51,8 +62,10 @@ def bench(
             raise typer.BadParameter("--against compares commits: it has no --variants and no --plots")
         from cli.bench import against as comparison
 
-        chosen = comparison.Choices(against, blocks, quick, json_file, ingresses)
+        chosen = comparison.Choices(against, blocks, quick, json_file, ingresses, starts)
         sys.exit(comparison.run(settings_or_exit(), chosen))
+    if ingresses > 1 or starts > 1:
+        raise typer.BadParameter("--ingress and --starts are of --against COMMIT")
     from cli.bench import run as command
 
     names = tuple(name.strip() for name in variants.split(",") if name.strip())

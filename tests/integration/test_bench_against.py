@@ -379,16 +379,17 @@ class TestCommand:
     @pytest.mark.timeout(3_600)  # an environment and three stacks, on a machine that may be busy
     def test_measures_head_against_itself(self, full: bool) -> None:
         if not full:
-            pytest.skip("makes an environment and starts three stacks, which takes minutes: --full")
+            pytest.skip("makes an environment and starts three stacks twice, which takes minutes: --full")
         if shutil.which("git") is None or not (PROJECT_ROOT / ".git").exists():
             pytest.skip("has no commit to measure: needs git, and a clone instead of a copy without history")
         home = PROJECT_ROOT / ".local" / f"tests-against-{os.getpid()}"
         found = home / "found.json"
         home.mkdir(parents=True)
-        choices = bench_against.Choices("HEAD", 1, True, found)
+        choices = bench_against.Choices("HEAD", 1, True, found, starts=2)
         assert bench_against.run(Settings(home=home), choices) == 0
         read = json.loads(found.read_text())
-        assert [each["failures"] + each["unanswered"] for each in read["cells"]] == [0] * 6
+        assert [each["failures"] + each["unanswered"] for each in read["cells"]] == [0] * 12
+        assert {len(each["ours_theirs"]["ratios"]) for each in read["comparisons"]} == {2}
         for cell in read["cells"]:
             assert cell["cpu_s"]["program"] > 0
             assert {"temporal", "postgres", "rabbitmq", "relay", "statistics", "others"} <= set(cell["cpu_s"])

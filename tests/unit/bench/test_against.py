@@ -19,6 +19,7 @@ from bench.against import (
     THEIRS,
     Against,
     Wanted,
+    blocks_of_start,
     cells,
     steps,
 )
@@ -91,24 +92,29 @@ def by_title(found: list[Comparison]) -> dict[str, Comparison]:
 
 class TestCells:
     def test_every_side_plays_as_often_as_the_others_in_every_block(self) -> None:
-        counted = Counter((cell.block, cell.variant, cell.connections) for cell in cells(4, FULL))
+        counted = Counter((cell.block, cell.variant, cell.connections) for cell in cells(range(4), FULL))
         assert set(counted.values()) == {1}
         assert len(counted) == 4 * len(SIDES) * len(CONCURRENCIES)
 
     def test_the_order_turns_so_that_each_side_is_in_each_place(self) -> None:
         orders = [
-            [cell.variant for cell in cells(6, QUICK) if (cell.block, cell.connections) == (block, 16)]
+            [cell.variant for cell in cells(range(6), QUICK) if (cell.block, cell.connections) == (block, 16)]
             for block in range(6)
         ]
         for place in range(len(SIDES)):
             assert Counter(order[place] for order in orders) == dict.fromkeys(SIDES, 2)
 
     def test_a_default_run_measures_for_less_than_seven_minutes(self) -> None:
-        planned = cells(BLOCKS, FULL)
+        planned = cells(range(BLOCKS), FULL)
         assert sum(cell.seconds + FULL.warm_up + AFTERWARDS_S for cell in planned) < 7 * 60
 
     def test_the_progress_bar_has_a_step_for_each_cell_start_and_warm_up(self) -> None:
         assert steps(Wanted(blocks=2, quick=True)) == 2 * 3 * 2 + 3 + 3 + 1
+        assert steps(Wanted(blocks=2, quick=True, starts=4)) == 4 * (2 * 3 * 2 + 3 + 3 + 1)
+
+    def test_blocks_of_several_starts_have_numbers_one_after_the_other(self) -> None:
+        wanted = Wanted(blocks=2, quick=True, starts=3)
+        assert [list(blocks_of_start(start, wanted)) for start in range(3)] == [[0, 1], [2, 3], [4, 5]]
 
 
 class TestSpread:
@@ -130,27 +136,35 @@ class TestComparisons:
         """The second block ran on a machine that was ten times as slow, for all three."""
         found = by_title(comparisons(blocks_of([2.0, 20.0], [4.0, 40.0], [3.0, 30.0])))
         total = found["CPU at 16, all"]
-        assert total.against.by_block == (1.0, 1.0)
-        assert total.chance.by_block == (2.0, 2.0)
+        assert total.against.ratios == (1.0, 1.0)
+        assert total.chance.ratios == (2.0, 2.0)
 
     def test_sum_up_all_processes_but_the_load_generator(self) -> None:
         cost = {"program": 1.0, "temporal": 2.0, "others": 1.0, "load": 50.0}
         sides = [measured(OURS, 0, cpu=cost), measured(OURS_AGAIN, 0, cpu=cost)]
         found = by_title(comparisons([*sides, measured(THEIRS, 0, cpu={"program": 2.0, "load": 1.0})]))
-        assert found["CPU at 16, all"].against.by_block == (2.0,)
-        assert found["CPU at 16, program"].against.by_block == (0.5,)
+        assert found["CPU at 16, all"].against.ratios == (2.0,)
+        assert found["CPU at 16, program"].against.ratios == (0.5,)
 
     def test_leave_out_a_family_that_one_side_has_not(self) -> None:
         cost = {"program": 1.0, "relay": 1.0}
         sides = [measured(OURS, 0, cpu=cost), measured(OURS_AGAIN, 0, cpu=cost)]
         found = by_title(comparisons([*sides, measured(THEIRS, 0, cpu={"program": 1.0})]))
         assert "CPU at 16, relay" not in found
-        assert found["CPU at 16, all"].against.by_block == (2.0,)
+        assert found["CPU at 16, all"].against.ratios == (2.0,)
 
     def test_leave_out_a_block_in_which_one_side_played_nothing(self) -> None:
         cells = blocks_of([1.0, 1.0], [1.0, 1.0], [1.0, 1.0])
         cells[-1] = measured(THEIRS, 1, cpu={})
-        assert by_title(comparisons(cells))["CPU at 16, all"].against.by_block == (1.0,)
+        assert by_title(comparisons(cells))["CPU at 16, all"].against.ratios == (1.0,)
+
+    def test_count_each_start_once_by_the_middle_one_of_its_blocks(self) -> None:
+        """Our second stack of the first start is lucky throughout, and that of the second is not."""
+        ours = [2.0] * 6
+        again = [1.0, 1.0, 1.0, 4.0, 40.0, 4.0]
+        found = by_title(comparisons(blocks_of(ours, again, [2.0] * 6), starts=2))
+        assert found["CPU at 16, all"].against.ratios == (0.75, 1.5)
+        assert found["CPU at 16, all"].chance.ratios == (0.5, 2.0)
 
     def test_tell_speed_at_one_from_speed_at_sixteen(self) -> None:
         alone = [measured(OURS, 0, at=1, p50=5.0), measured(OURS_AGAIN, 0, at=1, p50=5.0)]
@@ -265,5 +279,5 @@ class TestReport:
         assert len(read["cells"]) == 3 * 2 * 3
         assert (read["met"], read["seconds"], read["ours"]["changed"]) == (True, 12.3, True)
         total = next(each for each in read["comparisons"] if each["title"] == "CPU at 16, all")
-        assert total["ours_theirs"]["by_block"] == [1.0, 1.0, 1.0]
+        assert total["ours_theirs"]["ratios"] == [1.0, 1.0, 1.0]
         assert total["outside"] is False
