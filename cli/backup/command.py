@@ -61,7 +61,8 @@ def restore(
 ) -> None:
     """Put a backup back, replay it to a moment, and recover what Temporal and wallets know beyond it.
 
-    The stack must be down. What was there is set aside, and put back if the restore does not succeed.
+    The stack must be down. What was there is set aside, and put back if the restore does not succeed. Exits 0
+    when it is restored, 3 when it is and the list of lost rounds is not whole, 1 when it is as it was.
     """
     from cli.backup import restore as command
 
@@ -82,7 +83,8 @@ def recover(
 ) -> None:
     """Recover a ledger that was restored, by whatever means, and list the rounds that it has lost.
 
-    The reconciler does it by itself. Exits 0 when the ledger is open then.
+    The reconciler does it by itself. Exits 0 when the ledger is open then, 3 when it is and the list is not
+    whole, 1 when it is closed.
     """
     from cli.backup import recover as command
 

@@ -32,6 +32,8 @@ from storage.restores import Lost
 if TYPE_CHECKING:
     from runtime.settings import Settings
 
+# The ledger is recovered and open, and something could not be compared: the list of lost rounds is not whole.
+INCOMPLETE: Final = 3
 SHOWN: Final = 50
 BECAME: Final = {
     Lost.VOID: "void: its stake is back",
@@ -41,7 +43,8 @@ BECAME: Final = {
 
 
 def run(settings: Settings, *, restored: bool, as_json: bool) -> int:
-    """Returns 0 when the ledger is open, 1 when it could not be recovered."""
+    """Returns 0 when the ledger is open, 1 when it could not be recovered, INCOMPLETE when it is open and
+    the list of lost rounds is not whole."""
     try:
         found = asyncio.run(recovered(where(settings)[0], restored=restored))
     except (CannotShow, Unreachable, KeyringInvalid) as problem:
@@ -52,7 +55,12 @@ def run(settings: Settings, *, restored: bool, as_json: bool) -> int:
         sys.stdout.write(json.dumps(as_document(found), indent=2) + "\n")
     else:
         render(found)
-    return 0
+    return exit_code(found)
+
+
+def exit_code(found: Recovered | None) -> int:
+    """Of a recovery that came to its end; None when there was nothing to recover."""
+    return INCOMPLETE if found is not None and found.warnings else 0
 
 
 async def recovered(settings: Settings, *, restored: bool) -> Recovered | None:

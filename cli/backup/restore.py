@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 from pydantic import SecretStr
 
-from cli.backup.recover import as_document, recovered, render
+from cli.backup.recover import as_document, exit_code, recovered, render
 from cli.backup.run import fail, say
 from cli.options import told
 from compose import control
@@ -51,7 +51,8 @@ class Done:
 
 
 def run(settings: Settings, choice: Choice, *, as_json: bool = False) -> int:
-    """Returns 0 when the database is restored and recovered, 1 when it is as it was, 130 on an interrupt."""
+    """Returns 0 when the database is restored and recovered, 1 when it is as it was, 3 when it is restored
+    and the list of lost rounds is not whole, 130 on an interrupt."""
     done = Done()
     try:
         target = _target(settings, choice)
@@ -71,13 +72,13 @@ def run(settings: Settings, choice: Choice, *, as_json: bool = False) -> int:
         found = None if done.found is None else as_document(done.found)
         aside = None if done.aside is None else str(done.aside)
         told({"backup": target.backup.name, "aside": aside, "recovered": found}, as_json=True)
-        return 0
+        return exit_code(done.found)
     if done.found is not None:
         render(done.found)
     if done.aside is not None:
         typer.echo(f"The data of before is in {done.aside}: delete it when you are sure.")
     typer.echo("Next: ./croupier up")
-    return 0
+    return exit_code(done.found)
 
 
 def _interrupted(done: Done) -> int:

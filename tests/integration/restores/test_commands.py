@@ -80,7 +80,8 @@ async def test_a_backup_goes_back_to_a_moment_and_refuses_what_would_lose_someth
         seat, moment = await _backed_up(settings, stack)
     await _refusals(settings)
     elsewhere = _on_another_machine(settings)
-    said = await restored(elsewhere, "--to", moment)
+    said = await restored(elsewhere, "--to", moment, code=3)
+    assert "this Temporal has never known this ledger" in said
     assert "epoch 2" in said
     assert f"restored up to the transaction of {moment[:10]}" in said
     assert "data of before" not in said, "there was none"
