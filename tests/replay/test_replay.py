@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from tests.replay.changed import (
@@ -24,6 +23,7 @@ from tests.replay.changed import (
 from tests.replay.explained import explained
 from tests.replay.fingerprints import HISTORIES, WHAT_TO_DO, commands, read, recorded
 from tests.replay.paths import AT_THE_LIMIT, PATHS
+from tests.support.sandbox import Sandbox
 from tests.support.temporal import IDENTITY, PLAIN
 from tests.workflow.limits import at_the_limit
 from tests.workflow.stage import Stage
@@ -34,7 +34,7 @@ RECORDED = sorted(file.stem for file in HISTORIES.glob("*.json"))
 
 @pytest.mark.parametrize(
     "runner",
-    [SandboxedWorkflowRunner(), UnsandboxedWorkflowRunner()],
+    [Sandbox(), UnsandboxedWorkflowRunner()],
     ids=["in-the-sandbox", "as-in-production"],
 )
 @pytest.mark.parametrize("name", RECORDED)
@@ -86,8 +86,11 @@ def test_every_path_is_recorded_and_every_recording_belongs_to_a_path() -> None:
     ],
 )
 async def test_a_history_does_not_replay_on_a_workflow_that_was_changed(changed: type, name: str) -> None:
+    replayer = Replayer(
+        workflows=[changed], workflow_runner=UnsandboxedWorkflowRunner(), data_converter=PLAIN
+    )
     with pytest.raises(NondeterminismError):
-        await Replayer(workflows=[changed], data_converter=PLAIN).replay_workflow(recorded(name))
+        await replayer.replay_workflow(recorded(name))
 
 
 @pytest.mark.parametrize("name", RECORDED)

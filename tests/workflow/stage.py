@@ -20,13 +20,14 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.worker import Replayer, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from contracts.interventions import Action, Intervention, InterventionResult
 from contracts.rounds import Bet, PlayResult, RoundClosed, RoundKey
 from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
 from runtime.temporal import certain_to_end
 from tests.support.conditions import HANG_S
+from tests.support.sandbox import Sandbox
 from tests.support.temporal import PLAIN
 from tests.workflow.fake_steps import FakeSteps
 from tests.workflow.faults import Fault, Hangs
@@ -42,10 +43,10 @@ SHORT_TASK_TIMEOUT: Final = timedelta(seconds=5)
 # that worker is gone.
 STICKY_TIMEOUT: Final = timedelta(seconds=20)
 SHORT_STICKY_TIMEOUT: Final = timedelta(seconds=1)
-# The SDK's sandbox, which production leaves out: it catches what is not deterministic. To load the contracts
-# anew for each round would be most of its cost; they are loaded there where the recorded histories replay
-# (tests/replay). Policies are constants, and passed through they are those that a test has set.
-SANDBOX: Final = SandboxedWorkflowRunner(
+# To load the contracts anew for each round would be most of its cost; they are loaded there where the
+# recorded histories replay (tests/replay). Policies are constants, and passed through they are those that a
+# test has set.
+SANDBOX: Final = Sandbox(
     restrictions=SandboxRestrictions.default.with_passthrough_modules("contracts", "workflows.policies")
 )
 
