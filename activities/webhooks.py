@@ -7,9 +7,10 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import asyncpg
@@ -18,6 +19,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.webhook_endpoints import Answer, Endpoints
+from activities.webhook_news import News
 from contracts import requests
 from contracts import webhooks as steps
 from contracts.events import RecordedEvent
@@ -68,8 +70,8 @@ class EventFeed(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How long one activity sends for its webhook before it releases its slot, and how long it waits when the
-    feed has nothing new."""
+    """How long one activity sends for its webhook before it releases its slot, and how often it is asked
+    whether webhooks that have nothing to send have something new."""
 
     turn_s: float = 30.0
     pause_s: float = 1.0
@@ -98,6 +100,11 @@ class WebhookSteps:
         self._platform_key = platform_key
         self._pace = pace
         self._label = label
+        self._news = News(partial(stored.news, pool), pause_s=pace.pause_s)
+
+    async def aclose(self) -> None:
+        """When no activity of these runs any more."""
+        await self._news.aclose()
 
     @activity.defn(name=steps.DISPATCH.name)
     async def dispatch(self, key: WebhookKey) -> DispatchResult:
@@ -115,8 +122,18 @@ class WebhookSteps:
                 if room <= 0:
                     raise _benign(HELD_BACK, f"{RETRYING_LIMIT} events are being retried")
                 if not await self._send_batch(webhook, limit=min(BATCH, room)):
-                    await _pause(self._pace.pause_s)
+                    await self._wait(webhook, for_s=ends_at - time.monotonic())
         return DispatchResult.GO_ON
+
+    async def _wait(self, webhook: Webhook, *, for_s: float) -> None:
+        """Until it may have something to send, or the worker is to stop; `for_s` seconds at most."""
+        news = asyncio.create_task(self._news.wait(webhook))
+        stopping = asyncio.create_task(activity.wait_for_worker_shutdown())
+        try:
+            await asyncio.wait((news, stopping), timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+            stopping.cancel()
 
     async def _send_batch(self, webhook: Webhook, *, limit: int) -> bool:
         """Returns whether the feed had anything new."""
@@ -229,13 +246,6 @@ def _asked_for(answer: Answer) -> timedelta | None:
     if answer.retry_after_s is None or answer.retry_after_s < least_s:
         return None
     return timedelta(seconds=min(answer.retry_after_s, longest_s))
-
-
-async def _pause(pause_s: float) -> None:
-    """Waits `pause_s` seconds, or less when the worker is to stop."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(pause_s):
-            await activity.wait_for_worker_shutdown()
 
 
 @asynccontextmanager

@@ -107,6 +107,17 @@ MOVE: Final = """
     )
     SELECT count(*) = 1 FROM moved
 """
+# Of webhooks with nothing to send, those that have an event behind their cursor by now, or are not as they
+# were. One probe of the operator's index each, as in LAGS.
+NEWS: Final = """
+    SELECT k.id FROM unnest($1::text[], $2::bigint[]) k (id, cursor)
+    LEFT JOIN webhooks w ON w.id = k.id
+    LEFT JOIN LATERAL (
+        SELECT true AS found FROM outbox
+        WHERE operator_id = w.operator_id AND -id < -k.cursor ORDER BY -id DESC LIMIT 1
+    ) o ON true
+    WHERE w.id IS NULL OR w.disabled IS NOT NULL OR w.cursor <> k.cursor OR o.found
+"""
 IDLE: Final = """
     SELECT id, operator_id FROM webhooks
     WHERE disabled IS NULL AND (pumped_at IS NULL OR pumped_at < clock_timestamp() - $1::interval)
@@ -324,6 +335,14 @@ async def retrying(pool: asyncpg.Pool, key: WebhookKey) -> int:
     """How many events are pending."""
     count: int = await pool.fetchval(RETRYING, key.webhook_id)
     return count
+
+
+async def news(pool: asyncpg.Pool, waiting: Sequence[Webhook]) -> set[str]:
+    """The ids of those that have an event behind their cursor, or were moved, disabled or deleted since. Of
+    an event that is not complete yet too: the feed serves it later."""
+    ids = [webhook.key.webhook_id for webhook in waiting]
+    rows = await pool.fetch(NEWS, ids, [webhook.cursor for webhook in waiting])
+    return {row["id"] for row in rows}
 
 
 async def move(

@@ -116,6 +116,7 @@ async def running(
             starting.cancel()
             with suppress(asyncio.CancelledError):
                 await starting
+    await steps.aclose()
     await endpoints.aclose()
 
 

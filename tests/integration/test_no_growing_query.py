@@ -142,7 +142,7 @@ STATEMENTS: Final = {
     )
     for name, value in vars(module).items()
     if re.match("[A-Z]", name) and isinstance(value, str) and " " in value and value not in ONE_ROW
-} | {"storage.webhooks.LAGS": webhooks.LAGS}
+} | {"storage.webhooks.LAGS": webhooks.LAGS, "storage.webhooks.NEWS": webhooks.NEWS}
 
 
 @pytest.mark.parametrize("name", STATEMENTS)

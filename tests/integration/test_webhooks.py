@@ -2,6 +2,7 @@
 do."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -39,7 +40,7 @@ from storage.webhooks import Failure
 from tests.conftest import Services
 from tests.support.acting import BY
 from tests.support.conditions import HANG_S, until
-from tests.support.databases import own_database
+from tests.support.databases import own_database, owner_url
 from tests.support.ledger import Seat, take_seat
 from tests.support.receiver import Receiver, receiving
 
@@ -70,14 +71,20 @@ async def endpoints() -> AsyncIterator[Endpoints]:
 
 
 @pytest.fixture
-def steps(own: Database, endpoints: Endpoints) -> WebhookSteps:
+async def steps(own: Database, endpoints: Endpoints) -> AsyncIterator[WebhookSteps]:
+    made = steps_of(own.pool, endpoints, QUICK)
+    yield made
+    await made.aclose()
+
+
+def steps_of(pool: asyncpg.Pool, endpoints: Endpoints, pace: Pace) -> WebhookSteps:
     return WebhookSteps(
-        own.pool,
-        patient(own.pool),
+        pool,
+        patient(pool),
         WebhookVault(KEYRING),
         endpoints,
         PrivateKey(KEYRING.events.signing_key()),
-        QUICK,
+        pace,
     )
 
 
@@ -243,6 +250,50 @@ async def test_an_endpoint_that_is_down_holds_its_events_back_in_the_feed(
         assert held_back.value.type == HELD_BACK
         assert await status(seat, webhook) == (RETRYING_LIMIT, 0)
         assert len(receiver.received) == RETRYING_LIMIT
+
+
+async def test_what_an_idle_database_is_asked_does_not_grow_with_webhooks(
+    services: Services, own: Database, seat: Seat, endpoints: Endpoints
+) -> None:
+    """One look for all of them, until one has an event: that one alone is looked at, and it is sent."""
+    asked: Counter[str] = Counter()
+
+    async def counted(connection: asyncpg.Connection) -> None:
+        connection.add_query_logger(lambda record: asked.update([record.query]))
+
+    async with receiving() as receiver:
+        webhooks = [await new_webhook(seat, receiver.url, types=["round.void"]) for _ in range(7)]
+        webhooks.append(await new_webhook(seat, receiver.url))
+        pool = await asyncpg.create_pool(await owner_url(services, own), min_size=1, max_size=4, init=counted)
+        steps = steps_of(pool, endpoints, Pace(turn_s=HANG_S, pause_s=0.02))
+        sending = [asyncio.create_task(dispatch(steps, webhook)) for webhook in webhooks]
+
+        async def all_wait() -> bool:
+            return asked[stored.FIND] == len(webhooks)
+
+        async def looked(times: int) -> bool:
+            return asked[stored.NEWS] >= times
+
+        try:
+            await until(all_wait)
+            before = asked[stored.NEWS]
+            await until(lambda: looked(before + 10))
+            assert asked[stored.FIND] == asked[stored.RETRYING] == len(webhooks)
+            (event_id,) = await settled(seat)
+
+            async def taken() -> bool:
+                return event_id in receiver.taken
+
+            await until(taken)
+            for webhook in webhooks:
+                await stored.change(own.pool, webhook.key, WebhookChanges(enabled=False), by=BY)
+            assert await asyncio.gather(*sending) == [DispatchResult.OVER] * len(webhooks)
+        finally:
+            for one in sending:
+                one.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
+            await steps.aclose()
+            await pool.close()
 
 
 async def test_sending_ends_when_the_webhook_is_disabled_or_deleted(seat: Seat, steps: WebhookSteps) -> None:
