@@ -70,10 +70,12 @@ class News:
                 self._waiting.discard(one)
 
     async def _found(self, asked: Sequence[_Waiting]) -> set[str] | None:
-        """None when the database is away. Then each looks itself, and says for itself what is wrong."""
+        """None when the look fails. Then each looks itself, and says for itself what is wrong."""
         try:
             return await self._look([one.webhook for one in asked])
         except AWAY as error:
             why = one_line(f"{type(error).__name__}: {error}")
             log.warning("webhooks that wait look one by one: %s", why)
-            return None
+        except Exception:
+            log.exception("webhooks that wait look one by one")
+        return None

@@ -252,10 +252,31 @@ async def test_an_endpoint_that_is_down_holds_its_events_back_in_the_feed(
         assert len(receiver.received) == RETRYING_LIMIT
 
 
-async def test_what_an_idle_database_is_asked_does_not_grow_with_webhooks(
+async def test_a_look_finds_who_has_an_event_or_is_not_as_it_was(own: Database, seat: Seat) -> None:
+    """Another operator's event is no news."""
+    gone, off, moved, same = [await new_webhook(seat) for _ in range(4)]
+    other = await take_seat(own, balance=1_000)
+    theirs = await new_webhook(other)
+
+    async def found() -> set[str]:
+        return await stored.news(own.pool, [gone, off, moved, same, theirs])
+
+    assert await found() == set()
+    await stored.delete(own.pool, gone.key, by=BY)
+    await stored.change(own.pool, off.key, WebhookChanges(enabled=False), by=BY)
+    assert await stored.move(own.pool, moved, to=moved.cursor + 1, delivered=True, failures=[])
+    changed = {one.key.webhook_id for one in (gone, off, moved)}
+    assert await found() == changed
+    await settled(other)
+    assert await found() == changed | {theirs.key.webhook_id}
+    await settled(seat)
+    assert await found() == changed | {theirs.key.webhook_id, same.key.webhook_id}
+
+
+async def test_what_is_asked_while_nothing_comes_does_not_grow_with_webhooks(
     services: Services, own: Database, seat: Seat, endpoints: Endpoints
 ) -> None:
-    """One look for all of them, until one has an event: that one alone is looked at, and it is sent."""
+    """One look for all of them, until there is an event, which is sent; and until they are disabled."""
     asked: Counter[str] = Counter()
 
     async def counted(connection: asyncpg.Connection) -> None:
@@ -265,11 +286,11 @@ async def test_what_an_idle_database_is_asked_does_not_grow_with_webhooks(
         webhooks = [await new_webhook(seat, receiver.url, types=["round.void"]) for _ in range(7)]
         webhooks.append(await new_webhook(seat, receiver.url))
         pool = await asyncpg.create_pool(await owner_url(services, own), min_size=1, max_size=4, init=counted)
-        steps = steps_of(pool, endpoints, Pace(turn_s=HANG_S, pause_s=0.02))
+        steps = steps_of(pool, endpoints, Pace(turn_s=10 * HANG_S, pause_s=0.02))
         sending = [asyncio.create_task(dispatch(steps, webhook)) for webhook in webhooks]
 
         async def all_wait() -> bool:
-            return asked[stored.FIND] == len(webhooks)
+            return asked[stored.RETRYING] >= len(webhooks)
 
         async def looked(times: int) -> bool:
             return asked[stored.NEWS] >= times

@@ -104,13 +104,15 @@ async def test_two_senders_of_one_webhook_are_both_woken(news: News, looks: Look
     await asyncio.gather(*both)
 
 
+@pytest.mark.parametrize("error", [ConnectionError("the database is away"), ValueError("nobody foresaw it")])
 async def test_a_look_that_fails_wakes_all_and_the_next_is_made_all_the_same(
-    news: News, looks: Looks, caplog: pytest.LogCaptureFixture
+    news: News, looks: Looks, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    looks.error = ConnectionError("the database is away")
+    looks.error = error
     tasks = await waiting(news, ["a", "b"])
     await asyncio.gather(*tasks.values())
-    assert "webhooks that wait look one by one: ConnectionError: the database is away" in caplog.text
+    assert "webhooks that wait look one by one" in caplog.text
+    assert f"{type(error).__name__}: {error}" in caplog.text
     looks.error, looks.found = None, {"a"}
     await news.wait(webhook("a"))
 
