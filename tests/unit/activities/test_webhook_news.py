@@ -131,3 +131,4 @@ async def test_nobody_looks_while_nobody_waits(news: News, looks: Looks) -> None
     looks.found = {"next"}
     await news.wait(webhook("next"))
     assert "gone" not in looks.asked[-1]
+    assert set() not in looks.asked
