@@ -203,12 +203,7 @@ async def calling(url: str, secret: SharedSecret, secret_text: str) -> AsyncIter
     """Redirects are not followed and proxies of the environment not asked: what is certified is the wallet at
     that address. What a wallet leaves on a connection is no answer to the next call, or every case would fail
     for it."""
-    transport = GuardedTransport(
-        # Calls that are abandoned wait for no turn, so there may be some more.
-        GuardedBackend(local=True),
-        connections=2 * CALLS_AT_ONCE,
-        tls=tls_context(),
-    )
+    transport = GuardedTransport(GuardedBackend(local=True), tls=tls_context())
     async with httpx.AsyncClient(transport=transport, trust_env=False, timeout=CALL_LIMIT_S) as client:
         yield Caller(client, url, secret, secret_text)
 

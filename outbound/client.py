@@ -78,11 +78,7 @@ class OutboundClient:
         self._bulkhead = Bulkhead(permits=limits.calls, wait_s=limits.wait_s, waiting=waiting)
         self._breaker = breaker
         self._http = httpx.AsyncClient(
-            transport=wrapped(
-                GuardedTransport(
-                    GuardedBackend(local=local, resolve=resolve), connections=limits.calls, tls=tls
-                )
-            ),
+            transport=wrapped(GuardedTransport(GuardedBackend(local=local, resolve=resolve), tls=tls)),
             trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),

@@ -4,10 +4,14 @@ Whatever a receiver sends beyond an answer would be read as the answer to the ne
 another player's. So before each request a connection is checked wherever such bytes can be, and dropped when
 there are any: in the parser, which has read them already; in the TLS layer; in the kernel. What comes later,
 while the next answer is awaited, is the same to HTTP as that answer; but for an empty line, which is skipped.
+
+httpcore has a pool of its own. A call that is cancelled while a connection is handed to it, or between its
+answer and the next call, leaves it there as in use, and its place is lost for ever.
 """
 
+import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -21,56 +25,121 @@ Timeout_s = float | None
 CHECKED_BYTES: Final = 32 * 1024
 
 
-class CleanPool(httpcore.AsyncConnectionPool):
-    """The connections to one receiver, which are made by `backend`. An idle one is kept for `idle_s`."""
+class Connections:
+    """The connections to one receiver, which are made by `backend`. An idle one is kept for `idle_s`.
 
-    def __init__(
-        self, backend: httpcore.AsyncNetworkBackend, *, connections: int, idle_s: float, tls: ssl.SSLContext
-    ) -> None:
-        super().__init__(ssl_context=tls, max_connections=connections)
-        self._connection = partial(
-            _CleanConnection,
-            ssl_context=tls,
-            keepalive_expiry=idle_s,
-            network_backend=_CleanBackend(backend),
-        )
+    A connection belongs to one exchange, from its request to the end of its answer. An exchange that ends in
+    any other way, cancelled at whatever moment, has it closed. Whoever asks says how many may be under way:
+    they are not counted here.
+    """
 
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        return self._connection(origin)
+    def __init__(self, backend: httpcore.AsyncNetworkBackend, *, idle_s: float, tls: ssl.SSLContext) -> None:
+        self._backend, self._idle_s, self._tls = backend, idle_s, tls
+        tls.set_alpn_protocols(["http/1.1"])
+        self._open: set[_Connection] = set()
+        self._idle: list[_Connection] = []  # the one that was used last is the last
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def exchange(self, request: httpcore.Request) -> httpcore.Response:
+        """The answer's head. Its stream has to be closed, read or not. Raises what httpcore raises."""
+        while True:
+            connection = self._kept(request.url.origin) or await self._made(request)
+            try:
+                answer = await connection.handle_async_request(request)
+            except httpcore.ConnectionNotAvailable:
+                self._close(connection)  # something has come since it was looked at
+            except BaseException:
+                self._close(connection)
+                raise
+            else:
+                return httpcore.Response(
+                    answer.status,
+                    headers=answer.headers,
+                    content=_Body(answer, partial(self._take_back, connection)),
+                    extensions=answer.extensions,
+                )
+
+    async def aclose(self) -> None:
+        """Closes them, also those with an exchange under way."""
+        for connection in [*self._open]:
+            self._close(connection)
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def _kept(self, origin: httpcore.Origin) -> "_Connection | None":
+        """The one that was used last, of those that are still clean."""
+        while self._idle and self._idle[0].has_expired():
+            self._close(self._idle.pop(0))
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.can_handle_request(origin) and not connection.has_expired():
+                return connection
+            self._close(connection)
+        return None
+
+    async def _made(self, request: httpcore.Request) -> "_Connection":
+        origin = request.url.origin
+        host = origin.host.decode("ascii")
+        limit_s = request.extensions.get("timeout", {}).get("connect")
+        stream: httpcore.AsyncNetworkStream
+        stream = _CleanStream(await self._backend.connect_tcp(host, origin.port, limit_s))
+        try:
+            if origin.scheme == b"https":
+                stream = await stream.start_tls(self._tls, host, limit_s)
+        except BaseException:
+            self._end(stream)
+            raise
+        connection = _Connection(origin, stream, self._idle_s)
+        self._open.add(connection)
+        return connection
+
+    def _take_back(self, connection: "_Connection") -> None:
+        """After an exchange: one that ended as it should has left the connection idle."""
+        if connection in self._open and connection.is_idle():
+            self._idle.append(connection)
+        else:
+            self._close(connection)
+
+    def _close(self, connection: "_Connection") -> None:
+        self._open.discard(connection)
+        self._end(connection)
+
+    def _end(self, line: "_Connection | httpcore.AsyncNetworkStream") -> None:
+        """In a task of its own: whoever leaves may be cancelled once more."""
+        closing = asyncio.create_task(line.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
-class _CleanConnection(httpcore.AsyncHTTPConnection):
-    """The pool asks `has_expired` of its connections before each request and after each answer."""
+class _Connection(httpcore.AsyncHTTP11Connection):
+    """`has_expired` is asked of it while it is idle."""
 
     def has_expired(self) -> bool:
-        return super().has_expired() or self._has_unparsed()
-
-    def _has_unparsed(self) -> bool:
-        """Whether the parser was given more than the answer. httpcore has it in no other place, and keeps it
-        for the next answer."""
-        line = self._connection
-        if line is None or not line.is_idle():
-            return False
-        assert isinstance(line, httpcore.AsyncHTTP11Connection), "nothing else is negotiated"
-        unparsed, _ = line._h11_state.trailing_data
-        return bool(unparsed)
+        """Also where the parser was given more than the answer. httpcore has it in no other place, and keeps
+        it for the next answer."""
+        unparsed, _ = self._h11_state.trailing_data
+        return bool(unparsed) or super().has_expired()
 
 
-class _CleanBackend(httpcore.AsyncNetworkBackend):
-    def __init__(self, backend: httpcore.AsyncNetworkBackend) -> None:
-        self._backend = backend
+class _Body:
+    """An answer's body. `closed` is called once, whatever becomes of the closing."""
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: Timeout_s = None,  # noqa: ASYNC109 - httpcore's signature
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        return _CleanStream(
-            await self._backend.connect_tcp(host, port, timeout, local_address, socket_options)
-        )
+    def __init__(self, answer: httpcore.Response, closed: Callable[[], None]) -> None:
+        self._answer = answer
+        self._closed: Callable[[], None] | None = closed
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in self._answer.aiter_stream():
+            yield part
+
+    async def aclose(self) -> None:
+        closed, self._closed = self._closed, None
+        if closed is None:
+            return
+        try:
+            await self._answer.aclose()
+        finally:
+            closed()
 
 
 class _CleanStream(httpcore.AsyncNetworkStream):

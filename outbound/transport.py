@@ -8,7 +8,7 @@ import httpcore
 import httpx
 
 from outbound.addresses import GuardedBackend
-from outbound.connections import CleanPool
+from outbound.connections import Connections
 
 # Below the 5 s after which many servers drop an idle connection: a call on one that is just being dropped has
 # an unknown outcome, and for a bet with an unknown outcome the round is given up.
@@ -34,15 +34,15 @@ def wrapped(transport: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """httpx over a pool whose connections are guarded; httpx's own transport has no place for a guard."""
+    """httpx over connections that are guarded; httpx's own transport has no place for a guard."""
 
-    def __init__(self, backend: GuardedBackend, *, connections: int, tls: ssl.SSLContext) -> None:
+    def __init__(self, backend: GuardedBackend, *, tls: ssl.SSLContext) -> None:
         self._backend = backend
-        self._pool = CleanPool(backend, connections=connections, idle_s=IDLE_S, tls=tls)
+        self._connections = Connections(backend, idle_s=IDLE_S, tls=tls)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Raises what httpcore raises."""
-        answer = await self._pool.handle_async_request(
+        answer = await self._connections.exchange(
             httpcore.Request(
                 request.method,
                 httpcore.URL(
@@ -61,7 +61,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        await self._connections.aclose()
         self._backend.close()
 
 
