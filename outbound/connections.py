@@ -36,12 +36,15 @@ class Connections:
     def __init__(self, backend: httpcore.AsyncNetworkBackend, *, idle_s: float, tls: ssl.SSLContext) -> None:
         self._backend, self._idle_s, self._tls = backend, idle_s, tls
         tls.set_alpn_protocols(["http/1.1"])
-        self._open: set[_Connection] = set()
+        self._open: set[_Connection | httpcore.AsyncNetworkStream] = set()
         self._idle: list[_Connection] = []  # the one that was used last is the last
         self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def exchange(self, request: httpcore.Request) -> httpcore.Response:
         """The answer's head. Its stream has to be closed, read or not. Raises what httpcore raises."""
+        if request.url.scheme not in (b"http", b"https"):
+            raise httpcore.UnsupportedProtocol("a receiver is asked over http or https")
         while True:
             connection = self._kept(request.url.origin) or await self._made(request)
             try:
@@ -60,19 +63,24 @@ class Connections:
                 )
 
     async def aclose(self) -> None:
-        """Closes them, also those with an exchange under way."""
-        for connection in [*self._open]:
-            self._close(connection)
+        """Closes them, also those with an exchange under way or a handshake. One that comes later is closed
+        before it is used."""
+        self._closed = True
+        self._idle.clear()
+        for opened in [*self._open]:
+            self._close(opened)
         if self._closing:
             await asyncio.wait(self._closing)
 
     def _kept(self, origin: httpcore.Origin) -> "_Connection | None":
-        """The one that was used last, of those that are still clean."""
+        """The one that was used last, of those that are still clean. The oldest is the first to expire."""
         while self._idle and self._idle[0].has_expired():
             self._close(self._idle.pop(0))
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.can_handle_request(origin) and not connection.has_expired():
+        for connection in [*reversed(self._idle)]:
+            if not connection.can_handle_request(origin):
+                continue
+            self._idle.remove(connection)
+            if not connection.has_expired():
                 return connection
             self._close(connection)
         return None
@@ -81,17 +89,25 @@ class Connections:
         origin = request.url.origin
         host = origin.host.decode("ascii")
         limit_s = request.extensions.get("timeout", {}).get("connect")
-        stream: httpcore.AsyncNetworkStream
         stream = _CleanStream(await self._backend.connect_tcp(host, origin.port, limit_s))
+        self._open.add(stream)
         try:
+            self._refuse_when_closed()
+            secured: httpcore.AsyncNetworkStream = stream
             if origin.scheme == b"https":
-                stream = await stream.start_tls(self._tls, host, limit_s)
+                secured = await stream.start_tls(self._tls, host, limit_s)
+                self._refuse_when_closed()
         except BaseException:
-            self._end(stream)
+            self._close(stream)
             raise
-        connection = _Connection(origin, stream, self._idle_s)
+        connection = _Connection(origin, secured, self._idle_s)
+        self._open.remove(stream)
         self._open.add(connection)
         return connection
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise httpcore.ConnectError("the connections to this receiver are closed")
 
     def _take_back(self, connection: "_Connection") -> None:
         """After an exchange: one that ended as it should has left the connection idle."""
@@ -100,13 +116,10 @@ class Connections:
         else:
             self._close(connection)
 
-    def _close(self, connection: "_Connection") -> None:
-        self._open.discard(connection)
-        self._end(connection)
-
-    def _end(self, line: "_Connection | httpcore.AsyncNetworkStream") -> None:
+    def _close(self, opened: "_Connection | httpcore.AsyncNetworkStream") -> None:
         """In a task of its own: whoever leaves may be cancelled once more."""
-        closing = asyncio.create_task(line.aclose())
+        self._open.discard(opened)
+        closing = asyncio.create_task(opened.aclose())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
@@ -165,8 +178,8 @@ class _CleanStream(httpcore.AsyncNetworkStream):
         buffer: bytes,
         timeout: Timeout_s = None,  # noqa: ASYNC109 - httpcore's signature
     ) -> None:
-        """Raises httpcore.ConnectionNotAvailable where there is more than the pool's check has found, or has
-        come since: the pool then takes another connection."""
+        """Raises httpcore.ConnectionNotAvailable where there is more than `has_expired` has found, or has
+        come since: another connection is taken then."""
         if self._answer_bytes and (self._is_readable() or _has_records(self.get_extra_info("ssl_object"))):
             raise httpcore.ConnectionNotAvailable
         self._answer_bytes = 0

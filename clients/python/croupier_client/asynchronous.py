@@ -22,7 +22,7 @@ from croupier_client.models import (
     Session,
     SessionOpened,
 )
-from croupier_client.steps import Patience, Pause, Request, Response, Steps
+from croupier_client.steps import Patience, Pause, Response, Steps
 
 T = TypeVar("T")
 
@@ -37,7 +37,6 @@ class _Client:
         self._base_url = base_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {bearer}"}
         self._timeout_s = timeout_s
-        self._asking: set[asyncio.Task[httpx.Response]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,10 +47,6 @@ class _Client:
         await self.close()
 
     async def close(self) -> None:
-        for asking in self._asking:
-            asking.cancel()
-        if self._asking:
-            await asyncio.wait(self._asking)
         await self._http.aclose()
 
     async def _run(self, steps: Steps[T]) -> T:
@@ -67,27 +62,17 @@ class _Client:
                 response = None
                 continue
             try:
-                got = await self._send(wanted)
+                got = await self._http.request(
+                    wanted.method,
+                    self._base_url + wanted.path,
+                    params=wanted.query,
+                    json=wanted.body,
+                    headers=self._headers,
+                    timeout=self._timeout_s,
+                )
                 response = Response(got.status_code, dict(got.headers), got.content)
             except httpx.RequestError:  # the connection, or content that cannot be decoded
                 response = None
-
-    async def _send(self, wanted: Request) -> httpx.Response:
-        """In a task of its own, which goes on when the caller is cancelled. httpx loses a connection, and its
-        place among those that may be open, to a call that is cancelled at the wrong moment."""
-        asking = asyncio.create_task(
-            self._http.request(
-                wanted.method,
-                self._base_url + wanted.path,
-                params=wanted.query,
-                json=wanted.body,
-                headers=self._headers,
-                timeout=self._timeout_s,
-            )
-        )
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
-        return await asyncio.shield(asking)
 
 
 class AsyncGameClient(_Client):

@@ -131,6 +131,7 @@ async def test_an_idle_connection_is_used_again_and_an_expired_one_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with receiving(None) as receiver:
+        monkeypatch.setattr(transport, "IDLE_S", HANG_S)
         async with client(tls_context()) as asked:
             await ask_at_once(asked, receiver.url)
             await ask(asked, receiver.url)
@@ -157,8 +158,72 @@ async def test_closing_ends_a_call_that_is_under_way() -> None:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         async with client(tls_context()) as asked:
             call = asyncio.create_task(ask(asked, url))
-            await heard.wait()
+            async with asyncio.timeout(HANG_S):
+                await heard.wait()
             await asked.aclose()
             with pytest.raises(Unanswered) as unanswered:
                 await call
     assert (unanswered.value.code, unanswered.value.sent) == ("connection-lost", True)
+
+
+async def test_each_of_two_origins_has_its_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An issuer publishes its keys at another host than its discovery."""
+    monkeypatch.setattr(transport, "IDLE_S", HANG_S)
+    async with receiving(None) as one, receiving(None) as other, client(tls_context()) as asked:
+        for _ in range(3):
+            await ask(asked, one.url)
+            await ask(asked, other.url)
+        assert (one.opened, other.opened) == (1, 1)
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss", "ftp"])
+async def test_no_other_scheme_is_spoken(scheme: str) -> None:
+    async with receiving(None) as receiver, client(tls_context()) as asked:
+        with pytest.raises(Unanswered) as unanswered:
+            await ask(asked, receiver.url.replace("http", scheme, 1))
+        assert (receiver.opened, unanswered.value.sent) == (0, False)
+
+
+async def test_closing_ends_a_handshake() -> None:
+    met, ended = asyncio.Event(), asyncio.Event()
+
+    async def keep_still(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.read(1024):
+                met.set()
+        except OSError:
+            pass
+        finally:
+            ended.set()
+            writer.close()
+
+    async with await asyncio.start_server(keep_still, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with client(tls_context()) as asked, asyncio.timeout(HANG_S):
+            call = asyncio.create_task(ask(asked, url))
+            await met.wait()
+            await asked.aclose()
+            with pytest.raises(Unanswered) as unanswered:
+                await call
+            await ended.wait()
+    assert unanswered.value.sent is False
+
+
+async def test_a_connection_that_comes_after_the_closing_is_not_used() -> None:
+    asked_for, may_come = asyncio.Event(), asyncio.Event()
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked_for.set()
+        await may_come.wait()
+        return [host]
+
+    async with receiving(None) as receiver, asyncio.timeout(HANG_S):
+        asked = OutboundClient(local=True, limits=LIMITS, headers={}, tls=tls_context(), resolve=resolve)
+        call = asyncio.create_task(ask(asked, receiver.url))
+        await asked_for.wait()
+        await asked.aclose()
+        may_come.set()
+        with pytest.raises(Unanswered) as unanswered:
+            await call
+        await receiver.has_at_most(0)
+    assert (unanswered.value.code, unanswered.value.sent) == ("not-reached", False)
