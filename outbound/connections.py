@@ -29,8 +29,8 @@ class Connections:
     """The connections to one receiver, which are made by `backend`. An idle one is kept for `idle_s`.
 
     A connection belongs to one exchange, from its request to the end of its answer. An exchange that ends in
-    any other way, cancelled at whatever moment, has it closed. Whoever asks says how many may be under way:
-    they are not counted here.
+    any other way, cancelled at whatever moment, has it closed. Callers limit how many are under way: they are
+    not counted here.
     """
 
     def __init__(self, backend: httpcore.AsyncNetworkBackend, *, idle_s: float, tls: ssl.SSLContext) -> None:
