@@ -18,7 +18,7 @@ from prometheus_client import Counter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.webhook_endpoints import Answer, Endpoints
+from activities.webhook_endpoints import Answer, Endpoints, Purpose
 from activities.webhook_news import News
 from contracts import requests
 from contracts import webhooks as steps
@@ -56,6 +56,8 @@ BEAT_S: Final = 2.0
 # An endpoint's Retry-After counts within these bounds: a shorter pause could replace a longer one of ours,
 # and no endpoint may stretch one without end.
 RETRY_AFTER_S: Final = (60, 3600)
+# When an event is tried again that found as many under way to its endpoint as may be.
+BUSY_PAUSE: Final = timedelta(seconds=15)
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +145,7 @@ class WebhookSteps:
         if following == webhook.cursor:
             return False
         wanted = [event for event in events if webhook.types is None or event.type in webhook.types]
-        answers = await asyncio.gather(*(self._send(webhook, event) for event in wanted))
+        answers = await asyncio.gather(*(self._send(webhook, event, Purpose.NEW) for event in wanted))
         failures = [
             Failure(event_id=event.event_id, error=answer.error)
             for event, answer in zip(wanted, answers, strict=True)
@@ -156,14 +158,17 @@ class WebhookSteps:
 
     @activity.defn(name=steps.ATTEMPT.name)
     async def attempt(self, delivery: Delivery) -> AttemptResult:
-        """Sends an event that failed before. Raises NOT_DELIVERED."""
+        """Sends an event that failed before. Raises NOT_DELIVERED, and HELD_BACK while as many as may be are
+        under way to the endpoint: that is no failure of this event."""
         found = await stored.pending(self._pool, delivery)
         if found is None:
             return AttemptResult.OVER
         webhook, event = found
         if webhook.disabled is not None:
             raise _benign(NOT_DELIVERED, "the webhook is disabled")
-        answer = await self._send(webhook, event)
+        answer = await self._send(webhook, event, Purpose.AGAIN)
+        if not answer.sent:
+            raise _benign(HELD_BACK, "as many as may be are under way to the endpoint", pause=BUSY_PAUSE)
         await self._disable_if_gone(webhook, [answer])
         if answer.error is None:
             await stored.delivered(self._pool, delivery)
@@ -199,16 +204,18 @@ class WebhookSteps:
             data="{}",
         )
         began = time.monotonic()
-        answer = await self._send(webhook, event)
+        answer = await self._send(webhook, event, Purpose.TEST)
         return TestResult(found=True, error=answer.error, took_ms=round(1000 * (time.monotonic() - began)))
 
-    async def _send(self, webhook: Webhook, event: RecordedEvent) -> Answer:
+    async def _send(self, webhook: Webhook, event: RecordedEvent, purpose: Purpose) -> Answer:
         """Raises SealBroken or UnknownKey when the secrets do not open: then nothing is sent."""
         request_id = catalogue.request_of(event)
         with requests.resumed("webhook", request_id):
-            return await self._send_for(request_id, webhook, event)
+            return await self._send_for(request_id, webhook, event, purpose)
 
-    async def _send_for(self, request_id: str | None, webhook: Webhook, event: RecordedEvent) -> Answer:
+    async def _send_for(
+        self, request_id: str | None, webhook: Webhook, event: RecordedEvent, purpose: Purpose
+    ) -> Answer:
         known = self._vault.open(
             webhook.sealed_secrets,
             operator_id=webhook.key.operator_id,
@@ -221,8 +228,10 @@ class WebhookSteps:
             event_id=event.event_id,
             body=catalogue.envelope(event),
             request_id=request_id,
+            purpose=purpose,
         )
-        self._count(webhook.key, "delivered" if answer.error is None else "failed")
+        if answer.sent:
+            self._count(webhook.key, "delivered" if answer.error is None else "failed")
         return answer
 
     def _count(self, key: WebhookKey, outcome: str) -> None:

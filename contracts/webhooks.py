@@ -22,7 +22,8 @@ WEBHOOKS_LIMIT: Final = 10
 # events wait in the feed, which holds any number of them, and not as a workflow each.
 RETRYING_LIMIT: Final = 50
 
-# The errors that are retried after a pause: an event was not delivered; as many as may be are being retried.
+# The errors that are retried after a pause: an event was not delivered; as many as may be are being retried,
+# or are under way to the endpoint.
 NOT_DELIVERED: Final = "NotDelivered"
 HELD_BACK: Final = "HeldBack"
 
@@ -143,7 +144,8 @@ class DispatchResult(StrEnum):
 
 
 class AttemptResult(StrEnum):
-    """The result of an attempt. A failed one raises NOT_DELIVERED instead."""
+    """The result of an attempt. A failed one raises NOT_DELIVERED instead, and one that was not
+    made HELD_BACK."""
 
     DELIVERED = "delivered"
     OVER = "over"

@@ -145,9 +145,7 @@ def webhook_attempts(retries: Retries) -> StepPolicy:
     """The retries of an event's delivery, as the settings say. Temporal keeps the pauses, so that days of
     them cost no history event."""
     return StepPolicy(
-        # An endpoint that never answers gets eight calls at a time: the last waiting call has its turn by
-        # then.
-        attempt_limit=timedelta(seconds=60),
+        attempt_limit=timedelta(seconds=60),  # longer than an attempt waits for its turn and its endpoint
         retry=_growing(first_s=retries.first_s, longest_s=retries.longest_s),
         patience=timedelta(seconds=retries.patience_s),
     )

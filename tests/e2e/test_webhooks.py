@@ -381,6 +381,23 @@ async def test_a_test_is_sent_once_and_its_caller_hears_what_came_of_it(own: Ope
     assert (await own.call("GET", "/events")).json()["items"] == []
 
 
+async def test_a_test_waits_for_no_event_that_its_endpoint_leaves_unanswered(own: Operator) -> None:
+    """When an endpoint has stopped answering, a test is what its operator sends."""
+    player = await own.open_session(balance=10_000)
+    async with receiving(silent=True) as receiver:
+        webhook = await new_webhook(own, receiver)
+        path = f"/webhooks/{webhook['webhook_id']}"
+        assert (await own.call("PATCH", path, json={"enabled": False})).status_code == 200
+        await played(player, 20)
+        assert (await own.call("PATCH", path, json={"enabled": True})).status_code == 200
+        await receiver.until_received(8)
+        answer = await own.call("POST", f"{path}/test")
+        assert answer.status_code == 200, answer.text
+        told = answer.json()
+        assert (told["delivered"], told["error"]) == (False, "timeout: no answer within 5 s")
+        assert told["event_id"] in {got.headers["webhook-id"] for got in receiver.received}
+
+
 async def test_nobody_tests_the_webhook_of_another(own: Operator, rival: Operator) -> None:
     async with receiving() as receiver:
         webhook = await new_webhook(own, receiver)

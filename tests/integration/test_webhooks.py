@@ -13,7 +13,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.webhook_endpoints import Endpoints
+from activities import webhook_endpoints
+from activities.webhook_endpoints import Endpoints, Purpose
 from activities.webhooks import Pace, WebhookSteps
 from api.webhook.service import WebhookService
 from contracts.webhooks import (
@@ -376,6 +377,31 @@ async def test_an_attempt_that_comes_through_leaves_nothing_behind(seat: Seat, s
         assert await attempt(steps, delivery) is AttemptResult.OVER
     assert receiver.taken == [delivery.event_id]
     assert await status(seat, webhook) == (0, 0)
+
+
+async def test_an_attempt_that_finds_its_endpoint_busy_is_held_back_and_is_no_failure(
+    seat: Seat, steps: WebhookSteps, endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_endpoints, "TOTAL_S", 10 * HANG_S)
+    calls = webhook_endpoints.SHARES[Purpose.AGAIN].calls
+    async with receiving(silent=True) as receiver:
+        webhook = await new_webhook(seat, receiver.url)
+        *first, late = await failing(seat, webhook, calls + 1)
+        under_way = [asyncio.create_task(attempt(steps, delivery)) for delivery in first]
+        await receiver.until_received(calls)
+        with pytest.raises(ApplicationError) as held_back:
+            await attempt(steps, late)
+        assert (held_back.value.type, held_back.value.next_retry_delay) == (HELD_BACK, timedelta(seconds=15))
+        await endpoints.forget(webhook.key.webhook_id)
+        failed = await asyncio.gather(*under_way, return_exceptions=True)
+    assert {one.type for one in failed if isinstance(one, ApplicationError)} == {NOT_DELIVERED}
+    counted = await seat.database.pool.fetch(
+        "SELECT event_id, attempts FROM webhook_deliveries WHERE webhook_id = $1", webhook.key.webhook_id
+    )
+    assert {str(row["event_id"]): row["attempts"] for row in counted} == {
+        late.event_id: 1,
+        **{delivery.event_id: 2 for delivery in first},
+    }
 
 
 async def test_what_an_endpoint_says_is_no_part_of_a_history(seat: Seat, steps: WebhookSteps) -> None:

@@ -43,7 +43,7 @@ def fits(secret: str, headers: dict[str, str], body: bytes) -> bool:
 class Receiver:
     """`answers` are the statuses of the next requests, in order; then `otherwise`, or what it says of the
     event's id. An answer of 0 is a connection that breaks. `beyond` is what follows the next answers, each
-    one's on its connection."""
+    one's on its connection. While it is `silent` it answers nothing."""
 
     url: str = ""
     secrets: list[str] = field(default_factory=list)
@@ -52,6 +52,7 @@ class Receiver:
     says: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     beyond: list[bytes] = field(default_factory=list)
+    silent: bool = False
     received: list[Received] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)  # the ids of what was answered with a 2xx
 
@@ -86,6 +87,9 @@ class Receiver:
         body = await reader.readexactly(int(headers["content-length"]))
         signed_by = tuple(secret for secret in self.secrets if fits(secret, headers, body))
         self.received.append(Received(request.split()[1], headers, body, signed_by))
+        if self.silent:
+            await reader.read()
+            return False
         status = self._status(headers["webhook-id"])
         if status == 0:
             return False

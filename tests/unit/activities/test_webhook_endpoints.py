@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from activities import webhook_endpoints
-from activities.webhook_endpoints import Answer, Endpoints
+from activities.webhook_endpoints import SHARES, Answer, Endpoints, Purpose
 from security.standard_webhooks import SharedSecret, signed_headers
 from tests.support.conditions import HANG_S, until
 from tests.support.receiver import fits, receiving
@@ -96,13 +96,8 @@ async def test_an_endpoint_that_says_nothing_is_given_up_in_time(
 ) -> None:
     monkeypatch.setattr(webhook_endpoints, "TOTAL_S", 0.2)
 
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with server:
-        answer = await send(endpoints, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    async with receiving(silent=True) as receiver:
+        answer = await send(endpoints, receiver.url)
     assert answer.error == "timeout: no answer within 0.2 s"
 
 
@@ -180,8 +175,10 @@ async def test_a_hostile_endpoint_has_so_many_messages_under_way_and_takes_nobod
         under_way -= 1
         writer.close()
 
+    calls = SHARES[Purpose.NEW].calls
+
     async def all_places_taken() -> bool:
-        return under_way == webhook_endpoints.CALLS
+        return under_way == calls
 
     server = await asyncio.start_server(slow, "127.0.0.1", 0)
     async with server, receiving() as friendly:
@@ -194,11 +191,41 @@ async def test_a_hostile_endpoint_has_so_many_messages_under_way_and_takes_nobod
             assert await send(endpoints, friendly.url) == Answer()
         over.set()
         answers = await hostile
-    assert most == webhook_endpoints.CALLS
+    assert most == calls
     assert asked == 20, "who waits for a place has it in the end"
     assert {answer.error for answer in answers} == {
         "connection-lost: the connection ended, or what came over it was not HTTP"
     }
+
+
+async def test_what_waits_for_a_silent_endpoint_is_held_back_and_keeps_no_other_purpose_waiting(
+    endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty events that are sent again wait in an activity each, which all webhooks share."""
+    monkeypatch.setattr(webhook_endpoints, "TOTAL_S", 10 * HANG_S)
+    calls = SHARES[Purpose.AGAIN].calls
+    async with receiving(silent=True) as receiver:
+        again = [
+            asyncio.create_task(
+                endpoints.send("w", receiver.url, [KEY], event_id=f"e-{n}", body=BODY, purpose=Purpose.AGAIN)
+            )
+            for n in range(50)
+        ]
+        await receiver.until_received(calls)
+        async with asyncio.timeout(HANG_S):
+            held_back = [await done for done in asyncio.as_completed(again[calls:])]
+        assert {(answer.error, answer.sent) for answer in held_back} == {
+            ("busy: 8 others are under way", False)
+        }
+        assert not any(sent.done() for sent in again[:calls])
+        receiver.silent = False
+        for purpose in (Purpose.NEW, Purpose.TEST):
+            assert (
+                await endpoints.send("w", receiver.url, [KEY], event_id="e", body=BODY, purpose=purpose)
+                == Answer()
+            )
+        await endpoints.forget("w")
+        assert {(await sent).sent for sent in again[:calls]} == {True}
 
 
 async def test_connections_of_webhooks_long_unused_are_closed(
