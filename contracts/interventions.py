@@ -6,6 +6,7 @@ from typing import Final
 
 from contracts.actors import ACTOR_LIMIT
 from contracts.rounds import Bet, RoundState
+from contracts.texts import is_one_line
 from contracts.views import RoundView
 
 REASON_LIMIT: Final = 300  # characters
@@ -58,9 +59,9 @@ class Intervention:
 
     def problem(self) -> str | None:
         """Why this intervention is invalid, in words; None when it is valid."""
-        if not self.reason.strip() or len(self.reason) > REASON_LIMIT or not self.reason.isprintable():
+        if len(self.reason) > REASON_LIMIT or not is_one_line(self.reason):
             return f"reason: 1 to {REASON_LIMIT} printable characters"
-        if not self.actor.strip() or len(self.actor) > ACTOR_LIMIT or not self.actor.isprintable():
+        if len(self.actor) > ACTOR_LIMIT or not is_one_line(self.actor):
             return f"actor: 1 to {ACTOR_LIMIT} printable characters"
         return None
 

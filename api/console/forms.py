@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect, Request
 
 from contracts.interventions import REASON_LIMIT
+from contracts.texts import is_one_line
 
 FORM_LIMIT_BYTES: Final = 16 * 1024
 FORM_LIMIT_S: Final = 20.0
@@ -49,4 +50,4 @@ async def posted(request: Request) -> Form:
 def reason_of(form: Form) -> str | None:
     """Why it is done; None where that is not said, or not in one line that the API takes."""
     reason = form.get("reason", "").strip()
-    return reason if 0 < len(reason) <= REASON_LIMIT and reason.isprintable() else None
+    return reason if len(reason) <= REASON_LIMIT and is_one_line(reason) else None

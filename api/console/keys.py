@@ -13,6 +13,7 @@ from api.console.forms import Form, FormRefused
 from api.console.operator_api import ApiAway, ApiRefused
 from api.console.pages import message, page, redirect
 from api.console.sessions import Session
+from contracts.texts import is_one_line
 from contracts.views import ApiKeyRecord
 from storage import operators
 
@@ -151,7 +152,7 @@ def _need_admin(session: Session) -> None:
 
 
 def _problem(name: str, scope: str, days: str) -> str | None:
-    if not name or len(name) > NAME_LIMIT or not name.isprintable():
+    if len(name) > NAME_LIMIT or not is_one_line(name):
         return (
             f"Give the key a name, in one line of at most {NAME_LIMIT} characters: whose it is, or what for."
         )

@@ -22,6 +22,7 @@ from pydantic import (
 from api.gateway.problems import problems
 from contracts.currencies import exponent, known
 from contracts.interventions import REASON_LIMIT
+from contracts.texts import ONE_LINE, is_one_line
 
 ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
 # `$` is the very end here (Rust's syntax, and ECMAScript's in OpenAPI): a trailing newline does not pass.
@@ -37,16 +38,16 @@ def _known(currency: str) -> str:
     return currency
 
 
-def _printable(text: str) -> str:
-    """Raises ValueError for text of spaces alone, or with something in it that a terminal would obey."""
-    if not text.strip() or not text.isprintable():
+def _one_line(text: str) -> str:
+    """Raises ValueError in words that say more to people than the pattern."""
+    if not is_one_line(text):
         raise ValueError("one line of printable characters")
     return text
 
 
-Printable = Annotated[str, AfterValidator(_printable)]
+OneLine = Annotated[str, AfterValidator(_one_line), Field(json_schema_extra={"pattern": ONE_LINE})]
 # Why something is done: it is kept for good.
-Reason = Annotated[Printable, StringConstraints(min_length=1, max_length=REASON_LIMIT)]
+Reason = Annotated[OneLine, StringConstraints(min_length=1, max_length=REASON_LIMIT)]
 
 Currency = Annotated[
     str,

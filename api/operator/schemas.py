@@ -5,12 +5,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.gateway.schemas import CallerId, Moment, Printable, Reason, StrictModel, moment
+from api.gateway.schemas import CallerId, Moment, OneLine, Reason, StrictModel, moment
 from contracts.views import ApiKeyRecord
 from security.api_keys import KeyScope
 
 KEY_NAME_LIMIT: Final = 60  # characters
-KeyName = Annotated[Printable, StringConstraints(min_length=1, max_length=KEY_NAME_LIMIT)]
+KeyName = Annotated[OneLine, StringConstraints(min_length=1, max_length=KEY_NAME_LIMIT)]
 
 
 class SwitchGame(StrictModel):

@@ -5,12 +5,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.gateway.schemas import CallerId, StrictModel, moment
+from api.gateway.schemas import CallerId, OneLine, StrictModel, moment
 from contracts.views import OperatorRecord
 
-# Printable: it is shown in terminals.
-NAME_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]{1,100}$"
-OperatorName = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+OPERATOR_NAME_LIMIT: Final = 100  # characters
+OperatorName = Annotated[OneLine, StringConstraints(min_length=1, max_length=OPERATOR_NAME_LIMIT)]
 
 
 class NewOperator(StrictModel):

@@ -12,10 +12,11 @@ import typer
 
 from api.gateway.schemas import ID_PATTERN
 from api.operator.service import KEY_CACHE_S, OperatorKeys
-from api.platform.schemas import NAME_PATTERN, operator_body
+from api.platform.schemas import OPERATOR_NAME_LIMIT, operator_body
 from api.platform.service import Operators
 from cli.options import told
 from cli.services import database_of, whoever, with_database
+from contracts.texts import is_one_line
 from runtime.services import Unreachable
 from runtime.settings import SettingsError
 
@@ -107,8 +108,8 @@ def enable(settings: Settings, operator_id: str, *, as_json: bool = False) -> in
 def _need_usable(operator_id: str, name: str) -> None:
     if re.fullmatch(ID_PATTERN.strip("^$"), operator_id) is None:
         raise _CannotDo("an operator's id is 1 to 64 of A-Z a-z 0-9 _ -")
-    if re.fullmatch(NAME_PATTERN.strip("^$"), name) is None:
-        raise _CannotDo("an operator's name is 1 to 100 characters that can be printed")
+    if len(name) > OPERATOR_NAME_LIMIT or not is_one_line(name):
+        raise _CannotDo(f"an operator's name is 1 to {OPERATOR_NAME_LIMIT} characters that can be printed")
 
 
 def _run(
