@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final, Protocol
 
 import asyncpg
@@ -18,8 +19,9 @@ from storage.database import AWAY
 # Well inside the limit of the fast path, so that a silent broker does not outlast it.
 FAST_PUBLISH_LIMIT_S: Final = 0.7
 DURABLE_PUBLISH_LIMIT_S: Final = 4.0
-# The confirmed events of this time are marked with one statement.
-MARKING_PAUSE_S: Final = 0.05
+# The confirmed events of this time are marked with one statement. Nobody waits for a mark: the relay leaves
+# events of rounds alone for ten seconds.
+MARKING_PAUSE_S: Final = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class _Marks:
         self._pool = pool
         self._confirmed: list[str] = []
         self._marking: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def add(self, event_id: str) -> None:
         self._confirmed.append(event_id)
@@ -79,13 +82,15 @@ class _Marks:
             self._marking = asyncio.create_task(self._mark_all())
 
     async def close(self) -> None:
+        self._closing.set()
         if self._marking is not None:
             await self._marking
 
     async def _mark_all(self) -> None:
         try:
             while self._confirmed:
-                await asyncio.sleep(MARKING_PAUSE_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), MARKING_PAUSE_S)
                 event_ids, self._confirmed = self._confirmed, []
                 await self._mark(event_ids)
         finally:

@@ -30,6 +30,8 @@ LAG_SECONDS: Final = Gauge(
     "How old the oldest event in hand is, or was when it was applied; 0 when none came lately.",
     ["queue"],
 )
+# How long a batch waits for company: each costs a statement and a commit, and totals may be a moment old.
+LINGER_S: Final = 0.1
 # How long the age of the last events says how far behind the consumer is: longer than its longest pause.
 LATELY_S: Final = 15.0
 
@@ -48,6 +50,7 @@ async def consume(settings: Settings, stop: asyncio.Event) -> None:
         handler=lambda events: _apply(database.pool, events, lag),
         transient=AWAY,  # waited out with the messages in hand
         verifier=SignatureVerifier(keyring.events.public_keys()),
+        linger_seconds=LINGER_S,
     )
     try:
         consumer.start()
