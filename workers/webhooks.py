@@ -6,7 +6,7 @@ that it began from."""
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
@@ -106,7 +106,7 @@ async def running(
         longest_s=settings.webhook_retry_longest_s,
         patience_s=settings.webhook_retry_for_s,
     )
-    async with certain_to_end(worker):
+    async with aclosing(endpoints), aclosing(steps), certain_to_end(worker):
         starting = asyncio.create_task(
             _keep_starting(database.pool, WebhookWorkflows(client, retries), retries)
         )
@@ -116,8 +116,6 @@ async def running(
             starting.cancel()
             with suppress(asyncio.CancelledError):
                 await starting
-    await steps.aclose()
-    await endpoints.aclose()
 
 
 async def _keep_starting(pool: asyncpg.Pool, workflows: WebhookWorkflows, retries: Retries) -> None:
