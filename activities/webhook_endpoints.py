@@ -4,6 +4,7 @@ Each webhook has clients of its own, so that an endpoint which is dead or hostil
 for each purpose, so that neither a test nor a new event waits for what an endpoint left unanswered before.
 """
 
+import asyncio
 import ssl
 import time
 from collections import OrderedDict
@@ -86,6 +87,7 @@ class Endpoints:
         self._resolve = resolve
         self._now_s = now_s
         self._known: OrderedDict[tuple[str, Purpose], OutboundClient] = OrderedDict()
+        self._retiring: dict[asyncio.Task[None], OutboundClient] = {}
 
     async def send(
         self,
@@ -103,7 +105,7 @@ class Endpoints:
             check_url(url, local=self._local)
         except ValueError:
             return Answer(error="address-refused: only https and public addresses are sent to")
-        endpoint = await self._endpoint(webhook_id, purpose)
+        endpoint = self._endpoint(webhook_id, purpose)
         headers = signed_headers(keys, message_id=event_id, timestamp=int(self._now_s()), body=body)
         if request_id is not None:
             headers[REQUEST_ID_HEADER] = request_id
@@ -118,27 +120,31 @@ class Endpoints:
             return Answer(error=_error(problem))
         return _answer(answered)
 
-    async def forget(self, webhook_id: str) -> None:
-        """Closes the connections to it."""
+    def forget(self, webhook_id: str) -> None:
+        """Closes the connections to it, once the messages that are under way have ended."""
         for purpose in Purpose:
-            await self._close((webhook_id, purpose))
+            self._retire((webhook_id, purpose))
 
     async def aclose(self) -> None:
-        for known in [*self._known]:
-            await self._close(known)
+        """Closes all connections, also those with a message under way."""
+        for endpoint in (*self._known.values(), *self._retiring.values()):
+            await endpoint.aclose()
+        self._known.clear()
+        await asyncio.gather(*self._retiring)
 
-    async def _close(self, known: tuple[str, Purpose]) -> None:
+    def _retire(self, known: tuple[str, Purpose]) -> None:
         endpoint = self._known.pop(known, None)
         if endpoint is not None:
-            await endpoint.aclose()
+            retiring = asyncio.create_task(_close_after_calls(endpoint))
+            self._retiring[retiring] = endpoint
+            retiring.add_done_callback(self._retiring.pop)
 
-    async def _endpoint(self, webhook_id: str, purpose: Purpose) -> OutboundClient:
+    def _endpoint(self, webhook_id: str, purpose: Purpose) -> OutboundClient:
         known = (webhook_id, purpose)
         if known not in self._known:
             self._known[known] = self._client(SHARES[purpose])
             if len(self._known) > KEPT:
-                # A message that is under way there fails, and is tried again.
-                await self._close(next(iter(self._known)))
+                self._retire(next(iter(self._known)))
         self._known.move_to_end(known)
         return self._known[known]
 
@@ -152,6 +158,11 @@ class Endpoints:
             tls=self._tls,
             resolve=self._resolve,
         )
+
+
+async def _close_after_calls(endpoint: OutboundClient) -> None:
+    await endpoint.drain()
+    await endpoint.aclose()
 
 
 def _answer(answered: client.Answer) -> Answer:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from contracts.failures import one_line
+from contracts.failures import error_line
 from contracts.webhooks import Webhook
 from storage.database import AWAY
 
@@ -74,7 +74,7 @@ class News:
         try:
             return await self._look([one.webhook for one in asked])
         except AWAY as error:
-            why = one_line(f"{type(error).__name__}: {error}")
+            why = error_line(error)
             log.warning("webhooks that wait look one by one: %s", why)
         except Exception:
             log.exception("webhooks that wait look one by one")

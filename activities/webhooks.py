@@ -118,7 +118,7 @@ class WebhookSteps:
             while time.monotonic() < ends_at and not activity.is_worker_shutdown():
                 webhook = await stored.find(self._pool, key)
                 if webhook is None or webhook.disabled is not None:
-                    await self._endpoints.forget(key.webhook_id)
+                    self._endpoints.forget(key.webhook_id)
                     return DispatchResult.OVER
                 room = RETRYING_LIMIT - await stored.retrying(self._pool, key)
                 if room <= 0:

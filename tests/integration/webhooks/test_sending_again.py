@@ -53,7 +53,7 @@ async def test_an_attempt_that_finds_its_endpoint_busy_is_held_back_and_is_no_fa
         with pytest.raises(ApplicationError) as held_back:
             await attempt(steps, late)
         assert (held_back.value.type, held_back.value.next_retry_delay) == (HELD_BACK, timedelta(seconds=15))
-        await endpoints.forget(webhook.key.webhook_id)
+        await endpoints.aclose()
         failed = await asyncio.gather(*under_way, return_exceptions=True)
     assert {one.type for one in failed if isinstance(one, ApplicationError)} == {NOT_DELIVERED}
     counted = await seat.database.pool.fetch(

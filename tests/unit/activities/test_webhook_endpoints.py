@@ -224,8 +224,35 @@ async def test_what_waits_for_a_silent_endpoint_is_held_back_and_keeps_no_other_
                 await endpoints.send("w", receiver.url, [KEY], event_id="e", body=BODY, purpose=purpose)
                 == Answer()
             )
-        await endpoints.forget("w")
+        await endpoints.aclose()
         assert {(await sent).sent for sent in again[:calls]} == {True}
+
+
+async def test_what_is_under_way_to_a_webhook_that_is_forgotten_comes_to_its_end(
+    endpoints: Endpoints,
+) -> None:
+    """As when a webhook is disabled just after a test was sent."""
+    asked, answer, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await answer.wait()
+        writer.write(b"HTTP/1.1 204 Said\r\n\r\n")
+        while await reader.read(1024):
+            pass
+        hung_up.set()
+        writer.close()
+
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    async with server, asyncio.timeout(HANG_S):
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        sending = asyncio.create_task(send(endpoints, url))
+        await asked.wait()
+        endpoints.forget("w")
+        answer.set()
+        assert await sending == Answer()
+        await hung_up.wait()
 
 
 async def test_connections_of_webhooks_long_unused_are_closed(
