@@ -115,7 +115,7 @@ def systemd(program: Program) -> str:
         f"{PREFIX}METRICS_PORT": str(program.metrics_port),
         **_http(program),
         **_people(program),
-        **_api(program, "127.0.0.1:8080"),
+        **_api(program, "127.0.0.1:8081"),
         **_file_variables({name: f"%d/{name}" for name in secrets_of(program)}),
     }
     if program.http_port:
