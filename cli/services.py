@@ -14,7 +14,7 @@ from compose import control
 from compose.layout import Layout
 from contracts import actors
 from contracts.audit import By
-from contracts.failures import one_line
+from contracts.failures import error_line
 from runtime.services import connect_database
 
 if TYPE_CHECKING:
@@ -102,6 +102,6 @@ async def database_of(settings: Settings, problem: type[Exception]) -> AsyncIter
     try:
         yield database
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise problem(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
+        raise problem(f"PostgreSQL: {error_line(error)}") from None
     finally:
         await database.close()

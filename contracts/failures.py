@@ -73,3 +73,9 @@ def bounded(text: str) -> str:
 def one_line(text: str) -> str:
     """`text` in one bounded line, with nothing in it that a terminal would obey."""
     return bounded("".join(c if c.isprintable() else " " for c in text))
+
+
+def error_line(error: BaseException) -> str:
+    """The error's type, and what it says if it says anything, in one bounded line."""
+    said = str(error).strip()
+    return one_line(f"{type(error).__name__}: {said}") if said else type(error).__name__

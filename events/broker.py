@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, TimeoutType
 from aio_pika.exceptions import AMQPError, ConnectionClosed
 from aiormq.abc import ExceptionType
 
-from contracts.failures import bounded
+from contracts.failures import error_line
 from events import odd_properties
 
 CONNECT_SECONDS: Final = 5.0
@@ -141,7 +141,7 @@ def link_errors_as_one() -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """An error as a short text for logs and callers. aio-pika never puts the URL's password in there."""
-    return bounded(f"{type(error).__name__}: {error}")
+    return error_line(error)
 
 
 class Pauses:

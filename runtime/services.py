@@ -11,7 +11,7 @@ from typing import Final
 import asyncpg
 from pydantic import SecretStr
 
-from contracts.failures import bounded
+from contracts.failures import error_line
 from runtime import build
 from runtime.addresses import named
 from runtime.program_metrics import show_keys, show_pool
@@ -82,8 +82,7 @@ async def _once_recovered(opening: Callable[[], Awaitable[Database]]) -> Databas
 
 
 def unreachable(service: str, setting: str, error: BaseException) -> Unreachable:
-    why = bounded(f"{type(error).__name__}: {error}")
-    return Unreachable(f"{service} (CROUPIER_{setting.upper()}) does not answer: {why}")
+    return Unreachable(f"{service} (CROUPIER_{setting.upper()}) does not answer: {error_line(error)}")
 
 
 def required_secret(value: SecretStr | None, name: str) -> str:

@@ -10,7 +10,7 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
-from contracts.failures import one_line
+from contracts.failures import error_line
 from contracts.reconciliation import RECONCILE_QUEUE, RECONCILE_WORKFLOW
 from contracts.steps import ROUND_WORKFLOW
 from contracts.webhooks import DELIVERY_WORKFLOW, TEST_WORKFLOW, WEBHOOK_QUEUE, WEBHOOK_WORKFLOW
@@ -128,7 +128,7 @@ class _Reading:
         counted = self.found.open if execution.close_time is None else self.found.closed
         counted[execution.workflow_type] += 1
         if failure is not None:
-            reason = one_line(f"{type(failure).__name__}: {failure}")
+            reason = error_line(failure)
             is_open = execution.close_time is None
             self.found.failures.append(
                 Failure(

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.audit import metrics
 from cli.services import with_database
-from contracts.failures import one_line
+from contracts.failures import error_line, one_line
 from games.registry import PluginError
 from runtime import games
 from runtime.services import Unreachable, connect_database, load_keyring
@@ -73,7 +73,7 @@ async def examine(settings: Settings, wanted: Wanted) -> AuditReport:
             with _progress() as begin:
                 return await audit.examine(connection, wanted, registry, vault, begin)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise CannotAudit(f"PostgreSQL: {type(error).__name__}: {error}") from None
+        raise CannotAudit(f"PostgreSQL: {error_line(error)}") from None
     finally:
         await _close(database)
 

@@ -16,7 +16,7 @@ from temporalio.service import RPCError
 
 from cli.backup.run import fail, say
 from cli.services import CannotShow, where
-from contracts.failures import one_line
+from contracts.failures import error_line
 from runtime.past_rounds import PastRounds
 from runtime.recovery import LostRound, Recovered, Recovery
 from runtime.round_start import RoundStart
@@ -76,7 +76,7 @@ async def recovered(settings: Settings, *, restored: bool) -> Recovered | None:
         recovery = Recovery(database.pool, PastRounds(client), workflows.restart, SeedVault(keyring))
         return await recovery.recover(say)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, RPCError, *CANNOT_OPEN) as error:
-        why = one_line(f"{type(error).__name__}: {error}")
+        why = error_line(error)
         raise Unreachable(f"the ledger is not recovered, and stays closed: {why}") from None
     finally:
         await database.close()

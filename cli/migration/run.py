@@ -10,7 +10,7 @@ import typer
 
 from cli.options import told
 from cli.services import with_database
-from contracts.failures import one_line
+from contracts.failures import error_line
 from runtime.settings import Settings
 from storage.migrate import Half, ToDo, to_do
 from storage.migrate import migrate as migrated
@@ -81,7 +81,7 @@ def _at(settings: Settings, work: Callable[[str], Coroutine[Any, Any, T]]) -> T:
     except CannotMigrate as problem:
         raise _stopped(str(problem)) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _stopped(one_line(f"PostgreSQL: {type(error).__name__}: {error}")) from None
+        raise _stopped(f"PostgreSQL: {error_line(error)}") from None
     except KeyboardInterrupt:
         raise _stopped("interrupted: what is done stays, and the next run goes on", INTERRUPTED) from None
 
