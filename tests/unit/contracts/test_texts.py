@@ -32,6 +32,7 @@ def test_what_can_be_read_in_one_line_is_taken(text: str) -> None:
         "a\x7f",
         "a\u202eb",
         "a\u200bb",
+        "\udcff",
         "\ufeffa",
     ],
 )
