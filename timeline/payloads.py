@@ -8,7 +8,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError, TimeoutError
 
-from contracts.failures import one_line
+from contracts.failures import error_line, one_line
 
 
 class Unreadable(str):
@@ -23,7 +23,7 @@ async def open_payloads(converter: DataConverter, payloads: Iterable[Payload], t
     try:
         values = await converter.decode(list(payloads), hints)
     except Exception as error:  # noqa: BLE001 - an unknown key, a changed byte, a type that has changed
-        return Unreadable(one_line(f"cannot be read ({type(error).__name__}: {error})"))
+        return Unreadable(one_line(f"cannot be read ({error_line(error)})"))
     return values[0] if values else Unreadable("nothing")
 
 
@@ -32,7 +32,7 @@ async def failure_text(converter: DataConverter, failure: Failure) -> str:
     try:
         error: BaseException = await converter.decode_failure(failure)
     except Exception as problem:  # noqa: BLE001 - an unknown key or a changed byte
-        return one_line(f"cannot be read ({type(problem).__name__}: {problem})")
+        return one_line(f"cannot be read ({error_line(problem)})")
     while isinstance(error, FailureError) and error.cause is not None:
         error = error.cause
     if isinstance(error, TimeoutError):

@@ -6,6 +6,7 @@ from typing import Final
 
 import asyncpg
 
+from contracts.failures import error_line
 from contracts.views import RoundView
 from games.protocol import Wager
 from games.registry import Registry, UnknownGame
@@ -48,7 +49,7 @@ class Replayer:
         try:
             await self._replay(outcomes, view)
         except (SealBroken, UnknownKey, UnknownGame, ValueError, RuntimeError) as error:
-            outcomes.fair.add(f"round {view.key.round_id}: {type(error).__name__}: {error}")
+            outcomes.fair.add(f"round {view.key.round_id}: {error_line(error)}")
 
     async def _replay(self, outcomes: Outcomes, view: RoundView) -> None:
         seed = self._open(view)

@@ -14,7 +14,7 @@ import asyncpg
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from contracts.failures import bounded
+from contracts.failures import bounded, error_line
 from events.broker import LinkLost
 from games.registry import Registry
 from runtime import settings
@@ -86,7 +86,7 @@ async def check(stack: Stack, rounds: int, advance: Advance = lambda: None) -> R
         async with _open(stack, seen) as services:
             await _check_all(stack, rounds, services, seen, advance)
     except UNREACHABLE as error:
-        finished.add(bounded(f"{seen.step}: {type(error).__name__}: {error}"))
+        finished.add(bounded(f"{seen.step}: {error_line(error)}"))
     return _report(seen, finished)
 
 
