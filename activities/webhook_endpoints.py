@@ -97,8 +97,8 @@ class Endpoints:
         *,
         event_id: str,
         body: bytes,
+        purpose: Purpose,
         request_id: str | None = None,
-        purpose: Purpose = Purpose.NEW,
     ) -> Answer:
         """Sends once. Nothing that the endpoint or the network does raises."""
         try:

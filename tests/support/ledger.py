@@ -192,3 +192,13 @@ async def record_rollbacks(pool: asyncpg.Pool, bet: Bet) -> None:
         )
         taken = WalletAnswer(verdict=WalletVerdict.ACCEPTED)
         await operator_wallets.record_attempt(pool, bet.key, rollback, taken, took_us=1)
+
+
+async def settled(seat: Seat, count: int = 1) -> list[str]:
+    """Plays so many rounds, which lose. The ids of their events, the oldest first."""
+    for _ in range(count):
+        bet = seat.bet(stake=1)
+        await seat.reserve(bet)
+        await seat.settle(bet, win=0)
+    rows = [row for row in await seat.events() if row["type"] == "round.settled"]
+    return [str(row["event_id"]) for row in rows[-count:]]

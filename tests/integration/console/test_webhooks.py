@@ -13,7 +13,7 @@ from api.console.webhooks import PAGE_LIMIT
 from storage import webhook_views
 from storage.database import Database
 from tests.integration.console.conftest import URL
-from tests.support.ledger import Seat, take_seat
+from tests.support.ledger import Seat, settled, take_seat
 
 MARKUP: Final = '"><img src=x onerror=alert(1)>'
 # As it is after some hours: no API takes such a URL, or such an answer, as these tests have.
@@ -42,16 +42,6 @@ async def new_webhook(
         NEW, webhook_id, seat.session.operator_id, url, types, disabled, timedelta(hours=1)
     )
     return webhook_id
-
-
-async def settled(seat: Seat, count: int) -> list[str]:
-    """The ids of the events of so many rounds, oldest first."""
-    for _ in range(count):
-        bet = seat.bet(stake=1)
-        await seat.reserve(bet)
-        await seat.settle(bet, win=0)
-    rows = [row for row in await seat.events() if row["type"] == "round.settled"]
-    return [str(row["event_id"]) for row in rows[-count:]]
 
 
 def shown(page: httpx.Response) -> list[tuple[str, str]]:

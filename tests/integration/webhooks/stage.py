@@ -24,7 +24,7 @@ from storage.feed import Feed
 from storage.webhooks import Failure
 from tests.support.acting import BY
 from tests.support.conditions import HANG_S
-from tests.support.ledger import Seat
+from tests.support.ledger import Seat, settled
 from tests.support.receiver import Receiver
 
 KEYRING: Final = Keyring.generate()
@@ -86,16 +86,6 @@ async def new_webhook(
         by=BY,
     )
     return made.status.webhook
-
-
-async def settled(seat: Seat, count: int = 1) -> list[str]:
-    """Rounds that the player closes; the ids of their events."""
-    for _ in range(count):
-        bet = seat.bet(stake=1)
-        await seat.reserve(bet)
-        await seat.settle(bet, win=0)
-    rows = [row for row in await seat.events() if row["type"] == "round.settled"]
-    return [str(row["event_id"]) for row in rows[-count:]]
 
 
 async def failing(seat: Seat, webhook: Webhook, count: int = 1) -> list[Delivery]:

@@ -64,13 +64,13 @@ async def test_another_operators_key_finds_nothing(own: Database, seat: Seat) ->
     webhook = await new_webhook(seat)
     (delivery,) = await failing(seat, webhook)
     await stored.dead_letter(own.pool, delivery)
-    stranger = WebhookKey(operator_id="stranger", webhook_id=webhook.key.webhook_id)
-    assert await stored.find(own.pool, stranger) is None
-    assert await stored.dead_page(own.pool, stranger, after=0, limit=10) == ([], None)
-    assert await stored.replay(own.pool, stranger, None, by=BY) == 0
-    assert not await stored.change(own.pool, stranger, WebhookChanges(enabled=False), by=BY)
-    assert not await stored.delete(own.pool, stranger, by=BY)
-    foreign = Delivery(key=stranger, event_id=delivery.event_id, replay=0)
+    others = WebhookKey(operator_id="other-operator", webhook_id=webhook.key.webhook_id)
+    assert await stored.find(own.pool, others) is None
+    assert await stored.dead_page(own.pool, others, after=0, limit=10) == ([], None)
+    assert await stored.replay(own.pool, others, None, by=BY) == 0
+    assert not await stored.change(own.pool, others, WebhookChanges(enabled=False), by=BY)
+    assert not await stored.delete(own.pool, others, by=BY)
+    foreign = Delivery(key=others, event_id=delivery.event_id, replay=0)
     assert await stored.pending(own.pool, foreign) is None
 
 

@@ -31,14 +31,13 @@ from tests.integration.webhooks.stage import (
     dispatch_until_taken,
     new_webhook,
     patient,
-    settled,
     status,
     steps_of,
 )
 from tests.support.acting import BY
 from tests.support.conditions import HANG_S, until
 from tests.support.databases import owner_url
-from tests.support.ledger import Seat, take_seat
+from tests.support.ledger import Seat, settled, take_seat
 from tests.support.receiver import receiving
 
 

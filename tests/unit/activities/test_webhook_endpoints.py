@@ -24,7 +24,7 @@ async def endpoints() -> AsyncIterator[Endpoints]:
 
 
 async def send(endpoints: Endpoints, url: str) -> Answer:
-    return await endpoints.send("w", url, [KEY], event_id="e-1", body=BODY)
+    return await endpoints.send("w", url, [KEY], event_id="e-1", body=BODY, purpose=Purpose.NEW)
 
 
 async def test_a_message_is_signed_with_its_time(endpoints: Endpoints) -> None:
@@ -184,7 +184,10 @@ async def test_a_hostile_endpoint_has_so_many_messages_under_way_and_takes_nobod
     async with server, receiving() as friendly:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         hostile = asyncio.gather(
-            *(endpoints.send("hostile", url, [KEY], event_id=str(n), body=BODY) for n in range(20))
+            *(
+                endpoints.send("hostile", url, [KEY], event_id=str(n), body=BODY, purpose=Purpose.NEW)
+                for n in range(20)
+            )
         )
         await until(all_places_taken)
         async with asyncio.timeout(HANG_S):
@@ -261,7 +264,12 @@ async def test_connections_of_webhooks_long_unused_are_closed(
     monkeypatch.setattr(webhook_endpoints, "KEPT", 2)
     async with receiving() as receiver:
         for webhook_id in ("a", "b", "c", "a"):
-            assert await endpoints.send(webhook_id, receiver.url, [KEY], event_id="e", body=BODY) == Answer()
+            assert (
+                await endpoints.send(
+                    webhook_id, receiver.url, [KEY], event_id="e", body=BODY, purpose=Purpose.NEW
+                )
+                == Answer()
+            )
     assert len(endpoints._known) == 2
 
 
