@@ -8,6 +8,8 @@ from typing import Final
 from contracts.steps import Step
 
 WEBHOOK_QUEUE: Final = "croupier-webhooks"
+# A person waits for a test, and the other queue may have thousands of events to send again.
+WEBHOOK_TEST_QUEUE: Final = "croupier-webhook-tests"
 # The workflows' names, as histories show them and as they are started.
 WEBHOOK_WORKFLOW: Final = "Webhook"
 DELIVERY_WORKFLOW: Final = "WebhookDelivery"

@@ -13,7 +13,13 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 from contracts.failures import error_line
 from contracts.reconciliation import RECONCILE_QUEUE, RECONCILE_WORKFLOW
 from contracts.steps import ROUND_WORKFLOW
-from contracts.webhooks import DELIVERY_WORKFLOW, TEST_WORKFLOW, WEBHOOK_QUEUE, WEBHOOK_WORKFLOW
+from contracts.webhooks import (
+    DELIVERY_WORKFLOW,
+    TEST_WORKFLOW,
+    WEBHOOK_QUEUE,
+    WEBHOOK_TEST_QUEUE,
+    WEBHOOK_WORKFLOW,
+)
 from workflows.reconcile import ReconcileWorkflow
 from workflows.round import RoundWorkflow
 from workflows.webhooks import DeliveryWorkflow, WebhookTestWorkflow, WebhookWorkflow
@@ -25,6 +31,7 @@ WORKFLOWS: Final[Mapping[str, type[Any]]] = {
     TEST_WORKFLOW: WebhookTestWorkflow,
     RECONCILE_WORKFLOW: ReconcileWorkflow,
 }
+OTHER_QUEUES: Final = (WEBHOOK_QUEUE, WEBHOOK_TEST_QUEUE, RECONCILE_QUEUE)
 PAGE: Final = 200
 OPEN: Final = 'ExecutionStatus = "Running"'
 
@@ -68,7 +75,7 @@ async def replay(
     """All open workflows of our task queues, and of each type the last `closed` that have ended. `task_queue`
     is that of the rounds. Lists are read page by page, and one history is in memory at a time; `advance` is
     called after each. Raises RPCError."""
-    reading = _Reading(client, {task_queue, WEBHOOK_QUEUE, RECONCILE_QUEUE}, workflows, closed)
+    reading = _Reading(client, {task_queue, *OTHER_QUEUES}, workflows, closed)
     replayer = Replayer(
         workflows=list(workflows.values()),
         workflow_runner=UnsandboxedWorkflowRunner(),

@@ -18,7 +18,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.webhook_endpoints import Endpoints
 from activities.webhooks import DELIVERIES, OUTCOMES, PACE, Pace, WebhookSteps
-from contracts.webhooks import WEBHOOK_QUEUE, Retries
+from contracts.webhooks import WEBHOOK_QUEUE, WEBHOOK_TEST_QUEUE, Retries
 from events.broker import reason
 from runtime import metrics
 from runtime.services import connect_database, load_keyring
@@ -78,9 +78,15 @@ async def send(settings: Settings, stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def running(
-    client: Client, database: Database, keyring: Keyring, settings: Settings, pace: Pace = PACE
+    client: Client,
+    database: Database,
+    keyring: Keyring,
+    settings: Settings,
+    pace: Pace = PACE,
+    *,
+    activities: int = ACTIVITIES,
 ) -> AsyncIterator[None]:
-    """Sends events while the block runs."""
+    """Sends events and tests while the block runs: `activities` at once of each."""
     endpoints = Endpoints(local=settings.webhooks_local)
     steps = WebhookSteps(
         database.pool,
@@ -91,22 +97,14 @@ async def running(
         pace,
         metrics.OPERATORS.of,
     )
-    worker = Worker(
-        client,
-        task_queue=WEBHOOK_QUEUE,
-        workflows=[WebhookWorkflow, DeliveryWorkflow, WebhookTestWorkflow],
-        activities=[steps.dispatch, steps.attempt, steps.dead_letter, steps.test],
-        workflow_runner=UnsandboxedWorkflowRunner(),
-        max_concurrent_activities=ACTIVITIES,
-        max_heartbeat_throttle_interval=BEAT,
-        graceful_shutdown_timeout=STOP_LIMIT,
-    )
+    sending = _worker(client, steps, WEBHOOK_QUEUE, activities)
+    testing = _worker(client, steps, WEBHOOK_TEST_QUEUE, activities)
     retries = Retries(
         first_s=settings.webhook_retry_first_s,
         longest_s=settings.webhook_retry_longest_s,
         patience_s=settings.webhook_retry_for_s,
     )
-    async with aclosing(endpoints), aclosing(steps), certain_to_end(worker):
+    async with aclosing(endpoints), aclosing(steps), certain_to_end(sending), certain_to_end(testing):
         starting = asyncio.create_task(
             _keep_starting(database.pool, WebhookWorkflows(client, retries), retries)
         )
@@ -116,6 +114,20 @@ async def running(
             starting.cancel()
             with suppress(asyncio.CancelledError):
                 await starting
+
+
+def _worker(client: Client, steps: WebhookSteps, task_queue: str, activities: int) -> Worker:
+    """Both work for all workflows: an ingress of an earlier release gives tests to the queue of events."""
+    return Worker(
+        client,
+        task_queue=task_queue,
+        workflows=[WebhookWorkflow, DeliveryWorkflow, WebhookTestWorkflow],
+        activities=[steps.dispatch, steps.attempt, steps.dead_letter, steps.test],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        max_concurrent_activities=activities,
+        max_heartbeat_throttle_interval=BEAT,
+        graceful_shutdown_timeout=STOP_LIMIT,
+    )
 
 
 async def _keep_starting(pool: asyncpg.Pool, workflows: WebhookWorkflows, retries: Retries) -> None:
