@@ -39,6 +39,9 @@ BLOCKS: Final = 10
 QUICK_BLOCKS: Final = 2
 FULL: Final = Timing(alone=4.0, many=5.0)
 QUICK: Final = Timing(alone=1.5, many=1.0, warm_up=0.5, first_warm_up=1.0)
+# Which of several processes gets a connection is chance, and each has sessions of its own in PostgreSQL, which
+# cost most when they are new: so many times the players come anew before anything is measured.
+WARM_UPS_OF_A_PROCESS: Final = 2
 
 Announce = Callable[[str], None]
 
@@ -61,6 +64,11 @@ class Wanted:
     @property
     def timing(self) -> Timing:
         return QUICK if self.quick else FULL
+
+    @property
+    def warm_ups(self) -> int:
+        """How often each side is warmed up."""
+        return 1 if self.ingresses == 1 else WARM_UPS_OF_A_PROCESS * self.ingresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,8 @@ def blocks_of_start(start: int, wanted: Wanted) -> range:
 
 def steps(wanted: Wanted) -> int:
     """How often `announce` is called, for a progress bar."""
-    return wanted.starts * (2 * len(SIDES) + len(cells(blocks_of_start(0, wanted), wanted.timing)) + 1)
+    played = len(cells(blocks_of_start(0, wanted), wanted.timing))
+    return wanted.starts * ((1 + wanted.warm_ups) * len(SIDES) + played + 1)
 
 
 async def run(
@@ -138,6 +147,7 @@ async def _one_start(
                 sides[name] = Side(stack, await _seat(stack))
             loader = await closing.enter_async_context(Loader())
             course = Course(sides, loader, wanted.timing, announce)
+            await course.warm_up(wanted.warm_ups)
             measured = await course.play(blocks_of_start(start, wanted), of=wanted.starts * wanted.blocks)
         finally:
             announce("stopping")
@@ -176,15 +186,17 @@ class Course:
         self._sides, self._loader, self._timing, self._announce = sides, loader, timing, announce
         self._jobs = 0
 
+    async def warm_up(self, times: int) -> None:
+        """All sides, so many times. Raises LoadFailed for a side that settles nothing, Died when one ends."""
+        for _ in range(times):
+            for name in self._sides:
+                self._announce(f"warming up {name}")
+                outcome = await self._play(name, MOST_PLAYERS, self._timing.first_warm_up)
+                if not outcome.rounds:
+                    raise LoadFailed(f"{name} settled no round: {'; '.join(outcome.problems) or 'no answer'}")
+
     async def play(self, blocks: range, *, of: int) -> Sequence[Measured]:
-        """Warm up, then measure these blocks, `of` so many in all. Raises LoadFailed for a side that settles
-        nothing, Died when one ends.
-        """
-        for name in self._sides:
-            self._announce(f"warming up {name}")
-            outcome = await self._play(name, MOST_PLAYERS, self._timing.first_warm_up)
-            if not outcome.rounds:
-                raise LoadFailed(f"{name} settled no round: {'; '.join(outcome.problems) or 'no answer'}")
+        """These blocks, `of` so many in all. Raises LoadFailed, and Died when a side ends."""
         found = []
         for cell in cells(blocks, self._timing):
             self._announce(f"block {cell.block + 1} of {of}: {cell.variant}, {cell.connections}")
