@@ -39,8 +39,8 @@ BLOCKS: Final = 10
 QUICK_BLOCKS: Final = 2
 FULL: Final = Timing(alone=4.0, many=5.0)
 QUICK: Final = Timing(alone=1.5, many=1.0, warm_up=0.5, first_warm_up=1.0)
-# Which of several processes gets a connection is chance, and each has sessions of its own in PostgreSQL, which
-# cost most when they are new: so many times the players come anew before anything is measured.
+# Which of several processes gets a connection is chance, and each has sessions of its own in PostgreSQL,
+# which cost most while they are new: so many times the players come anew before anything is measured.
 WARM_UPS_OF_A_PROCESS: Final = 2
 
 Announce = Callable[[str], None]

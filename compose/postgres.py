@@ -77,7 +77,7 @@ SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # a path below a deep home may be too long for a socket, and TCP is enough
     "shared_buffers": "128MB",
-    "max_connections": "100",
+    "max_connections": "300",  # up to eight ingresses with ten each, the other programs, and people
     "fsync": "on",
     "synchronous_commit": "on",
     "password_encryption": "scram-sha-256",

@@ -35,9 +35,8 @@ class Died(StackProblem):
 
     def __init__(self, name: str, how: str, tail: str) -> None:
         self.name, self.how, self.tail = name, how, tail
-        super().__init__(
-            f"{name} {how}; the end of its log:\n{tail}" if tail else f"{name} {how}; its log is empty"
-        )
+        said = f"the end of its log:\n{tail}" if tail else "it wrote nothing to its log"
+        super().__init__(f"{name} {how}; {said}")
 
 
 class DiedTooOften(StackProblem):

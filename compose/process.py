@@ -49,6 +49,7 @@ class Process:
     command: Command
     layout: Layout
     handle: asyncio.subprocess.Process
+    log_bytes: int = 0  # what earlier runs have written there
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -58,6 +59,10 @@ class Process:
     @property
     def running(self) -> bool:
         return self.handle.returncode is None
+
+    def said(self) -> str:
+        """The last lines of what it has written to its log, or nothing."""
+        return tail(self.layout.log_of(self.command.name), since=self.log_bytes)
 
     async def wait(self) -> str:
         """Wait for the end. Returns how it ended, in words."""
@@ -97,6 +102,7 @@ async def start(command: Command, layout: Layout) -> Process:
     argv = with_parent_death(command)
     with layout.log_of(command.name).open("ab") as log:  # that it appends, rotation relies on
         os.fchmod(log.fileno(), 0o600)
+        log_bytes = os.fstat(log.fileno()).st_size
         handle = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -108,7 +114,7 @@ async def start(command: Command, layout: Layout) -> Process:
             start_new_session=True,
         )
     record(layout, command.name, handle.pid)
-    return Process(command, layout, handle)
+    return Process(command, layout, handle, log_bytes)
 
 
 def ending(code: int) -> str:
@@ -202,18 +208,31 @@ def end_all(processes: Iterable[psutil.Process], *, patience_seconds: float) -> 
     psutil.wait_procs(alive, timeout=5.0)
 
 
-def tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log, or nothing. They may be in the one that was set aside last."""
-    found = _end_of(path)
-    if len(found) < lines:
-        found = _end_of(older(path, 1)) + found
+def tail(path: Path, lines: int = TAIL_LINES, *, since: int = 0) -> str:
+    """The last lines of a log from its byte `since` on, or nothing. A log that is shorter by now was set
+    aside, and they may be there too."""
+    whole = not since or _bytes_of(path) < since
+    found = _end_of(path, 0 if whole else since)
+    if whole and len(found) < lines:
+        found = _end_of(older(path, 1), since) + found
     return "\n".join(found[-lines:])
 
 
-def _end_of(path: Path) -> list[str]:
+def _end_of(path: Path, since: int) -> list[str]:
+    """Whole lines alone: a log that was set aside may have lost its beginning, so that `since` is in one."""
+    begin = max(since, _bytes_of(path) - TAIL_BYTES)
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            file.seek(max(0, begin - 1))
+            if begin:
+                file.readline()
             return file.read().decode(errors="replace").splitlines()
     except OSError:
         return []
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -438,13 +438,11 @@ class Stack:
         try:
             await asyncio.wait({ready, ended}, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
-                raise self._death_of(name, ended.result())
+                raise Died(name, ended.result(), running.said())
             try:
                 ready.result()
             except Unavailable as problem:
-                raise Died(
-                    name, f"is not ready ({problem})", process.tail(self.layout.log_of(name))
-                ) from None
+                raise Died(name, f"is not ready ({problem})", running.said()) from None
         finally:
             ready.cancel()
             ended.cancel()
@@ -453,10 +451,7 @@ class Stack:
 
     async def _watch(self, name: str, running: Process) -> None:
         how = await running.wait()
-        self._deaths.put_nowait(self._death_of(name, how))
-
-    def _death_of(self, name: str, how: str) -> Died:
-        return Died(name, how, process.tail(self.layout.log_of(name)))
+        self._deaths.put_nowait(Died(name, how, running.said()))
 
     def _forget_watch(self, name: str) -> None:
         watch = self._watches.pop(name, None)

@@ -216,6 +216,8 @@ def read_private(path: Path) -> str:
             # The mode of the open file, not of the path: nothing can be swapped in between.
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read()
+    except FileNotFoundError:
+        raise _missing(path) from None
     except OSError as error:
         raise KeyringInvalid(f"the keyring {path} cannot be read: {error.strerror}") from None
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
@@ -224,6 +226,12 @@ def read_private(path: Path) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise KeyringInvalid("the keyring is not UTF-8") from None
+
+
+def _missing(path: Path) -> KeyringInvalid:
+    return KeyringInvalid(
+        f"there is no keyring {path}: bring this installation's, or say with CROUPIER_KEYRING where it is"
+    )
 
 
 def change_file(path: Path, change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring]:
@@ -250,7 +258,7 @@ def _locked(path: Path) -> Iterator[None]:
     process could hold the deleted lock while another takes the next one.
     """
     if not path.exists():
-        raise KeyringInvalid(f"the keyring {path} cannot be read: No such file or directory")
+        raise _missing(path)
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -92,11 +92,15 @@ def show(settings: Settings, *, as_json: bool) -> int:
     backups = Backups(settings.home)
     whole = backups.listed()
     if as_json:
-        document = [_as_dict(one) | {"reaches_to": _typed(backups.reaches_to(one))} for one in whole]
+        document = [
+            _as_dict(one)
+            | {"reaches_to": _typed(backups.reaches_to(one)), "timeline": backups.newest_of(one)}
+            for one in whole
+        ]
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return 0 if whole else 1
     table = Table(title=f"backups in {backups.folder}", title_justify="left")
-    for heading in ("name", "MiB", "reaches from", "to", "epoch"):
+    for heading in ("name", "MiB", "reaches from", "to", "timeline", "epoch"):
         table.add_column(heading)
     for backup in whole:
         missing = backups.missing(backup)
@@ -106,6 +110,7 @@ def show(settings: Settings, *, as_json: bool) -> int:
             f"{backup.bytes / 2**20:,.0f}",
             backup.shown_from,
             f"{to}, for WAL {missing[0]} is missing" if missing else to,
+            str(backups.newest_of(backup)),
             str(backup.epoch),
         )
     Console(highlight=False).print(table)

@@ -45,12 +45,13 @@ def status(settings: Settings, *, as_json: bool) -> int:
         typer.echo("not running; start it with: ./croupier up")
         return 1
     table = Table(title=f"croupier in {layout.home}", title_justify="left")
-    for heading in ("component", "state", "pid", "log"):
+    for heading in ("component", "state", "pid"):
         table.add_column(heading)
     for name, pid in pids.items():
-        table.add_row(name, "running" if pid else "gone", str(pid or "-"), str(layout.log_of(name)))
+        table.add_row(name, "running" if pid else "gone", str(pid or "-"))
     console = Console(highlight=False)
     console.print(table)
+    console.print(f"logs: {layout.log_of('COMPONENT')}", soft_wrap=True)
     _show_deaths(deaths, console)
     for label in ("base_url", "temporal_ui"):
         if info and info.get(label):
@@ -70,8 +71,9 @@ def _show_deaths(deaths: list[dict[str, Any]], console: Console) -> None:
     for death in deaths:
         wait_s = death["restart_in_s"]
         then = "everything stopped" if wait_s is None else f"it starts again after {wait_s:g} s"
+        said = death["last_line"] or "it wrote nothing to its log"
         # A line each, which the terminal wraps: a table would cut the times.
-        for line in (f"  {death['at']}  {death['name']} {death['how']}; {then}", f"    {death['last_line']}"):
+        for line in (f"  {death['at']}  {death['name']} {death['how']}; {then}", f"    {said}"):
             console.print(line, markup=False, soft_wrap=True)
 
 

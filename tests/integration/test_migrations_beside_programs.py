@@ -436,6 +436,15 @@ async def test_the_command_says_what_is_to_do_and_does_it(services: Services) ->
         assert (code, "nothing to do" in output) == (0, True), output
 
 
+async def test_a_role_that_may_not_migrate_is_told_who_may(services: Services) -> None:
+    async with empty_database(services) as empty:
+        code, output = await run_module(
+            services, "cli", "migrate", CROUPIER_OWNER_DATABASE_URL=as_application(services, empty)
+        )
+    assert (code, len(output.splitlines())) == (2, 1), output
+    assert "name the owner of the tables in CROUPIER_OWNER_DATABASE_URL" in output
+
+
 async def run_module(services: Services, module: str, *arguments: str, **variables: str) -> tuple[int, str]:
     """Its exit code, and what it said."""
     addresses = {"CROUPIER_AMQP_URL": services.stack.addresses.amqp_url}

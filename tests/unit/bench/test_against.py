@@ -111,6 +111,7 @@ class TestCells:
     def test_the_progress_bar_has_a_step_for_each_cell_start_and_warm_up(self) -> None:
         assert steps(Wanted(blocks=2, quick=True)) == 2 * 3 * 2 + 3 + 3 + 1
         assert steps(Wanted(blocks=2, quick=True, starts=4)) == 4 * (2 * 3 * 2 + 3 + 3 + 1)
+        assert steps(Wanted(blocks=2, quick=True, ingresses=4)) == 2 * 3 * 2 + 3 + 2 * 4 * 3 + 1
 
     def test_blocks_of_several_starts_have_numbers_one_after_the_other(self) -> None:
         wanted = Wanted(blocks=2, quick=True, starts=3)

@@ -201,6 +201,7 @@ def test_the_list_shows_moments_as_they_are_typed(
     assert command.show(Settings(home=backups.folder.parent), as_json=True) == 0
     (shown,) = json.loads(capsys.readouterr().out)
     assert (shown["reaches_from"], shown["reaches_to"]) == ("2026-11-27T10:00:10Z", "2026-11-27T10:05:00Z")
+    assert shown["timeline"] == 1
 
 
 def test_a_moment_that_another_timeline_has(backups: Backups, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,3 +128,19 @@ def test_the_last_lines_of_a_program_that_died_may_be_in_the_log_before(log: Pat
         later.write(b"last\n")
     assert process.tail(log, 3) == "4998\n4999\nlast"
     assert process.tail(Path(os.devnull) / "nowhere") == ""
+
+
+def test_what_an_earlier_run_wrote_is_no_last_line_of_this_one(log: Path) -> None:
+    log.write_text("".join(f"{number}\n" for number in range(2_000)))
+    began = log.stat().st_size
+    assert process.tail(log, since=began) == ""
+    with log.open("ab") as later:
+        later.write(b"first\n")
+    assert process.tail(log, since=began) == "first"
+    with log.open("ab") as later:
+        later.write(b"second\n" * 200)
+    rotate(log, LIMITS)
+    assert {*process.tail(log, since=began).splitlines()} == {"second"}
+    with log.open("ab") as later:
+        later.write(b"third\n")
+    assert process.tail(log, 2, since=began) == "second\nthird"
