@@ -273,9 +273,12 @@ def _sqlstate(error: DBAPIError) -> str | None:
 
 
 def _said(error: DBAPIError) -> str:
-    """PostgreSQL's own words, without the drivers' around them."""
+    """PostgreSQL's own words, without the drivers' around them, and the next step where there is one."""
     cause = getattr(error.orig, "__cause__", None) or error
-    return f"{type(cause).__name__}: {cause}"
+    said = f"{type(cause).__name__}: {cause}"
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return f"{said}: name the owner of the tables in CROUPIER_OWNER_DATABASE_URL"
+    return said
 
 
 def engine(database_url: str) -> AsyncEngine:

@@ -80,10 +80,6 @@ def _at(settings: Settings, work: Callable[[str], Coroutine[Any, Any, T]]) -> T:
         return asyncio.run(work(address.get_secret_value()))
     except CannotMigrate as problem:
         raise _stopped(str(problem)) from None
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise _stopped(
-            f"PostgreSQL: {error_line(error)}: name the owner of the tables in CROUPIER_OWNER_DATABASE_URL"
-        ) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise _stopped(f"PostgreSQL: {error_line(error)}") from None
     except KeyboardInterrupt:

@@ -441,8 +441,10 @@ async def test_a_role_that_may_not_migrate_is_told_who_may(services: Services) -
         code, output = await run_module(
             services, "cli", "migrate", CROUPIER_OWNER_DATABASE_URL=as_application(services, empty)
         )
-    assert (code, len(output.splitlines())) == (2, 1), output
-    assert "name the owner of the tables in CROUPIER_OWNER_DATABASE_URL" in output
+    assert code == 2
+    assert output.splitlines()[-1].endswith("name the owner of the tables in CROUPIER_OWNER_DATABASE_URL"), (
+        output
+    )
 
 
 async def run_module(services: Services, module: str, *arguments: str, **variables: str) -> tuple[int, str]:

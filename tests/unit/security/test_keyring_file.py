@@ -99,7 +99,7 @@ def test_a_link_to_the_file_stays_a_link(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(KeyringInvalid, match="cannot be read"):
+    with pytest.raises(KeyringInvalid, match="there is no keyring"):
         change_file(tmp_path / "keyring.json", lambda keyring: keyring)
     assert not list(tmp_path.iterdir())
 
