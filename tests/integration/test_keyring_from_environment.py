@@ -65,7 +65,7 @@ async def test_a_round_is_played_and_shown_without_a_keyring_file(
         text = "\n".join(lines(await rounds.read(reached, wanted)))
         return text if "completed: settled" in text else ""
 
-    assert "cannot be read" not in await until(complete)
+    assert "there is no keyring" not in await until(complete)
     assert not nowhere.exists()
 
 
