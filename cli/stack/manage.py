@@ -44,12 +44,13 @@ def status(settings: Settings, *, as_json: bool) -> int:
         _show_deaths(deaths, Console(highlight=False))
         typer.echo("not running; start it with: ./croupier up")
         return 1
-    table = Table(title=f"croupier in {layout.home}", title_justify="left")
+    table = Table()
     for heading in ("component", "state", "pid"):
         table.add_column(heading)
     for name, pid in pids.items():
         table.add_row(name, "running" if pid else "gone", str(pid or "-"))
     console = Console(highlight=False)
+    console.print(f"croupier in {layout.home}", soft_wrap=True)
     console.print(table)
     console.print(f"logs: {layout.log_of('COMPONENT')}", soft_wrap=True)
     _show_deaths(deaths, console)
