@@ -114,6 +114,8 @@ async def running(
             starting.cancel()
             with suppress(asyncio.CancelledError):
                 await starting
+            # At the same time, for each may take the whole limit.
+            await asyncio.gather(sending.shutdown(), testing.shutdown())
 
 
 def _worker(client: Client, steps: WebhookSteps, task_queue: str, activities: int) -> Worker:

@@ -27,8 +27,8 @@ async def test_a_test_is_sent_while_events_take_every_place_of_the_program(
     """Each webhook takes a place for the whole of its turn, and so does each event that is sent again."""
     async with receiving() as receiver:
         busy = [await new_webhook(seat, receiver.url) for _ in range(2)]
-        tests = WebhookService(own.pool, patient(own.pool), WebhookVault(KEYRING), local=True)
-        order = await tests.new_test(busy[0].key, by=BY)
+        service = WebhookService(own.pool, patient(own.pool), WebhookVault(KEYRING), local=True)
+        order = await service.new_test(busy[0].key, by=BY)
         assert order is not None
         async with program.running(
             steady, own, KEYRING, services.settings, Pace(turn_s=HANG_S), activities=len(busy)
