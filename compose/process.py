@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from compose.layout import Layout, read_json, write_json
-from compose.rotation import older
+from compose.rotation import older, size_of
 
 TAIL_LINES = 15
 TAIL_BYTES = 16_384
@@ -211,7 +211,7 @@ def end_all(processes: Iterable[psutil.Process], *, patience_seconds: float) -> 
 def tail(path: Path, lines: int = TAIL_LINES, *, since: int = 0) -> str:
     """The last lines of a log from its byte `since` on, or nothing. A log that is shorter by now was set
     aside, and they may be there too."""
-    whole = not since or _bytes_of(path) < since
+    whole = not since or size_of(path) < since
     found = _end_of(path, 0 if whole else since)
     if whole and len(found) < lines:
         found = _end_of(older(path, 1), since) + found
@@ -220,7 +220,7 @@ def tail(path: Path, lines: int = TAIL_LINES, *, since: int = 0) -> str:
 
 def _end_of(path: Path, since: int) -> list[str]:
     """Whole lines alone: a log that was set aside may have lost its beginning, so that `since` is in one."""
-    begin = max(since, _bytes_of(path) - TAIL_BYTES)
+    begin = max(since, size_of(path) - TAIL_BYTES)
     try:
         with path.open("rb") as file:
             file.seek(max(0, begin - 1))
@@ -229,10 +229,3 @@ def _end_of(path: Path, since: int) -> list[str]:
             return file.read().decode(errors="replace").splitlines()
     except OSError:
         return []
-
-
-def _bytes_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

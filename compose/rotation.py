@@ -57,7 +57,7 @@ def rotate_all(folder: Path, limits: Limits) -> None:
 def rotate(path: Path, limits: Limits) -> None:
     """Sets the log aside if it is too large, with its last `size_bytes`. Where that fails, as on a full disk,
     the log is emptied all the same: one that fills the disk would end the database."""
-    if _size_of(path) <= limits.size_bytes:
+    if size_of(path) <= limits.size_bytes:
         return
     try:
         _age(path, limits.kept)
@@ -93,7 +93,7 @@ def _copy_end(source: int, into: Path, size_bytes: int) -> None:
             position += len(chunk)
 
 
-def _size_of(path: Path) -> int:
+def size_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
