@@ -229,9 +229,7 @@ def read_private(path: Path) -> str:
 
 
 def _missing(path: Path) -> KeyringInvalid:
-    return KeyringInvalid(
-        f"there is no keyring {path}: bring this installation's, or say with CROUPIER_KEYRING where it is"
-    )
+    return KeyringInvalid(f"there is no keyring {path} (CROUPIER_KEYRING says where this installation's is)")
 
 
 def change_file(path: Path, change: Callable[[Keyring], Keyring]) -> tuple[Keyring, Keyring]:

@@ -56,7 +56,7 @@ def test_accepts_a_file_that_its_group_may_read(keyring: Keyring, tmp_path: Path
 
 
 def test_says_when_the_file_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(KeyringInvalid, match=r"there is no keyring .*none\.json: bring this installation's"):
+    with pytest.raises(KeyringInvalid, match=r"there is no keyring .*none\.json \(CROUPIER_KEYRING says"):
         Keyring.load(tmp_path / "none.json")
 
 

@@ -114,7 +114,7 @@ def test_without_a_usable_keyring_it_says_so_and_quotes_nothing(tmp_path: Path) 
     for arguments in (["list"], ["rotate", "events"], ["remove", "events", "x", "--yes"]):
         result = CliRunner().invoke(app, ["keys", *arguments], env=environment)
         assert result.exit_code == 1
-        assert "say with CROUPIER_KEYRING where it is" in " ".join(result.output.split())
+        assert "CROUPIER_KEYRING says where this installation's is" in " ".join(result.output.split())
     (tmp_path / "keyring.json").write_text('{"hunter2"')
     (tmp_path / "keyring.json").chmod(0o600)
     result = CliRunner().invoke(app, ["keys", "rotate", "events"], env=environment)
