@@ -3,6 +3,7 @@ its alert would have called somebody."""
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -206,17 +207,17 @@ class Fault:
         assert all(word in errors for word in words), errors
         self._named_by = "stuck"
 
-    async def is_named_by_show(self, round_id: str, *words: str) -> None:
-        """`./croupier round show` has all of the words."""
+    async def is_named_by_show(self, round_id: str, *patterns: str) -> None:
+        """`./croupier round show` has all of the regular expressions, each within a line."""
 
         found: list[str] = []
 
         async def named() -> bool:
             code, output, errors = await self._look("round", "show", round_id)
             found[:] = [output, errors]
-            return code == 0 and all(word in output for word in words)
+            return code == 0 and all(re.search(pattern, output) for pattern in patterns)
 
-        await self._until_named(named, "round show", words, found)
+        await self._until_named(named, "round show", patterns, found)
 
     async def _until_named(
         self, named: Callable[[], Awaitable[bool]], by: str, words: Collection[str], found: list[str]

@@ -51,7 +51,8 @@ async def wallet_slow(drill: Drill) -> None:
         await wallet.set_faults(rates={"slow": 1}, only=[WalletCall.WIN], slow_s=LATE_BY_S)
         round_id = await _bet(player)
         await fault.moves("croupier_wallet_call_duration_seconds_sum", rises_by(1), operator=SLOW)
-        await fault.is_named_by_show(round_id, "win of", "accepted, in 1")
+        # On a busy machine the first call runs out of its time, and the next is accepted as its repetition.
+        await fault.is_named_by_show(round_id, r"win of .*accepted.*, in \d{4,}\.\d ms")
         await wallet.clear_faults()
         fault.taken("Tell the operator")
         calls = "croupier_wallet_call_duration_seconds_bucket"
