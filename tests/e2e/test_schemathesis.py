@@ -13,6 +13,7 @@ from pathlib import Path
 from runtime.settings import PROJECT_ROOT
 from tests.e2e.parties import Gateway
 from tests.support.conditions import HANG_S
+from tests.support.receiver import receiving
 
 # Credentials come from the environment: neither a command line nor a file shows them.
 CONFIG = """
@@ -70,13 +71,19 @@ async def test_requests_made_from_the_description_are_answered_as_it_says(
         "SPARE_OPERATOR": (await gateway.new_operator()).operator_id,
         "PYTHONPATH": str(PROJECT_ROOT),
     }
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=tmp_path, env=environment, stdout=PIPE, stderr=STDOUT
-    )
-    output, _ = await process.communicate()
-    await operator.forget_webhooks()
+    async with receiving() as receiver:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=tmp_path,
+            env=environment | {"RECEIVER": receiver.url},
+            stdout=PIPE,
+            stderr=STDOUT,
+        )
+        output, _ = await process.communicate()
+        await operator.forget_webhooks()
     report = output.decode()
     assert process.returncode == 0, report
+    assert receiver.received, "no event went to a webhook"
     counted = re.search(r"Selected: (\d+)/(\d+)\s+Tested: (\d+)", report)
     assert counted is not None
     assert len({*counted.groups()}) == 1, "some operation was left out"
