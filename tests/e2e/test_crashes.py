@@ -22,6 +22,7 @@ from tests.support.clients import (
     frozen,
     playing,
     seat_players,
+    unhurried,
 )
 from tests.support.conditions import HANG_S, until
 from tests.support.http import http_client
@@ -52,7 +53,8 @@ async def test_a_killed_ingress_loses_and_doubles_nothing(
             before = sum(len(player.answers) for player in players)
             await until(lambda before=before: answered(players, before + 40))  # type: ignore[misc]
             await services.stack.kill("ingress")
-            await services.stack.start("ingress")
+            with unhurried(players):
+                await services.stack.start("ingress")
     assert sum(player.lost_connections for player in players) > 0, "nobody was cut off: no fault has fired"
     async with http_client() as client:
         await assert_nothing_lost_or_doubled(players, database, temporal, client)
@@ -65,8 +67,9 @@ async def test_everything_killed_at_once_loses_and_doubles_nothing(
     async with playing(players):
         await until(lambda: answered(players, 60))
         names = await kill_everything(services.stack)
-        for name in names:
-            await services.stack.start(name)
+        with unhurried(players):
+            for name in names:
+                await services.stack.start(name)
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered(players, before + 40))
     assert sum(player.lost_connections for player in players) > 0, "nobody was cut off: no fault has fired"

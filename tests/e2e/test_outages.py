@@ -14,6 +14,7 @@ from tests.support.clients import (
     frozen,
     playing,
     seat_players,
+    unhurried,
 )
 from tests.support.conditions import HANG_S, until
 from tests.support.http import http_client
@@ -28,7 +29,8 @@ async def test_a_service_that_restarts_under_load(
     async with playing(players):
         await until(lambda: answered(players, 30))
         old_pid = services.stack.pid(service)
-        await services.stack.restart(service)
+        with unhurried(players):
+            await services.stack.restart(service)
         assert services.stack.pid(service) != old_pid
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered(players, before + 30))

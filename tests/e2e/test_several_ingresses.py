@@ -20,12 +20,14 @@ from tests.e2e.parties import Operator, is_told_of_rounds
 from tests.support.clients import (
     CHOICE,
     STAKE,
+    THINKS_S,
     Player,
     answered,
     assert_nothing_lost_or_doubled,
     frozen,
     playing,
     seat_players,
+    unhurried,
 )
 from tests.support.conditions import HANG_S, until
 from tests.support.http import http_client
@@ -118,7 +120,8 @@ async def test_one_that_is_killed_loses_and_doubles_nothing_and_the_others_play_
         round_id = await _bet_and_kill(several, victim, cut_off)
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered(players, before + ROUNDS))
-        await several.start(victim)
+        with unhurried(players):
+            await several.start(victim)
     async with http_client() as client:
         await cut_off.bet(client, round_id)
         await assert_nothing_lost_or_doubled([cut_off, *players], database, temporal, client)
@@ -158,12 +161,13 @@ class StrictPlayer(Player):
 
 @asynccontextmanager
 async def betting_over_a_socket(base_url: str, token: str) -> AsyncIterator[GameSocket]:
-    """A game client that bets without pause inside the block, and gets each answer."""
+    """A game client that bets again and again inside the block, and gets each answer."""
     stop = asyncio.Event()
 
     async def bet(socket: GameSocket) -> None:
         while not stop.is_set():
             assert (await socket.bet(STAKE, CHOICE)).state.final
+            await asyncio.sleep(THINKS_S)
 
     patience = Patience(total_s=HANG_S, first_pause_s=0.05)
     async with GameSocket(base_url, token, patience=patience) as socket:
@@ -191,7 +195,8 @@ async def test_a_rolling_restart_is_seen_by_nobody(
             pid = several.running[name].pid
             await several.running[name].stop()
             assert several.running[name].handle.returncode == 0
-            await several.start(name)
+            with unhurried([*players]):
+                await several.start(name)
             assert several.running[name].pid != pid
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered([*players], before + ROUNDS))

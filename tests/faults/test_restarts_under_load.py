@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.agreement import assert_all_agree, patient_rounds, until_at_rest
 from tests.faults.casino import Casino
-from tests.support.clients import Player, answered, assert_nothing_lost_or_doubled, playing
+from tests.support.clients import Player, answered, assert_nothing_lost_or_doubled, playing, unhurried
 from tests.support.conditions import until
 from tests.support.http import http_client
 
@@ -31,7 +31,8 @@ async def test_postgres_restarted_under_load(casino: Casino, full: bool, how: st
             await _play_on(players)
             end = casino.stack.kill if how == "killed" else casino.stack.stop_one
             await end("postgres")
-            await casino.stack.start("postgres")
+            with unhurried(players):
+                await casino.stack.start("postgres")
         await _play_on(players)
         faults = await casino.wallet.faults()
         await casino.wallet.clear_faults()
@@ -56,7 +57,8 @@ async def test_wallet_restarted_under_load(casino: Casino, full: bool, how: str)
             await (casino.wallet.kill() if how == "killed" else casino.wallet.stop())
             await until(lambda before=before: _met_nobody(casino, before))  # type: ignore[misc]
             await _play_on(at_ledger)
-            await casino.wallet.start()
+            with unhurried([*at_ledger, *at_wallet]):
+                await casino.wallet.start()
         await _play_on(at_wallet)
     await until_at_rest(casino)
     async with http_client() as client:

@@ -27,6 +27,8 @@ CHOICE = {"direction": "over", "target": 5_000}
 RECONNECT_PAUSE_S = 0.25
 # What matters is what meets a fault, not how much is played: every round is looked at afterwards.
 THINKS_S = 0.03
+# While something starts. Players in a hurry would take the machine from it.
+IDLES_S = 0.4
 
 
 @dataclass
@@ -37,6 +39,7 @@ class Player:
     token: str
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     lost_connections: int = 0
+    pause_s: float = THINKS_S
 
     @property
     def headers(self) -> dict[str, str]:
@@ -70,7 +73,7 @@ class Player:
     async def play(self, client: httpx.AsyncClient, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.bet(client, uuid4().hex)
-            await asyncio.sleep(THINKS_S)
+            await asyncio.sleep(self.pause_s)
 
     async def balance(self, client: httpx.AsyncClient) -> int:
         answer = await client.get(f"{self.base_url}/v1/game/balance", headers=self.headers)
@@ -103,6 +106,19 @@ async def playing(players: list[Player]) -> AsyncIterator[httpx.AsyncClient]:
         finally:
             stop.set()
             await asyncio.wait_for(asyncio.gather(*tasks), HANG_S)
+
+
+@contextmanager
+def unhurried(players: list[Player]) -> Iterator[None]:
+    """They play on inside the block, with longer pauses: what waits there for a program to start wants rounds
+    meanwhile, not many of them."""
+    for player in players:
+        player.pause_s = IDLES_S
+    try:
+        yield
+    finally:
+        for player in players:
+            player.pause_s = THINKS_S
 
 
 async def answered(players: list[Player], more_than: int) -> bool:
