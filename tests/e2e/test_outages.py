@@ -1,5 +1,6 @@
 """A service restarts under load: rounds turn patient, and nothing is lost or doubled."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -25,17 +26,19 @@ from tests.support.ingress import is_ready
 async def test_a_service_that_restarts_under_load(
     platform: dict[str, Any], services: Services, database: Database, temporal: Client, service: str
 ) -> None:
-    players = await seat_players(platform, 6)
-    async with playing(players):
+    cut_off, *players = await seat_players(platform, 7)
+    async with playing(players) as client:
         await until(lambda: answered(players, 30))
-        old_pid = services.stack.pid(service)
+        await services.stack.stop_one(service)
+        assert service not in services.stack.names()
+        met_nobody = asyncio.create_task(cut_off.bet(client, uuid4().hex))
         with unhurried(players):
-            await services.stack.restart(service)
-        assert services.stack.pid(service) != old_pid
+            await services.stack.start(service)
+        await met_nobody
         before = sum(len(player.answers) for player in players)
         await until(lambda: answered(players, before + 30))
     async with http_client() as client:
-        await assert_nothing_lost_or_doubled(players, database, temporal, client)
+        await assert_nothing_lost_or_doubled([cut_off, *players], database, temporal, client)
 
 
 async def test_a_broker_that_says_nothing_delays_no_answer(
