@@ -4,6 +4,7 @@ What fails on the fast path costs that fast path, and the durable one takes the 
 only an activity of its own may refuse a round for good.
 """
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -127,9 +128,11 @@ async def test_a_step_before_settle_is_given_up_when_its_patience_ends_and_the_s
 ) -> None:
     assert patience is not None
     fault = stage.set(Breaks(step=step, late=late, times=None))
+    began = time.monotonic()
     ended = await stage.play()
+    passed = timedelta(seconds=time.monotonic() - began)  # the server's clock counts it too
     assert fault.struck > 5
-    assert patience / 2 < ended.duration <= patience + timedelta(seconds=5)
+    assert patience / 2 < ended.duration <= patience + passed + timedelta(seconds=1)
     assert ended.closed == RoundClosed(state=RoundState.VOID, failure_code=code, request_id=REQUEST_ID)
     assert stage.attempts[-2:] == ["durable release", "durable emit"]
     reserved = step == "resolve" or late

@@ -24,7 +24,7 @@ async def test_an_event_is_sent_again_with_pauses_that_double(webhook_stage: Web
     webhook_stage.steps.failures = 13
     ended = await webhook_stage.deliver()
     assert ended.result is True
-    assert webhook_stage.steps.pauses == [5 * 2**n for n in range(10)] + [3600] * 3
+    webhook_stage.steps.check_pauses([5 * 2**n for n in range(10)] + [3600] * 3)
     assert webhook_stage.steps.dead_lettered == 0
 
 
@@ -84,7 +84,7 @@ async def test_an_endpoint_that_is_down_as_a_whole_is_left_alone_for_longer_and_
 ) -> None:
     webhook_stage.steps.turns = [*[None] * 8, DispatchResult.GO_ON, None]
     await webhook_stage.send()
-    assert webhook_stage.steps.pauses == [2, 4, 8, 16, 32, 60, 60, 60, 0, 2]
+    webhook_stage.steps.check_pauses([2, 4, 8, 16, 32, 60, 60, 60, 0, 2])
 
 
 async def test_the_sender_goes_on_as_a_new_run_before_its_history_grows_old(

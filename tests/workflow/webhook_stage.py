@@ -1,10 +1,12 @@
 """A stage for webhooks: the real workflows on a real Temporal server, with fake steps around them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from temporalio import activity
@@ -36,19 +38,21 @@ from tests.workflow.stage import SANDBOX, TASK_TIMEOUT
 from workflows.webhooks import DeliveryWorkflow, WebhookTestWorkflow, WebhookWorkflow
 
 WORKFLOWS: Final = [WebhookWorkflow, DeliveryWorkflow, WebhookTestWorkflow]
+CLOCK_S: Final = 0.01  # the server counts milliseconds
 RETRIES: Final = Retries(first_s=5, longest_s=3600, patience_s=3 * 24 * 3600)
 
 
 @dataclass
 class FakeSteps:
     """`turns` are what sending comes to, turn by turn, then OVER; None is one that is held back. An attempt
-    fails `failures` times, for ever for None, and then answers `attempted`. `at` are the workflow's own times
-    of the attempts."""
+    fails `failures` times, for ever for None, and then answers `attempted`. `at` are the server's times of the
+    attempts, and `began` this machine's, after the time at which there was none."""
 
     turns: list[DispatchResult | None] = field(default_factory=list)
     failures: int | None = 0
     attempted: AttemptResult = AttemptResult.DELIVERED
     at: list[datetime] = field(default_factory=list)
+    began: list[float] = field(default_factory=lambda: [time.monotonic()])
     dispatched: int = 0
     dead_lettered: int = 0
     lost_dead_letters: int = 0  # dead letters whose answer is lost
@@ -57,7 +61,7 @@ class FakeSteps:
 
     @activity.defn(name=steps.DISPATCH.name)
     async def dispatch(self, key: WebhookKey) -> DispatchResult:
-        self.at.append(activity.info().current_attempt_scheduled_time)
+        self._begin()
         turn = self.turns.pop(0) if self.turns else DispatchResult.OVER
         if turn is None:
             raise ApplicationError(
@@ -68,7 +72,7 @@ class FakeSteps:
 
     @activity.defn(name=steps.ATTEMPT.name)
     async def attempt(self, delivery: Delivery) -> AttemptResult:
-        self.at.append(activity.info().current_attempt_scheduled_time)
+        self._begin()
         self.reached.set()
         if self.hangs:
             await asyncio.Event().wait()
@@ -85,15 +89,24 @@ class FakeSteps:
 
     @activity.defn(name=steps.TEST.name)
     async def test(self, order: TestOrder) -> TestResult:
-        self.at.append(activity.info().current_attempt_scheduled_time)
+        self._begin()
         if self.failures is None:
             raise ApplicationError("the database is away")
         return TestResult(found=True, error="status-503: down", took_ms=7)
 
-    @property
-    def pauses(self) -> list[int]:
-        """Between attempts, in whole seconds."""
-        return [round((b - a).total_seconds()) for a, b in zip(self.at, self.at[1:], strict=False)]
+    def check_pauses(self, wanted_s: Sequence[float]) -> None:
+        """That the server let so many seconds pass between the end of each attempt and the next one. Its clock
+        goes on while an attempt runs, which on a busy machine may be for more than a second: what it shows may
+        be longer by the time that has passed here, and no shorter."""
+        shown = [(later - at).total_seconds() for at, later in pairwise(self.at)]
+        passed = [later - earlier for earlier, later in zip(self.began, self.began[2:], strict=False)]
+        assert len(shown) == len(wanted_s), shown
+        for wanted, pause, here in zip(wanted_s, shown, passed, strict=True):
+            assert wanted - CLOCK_S <= pause <= wanted + here + CLOCK_S, (shown, passed)
+
+    def _begin(self) -> None:
+        self.at.append(activity.info().current_attempt_scheduled_time)
+        self.began.append(time.monotonic())
 
 
 @dataclass(frozen=True, kw_only=True)

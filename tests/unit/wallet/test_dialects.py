@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from contracts.wallet import WalletCall, WalletRefusal
-from wallet.dialect import CONTENT, FOLDER, NEEDED, Dialect, DialectError, load
+from wallet.dialect import CONTENT, FOLDER, NEEDED, ROUND_ID_LENGTH, Dialect, DialectError, load
 
 CROUPIER = (FOLDER / "croupier.toml").read_text(encoding="utf-8")
 GUIDE = (Path(__file__).parents[3] / "docs" / "platform" / "wallet.md").read_text(encoding="utf-8")
@@ -59,6 +59,7 @@ def test_what_calls_say_is_what_must_have_a_place() -> None:
         ('amount = "amount"\n', "", "fields leaves out amount"),
         ('amount = "amount"', 'amount = "currency.amount"', "sit on each other"),
         ('amount = "amount"', 'amount = "currency"', "sit on each other"),
+        ('session_id = "session_id"', 'session_id = "player_id"', "sit on each other"),
         ('amount = "amount"', 'amount = "a..b"', "a place is written"),
         ('"" = "accepted"', '"" = "fine"', "meanings.200"),
         ('"" = "accepted"', '"" = "invalid"', "never says accepted"),
@@ -93,10 +94,20 @@ def test_what_cannot_be_used_is_told(before: str, after: str, told: str) -> None
 def test_a_statement_that_cannot_tell_a_shortened_round_is_refused() -> None:
     short = CROUPIER.replace("max_length = 64", "max_length = 40")
     assert Dialect.parse("mine", short).ids.max_length == 40
-    head, _, statement = short.partition("[statement.item]")
-    without = statement.replace('bet_transaction_id = "bet_transaction_id"\n', "")
     with pytest.raises(DialectError, match="bet_transaction_id"):
-        Dialect.parse("mine", f"{head}[statement.item]{without}")
+        Dialect.parse("mine", _without_bets(short))
+    assert Dialect.parse("mine", _without_bets(CROUPIER)).ids.max_length == ROUND_ID_LENGTH
+
+
+def _without_bets(text: str) -> str:
+    """The same, but that an entry of the statement does not name its bet."""
+    head, heading, statement = text.partition("[statement.item]")
+    return head + heading + statement.replace('bet_transaction_id = "bet_transaction_id"\n', "")
+
+
+def test_headers_of_a_wallet_are_kept() -> None:
+    text = CROUPIER.replace("[ids]", '[headers]\nx-brand = "north"\n[ids]')
+    assert Dialect.parse("mine", text).headers == {"x-brand": "north"}
 
 
 def test_a_folder_of_ones_own_is_read(tmp_path: Path) -> None:

@@ -162,7 +162,9 @@ def test_an_answer_of_ours() -> None:
 
 
 def test_what_may_be_left_out_or_null() -> None:
-    assert ours({"balance": 1, "currency": "EUR"}).verdict is WalletVerdict.ACCEPTED
+    least = ours({"balance": 1, "currency": "EUR"})
+    assert (least.verdict, least.duplicate) == (WalletVerdict.ACCEPTED, False)
+    assert ours({**FINE, "transaction_id": "w" * 128}).wallet_transaction_id == "w" * 128
     assert ours({**FINE, "transaction_id": None}).wallet_transaction_id is None
     assert ours({**FINE, "transaction_id": 17}).wallet_transaction_id == "17"
     assert ours({**FINE, "rtp": 0.96, "more": {"x": None}}).verdict is WalletVerdict.ACCEPTED
@@ -277,6 +279,11 @@ def test_all_else_is_unknown(status: int, body: Any, code: str) -> None:
     assert (answer.verdict, answer.code, answer.balance) == (WalletVerdict.UNKNOWN, code, None)
     assert 0 < len(answer.detail) <= DETAIL_LIMIT
     assert answer.detail.isprintable()
+
+
+def test_what_cannot_be_read_is_told_with_what_was_said() -> None:
+    assert ours(b"").detail == "the body is empty"
+    assert ours(b"<html>busy</html>").detail.endswith("; it said: <html>busy</html>")
 
 
 # A player may owe, and a wallet may count further or finer than a client can be shown. None of it says

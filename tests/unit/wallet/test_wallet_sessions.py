@@ -150,6 +150,19 @@ async def test_whoever_stops_waiting_does_not_stop_the_call() -> None:
     assert wallet.calls == [AUTHENTICATE, BET]
 
 
+async def test_an_answer_that_nobody_waited_for_is_remembered() -> None:
+    """When it came before the session's next bet."""
+    wallet = Slow()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await wallet.ask(A_BET)
+    wallet.go.set()
+    await wallet.ask(replace(A_BET, session_id="s2"))
+    await wallet.ask(A_BET)
+    asked = [(request.call, request.session_id) for request in wallet.asked]
+    assert asked == [(AUTHENTICATE, "s1"), (AUTHENTICATE, "s2"), (BET, "s2"), (BET, "s1")]
+
+
 async def test_bets_of_one_session_at_once_authenticate_it_once() -> None:
     wallet = Slow()
     betting = [asyncio.create_task(wallet.ask(A_BET)) for _ in range(3)]
