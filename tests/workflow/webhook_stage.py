@@ -45,8 +45,8 @@ RETRIES: Final = Retries(first_s=5, longest_s=3600, patience_s=3 * 24 * 3600)
 @dataclass
 class FakeSteps:
     """`turns` are what sending comes to, turn by turn, then OVER; None is one that is held back. An attempt
-    fails `failures` times, for ever for None, and then answers `attempted`. `at` are the server's times of the
-    attempts, and `began` this machine's, after the time at which there was none."""
+    fails `failures` times, for ever for None, and then answers `attempted`. `at` are the server's times of
+    the attempts, and `began` this machine's, after the time at which there was none."""
 
     turns: list[DispatchResult | None] = field(default_factory=list)
     failures: int | None = 0
@@ -95,9 +95,9 @@ class FakeSteps:
         return TestResult(found=True, error="status-503: down", took_ms=7)
 
     def check_pauses(self, wanted_s: Sequence[float]) -> None:
-        """That the server let so many seconds pass between the end of each attempt and the next one. Its clock
-        goes on while an attempt runs, which on a busy machine may be for more than a second: what it shows may
-        be longer by the time that has passed here, and no shorter."""
+        """That the server let so many seconds pass between the end of each attempt and the next one. Its
+        clock goes on while an attempt runs, which on a busy machine may be for more than a second: what it
+        shows may be longer by the time that has passed here, and no shorter."""
         shown = [(later - at).total_seconds() for at, later in pairwise(self.at)]
         passed = [later - earlier for earlier, later in zip(self.began, self.began[2:], strict=False)]
         assert len(shown) == len(wanted_s), shown

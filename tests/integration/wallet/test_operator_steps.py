@@ -314,6 +314,18 @@ async def test_a_contradiction_is_reported_once(table: Table, caplog: pytest.Log
     await table.release(bet, ACCEPTED)
 
 
+async def test_a_win_that_is_refused_is_reported_once(table: Table, caplog: pytest.LogCaptureFixture) -> None:
+    bet = table.seat.bet()
+    await table.reserve(bet, ACCEPTED)
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            with pytest.raises(WalletPending):
+                await table.settle(bet, refused(WalletRefusal.UNKNOWN_TRANSACTION))
+    assert len(caplog.records) == 1
+    assert "refuses a win with unknown-transaction" in caplog.text
+    assert (await table.settle(bet, ACCEPTED)).state is RoundState.SETTLED
+
+
 async def test_a_release_of_what_was_never_asked_tells_the_wallet_nothing(table: Table) -> None:
     bet = table.seat.bet()
     assert (await table.release(bet)).state is RoundState.VOID
