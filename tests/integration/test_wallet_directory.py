@@ -115,6 +115,18 @@ async def test_what_could_not_be_asked_is_not_set(
     assert await stored(database, operator_id) is None
 
 
+async def test_a_call_may_take_eight_seconds_with_its_wait_for_a_connection(
+    settings: Settings, database: Database, operator_id: str
+) -> None:
+    """Longer than that, it would outlast its step."""
+    await command.store(settings, wanted(operator_id, total_ms=7_000), (SECRET,))
+    with pytest.raises(command.CannotSet, match="8 seconds at most"):
+        await command.store(settings, wanted(operator_id, total_ms=7_001), (SECRET,))
+    found = await stored(database, operator_id)
+    assert found is not None
+    assert found.total_ms == 7_000
+
+
 async def test_a_wallet_of_nobody_is_not_set(settings: Settings) -> None:
     with pytest.raises(command.CannotSet, match="no operator"):
         await command.store(settings, wanted("nobody"), (SECRET,))

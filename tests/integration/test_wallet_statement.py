@@ -30,6 +30,11 @@ from wallet.statement import (
 )
 
 EVERYTHING = StatementQuery(operator_id=OPERATOR)
+TEXT = (dialect.FOLDER / "croupier.toml").read_text(encoding="utf-8")
+CROUPIER = dialect.Dialect.parse("croupier", TEXT)
+IN_MILLISECONDS = dialect.Dialect.parse(
+    "counting", TEXT.replace('times = "rfc3339"', 'times = "milliseconds"')
+)
 ITEM = {
     "wallet_transaction_id": "17",
     "operator_id": OPERATOR,
@@ -46,12 +51,14 @@ ITEM = {
 }
 
 
-async def read(url: str, secret: str, query: StatementQuery = EVERYTHING) -> list[StatementItem]:
+async def read(
+    url: str, secret: str, query: StatementQuery = EVERYTHING, spoken: dialect.Dialect = CROUPIER
+) -> list[StatementItem]:
     config = OperatorWalletConfig(
         operator_id=OPERATOR, url=url, dialect="croupier", secrets=(secret,), local=True
     )
     tls = httpx.create_ssl_context(trust_env=False)
-    async with open_statement(config, dialect.load()["croupier"], tls=tls) as statement:
+    async with open_statement(config, spoken, tls=tls) as statement:
         return [item async for item in statement.items(query)]
 
 
@@ -156,6 +163,10 @@ async def test_a_wallet_without_a_statement_says_so(status: int) -> None:
         http(200, json.dumps({"items": [ITEM], "next_cursor": None}).replace("-100", "-100.0").encode()),
         page({**ITEM, "operator_id": "another"}),
         page({**ITEM, "player_id": ""}),
+        page({**ITEM, "at": "2030-01-01T12:00:00.000"}),  # of which time zone
+        page({**ITEM, "at": "soon"}),
+        page({**ITEM, "at": 1_893_499_200_000}),
+        page({**ITEM, "balance": float("nan")}),
         page({name: value for name, value in ITEM.items() if name != "currency"}),
         page(*([ITEM] * 101)),
         page(ITEM, next_cursor="1"),  # again and again: the pages never end
@@ -169,14 +180,40 @@ async def test_anything_else_is_no_statement(answer: bytes) -> None:
             await read(url, new_secret())
 
 
+async def test_times_may_be_counts_of_milliseconds() -> None:
+    at = datetime(2030, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC)
+    span = StatementQuery(operator_id=OPERATOR, since=at, until=at + timedelta(seconds=1))
+    async with answering(page({**ITEM, "at": 1_893_499_200_123})) as (url, targets, _):
+        (item,) = await read(url, new_secret(), span, IN_MILLISECONDS)
+    assert item.at == at
+    assert targets[0].endswith("&from=1893499200123&to=1893499201123")
+
+
+@pytest.mark.parametrize("at", [True, "1893499200123", 1_893_499_200_123.5])
+async def test_a_time_that_is_no_count_is_no_statement(at: object) -> None:
+    async with answering(page({**ITEM, "at": at})) as (url, _, _):
+        with pytest.raises(StatementUnavailable):
+            await read(url, new_secret(), spoken=IN_MILLISECONDS)
+
+
+async def test_an_id_that_is_not_ours_stays_as_it_is() -> None:
+    entry = {**ITEM, "transaction_id": "bonus-17", "bet_transaction_id": "bonus-16"}
+    async with answering(page(entry)) as (url, _, _):
+        (item,) = await read(url, new_secret())
+    assert (item.transaction_id, item.written_id, item.bet_transaction_id) == (
+        "bonus-17",
+        "bonus-17",
+        "bonus-16",
+    )
+
+
 async def test_a_wallet_that_is_away_has_no_statement_now() -> None:
     with pytest.raises(StatementUnavailable):
         await read("http://127.0.0.1:9", new_secret())
 
 
 async def test_a_dialect_without_a_statement_has_none() -> None:
-    text, _, _ = (dialect.FOLDER / "croupier.toml").read_text(encoding="utf-8").partition("[statement]")
-    silent = dialect.Dialect.parse("silent", text)
+    silent = dialect.Dialect.parse("silent", TEXT.partition("[statement]")[0])
     config = OperatorWalletConfig(
         operator_id=OPERATOR,
         url="http://127.0.0.1:9",

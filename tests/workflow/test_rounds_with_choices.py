@@ -337,7 +337,7 @@ async def test_a_person_voids_a_round_whose_action_waits_for_its_game(waiting_st
     """The game may never be back."""
     acted_and_lost(waiting_stage)
     waiting_stage.set(Breaks(step="resolve", way=FAST))
-    away = waiting_stage.set(Hangs(step="resolve", way=DURABLE))
+    away = waiting_stage.set(Hangs(step="resolve", way=DURABLE, times=None))
     async with waiting_stage.playing() as handle:
         await within(away.reached)
         await intervene(handle, waiting_stage.decision(Action.VOID))
@@ -352,7 +352,7 @@ async def test_a_round_that_is_cancelled_while_its_action_waits_for_its_game_is_
 ) -> None:
     acted_and_lost(waiting_stage)
     waiting_stage.set(Breaks(step="resolve", way=FAST))
-    away = waiting_stage.set(Hangs(step="resolve", way=DURABLE))
+    away = waiting_stage.set(Hangs(step="resolve", way=DURABLE, times=None))
     async with waiting_stage.playing() as handle:
         await within(away.reached)
         await handle.cancel()
