@@ -1,4 +1,5 @@
-"""The fast path tells its process when a round leaves it, however that comes about."""
+"""The fast path tells its process when a round leaves it, however that comes about, and answers for a round
+that is not there."""
 
 import asyncio
 from typing import Any, cast
@@ -7,6 +8,8 @@ import pytest
 
 from activities.money import MoneyActivities
 from activities.play import PlayActivities
+from contracts.actions import ActionVerdict, ActRequest, PlayerAction
+from contracts.choices import Chosen
 from contracts.rounds import Bet, Reservation, RoundKey, RoundState
 
 BET = Bet(
@@ -25,7 +28,7 @@ BET = Bet(
 
 
 class Money:
-    """Its `reserve` does as it is told."""
+    """Its `reserve` does as it is told. Of actions it knows no round."""
 
     def __init__(self, reserved: Reservation | Exception | None) -> None:
         self._reserved = reserved
@@ -37,6 +40,9 @@ class Money:
             raise self._reserved
         assert self._reserved is not None
         return self._reserved
+
+    async def take_action(self, request: ActRequest) -> tuple[ActionVerdict, None]:
+        return ActionVerdict.NOT_FOUND, None
 
 
 def playing(money: Money, left: list[RoundKey]) -> PlayActivities:
@@ -67,6 +73,13 @@ async def test_a_round_that_comes_to_its_end_here_stays() -> None:
     refused = Reservation(state=RoundState.DECLINED, failure_code="insufficient-funds")
     await playing(Money(refused), left).play(BET)
     assert left == []
+
+
+async def test_an_action_of_a_round_that_is_not_there_is_not_found() -> None:
+    action = PlayerAction(action_id="a1", chosen=Chosen(action="collect"), request_id="the-second")
+    acted = await playing(Money(None), []).act(ActRequest(bet=BET, action=action))
+    assert (acted.verdict, acted.state, acted.open) == (ActionVerdict.NOT_FOUND, RoundState.PENDING, None)
+    assert [taken.step for taken in acted.steps] == ["act"]
 
 
 async def _never(_: object) -> Any:
