@@ -196,15 +196,12 @@ async def test_a_time_that_is_no_count_is_no_statement(at: object) -> None:
             await read(url, new_secret(), spoken=IN_MILLISECONDS)
 
 
-async def test_an_id_that_is_not_ours_stays_as_it_is() -> None:
+async def test_an_entry_of_others_is_read_with_its_own_ids_and_time() -> None:
     entry = {**ITEM, "transaction_id": "bonus-17", "bet_transaction_id": "bonus-16"}
     async with answering(page(entry)) as (url, _, _):
         (item,) = await read(url, new_secret())
-    assert (item.transaction_id, item.written_id, item.bet_transaction_id) == (
-        "bonus-17",
-        "bonus-17",
-        "bonus-16",
-    )
+    assert (item.transaction_id, item.written_id) == ("bonus-17", "bonus-17")
+    assert (item.bet_transaction_id, item.at) == ("bonus-16", datetime(2030, 1, 1, 12, tzinfo=UTC))
 
 
 async def test_a_wallet_that_is_away_has_no_statement_now() -> None:

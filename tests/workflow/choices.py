@@ -5,8 +5,8 @@ import asyncio
 from contracts.actions import ActResult, PlayerAction
 from contracts.choices import Abandonment, Choice, Chosen, Offer
 from contracts.steps import ACT_UPDATE
-from tests.support.conditions import HANG_S, until
-from tests.workflow.stage import STAKE, Handle, Stage
+from tests.support.conditions import until
+from tests.workflow.stage import PATIENCE_S, STAKE, Handle, Stage
 
 COLLECT, DOUBLE = Chosen(action="collect"), Chosen(action="double")
 DAY_S = 86_400
@@ -26,7 +26,7 @@ def action(chosen: Chosen, action_id: str = "a1", request_id: str = "request-2")
 
 
 async def act(handle: Handle, taken: PlayerAction) -> ActResult:
-    async with asyncio.timeout(HANG_S):
+    async with asyncio.timeout(PATIENCE_S):
         acted: ActResult = await handle.execute_update(ACT_UPDATE, taken, result_type=ActResult)
     return acted
 
@@ -42,7 +42,7 @@ async def waits(stage: Stage, handle: Handle) -> None:
 
 async def accepted(handle: Handle) -> None:
     """Until the workflow has taken an action in hand."""
-    async with asyncio.timeout(HANG_S):
+    async with asyncio.timeout(PATIENCE_S):
         async for event in handle.fetch_history_events(wait_new_event=True):
             if event.HasField("workflow_execution_update_accepted_event_attributes"):
                 return

@@ -39,6 +39,9 @@ REQUEST_ID: Final = "request-1"
 # Long, so that a busy machine does not make a task run twice; tests that kill a worker take the short one.
 TASK_TIMEOUT: Final = timedelta(seconds=60)
 SHORT_TASK_TIMEOUT: Final = timedelta(seconds=5)
+# Nothing but a hang reaches it. A busy server may lose a task on its way to the worker, as any Temporal may,
+# and gives it out again when its timeout is over.
+PATIENCE_S: Final = TASK_TIMEOUT.total_seconds() + HANG_S
 # How long a task waits for a worker that remembers the workflow: long for the same reason, and short where
 # that worker is gone.
 STICKY_TIMEOUT: Final = timedelta(seconds=20)
@@ -163,7 +166,7 @@ class Stage:
     async def end(self, handle: Handle, *, whole: bool = True) -> Ended:
         closed: RoundClosed | None = None
         failure: BaseException | None = None
-        async with asyncio.timeout(HANG_S):
+        async with asyncio.timeout(PATIENCE_S):
             try:
                 closed = await handle.result()
             except WorkflowFailureError as error:
@@ -202,7 +205,7 @@ class Stage:
 
 async def intervene(handle: Handle, decision: Intervention) -> InterventionResult:
     """As the ingress puts a person's decision to a round that runs."""
-    async with asyncio.timeout(HANG_S):
+    async with asyncio.timeout(PATIENCE_S):
         intervened: InterventionResult = await handle.execute_update(
             INTERVENE_UPDATE, decision, id=decision.intervention_id, result_type=InterventionResult
         )
@@ -211,14 +214,14 @@ async def intervene(handle: Handle, decision: Intervention) -> InterventionResul
 
 async def within(event: asyncio.Event) -> None:
     """Waits for `event`; a test that is stuck says so."""
-    async with asyncio.timeout(HANG_S):
+    async with asyncio.timeout(PATIENCE_S):
         await event.wait()
 
 
 async def heard(handle: Handle) -> None:
     """Until the workflow has worked off the task that told it of its cancellation."""
     requested = False
-    async with asyncio.timeout(HANG_S):
+    async with asyncio.timeout(PATIENCE_S):
         async for event in handle.fetch_history_events(wait_new_event=True):
             requested |= event.HasField("workflow_execution_cancel_requested_event_attributes")
             if requested and event.HasField("workflow_task_completed_event_attributes"):

@@ -15,10 +15,10 @@ from contracts.failures import INVALID_INTERVENTION, RESOLVE_FAILED, VOIDED_BY_O
 from contracts.interventions import Action, InterventionResult, InterventionVerdict
 from contracts.rounds import RoundClosed, RoundState
 from contracts.steps import INTERVENE_UPDATE, ROUND_WORKFLOW
-from tests.support.conditions import HANG_S, until
+from tests.support.conditions import until
 from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Meddles, Refuses
 from tests.workflow.journeys import SETTLED
-from tests.workflow.stage import REQUEST_ID, Ended, Handle, Stage, intervene, within
+from tests.workflow.stage import PATIENCE_S, REQUEST_ID, Ended, Handle, Stage, intervene, within
 from tests.workflow.world import OPENING_BALANCE, WIN
 
 VOIDED = RoundClosed(state=RoundState.VOID, failure_code=VOIDED_BY_OPERATOR, request_id=REQUEST_ID)
@@ -209,7 +209,7 @@ async def test_an_action_that_nobody_knows_never_reaches_the_history(stage: Stag
     async with stage.playing() as handle:
         await within(hangs.reached)
         with pytest.raises(UpdateFailed):
-            async with asyncio.timeout(HANG_S):
+            async with asyncio.timeout(PATIENCE_S):
                 await handle.execute_update(
                     INTERVENE_UPDATE,
                     {"intervention_id": "1", "action": "burn", "reason": "why not", "actor": "me"},
@@ -282,7 +282,7 @@ async def _until_emitted(stage: Stage) -> None:
 async def begun_by(stage: Stage, action: Action) -> tuple[InterventionResult, Ended]:
     """As the ingress decides about a round whether Temporal has its workflow or not."""
     decision = stage.decision(action)
-    async with stage.worker(), asyncio.timeout(HANG_S):
+    async with stage.worker(), asyncio.timeout(PATIENCE_S):
         intervened: InterventionResult = await stage.client.execute_update_with_start_workflow(
             INTERVENE_UPDATE,
             decision,

@@ -32,9 +32,8 @@ from contracts.webhooks import (
     WebhookKey,
 )
 from runtime.temporal import certain_to_end
-from tests.support.conditions import HANG_S
 from tests.support.temporal import PLAIN
-from tests.workflow.stage import SANDBOX, TASK_TIMEOUT
+from tests.workflow.stage import PATIENCE_S, SANDBOX, TASK_TIMEOUT
 from workflows.webhooks import DeliveryWorkflow, WebhookTestWorkflow, WebhookWorkflow
 
 WORKFLOWS: Final = [WebhookWorkflow, DeliveryWorkflow, WebhookTestWorkflow]
@@ -194,7 +193,7 @@ class WebhookStage:
 
     async def end(self, handle: WorkflowHandle[Any, Any]) -> Ended:
         result = None
-        async with asyncio.timeout(HANG_S):
+        async with asyncio.timeout(PATIENCE_S):
             with suppress(WorkflowFailureError):
                 result = await handle.result()
             latest = self.client.get_workflow_handle(handle.id)
