@@ -19,10 +19,10 @@ from contracts.steps import ROUND_WORKFLOW
 from security.keyring import Keyring
 from security.payload_codec import data_converter
 from tests.replay.changed import SkipsTheFastPath
-from tests.support.conditions import HANG_S, until
+from tests.support.conditions import until
 from tests.support.temporal import IDENTITY, temporal_server
 from tests.workflow.choices import offer, waits
-from tests.workflow.stage import Stage
+from tests.workflow.stage import PATIENCE_S, Stage
 from verification import replays
 from verification.replays import WORKFLOWS
 
@@ -72,7 +72,7 @@ async def casino(temporal_environment: WorkflowEnvironment) -> Casino:
 
 async def played(stage: Stage, task_queue: str) -> None:
     stage.task_queue = task_queue
-    async with stage.worker(), asyncio.timeout(HANG_S):
+    async with stage.worker(), asyncio.timeout(PATIENCE_S):
         await (await stage.start()).result()
 
 

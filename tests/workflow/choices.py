@@ -37,7 +37,7 @@ async def waits(stage: Stage, handle: Handle) -> None:
     async def opened() -> bool:
         return "open" in stage.world.effects
 
-    await until(opened)
+    await until(opened, within_s=PATIENCE_S)
 
 
 async def accepted(handle: Handle) -> None:

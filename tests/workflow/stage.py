@@ -39,8 +39,8 @@ REQUEST_ID: Final = "request-1"
 # Long, so that a busy machine does not make a task run twice; tests that kill a worker take the short one.
 TASK_TIMEOUT: Final = timedelta(seconds=60)
 SHORT_TASK_TIMEOUT: Final = timedelta(seconds=5)
-# Nothing but a hang reaches it. A busy server may lose a task on its way to the worker, as any Temporal may,
-# and gives it out again when its timeout is over.
+# How long a test waits for what a workflow does. A busy server may lose a task on its way to the worker, as
+# any Temporal may, and gives it out again when its timeout is over: that much, and what only a hang takes.
 PATIENCE_S: Final = TASK_TIMEOUT.total_seconds() + HANG_S
 # How long a task waits for a worker that remembers the workflow: long for the same reason, and short where
 # that worker is gone.

@@ -276,7 +276,7 @@ async def _until_emitted(stage: Stage) -> None:
     async def emitted() -> bool:
         return "emit" in stage.world.effects
 
-    await until(emitted)
+    await until(emitted, within_s=PATIENCE_S)
 
 
 async def begun_by(stage: Stage, action: Action) -> tuple[InterventionResult, Ended]:

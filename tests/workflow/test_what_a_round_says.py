@@ -22,7 +22,7 @@ from tests.support.conditions import until
 from tests.support.temporal import IDENTITY, PLAIN
 from tests.workflow.choices import COLLECT, act, action, offer, waits
 from tests.workflow.faults import DURABLE, FAST, Breaks, Hangs, Refuses
-from tests.workflow.stage import Ended, Handle, Stage, intervene, within
+from tests.workflow.stage import PATIENCE_S, Ended, Handle, Stage, intervene, within
 from tests.workflow.world import WIN
 
 MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
@@ -152,7 +152,7 @@ async def test_a_round_that_waits_for_its_player_says_what_it_offers(waiting_sta
             said = await details(handle)
             return said[0] if said else None
 
-        said = await until(offered)
+        said = await until(offered, within_s=PATIENCE_S)
         assert said is not None
         await act(handle, action(COLLECT))
         ended = await stage.end(handle)

@@ -45,7 +45,7 @@ RETRIES: Final = Retries(first_s=5, longest_s=3600, patience_s=3 * 24 * 3600)
 class FakeSteps:
     """`turns` are what sending comes to, turn by turn, then OVER; None is one that is held back. An attempt
     fails `failures` times, for ever for None, and then answers `attempted`. `at` are the server's times of
-    the attempts, and `began` this machine's, after the time at which there was none."""
+    the attempts, and `began` this machine's, of which the first is when the stage was made."""
 
     turns: list[DispatchResult | None] = field(default_factory=list)
     failures: int | None = 0

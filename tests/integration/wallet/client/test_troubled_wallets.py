@@ -229,7 +229,7 @@ async def test_closing_waits_for_the_calls_under_way_and_ends_their_connections(
         under_way = asyncio.create_task(wallets.call(config(served.url), BET))
         await until(lambda: arrived(served, 1))
         closing = asyncio.create_task(wallets.aclose())
-        await asyncio.sleep(0.05)  # what does not wait is over by then, if not on a busy machine
+        await asyncio.sleep(0.05)  # what does not wait is over by then
         assert not closing.done()
         closing_began.set()
         await asyncio.wait_for(closing, HANG_S)
