@@ -303,27 +303,22 @@ async def test_a_rollback_refused_as_already_won_is_settled_unless_the_win_is_re
     assert (settled.state, settled.win) == (RoundState.SETTLED, 250)
 
 
-async def test_a_contradiction_is_reported_once(table: Table, caplog: pytest.LogCaptureFixture) -> None:
-    bet = table.seat.bet()
+@pytest.mark.parametrize(
+    ("end", "refusal"),
+    [("release", WalletRefusal.ALREADY_WON), ("settle", WalletRefusal.UNKNOWN_TRANSACTION)],
+)
+async def test_a_contradiction_is_reported_once(
+    table: Table, caplog: pytest.LogCaptureFixture, end: str, refusal: WalletRefusal
+) -> None:
+    bet, ending = table.seat.bet(), getattr(table, end)
     await table.reserve(bet, ACCEPTED)
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             with pytest.raises(WalletPending):
-                await table.release(bet, refused(WalletRefusal.ALREADY_WON))
+                await ending(bet, refused(refusal))
     assert len(caplog.records) == 1
-    await table.release(bet, ACCEPTED)
-
-
-async def test_a_win_that_is_refused_is_reported_once(table: Table, caplog: pytest.LogCaptureFixture) -> None:
-    bet = table.seat.bet()
-    await table.reserve(bet, ACCEPTED)
-    with caplog.at_level(logging.ERROR):
-        for _ in range(3):
-            with pytest.raises(WalletPending):
-                await table.settle(bet, refused(WalletRefusal.UNKNOWN_TRANSACTION))
-    assert len(caplog.records) == 1
-    assert "refuses a win with unknown-transaction" in caplog.text
-    assert (await table.settle(bet, ACCEPTED)).state is RoundState.SETTLED
+    assert f"with {refusal}: it is sent again" in caplog.text
+    assert (await ending(bet, ACCEPTED)).state.final
 
 
 async def test_a_release_of_what_was_never_asked_tells_the_wallet_nothing(table: Table) -> None:

@@ -218,23 +218,27 @@ async def test_a_changed_config_gets_a_new_client_and_the_old_one_ends_its_calls
         await asyncio.wait_for(old.ended.wait(), HANG_S)
 
 
-async def test_closing_waits_for_the_calls_under_way_and_ends_their_connections() -> None:
-    wallets, closing_began = OperatorWallets(DIALECTS), asyncio.Event()
+async def test_closing_waits_for_the_calls_under_way_and_ends_their_connections(
+    wallets: OperatorWallets,
+) -> None:
+    closed, others_were_answered, ended = OperatorWallets(DIALECTS), asyncio.Event(), list[str]()
 
     async def say_late(writer: asyncio.StreamWriter) -> None:
-        await closing_began.wait()
+        await others_were_answered.wait()
         writer.write(answer())
 
-    async with wallet(say_late) as served:
-        under_way = asyncio.create_task(wallets.call(config(served.url), BET))
-        await until(lambda: arrived(served, 1))
-        closing = asyncio.create_task(wallets.aclose())
-        await asyncio.sleep(0.05)  # what does not wait is over by then
-        assert not closing.done()
-        closing_began.set()
-        await asyncio.wait_for(closing, HANG_S)
+    async with wallet(say_late) as late, wallet(says(answer())) as prompt:
+        under_way = asyncio.create_task(closed.call(config(late.url), BET))
+        under_way.add_done_callback(lambda _: ended.append("answered"))
+        await until(lambda: arrived(late, 1))
+        closing = asyncio.create_task(closed.aclose())
+        closing.add_done_callback(lambda _: ended.append("closed"))
+        assert (await wallets.call(config(prompt.url), BET)).verdict is WalletVerdict.ACCEPTED
+        others_were_answered.set()
         assert (await under_way).verdict is WalletVerdict.ACCEPTED
-        await asyncio.wait_for(served.ended.wait(), HANG_S)
+        await asyncio.wait_for(closing, HANG_S)
+        assert ended == ["answered", "closed"]
+        await asyncio.wait_for(late.ended.wait(), HANG_S)
 
 
 async def test_a_config_without_a_dialect_or_a_key_is_refused(wallets: OperatorWallets) -> None:
