@@ -213,7 +213,11 @@ def frozen(pid: int) -> Iterator[None]:
 
 
 def _stands_still(pid: int) -> bool:
-    states = {_state(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
+    tasks = Path(f"/proc/{pid}/task")
+    try:
+        states = {_state(tasks / name / "stat") for name in os.listdir(tasks)}
+    except (FileNotFoundError, ProcessLookupError):
+        return True  # it ended
     return states <= {"T", "Z", "X"}  # stopped; or ended, which says nothing either
 
 
@@ -227,8 +231,11 @@ def _state(stat: Path) -> str:
 
 @contextmanager
 def frozen_server(pid: int) -> Iterator[None]:
-    """PostgreSQL with every one of its processes."""
+    """PostgreSQL with every one of its processes: first the one that starts the others, so that none comes
+    after the look; and one that ends meanwhile, as a closed connection's does, says nothing already."""
     with ExitStack() as stack:
-        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
-            stack.enter_context(frozen(process.pid))
+        stack.enter_context(frozen(pid))
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(ProcessLookupError):
+                stack.enter_context(frozen(child.pid))
         yield
