@@ -41,6 +41,7 @@ from tests.support.acting import BY
 from tests.support.clients import STAKE, Player, seat_players
 from tests.support.codec import codec_server
 from tests.support.conditions import HANG_S
+from tests.support.files import contents
 from tests.support.http import http_client
 from tests.support.issuer import AUDIENCE, Issuer, served_issuer
 from tests.support.tls import Authority
@@ -139,7 +140,8 @@ class TestBesideTheEmbeddedTemporal:
         assert len(path) >= 32
         for name in ("temporal", "codec"):
             assert path not in " ".join(psutil.Process(stack.pid(name)).cmdline())
-        holding = [found for found in stack.layout.home.rglob("*") if is_file_with(found, path)]
+        small = contents(stack.layout.home, below_bytes=100_000)
+        holding = [found for found, content in small if path.encode() in content]
         assert {found.name for found in holding} == {"memory.json", "options.yaml"}
         assert {found.stat().st_mode & 0o777 for found in holding} == {0o600}
 
@@ -208,11 +210,6 @@ async def seed_of(round_id: str, services: Services, database: Database) -> byte
         round_id,
     )
     return SeedVault(services.keyring).open(row["id"], row["sealed_server_seed"])
-
-
-def is_file_with(path: Path, text: str) -> bool:
-    """Whether it is one of the small files of a home, and has the text."""
-    return path.is_file() and path.stat().st_size < 100_000 and text.encode() in path.read_bytes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ import os
 import re
 import shlex
 from collections.abc import Generator, Iterator
+from glob import glob
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from compose.rotation import size_of
 from runtime.settings import PROJECT_ROOT
 
 LINES: Final = 40
@@ -25,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    item.stash[_BEGINS] = {path: path.stat().st_size for path in _logs()}
+    item.stash[_BEGINS] = {path: size_of(path) for path in _logs()}
     return (yield)
 
 
@@ -65,14 +67,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _logs() -> list[Path]:
-    """Of every stack of this process, whatever home a test gave it."""
-    return sorted((PROJECT_ROOT / ".local").glob(f"tests-*{os.getpid()}*/logs/*.log"))
+    """Of every stack of this process, whatever home a test gave it. Those of others come and go meanwhile."""
+    homes = [f"{PROJECT_ROOT}/.local/tests-{own}{os.getpid()}" for own in ("", "*-")]
+    return sorted(Path(name) for home in homes for name in glob(f"{home}/logs/*.log"))
 
 
 def _written_since(path: Path, position: int) -> str:
-    with path.open("rb") as log:
-        log.seek(position)
-        text = log.read(READ_BYTES).decode(errors="replace")
+    try:
+        with path.open("rb") as log:
+            log.seek(position)
+            text = log.read(READ_BYTES).decode(errors="replace")
+    except FileNotFoundError:  # its home was removed
+        return ""
     return "\n".join(text.splitlines()[-LINES:])
 
 

@@ -22,6 +22,7 @@ from storage import restores
 from storage.database import open_database
 from storage.restores import LedgerState
 from tests.support.commands import Ended, invoke
+from tests.support.files import contents
 from tests.support.ledger import Seat, take_seat
 
 # A restore starts PostgreSQL and Temporal, on a machine that may be busy.
@@ -117,7 +118,7 @@ async def _backed_up(settings: Settings, stack: Stack) -> tuple[Seat, str]:
     code, output, _ = await croupier(settings, "backup", "--verify", made["name"])
     assert (code, "is whole" in output) == (0, True)
     keyring = settings.keyring.read_bytes()
-    assert not [path for path in backups.folder.rglob("*") if path.is_file() and path.read_bytes() == keyring]
+    assert not [path for path, content in contents(backups.folder) if content == keyring]
 
     database = await open_database(stack.addresses.database_url, connections=2)
     seat = await take_seat(database, balance=1_000)
