@@ -1,7 +1,7 @@
 """Who waits for a game's processes, and what becomes of them when the game fails."""
 
 import asyncio
-import time
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import pytest
@@ -217,7 +217,7 @@ async def test_bets_on_a_slow_game_are_not_taken_in_numbers(
     fakes: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(range(0, 1 << 60, 3_000_000_000))
-    monkeypatch.setattr(time, "monotonic_ns", lambda: next(now))
+    monkeypatch.setattr(lane, "time", SimpleNamespace(monotonic_ns=lambda: next(now)))
     asked = fakes.lane()
     for _ in range(100):
         with asked.admitted():

@@ -90,7 +90,7 @@ HOSTS = """
 async def test_hosts_that_lead_inside(host: str) -> None:
     backend = GuardedBackend(local=False)
     with pytest.raises(httpcore.ConnectError) as refused:
-        await backend.connect_tcp(host, 443, timeout=5)
+        await backend.connect_tcp(host, 443, timeout=HANG_S)
     # Where the machine has no IPv6 its forms do not even resolve.
     assert isinstance(refused.value, AddressRefused) or ":" in host
     backend.close()
@@ -114,7 +114,7 @@ class Names:
 async def test_one_address_inside_is_enough_to_refuse_a_name(addresses: list[str]) -> None:
     backend = GuardedBackend(local=False, resolve=Names(addresses))
     with pytest.raises(AddressRefused):
-        await backend.connect_tcp("wallet.example", 443, timeout=5)
+        await backend.connect_tcp("wallet.example", 443, timeout=HANG_S)
 
 
 async def test_a_name_is_asked_for_once_and_the_checked_address_is_the_one_that_is_called(
@@ -130,11 +130,11 @@ async def test_a_name_is_asked_for_once_and_the_checked_address_is_the_one_that_
     monkeypatch.setattr(httpcore, "AnyIOBackend", lambda: Network([]))
     names = Names(["8.8.8.8"], ["127.0.0.1"])
     backend = GuardedBackend(local=False, resolve=names)
-    await backend.connect_tcp("wallet.example", 443, timeout=5)
+    await backend.connect_tcp("wallet.example", 443, timeout=HANG_S)
     assert (called, names.asked) == (["8.8.8.8"], 1)
     # A later connection asks again, and what it is told then is checked again.
     with pytest.raises(AddressRefused):
-        await backend.connect_tcp("wallet.example", 443, timeout=5)
+        await backend.connect_tcp("wallet.example", 443, timeout=HANG_S)
     assert called == ["8.8.8.8"]
 
 
@@ -142,7 +142,7 @@ async def test_a_name_is_asked_for_once_and_the_checked_address_is_the_one_that_
 async def test_a_name_without_an_address_is_not_reached(answer: list[str]) -> None:
     backend = GuardedBackend(local=False, resolve=Names(answer))
     with pytest.raises(httpcore.ConnectError):
-        await backend.connect_tcp("wallet.example", 443, timeout=5)
+        await backend.connect_tcp("wallet.example", 443, timeout=HANG_S)
 
 
 async def test_a_name_that_does_not_resolve_is_not_reached() -> None:
@@ -151,7 +151,7 @@ async def test_a_name_that_does_not_resolve_is_not_reached() -> None:
 
     backend = GuardedBackend(local=False, resolve=fails)
     with pytest.raises(httpcore.ConnectError):
-        await backend.connect_tcp("wallet.example", 443, timeout=5)
+        await backend.connect_tcp("wallet.example", 443, timeout=HANG_S)
 
 
 async def test_a_name_server_that_hangs_is_bounded() -> None:
@@ -176,7 +176,7 @@ async def test_the_next_address_is_tried_when_one_does_not_answer() -> None:
     server = await asyncio.start_server(close, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     backend = GuardedBackend(local=True, resolve=Names(["127.0.0.2", "127.0.0.1"]))
-    stream = await backend.connect_tcp("wallet.example", port, timeout=5)
+    stream = await backend.connect_tcp("wallet.example", port, timeout=HANG_S)
     await stream.aclose()
     server.close()
     await server.wait_closed()

@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from outbound.breaker import Away, Breaker, Bulkhead, Busy
+from tests.support.conditions import HANG_S
 
 
 class Time:
@@ -156,7 +157,7 @@ async def _enter(bulkhead: Bulkhead) -> None:
 
 
 async def test_a_permit_that_comes_free_in_time_is_taken() -> None:
-    bulkhead = Bulkhead(permits=1, wait_s=5)
+    bulkhead = Bulkhead(permits=1, wait_s=HANG_S)
 
     async def hold() -> None:
         async with bulkhead.permit():
@@ -166,7 +167,7 @@ async def test_a_permit_that_comes_free_in_time_is_taken() -> None:
 
 
 async def test_permits_come_back_from_calls_that_are_cancelled() -> None:
-    bulkhead = Bulkhead(permits=1, wait_s=5)
+    bulkhead = Bulkhead(permits=1, wait_s=HANG_S)
 
     async def hold() -> None:
         async with bulkhead.permit():

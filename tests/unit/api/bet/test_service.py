@@ -149,6 +149,14 @@ async def placing(service: BetService, bet: Bet = BET) -> "asyncio.Task[bets.Ans
     return task
 
 
+@pytest.fixture
+def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a round that nobody plays waits longer than any test."""
+    monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 10 * HANG_S)
+    monkeypatch.setattr(bets, "LATE_S", 10 * HANG_S)
+
+
+@pytest.mark.usefixtures("endless_patience")
 async def test_a_round_that_runs_here_is_answered_without_asking_anybody(waiter: ResultWaiter) -> None:
     backend, pushing = Backend(), Pushing()
     answer = await placing(backend.service(waiter, pushes=pushing))
@@ -163,13 +171,6 @@ async def test_a_round_that_the_ledger_had_from_an_earlier_request_is_a_repeat(w
     earlier = dataclasses.replace(SETTLED, request_id="long-ago")
     waiter.deliver(earlier)
     assert await answer == bets.Answer(earlier, first=False)
-
-
-@pytest.fixture
-def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for a round that nobody plays waits longer than any test."""
-    monkeypatch.setattr(bets, "IN_PROCESS_PATIENCE_S", 10 * HANG_S)
-    monkeypatch.setattr(bets, "LATE_S", 10 * HANG_S)
 
 
 @pytest.mark.usefixtures("endless_patience")

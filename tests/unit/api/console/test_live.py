@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Collection
 import asyncpg
 import pytest
 
+from api.console import live
 from api.console.live import FULL, OVER, STREAMS, STREAMS_OF_SESSION, Live, event
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 
 
 class Looks:
@@ -53,7 +54,8 @@ class Looks:
 
 
 @pytest.fixture
-async def looks() -> AsyncIterator[Looks]:
+async def looks(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Looks]:
+    monkeypatch.setattr(live, "HEARTBEAT_S", HANG_S)
     found = Looks()
     yield found
     await found.live.close()

@@ -21,6 +21,13 @@ RUNNING: Final = 24
 COMMANDS: Final = 240
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn is over after a second, which a machine may stand still for. Where that is the point, a test
+    says how long it lasts."""
+    monkeypatch.setattr(admissions, "TURN_S", HANG_S)
+
+
 def admission(*, bets: int = BETS, running: int = RUNNING) -> Admission:
     return Admission(max_open_requests=512, max_open_bets=bets, max_running_bets=running)
 

@@ -3,9 +3,9 @@
 import asyncio
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -383,7 +383,8 @@ async def test_a_cancelled_bet_makes_room_and_gives_its_turn_back(running: int) 
     assert [sent[0]["status"] for sent in answers] == [200] * 4
 
 
-async def test_bets_take_turns_in_the_order_of_their_arrival() -> None:
+async def test_bets_take_turns_in_the_order_of_their_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admissions, "TURN_S", HANG_S)
     slow, order = Slow(), list[int]()
     middleware = guarded(slow, running=2)
 
@@ -410,7 +411,7 @@ async def test_who_waits_for_a_service_keeps_nobody_else_waiting(monkeypatch: py
     assert [sent[0]["status"] for sent in await asyncio.gather(*tasks)] == [200] * 3
     # Each turn was given back once: there is one again, not four.
     slow.entered, slow.finish = 0, asyncio.Event()
-    monkeypatch.setattr(admissions, "TURN_S", 60.0)
+    monkeypatch.setattr(admissions, "TURN_S", HANG_S)
     tasks = [asyncio.create_task(through(middleware, [], path=BETS)) for _ in range(3)]
     await asyncio.sleep(0.02)
     assert slow.entered == 1
@@ -422,7 +423,7 @@ async def test_retry_after_is_the_time_in_which_those_inside_are_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(admissions, "time", SimpleNamespace(monotonic=lambda: now))
     slow = Slow()
     middleware = guarded(slow, bets=1)
 

@@ -108,9 +108,9 @@ def test_checking_costs_about_as_much_as_parsing(body: bytes, times: int) -> Non
 def _cost_s(parse: Callable[[bytes], Any], body: bytes) -> float:
     costs = []
     for _ in range(5):
-        began = time.process_time()
+        began = time.thread_time()
         parse(body)
-        costs.append(time.process_time() - began)
+        costs.append(time.thread_time() - began)
     return min(costs)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from api.transports.websocket import outgoing
 from api.transports.websocket.outgoing import WAITING_LIMIT, Outgoing
+from tests.support.conditions import HANG_S
 
 
 class Peer:
@@ -39,7 +40,10 @@ async def test_messages_are_sent_in_their_order() -> None:
     assert (peer.got, peer.cut) == ([{"n": 1}, {"n": 2}], 0)
 
 
-async def test_answers_wait_for_a_peer_that_is_slow_and_pushes_cut_it() -> None:
+async def test_answers_wait_for_a_peer_that_is_slow_and_pushes_cut_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outgoing, "SEND_LIMIT_S", HANG_S)
     peer = Peer(reads=False)
     out = Outgoing(peer.send, peer.on_cut)
     running = asyncio.create_task(out.run())
@@ -53,7 +57,7 @@ async def test_answers_wait_for_a_peer_that_is_slow_and_pushes_cut_it() -> None:
     assert peer.cut == 0
     out.push({"n": "too much"})
     assert peer.cut == 1
-    await asyncio.wait_for(waiting, 1)  # nobody waits for a peer that is gone
+    await asyncio.wait_for(waiting, HANG_S)  # nobody waits for a peer that is gone
     await out.put({"n": "later"})
     running.cancel()
 
@@ -63,5 +67,5 @@ async def test_a_message_that_is_not_taken_in_time_cuts_the_peer(monkeypatch: py
     peer = Peer(reads=False)
     out = Outgoing(peer.send, peer.on_cut)
     await out.put({"n": 1})
-    await asyncio.wait_for(out.run(), 1)
+    await asyncio.wait_for(out.run(), HANG_S)
     assert peer.cut == 1
