@@ -79,7 +79,12 @@ class GameProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             process = _spawn(plugin, limits, theirs)
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+        except BaseException:  # a program that ends while a game starts
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            raise
         started = cls(process, reader, writer, limits)
         try:
             return started, await started._first_word(plugin)

@@ -25,6 +25,7 @@ from security.tokens import TokenExpired, TokenIssuer, TokenVerifier
 from storage import operators, rounds
 from storage.database import Database
 from tests.support.acting import BY
+from tests.support.conditions import until
 from tests.support.sockets import opened
 from verification.invariants.invariant import Invariant
 
@@ -184,9 +185,16 @@ class Player:
         return {"round_id": round_id or uuid4().hex, "stake": 100, **choice, **changes}
 
     async def played(self, **changes: Any) -> dict[str, Any]:
-        """A settled round."""
-        response = await self.bet(**changes)
-        assert response.status_code == 201, response.text
+        """A settled round. As a client should, it sends the same bet again while it is told to."""
+        wager = self.wager(**changes)
+
+        async def ended() -> httpx.Response | None:
+            answer = await self.call("POST", "/rounds", json=wager)
+            return None if answer.status_code in (202, 503) else answer
+
+        response = await until(ended)
+        assert response is not None
+        assert response.status_code in (200, 201), response.text
         return checked_round(response)
 
     async def balance(self) -> int:

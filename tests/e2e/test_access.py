@@ -374,15 +374,19 @@ async def test_a_key_that_cannot_be_is_refused(
 
 async def test_a_key_that_ends_later_opens_until_then(gateway: Gateway, victim: Victim) -> None:
     admin = dataclasses.replace(victim.operator, key=victim.keys["admin"])
+    first = None
     for lasts_s in LONGER_AND_LONGER_S:
         ends = (datetime.now(UTC) + timedelta(seconds=lasts_s)).isoformat()
         made = await admin.call("POST", "/keys", json={"scope": "operator", "expires_at": ends})
+        if made.status_code == 422:
+            continue  # it was over before it was made
         assert made.status_code == 201, made.text
         gateway.secrets.append(made.json()["key"])
         short = dataclasses.replace(victim.operator, key=made.json()["key"])
         first = await short.call("GET", "/rounds")
         if first.status_code == 200:
             break
+    assert first is not None
     assert first.status_code == 200
 
     async def ended() -> bool:

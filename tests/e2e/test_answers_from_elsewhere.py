@@ -110,6 +110,7 @@ async def test_a_declined_bet_and_its_repeat_are_answered_too(
         assert answer.view.state is RoundState.DECLINED
 
 
+@pytest.mark.usefixtures("told")
 async def test_a_round_that_waits_for_its_player_is_answered_though_its_workflow_goes_on(
     other: OtherProcess, operator: Operator
 ) -> None:

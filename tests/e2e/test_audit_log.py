@@ -133,7 +133,8 @@ async def test_an_act_leaves_an_entry_of_its_key(host: Operator, player: Player,
     )
     path, body = await acting(own, player)
     answer = await own.call(name.split(" ")[0], path, **({} if body is None else {"json": body}))
-    assert answer.is_success, answer.text
+    # A test of a webhook that nobody has sent in time is recorded all the same.
+    assert answer.is_success or (name.endswith("/test") and answer.status_code == 503), answer.text
     found = await entries(host, own.key)
     assert {Kind(one.kind) for one in found} == kinds
     assert len(found) == len(kinds)

@@ -34,6 +34,7 @@ from games.recompute import recompute
 from games.registry import Registry
 from tests.e2e.node import TYPESCRIPT, node, run_node
 from tests.e2e.parties import OVER_HALF, Gateway, Operator
+from tests.support.conditions import until
 
 STAKE = 100
 
@@ -182,7 +183,11 @@ class TestPython:
         assert kinds[-2:] == ["stake", "deposit"]
         withdrawn = await operator.withdraw("ben", Money(10, "EUR"))
         assert withdrawn.balance.amount == balance.balance.amount - 10
-        assert await self._told_of(operator, "ben") == ["round.settled", "wallet.withdrawn"]
+
+        async def told() -> bool:
+            return await self._told_of(operator, "ben") == ["round.settled", "wallet.withdrawn"]
+
+        await until(told)
         with pytest.raises(WrongState):
             await operator.void(played["round_id"], "too late", player_id="ben")
         with pytest.raises(WrongState):

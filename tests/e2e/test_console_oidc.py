@@ -13,6 +13,7 @@ from tests.e2e.oidc import PERSON, House, house, issuer_settings, of
 from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import until
 from tests.support.console import console_server, one_more_console, person
+from tests.support.http import http_client
 from tests.support.issuer import Issuer
 from tests.support.provider import CLIENT
 
@@ -303,7 +304,7 @@ async def test_while_the_issuer_is_away_keys_open_and_tokens_that_last_count(
             assert 'value="/console/audit"' in began.text
             assert (await ben.get("/rounds")).status_code == 200
             token = at.provider.tokens(at.provider.person)["access_token"]
-            async with httpx.AsyncClient(base_url=at.api) as api:
+            async with http_client(base_url=at.api) as api:
                 refused = await api.get("/v1/operator/rounds", headers={"authorization": f"Bearer {token}"})
                 assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
                 key = {"authorization": f"Bearer {host.key}"}
@@ -322,7 +323,7 @@ async def test_the_issuers_newest_key_counts(services: Services, host: Operator)
 
         await until(signed_in)
         assert (await anna.get("/rounds")).status_code == 200
-        async with httpx.AsyncClient(base_url=at.api) as api:
+        async with http_client(base_url=at.api) as api:
             refused = await api.get("/v1/operator/rounds", headers={"authorization": f"Bearer {old}"})
         assert refused.status_code == 401
 

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 from temporalio.client import Client
 
+from compose import process
 from compose.stack import Stack
 from storage.database import Database
 from tests.conftest import Services
@@ -37,10 +39,14 @@ async def kill_everything(stack: Stack) -> list[str]:
     in the order in which they start again: our programs need the services."""
     names = [*SERVICES, *(name for name in stack.names() if name not in SERVICES)]
     assert set(names) == set(stack.names())
+    # PostgreSQL's children end by themselves, each when it is next on a core; a new one waits for the last.
+    families = [child for name in names for child in process.children_of(stack.pid(name))]
     for name in names:
         os.kill(stack.pid(name), signal.SIGKILL)
     for name in names:
         await stack.kill(name)
+    _, left = await asyncio.to_thread(psutil.wait_procs, families, HANG_S)
+    assert not left
     return names
 
 

@@ -120,7 +120,7 @@ async def test_a_page_reads_that_the_casino_is_full(
     refused = [answer for answer in answers if answer.status_code == 503]
     assert refused
     for answer in answers:
-        assert answer.status_code in (201, 503)
+        assert answer.status_code in (201, 202, 503)
         assert (allowed(answer), told(answer)) == (GAMES, TOLD)
     assert {answer.json()["code"] for answer in refused} == {"overloaded"}
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
@@ -204,6 +204,8 @@ async def test_head_is_everywhere_where_get_is(gateway: Gateway, operator: Opera
     key = {"authorization": f"Bearer {operator.key}"}
     for path in [*paths, "/healthz", "/openapi.json", "/asyncapi.json", "/v1/games/dice", *PAGES, A_FILE]:
         got, head = await gateway.http.get(path, headers=key), await gateway.http.head(path, headers=key)
+        while path == "/readyz" and of_what(head) != of_what(got):  # one of the two has found a service slow
+            got, head = await gateway.http.get(path), await gateway.http.head(path)
         assert (head.status_code, head.content) == (got.status_code, b""), path
         assert of_what(head) == of_what(got), path
         assert int(head.headers["content-length"]) > 0

@@ -9,7 +9,7 @@ import aio_pika
 from events.topology import EVENTS_EXCHANGE
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem
 from tests.integration.events_on_broker import channel_to
-from tests.support.conditions import HANG_S
+from tests.support.conditions import HANG_S, until
 
 
 async def _page(operator: Operator, after: str | None = None, *, limit: int = 100) -> dict[str, Any]:
@@ -32,10 +32,22 @@ async def _all(operator: Operator, after: str | None = None, *, limit: int = 100
         after = page["next_cursor"]
 
 
+async def _all_with(
+    operator: Operator, round_: dict[str, Any], after: str | None = None, *, limit: int = 100
+) -> list[dict[str, Any]]:
+    """The same, once the round is among them: a page shows what nothing holds up within a second."""
+
+    async def found() -> list[dict[str, Any]]:
+        items = await _all(operator, after, limit=limit)
+        return items if round_["round_id"] in {item["subject"] for item in items} else []
+
+    return await until(found)
+
+
 async def test_an_operator_pages_through_all_its_events(rival: Operator) -> None:
     player = await rival.open_session(balance=10_000)
     played = [await player.played() for _ in range(5)]
-    items = await _all(rival, limit=2)
+    items = await _all_with(rival, played[-1], limit=2)
     settled = [item for item in items if item["type"] == "round.settled"]
     assert [item["subject"] for item in settled][-5:] == [round_["round_id"] for round_ in played]
     assert len({item["id"] for item in items}) == len(items)
@@ -44,13 +56,18 @@ async def test_an_operator_pages_through_all_its_events(rival: Operator) -> None
 
 async def test_a_poller_goes_on_from_the_end(rival: Operator) -> None:
     player = await rival.open_session(balance=10_000)
-    await player.played()
+    await _all_with(rival, await player.played())
     cursor = None
     while (page := await _page(rival, cursor))["items"]:
         cursor = page["next_cursor"]
     cursor = page["next_cursor"]
     round_ = await player.played()
-    following = (await _page(rival, cursor))["items"]
+
+    async def more() -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = (await _page(rival, cursor))["items"]
+        return items
+
+    following = await until(more)
     assert [(item["type"], item["subject"]) for item in following] == [("round.settled", round_["round_id"])]
 
 
@@ -67,19 +84,18 @@ async def test_the_feed_shows_what_the_broker_carries(operator: Operator, amqp_u
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(EVENTS_EXCHANGE, f"{own.operator_id}.dice.round.settled")
         await queue.consume(hear, no_ack=True)
-        await player.played()
+        round_ = await player.played()
         body = await asyncio.wait_for(heard.get(), HANG_S)
     event_id = json.loads(body)["id"]
-    assert [item for item in await _all(own) if item["id"] == event_id] == [json.loads(body)]
+    assert [item for item in await _all_with(own, round_) if item["id"] == event_id] == [json.loads(body)]
 
 
 async def test_another_operators_events_never_show(gateway: Gateway) -> None:
     operator, rival = await gateway.new_operator(), await gateway.new_operator()
     mine, theirs = await operator.open_session(balance=1_000), await rival.open_session(balance=1_000)
-    await mine.played()
-    await theirs.played()
-    for one, other in ((operator, rival), (rival, operator)):
-        items = await _all(one)
+    rounds = [await mine.played(), await theirs.played()]
+    for (one, other), round_ in zip(((operator, rival), (rival, operator)), rounds, strict=True):
+        items = await _all_with(one, round_)
         assert {item["operator"] for item in items} == {one.operator_id}
         assert other.operator_id not in json.dumps(items)
 
@@ -88,9 +104,8 @@ async def test_a_place_in_anothers_feed_is_no_way_into_it(operator: Operator, ri
     """A cursor is a place, and no key: with another's cursor an operator still reads its own events alone."""
     await (await operator.open_session(balance=1_000)).played()
     page = await _page(operator, limit=1)
-    await (await rival.open_session(balance=1_000)).played()
-    items = await _all(rival, page["next_cursor"])
-    assert items
+    round_ = await (await rival.open_session(balance=1_000)).played()
+    items = await _all_with(rival, round_, page["next_cursor"])
     assert {item["operator"] for item in items} == {rival.operator_id}
 
 

@@ -11,7 +11,7 @@ import pytest
 from events.topology import EVENTS_EXCHANGE
 from tests.e2e.parties import Operator, Player, checked_problem
 from tests.integration.events_on_broker import channel_to
-from tests.support.conditions import HANG_S
+from tests.support.conditions import HANG_S, until
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -153,7 +153,12 @@ async def test_what_the_operator_does_is_in_its_feed_and_heard(operator: Operato
         await fresh.call("POST", f"/players/{player.player_id}/withdrawals", json=body)
         await fresh.call("DELETE", f"/sessions/{player.session_id}")
         bodies = [await asyncio.wait_for(heard.get(), HANG_S) for _ in range(5)]
-    feed = (await fresh.call("GET", "/events")).json()["items"]
+
+    async def all_of_it() -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = (await fresh.call("GET", "/events")).json()["items"]
+        return items if len(items) >= 5 else []
+
+    feed = await until(all_of_it)
     assert [item["type"] for item in feed] == [
         "session.opened",
         "wallet.deposited",

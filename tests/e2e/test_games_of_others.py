@@ -78,6 +78,7 @@ class Place:
             "CROUPIER_TASK_QUEUE": QUEUE,
             "CROUPIER_GAMES": ",".join(plugins),
             "CROUPIER_CLIENT_PATIENCE_MS": str(int(HANG_S * 1_000)),
+            "CROUPIER_GAME_ANSWER_S": "4",  # the most that there is: a slow machine is no game that hangs
             "CROUPIER_COMMANDS_ENABLED": "false",
         }
         log = self.folder / f"ingress-{name}.log"

@@ -158,6 +158,12 @@ async def stuck(host: Operator, wallet: RunningWallet, faults: dict[str, Any]) -
     await wallet.clear_faults()
     player = await host.open_session()
     wallet.book.open_player(host.operator_id, player.player_id, "EUR", OPENING)
+
+    async def asked() -> bool:
+        """The round before may have ended while the wallet's breaker was open."""
+        return (await player.call("GET", "/balance")).status_code == 200
+
+    await until(asked)
     await wallet.set_faults(**faults)
     hanging = HangingRound(host, wallet, player, uuid4().hex, await _broken(host.gateway))
     await player.bet(hanging.round_id)

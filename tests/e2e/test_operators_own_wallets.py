@@ -63,7 +63,8 @@ async def casino(gateway: Gateway, platform: dict[str, Any], services: Services)
         )
 
         async def seen() -> bool:
-            return await player.balance() == OPENING
+            answer = await player.call("GET", "/balance")
+            return answer.status_code == 200 and answer.json()["balance"]["amount"] == OPENING
 
         await until(seen)
         yield Casino(operator, wallet, player, platform["metrics_urls"]["ingress"])

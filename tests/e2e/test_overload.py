@@ -153,5 +153,6 @@ async def _all_wait(database: Database) -> bool:
     """Whether every admitted round has come to the lock."""
     waiting: int = await database.pool.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND datname = current_database() AND query LIKE '%reserve_round%'"
     )
     return waiting >= ADMITTED

@@ -1,6 +1,7 @@
 """A network cable that tests can cut and freeze: a TCP proxy on loopback in front of any service."""
 
 import asyncio
+import socket
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -17,9 +18,14 @@ class Cable:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Bound and never listening, it keeps the port from others while the cable is cut.
+        self._held = socket.socket()
         self.port = 0
 
     async def __aenter__(self) -> Self:
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
         await self._listen()
         return self
 
@@ -30,6 +36,7 @@ class Cable:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._held.close()
 
     async def cut(self) -> None:
         if self._server is not None:
@@ -48,13 +55,16 @@ class Cable:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._connect, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError:
             writer.transport.abort()
+            return
+        if self._server is None:  # it was cut meanwhile
+            writer.transport.abort()
+            far_writer.transport.abort()
             return
         for source, sink in ((reader, far_writer), (far_reader, writer)):
             self._writers.add(sink)

@@ -197,7 +197,8 @@ async def test_a_whole_chain_that_was_written_anew_is_noticed_by_the_rounds(
 
 async def test_an_outcome_that_was_changed_does_not_replay(given: Settings, tampered: Any) -> None:
     await tampered.execute(
-        f"UPDATE rounds SET outcome = jsonb_set(outcome, '{{roll}}', '1') WHERE id = {LOST}"
+        "UPDATE rounds SET outcome = jsonb_set(outcome, '{roll}', to_jsonb((outcome ->> 'roll')::int + 1))"
+        f" WHERE id = {LOST}"
     )
     broken = _broken(await audit.examine(given, Wanted(chain=True)))
     assert list(broken) == ["outcomes-replay"]

@@ -141,7 +141,7 @@ class Bench:
         try:
             yield consumer
         finally:
-            await consumer.stop()
+            await consumer.stop(grace_seconds=HANG_S)
 
 
 @pytest.fixture

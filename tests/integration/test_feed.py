@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.feed import Feed
 from tests.conftest import Services
 from tests.support.conditions import HANG_S
-from tests.support.databases import empty_database, owner_url
+from tests.support.databases import empty_database, own_database, owner_url
 from tests.support.ledger import OUTCOME, Seat, take_seat
 from workers.long_transactions import FEED_LAG, TRANSACTION_AGE, LongTransactions
 
@@ -246,13 +246,21 @@ async def test_a_transaction_of_another_database_holds_nothing_up(
         await _settle(seat)
         feed = Feed(database.pool, patience_s=PATIENCE_S)
         assert await _all(feed, seat) == await _recorded(seat)
-        assert await feed.end() >= await database.pool.fetchval("SELECT max(id) FROM outbox")
+        newest = await database.pool.fetchval("SELECT max(id) FROM outbox")
+        assert await feed.end() >= newest
+
+
+@pytest.fixture
+async def quiet(services: Services) -> AsyncIterator[Database]:
+    """One of its own: programs write in the other, and a clock that is moved makes them slow."""
+    async with own_database(services, connections=3) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("forgotten", [_written_elsewhere, _reading_elsewhere])
 async def test_a_transaction_of_another_database_is_named_for_what_it_holds_up(
     services: Services,
-    database: Database,
+    quiet: Database,
     forgotten: Callable[[Services], AbstractAsyncContextManager[None]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -260,13 +268,13 @@ async def test_a_transaction_of_another_database_is_named_for_what_it_holds_up(
     now = 1_000.0
     transactions = LongTransactions(lambda: now)
     async with forgotten(services):
-        await transactions.check(database.pool)
+        await transactions.check(quiet.pool)
         now = 1_060.0
-        await transactions.check(database.pool)
+        await transactions.check(quiet.pool)
         ((holds, pid),) = _ages("forgotten")
         assert (holds, _ages("forgotten")[holds, pid]) == ("vacuum", 60.0)
         assert FEED_LAG._value.get() == 0
-    await transactions.check(database.pool)
+    await transactions.check(quiet.pool)
     assert _ages("forgotten") == {}
     (named,) = [text for text in caplog.messages if "'forgotten'" in text]
     assert f"pid {pid}" in named
@@ -288,18 +296,18 @@ async def test_nor_does_one_that_writes_elsewhere_in_ours_or_only_reads(database
 
 
 async def test_what_holds_the_feed_up_is_named(
-    services: Services, database: Database, caplog: pytest.LogCaptureFixture
+    services: Services, quiet: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 1_000.0
     transactions = LongTransactions(lambda: now)
-    async with _writing_by_hand(services, database) as pid:
-        await transactions.check(database.pool)
+    async with _writing_by_hand(services, quiet) as pid:
+        await transactions.check(quiet.pool)
         assert _ages("by hand") == {}, "a moment is no hold"
         for now in (1_020.0, 1_060.0):
-            await transactions.check(database.pool)
+            await transactions.check(quiet.pool)
             assert _ages("by hand") == {("feed", str(pid)): now - 1_000.0}
             assert FEED_LAG._value.get() == now - 1_000.0
-    await transactions.check(database.pool)
+    await transactions.check(quiet.pool)
     assert _ages("by hand") == {}
     assert FEED_LAG._value.get() == 0
     named = [record for record in caplog.records if "by hand" in record.getMessage()]

@@ -93,6 +93,8 @@ async def test_every_program_starts_from_what_the_table_says_that_it_needs(
         "CROUPIER_GAMES": '["games.fruit_lines:GAME", "games.lucky_fruits:GAME", "games.dice:GAME"]',
         "CROUPIER_HTTP_PORT": str(stack.port(name)),
         "CROUPIER_METRICS_PORT": str(metrics_port),
+        # A reconciler sets the pace of the whole stack's.
+        "CROUPIER_RECONCILE_EVERY_S": str(services.settings.reconcile_every_s),
         **{f"CROUPIER_{setting.upper()}": needed[setting] for setting in program.settings},
     }
     started = OwnProgram(

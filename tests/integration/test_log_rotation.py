@@ -86,8 +86,8 @@ class Talkative:
         code = (
             "import sys, time\n"
             f"for number in range({3 * MIB // 64}): print(f'{{number:063}}')\n"
-            "print('the last line', flush=True)\n"
-            f"time.sleep({10 * HANG_S})"
+            # Again and again: what is written while a log is being emptied is lost.
+            "while True: print('the last line', flush=True); time.sleep(0.5)"
         )
         argv = (sys.executable, "-c", code)
         return Command(name=self.name, argv=argv, environment=dict(os.environ), folder=PROJECT_ROOT)

@@ -32,7 +32,7 @@ AT = "2026-11-23T01:00:00.000000+00:00"
 @pytest.fixture(scope="module")
 async def database(services: Services) -> AsyncIterator[Database]:
     """One of its own: a sweep is of every event."""
-    async with own_database(services, connections=20) as opened:
+    async with own_database(services, connections=40) as opened:
         yield opened
 
 

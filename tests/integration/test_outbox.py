@@ -18,7 +18,7 @@ from storage import outbox, statistics
 from storage.database import Database
 from storage.statistics import RoundFact
 from tests.conftest import Services
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 from tests.support.databases import own_database
 from tests.support.ledger import Seat, take_seat, waiting_for_a_lock
 from workers.relay import BATCH, sweep
@@ -29,6 +29,13 @@ async def database(services: Services) -> AsyncIterator[Database]:
     """One of its own: a sweep is of every event, and the gauges are of every round."""
     async with own_database(services, connections=20) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is about how long a confirm may take."""
+    monkeypatch.setattr("activities.events.FAST_PUBLISH_LIMIT_S", HANG_S)
+    monkeypatch.setattr("workers.relay.PUBLISH_LIMIT_S", HANG_S)
 
 
 @pytest.fixture

@@ -186,8 +186,10 @@ async def _waiting(database: Database, count: int) -> bool:
     return await waiting_for_a_lock(database) >= count
 
 
-async def test_bets_and_rotations_at_once_never_draw_from_a_revealed_seed(seat: Seat) -> None:
-    """Goes on until at least one rotation was done and one was refused while the bets went on."""
+async def test_bets_and_rotations_at_once_never_draw_from_a_revealed_seed(database: Database) -> None:
+    """Goes on until at least one rotation was done and one was refused while the bets went on: there is money
+    for as many bets as that takes."""
+    seat = await take_seat(database, balance=1_000_000_000)
     played: list[RoundView] = []
     done: list[Rotation] = []
     refused = 0

@@ -3,6 +3,7 @@ and before an operator's wallet is asked."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -207,20 +208,20 @@ async def test_a_round_that_began_in_its_time_settles_after_it(database: Databas
 async def test_a_bet_too_soon_is_declined_in_another_session_of_the_game_too(
     database: Database, way: Way
 ) -> None:
-    seat = await seated(database, min_cycle_ms=60_000)
+    seat = await seated(database, min_cycle_ms=600_000)
     await way.play(seat, seat.bet(), 0)
     again = await take_seat(
         database,
         operator_id=seat.session.operator_id,
         player_id=seat.session.player_id,
-        limits=SessionLimits(min_cycle_ms=60_000),
+        limits=SessionLimits(min_cycle_ms=600_000),
     )
     for session in (seat, again):
         code, detail = await way.declined(session, session.bet())
         assert (code, str(detail).split()[0]) == ("limit-exceeded", "min_cycle_ms")
-        assert 50_000 < int(str(detail).split()[1]) <= 60_000
+        assert 0 < int(str(detail).split()[1]) <= 600_000
     await database.pool.execute(
-        "UPDATE round_starts SET started_at = started_at - interval '1 minute' WHERE player_key = $1",
+        "UPDATE round_starts SET started_at = started_at - interval '10 minutes' WHERE player_key = $1",
         seat.session.player_key,
     )
     assert (await way.play(again, again.bet(), 0)).state == "settled"
@@ -279,7 +280,7 @@ async def test_who_hears_that_a_player_is_blocked_sees_no_bet_after(database: Da
 async def test_a_session_that_has_ended_is_not_prolonged(database: Database) -> None:
     seat = await seated(database)
     named = {"session_id": seat.session.session_id, "operator_id": seat.session.operator_id}
-    later = seat.session.expires_at.replace(year=seat.session.expires_at.year + 1)
+    later = seat.session.expires_at + timedelta(days=365)
     assert await sessions.prolong_session(database.pool, **named, until=later) == later
     earlier = seat.session.expires_at
     assert await sessions.prolong_session(database.pool, **named, until=earlier) == later

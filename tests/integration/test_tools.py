@@ -14,7 +14,7 @@ from events.topology import STATISTICS
 from runtime.settings import Settings
 from tests.conftest import Services
 from tests.support.commands import invoke, run_process
-from tests.support.conditions import until
+from tests.support.conditions import HANG_S, until
 from tests.support.http import http_client
 
 VERB = {"psql": ("-c", "SELECT 1"), "temporal": ("workflow", "list"), "rabbitmqctl": ("status",)}
@@ -124,7 +124,7 @@ class TestTheBrokersMetrics:
     async def test_have_the_broker_and_each_queue(self, services: Services, platform: dict[str, Any]) -> None:
         """The depth of each queue is what alerts are about; the sums of all would hide it."""
         urls = platform["metrics_urls"]
-        async with http_client() as client:
+        async with http_client(timeout=HANG_S) as client:
             broker = (await client.get(urls["rabbitmq"])).text
 
             async def depth() -> str:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
@@ -53,6 +53,10 @@ async def wallet() -> AsyncIterator[RunningWallet]:
         yield running
 
 
+# As patient as a wallet may be: a machine may stand still for longer than a dialect waits.
+PATIENT: Final = ("--connect-ms", "6900", "--read-ms", "6900", "--total-ms", "6900")
+
+
 class Commands:
     """The wallet's commands for one operator."""
 
@@ -64,10 +68,12 @@ class Commands:
         words = ("operator", "wallet", verb, self._operator_id, *arguments)
         return await commands.run(self._services, self._platform, *words)
 
-    async def set(self, url: str, secret: str, *options: str) -> commands.Ended:
+    async def set(
+        self, url: str, secret: str, *options: str, limits: tuple[str, ...] = PATIENT
+    ) -> commands.Ended:
         file = self._folder / "secret"
         file.write_text(secret)
-        return await self("set", "--url", url, "--local", "--secret-file", str(file), *options)
+        return await self("set", "--url", url, "--local", "--secret-file", str(file), *limits, *options)
 
     async def shown(self) -> dict[str, Any]:
         shown: dict[str, Any] = json.loads((await self("show", "--json"))[1])
@@ -147,7 +153,7 @@ class TestShow:
     async def test_shows_what_holds_and_no_secret(
         self, run: Commands, wallet: RunningWallet, database: Database, operator_id: str
     ) -> None:
-        await run.set(wallet.url, f"{wallet.secret}\n{new_secret()}\n")
+        await run.set(wallet.url, f"{wallet.secret}\n{new_secret()}\n", limits=())
         stored = await operator_wallets.find(database.pool, operator_id)
         assert stored is not None
         code, output, _ = await run("show", "--json")

@@ -193,9 +193,9 @@ async def test_a_crowd_that_looks_at_balances_leaves_the_wallet_room_for_bets(
         )
         directory = WalletDirectory(database.pool, vault, DIALECTS, OperatorWallets(DIALECTS))
         async with directory.kept_fresh():
+            monkeypatch.setattr(wallet_directory, "BALANCE_LIMIT_S", 600)
             assert (await directory.balance(**look(operator_id))).balance == 500
             await wallet.set_faults(rates={"slow": 1}, only=["balance"], slow_s=600)
-            monkeypatch.setattr(wallet_directory, "BALANCE_LIMIT_S", 600)
             looks = [asyncio.create_task(directory.balance(**look(operator_id))) for _ in range(12)]
 
             async def hanging() -> bool:
@@ -205,8 +205,8 @@ async def test_a_crowd_that_looks_at_balances_leaves_the_wallet_room_for_bets(
             seat = await take_seat(database, operator_id=operator_id)
             pending = await directory.wallets[operator_id].reserve(seat.bet())
             assert pending.state is RoundState.PENDING
-            assert not any(task.done() for task in looks)
-            assert (await wallet.faults())["under_way"] == 1
+            assert sum(not task.done() for task in looks) > 1, "they look one after the other"
+            assert (await wallet.faults())["under_way"] <= 1
             for task in looks:
                 task.cancel()
             await asyncio.gather(*looks, return_exceptions=True)

@@ -84,15 +84,28 @@ class Player:
 async def seat_players(platform: dict[str, Any], count: int) -> list[Player]:
     key = {"Authorization": f"Bearer {platform['operator_key']}"}
     players = []
-    async with http_client(base_url=platform["base_url"], headers=key) as client:
+    async with http_client(base_url=platform["base_url"], headers=key, timeout=HANG_S) as client:
         for _ in range(count):
             player_id = uuid4().hex
             money = {"transaction_id": "first", "amount": {"amount": DEPOSIT, "currency": "EUR"}}
-            (await client.post(f"/v1/operator/players/{player_id}/deposits", json=money)).raise_for_status()
+            await _accepted(client, f"/v1/operator/players/{player_id}/deposits", money)
             session = {"player_id": player_id, "game_id": "dice", "currency": "EUR"}
-            opened = await client.post("/v1/operator/sessions", json=session)
-            players.append(Player(platform["base_url"], opened.json()["token"]))
+            opened = await _accepted(client, "/v1/operator/sessions", session)
+            players.append(Player(platform["base_url"], opened["token"]))
     return players
+
+
+async def _accepted(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What is answered once the services answer: a 503 says to come back, as to any client."""
+
+    async def answered() -> httpx.Response | None:
+        answer = await client.post(path, json=body)
+        return None if answer.status_code == 503 else answer
+
+    answer = await until(answered)
+    assert answer is not None
+    said: dict[str, Any] = answer.raise_for_status().json()
+    return said
 
 
 @asynccontextmanager

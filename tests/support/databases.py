@@ -82,7 +82,16 @@ async def _database(server: str, how: str) -> AsyncIterator[str]:
         yield _url(server, name)
     finally:
         async with _session(server) as connection:
-            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            await until(lambda: _dropped(connection, name))
+
+
+async def _dropped(connection: asyncpg.Connection, name: str) -> bool:
+    """PostgreSQL waits for five seconds for the connections that it ends."""
+    try:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    except asyncpg.ObjectInUseError:
+        return False
+    return True
 
 
 async def _ensure_template(connection: asyncpg.Connection, server: str) -> None:

@@ -55,7 +55,7 @@ test("plays slot rounds and finds them in the history, newest first", async () =
 test("repeats a bet whose answers were lost, and it is played once", async () => {
   const { player, token } = await dice(1_000);
   const lossy = losing(2);
-  const patience = { totalMs: 10_000, firstPauseMs: 10 };
+  const patience = { totalMs: 150_000, firstPauseMs: 10 };
   const game = new GameClient({ baseUrl, bearer: token, patience, fetch: lossy });
   const round = await game.bet(100, over);
   assert.equal(lossy.lost, 2);

@@ -8,13 +8,14 @@ import pytest
 from tests.conftest import Services
 from tests.e2e.certification.line import TamperedLine
 from tests.e2e.certification.seats import Operators, Seat, new_seat
+from tests.e2e.certification.terms import OPENING
 from tests.e2e.parties import Gateway, Operator
 from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet, new_secret, running_wallet
 from tests.support.wallet_settings import program_settings, set_wallet
 
 # Short, so that a call which is never answered is soon unknown; and so may one be that is answered slowly.
-HASTY_MS: Final = 600
+HASTY_MS: Final = 1_200
 
 
 @pytest.fixture(scope="package")
@@ -82,5 +83,11 @@ async def theirs(operators: Operators, wallet: RunningWallet) -> Seat:
 
 @pytest.fixture
 async def hasty(operators: Operators, wallet: RunningWallet) -> Seat:
-    """The same, at the operator whose calls are soon given up."""
-    return await new_seat(operators.hasty, wallet)
+    """The same, at the operator whose calls are soon given up; not that by which its session is known."""
+    seat = await new_seat(operators.hasty, wallet)
+
+    async def admitted() -> bool:
+        return (await seat.player.bet(stake=2 * OPENING)).status_code == 402
+
+    await until(admitted)
+    return seat

@@ -20,6 +20,7 @@ from tests.e2e.certification.line import TamperedLine
 from tests.e2e.certification.seats import Operators, Seat, faults, new_seat
 from tests.e2e.certification.terms import BET, NEARLY_ALWAYS, OPENING, STAKE, WIN
 from tests.e2e.parties import Gateway, Operator, Player, checked_problem
+from tests.support.conditions import until
 from tests.support.operator_wallet import RunningWallet
 
 REPLAYED = "idempotent-replayed"
@@ -272,8 +273,14 @@ async def test_case_14_parallel_repeats_have_one_effect(seat: Seat) -> None:
 
 
 async def test_case_14_parallel_repeats_of_a_deposit_have_one_effect(ours: Seat) -> None:
-    responses = await asyncio.gather(*(ours.player.deposit(700, "t-1") for _ in range(100)))
-    assert Counter(r.status_code for r in responses) == {201: 1, 200: 99}
+    async def deposited() -> httpx.Response | None:
+        answer = await ours.player.deposit(700, "t-1")
+        return None if answer.status_code == 503 else answer  # so many at once may wait for too long
+
+    responses = await asyncio.gather(*(until(deposited) for _ in range(100)))
+    said = Counter(r.status_code for r in responses if r is not None)
+    assert said[201] <= 1
+    assert said[200] + said[201] == 100
     assert await ours.money() == OPENING + 700
 
 

@@ -80,10 +80,14 @@ async def test_case_16_rollback_of_a_bet_restores_the_balance_in_our_ledger(
         history = await handle.fetch_history()
         return EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED in {event.event_type for event in history.events}
 
+    async def begun() -> bool:
+        there = await gateway.has_workflow(ours.key(round_id).workflow_id)
+        return there and await waiting_for_a_lock(database) > 0
+
     async with database.pool.acquire() as connection, connection.transaction():
         await connection.execute(LOCK_PLAYER, ours.player.claims.player_key)
         asking = asyncio.create_task(ours.player.bet(round_id))
-        await until(lambda: waiting_for_a_lock(database))
+        await until(begun)
         await handle.cancel()
         await until(goes_step_by_step)
     assert (await asking).json()["state"] in ("pending", "void")
@@ -322,7 +326,7 @@ async def test_case_25_bet_without_an_answer_ends_with_the_same_balance_processe
         while unheard != times:
             before = await _unheard_bets(hasty)
             round_id = uuid4().hex
-            async with faults(hasty.wallet, *[(kind, BET)] * times, round_of=hasty.key(round_id), delay_s=1):
+            async with faults(hasty.wallet, *[(kind, BET)] * times, round_of=hasty.key(round_id), delay_s=2):
                 await hasty.player.bet(round_id)
                 played.append(await hasty.end_of(round_id))
             unheard = await _unheard_bets(hasty) - before

@@ -373,7 +373,9 @@ class TestTheStream:
             assert (await anext(events))[0] == "now"
             await running.app.state.live.close()
             assert {name async for name, _ in events} <= {"now"}
-        async with httpx.AsyncClient(cookies={COOKIE: running.secret}, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            cookies={COOKIE: running.secret}, trust_env=False, timeout=HANG_S
+        ) as http:
             assert (await http.get(f"{served.url}/console/now/events")).status_code == 503
 
 

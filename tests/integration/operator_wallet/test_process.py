@@ -22,7 +22,7 @@ from tests.support.operator_wallet import bet, running_wallet, win
 
 async def test_it_ends_in_order_and_finds_its_book_again() -> None:
     async with running_wallet("--new-players", "10000") as wallet:
-        await wallet.set_faults(script=[{"kind": "slow"}, {"kind": "processed-then-timeout"}], slow_s=3)
+        await wallet.set_faults(script=[{"kind": "slow"}, {"kind": "processed-then-timeout"}], slow_s=1)
         stake = bet(100)
         slow = asyncio.create_task(wallet.call("bet", stake))
 

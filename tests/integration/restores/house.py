@@ -121,6 +121,15 @@ class House:
         self.shown[bet.key] = view
         return view
 
+    async def listed(self, bet: Bet) -> None:
+        """Waits until Temporal's lists, by which recovery looks, have its workflow."""
+        query = f'WorkflowId = "{bet.key.workflow_id}"'
+
+        async def there() -> bool:
+            return [each async for each in self.casino.temporal.list_workflows(query)] != []
+
+        await until(there)
+
     async def finish(self, bet: Bet) -> RoundView:
         """Raises on red if that is offered, and collects."""
         view = await self.act(bet, "raise", color="red")

@@ -130,6 +130,7 @@ async def restored(floor: Floor, drawn: Drawn, backup: Any, at: datetime) -> str
     await assert_closed(house)
     in_flight = floor.own.bet(choice=DICE)
     await house.casino.workflows.start(in_flight)
+    await house.listed(in_flight)
     house.bets[in_flight.key] = in_flight
     before = await house.rows()
 

@@ -23,11 +23,12 @@ from tests.integration.wallet.casino import (
     casino_settings,
     open_casino,
 )
+from tests.support.conditions import HANG_S
 from tests.support.databases import as_application, migrated_database
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.operator import transaction_id
 
-FAULTS: Final[dict[str, Any]] = {"slow_s": 0.2, "delay_s": 0.3, "hold_s": 5}
+FAULTS: Final[dict[str, Any]] = {"slow_s": 0.2, "delay_s": 0.3, "hold_s": HANG_S}
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ from tests.support.databases import as_application, migrated_database
 from tests.support.operator_wallet import RunningWallet, running_wallet
 from wallet.operator import transaction_id
 
-FAULTS: Final[dict[str, Any]] = {"slow_s": 0.2, "delay_s": 0.3, "hold_s": 5}
+FAULTS: Final[dict[str, Any]] = {"slow_s": 0.2, "delay_s": 0.3, "hold_s": HANG_S}
 RAISE: Final = "raise"
 ACTION_ID: Final = "a1"
 SEED: Final = """

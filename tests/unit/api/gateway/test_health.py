@@ -59,8 +59,9 @@ async def test_a_service_that_says_nothing_is_not_waited_for(monkeypatch: pytest
     assert await readiness(silent) == (503, {"status": "not ready", "failing": ["temporal", "broker"]})
 
 
-async def test_all_are_asked_at_once() -> None:
+async def test_all_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each check passes only when all three have begun."""
+    monkeypatch.setattr(health, "CHECK_TIMEOUT_S", HANG_S)
     begun = asyncio.Barrier(3)
     together: ReadinessChecks = dict.fromkeys(("database", "broker", "temporal"), begun.wait)
     assert await readiness(together) == (200, {"status": "ready", "failing": []})

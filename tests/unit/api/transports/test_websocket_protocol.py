@@ -118,7 +118,10 @@ async def test_a_socket_full_of_pings_is_taken_apart_in_pieces(monkeypatch: pyte
 
     async with serving(echo) as server:
         url = f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-        async with connect(url, proxy=None) as flooding, connect(url, proxy=None) as other:
+        async with (
+            connect(url, proxy=None, open_timeout=HANG_S) as flooding,
+            connect(url, proxy=None, open_timeout=HANG_S) as other,
+        ):
             await until(lambda: _value(len(own) == 2))
             flooding.transport.write(b"\x89\x80\0\0\0\0" * 10_000)
             await until(lambda: _value(own[0]._rest is not None))
@@ -143,7 +146,7 @@ async def test_what_a_flood_brings_is_left_on_the_network_until_it_can_be_read()
 
     async with serving(slow) as server:
         url = f"ws://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-        async with connect(url, proxy=None) as flooding:
+        async with connect(url, proxy=None, open_timeout=HANG_S) as flooding:
             sending = asyncio.create_task(_flood(flooding, "x" * 8_000))
             await until(lambda: _value(len(kept) >= 200))
             assert max(kept) <= 256 * 1024, "no more than what is read at once"

@@ -157,7 +157,8 @@ def _broker_was_lost(run: Run) -> None:
 
 
 def _outcome_was_changed(run: Run) -> None:
-    outcome = dict(run.view.outcome or {}, roll=1)
+    outcome = dict(run.view.outcome or {})
+    outcome["roll"] = 9_999 - outcome["roll"]  # never the same
     run.view = replace(run.view, outcome=outcome)
     run.played.answers[PLAYER, ROUND] = answer_of(round_body(run.view))
 
