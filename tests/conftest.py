@@ -21,6 +21,7 @@ from runtime.settings import PROJECT_ROOT, Settings, without_ours
 from runtime.temporal import connect
 from security.keyring import Keyring
 from storage.database import Database, open_database
+from tests.support.deadlocks import only_hangs_are_deadlocks
 from tests.support.ending import end_run
 
 COLLECT_AFTER_OBJECTS: Final = 100_000
@@ -48,6 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Six thousand tests are a large heap, and hypothesis makes much that dies at once: with the interpreter's
     # own threshold the unit tests of games and api took 12.5 s of processor time, with this one 8.9 s.
     gc.set_threshold(COLLECT_AFTER_OBJECTS)
+    only_hangs_are_deadlocks()
 
 
 def pytest_collection_finish() -> None:
@@ -69,13 +71,14 @@ def home() -> Path:
 @pytest.fixture(scope="session")
 async def stack(home: Path) -> AsyncIterator[Stack]:
     """Open, with nothing started."""
-    # Tests leave rounds open on purpose: reconciliation runs where a test asks for it.
+    # Tests leave rounds open on purpose: reconciliation runs where a test asks for it. Temporal counts its
+    # intervals from 1970: every day would be at midnight, and this is in 2033.
     # All of them come from one address, so hundreds of unauthenticated clients look like one that keeps
     # failing.
     settings = Settings(
         home=home,
         log_level="warning",
-        reconcile_every_s=86_400,
+        reconcile_every_s=1_000_000_000,
         limit_address_per_s=0,
         limit_failures_per_s=0,
         metrics_operators=10_000,

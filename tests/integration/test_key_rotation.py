@@ -124,7 +124,7 @@ async def casino(request: pytest.FixtureRequest, full: bool) -> AsyncIterator[Ca
     if not full:
         pytest.skip("restarts a whole stack four times, which takes three minutes: --full")
     home = PROJECT_ROOT / ".local" / f"tests-keys-{os.getpid()}"
-    settings = Settings(home=home, log_level="debug", reconcile_every_s=86_400)
+    settings = Settings(home=home, log_level="debug", reconcile_every_s=1_000_000_000)
     failed_before = request.session.testsfailed
     async with Stack(settings) as stack:
         operator = await stack.start_services(provision=True)

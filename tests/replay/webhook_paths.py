@@ -22,8 +22,9 @@ from tests.workflow.webhook_stage import Ended, WebhookStage
 from workflows.webhooks import TURNS
 
 HISTORIES: Final = Path(__file__).with_name("webhook_histories")
-# Short, for a recording waits for its pauses.
+# Short pauses, for a recording waits for them; and patience only as short where it ends.
 QUICK: Final = Retries(first_s=1, longest_s=1, patience_s=2)
+PATIENT: Final = Retries(first_s=1, longest_s=1, patience_s=600)
 
 WHAT_TO_DO: Final = """
 A webhook's workflow no longer does on the path "{path}" what it did when that path was recorded.
@@ -48,12 +49,12 @@ async def sent_and_gone_on_as_a_new_run(stage: WebhookStage) -> Ended:
 
 
 async def delivered(stage: WebhookStage) -> Ended:
-    return await stage.deliver(QUICK)
+    return await stage.deliver(PATIENT)
 
 
 async def delivered_in_the_end(stage: WebhookStage) -> Ended:
     stage.steps.failures = 1
-    return await stage.deliver(QUICK)
+    return await stage.deliver(PATIENT)
 
 
 async def dead(stage: WebhookStage) -> Ended:
@@ -63,13 +64,13 @@ async def dead(stage: WebhookStage) -> Ended:
 
 async def over(stage: WebhookStage) -> Ended:
     stage.steps.attempted = AttemptResult.OVER
-    return await stage.deliver(QUICK)
+    return await stage.deliver(PATIENT)
 
 
 async def cancelled(stage: WebhookStage) -> Ended:
     stage.steps.hangs = True
     async with stage.working():
-        handle = await stage.start_delivery(QUICK)
+        handle = await stage.start_delivery(PATIENT)
         await within(stage.steps.reached)
         await handle.cancel()
         await heard(handle)

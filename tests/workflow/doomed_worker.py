@@ -12,11 +12,14 @@ from pathlib import Path
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from tests.support.deadlocks import only_hangs_are_deadlocks
 from tests.support.temporal import PLAIN
 from tests.workflow.fake_steps import FakeSteps
 from tests.workflow.faults import Fault
+from tests.workflow.limits import GENEROUS
 from tests.workflow.stage import SANDBOX, SHORT_STICKY_TIMEOUT
 from tests.workflow.world import World
+from workflows import policies
 from workflows.round import RoundWorkflow
 
 
@@ -40,6 +43,8 @@ class Legacy:
 
 
 async def main(address: str, task_queue: str, path: Path) -> None:
+    only_hangs_are_deadlocks()
+    policies.FAST_PATH_LIMIT = GENEROUS  # type: ignore[misc]  # as in the tests' own process
     legacy = Legacy.load(path)
     steps = FakeSteps(legacy.world, legacy.faults, changed=lambda: legacy.store(path))
     client = await Client.connect(address, data_converter=PLAIN)
