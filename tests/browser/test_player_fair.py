@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from playwright.async_api import Page, Route, ViewportSize, expect
@@ -49,6 +50,7 @@ async def test_free_spins_are_shown_one_by_one_and_may_be_skipped(
     await page.emulate_media(reduced_motion="no-preference")
     await opened(page, seat)
     await page.clock.install()
+    await page.clock.pause_at(datetime.now(UTC) + timedelta(minutes=1))  # it goes on by `run_for` alone
     await page.locator("#spin").click()
     await expect(page.locator("#wins")).to_contain_text("free spins")
     await page.clock.run_for(2_000)

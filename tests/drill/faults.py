@@ -46,7 +46,7 @@ async def wallet_down(drill: Drill) -> None:
 async def wallet_slow(drill: Drill) -> None:
     casino, wallet = drill.casino, drill.casino.wallets[SLOW]
     player = await casino.seat(SLOW)
-    await player.played()
+    await _until_settled(player)
     async with drill.fault("wallet slow", "WalletSlow", operator=SLOW) as fault:
         await wallet.set_faults(rates={"slow": 1}, only=[WalletCall.WIN], slow_s=LATE_BY_S)
         round_id = await _bet(player)
@@ -64,6 +64,7 @@ async def wallet_slow(drill: Drill) -> None:
 async def stuck_settlement(drill: Drill) -> None:
     casino, wallet = drill.casino, drill.casino.wallets[LATE]
     player = await casino.seat(LATE)
+    await _until_settled(player)  # so that the wallet knows the session
     win = WalletCall.WIN.value
     async with drill.fault("stuck settlement", "SettlementStuck", operator=LATE, call=win) as fault:
         await wallet.set_faults(rates={"error-before": 1}, only=[win])

@@ -176,8 +176,14 @@ async def test_a_list_of_pending_rounds_goes_on_page_by_page(host: Operator, sil
     await silent.set_faults(**SILENT)
     others = [await host.open_session(player.player_id, game_id=game) for game in ("fruit-lines", GAME.id)]
     betting = [asyncio.create_task(each.bet(each.claims.game_id)) for each in others]
+
+    async def named(each: Player) -> bool:
+        """Until its stake is recorded, the round is known by its workflow alone, and no list has it."""
+        return bool((await each.call("GET", "/session")).json()["open_round"] == each.claims.game_id)
+
     for each in others:
         await seen(each, each.claims.game_id)
+        await until(lambda each=each: named(each))  # type: ignore[misc]
     for limit in (1, 2, 3, 10):
         listed = [round_["round_id"] for round_ in await player.history(limit)]
         assert (sorted(listed[:2]), listed[2:]) == ([GAME.id, "fruit-lines"][::-1], ["settled"])

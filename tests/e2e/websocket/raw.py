@@ -20,11 +20,15 @@ async def hold(base_url: str, token: str) -> asyncio.Task[None]:
 
 
 async def greeted(base_url: str, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
-    """A socket without a library that would answer pings, and what its hello was answered with."""
+    """A socket without a library that would answer pings, and what its hello was answered with. Those before
+    that are answered: the server may be slow to take up a hello."""
     reader, writer = await _connection(base_url)
     hello = json.dumps({"type": "hello", "token": token}).encode()
     writer.write(b"\x81\xfe" + len(hello).to_bytes(2, "big") + bytes(4) + hello)
-    _, answer = await frame(reader)
+    kind, answer = await frame(reader)
+    while kind == PING:
+        writer.write(_pong(answer))
+        kind, answer = await frame(reader)
     assert b'"hello"' in answer
     return reader, writer, answer
 
@@ -45,9 +49,13 @@ async def _answer_pings(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
             if kind == CLOSE:
                 return
             if kind == PING:
-                writer.write(bytes((0x8A, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
+                writer.write(_pong(payload))
     finally:
         writer.close()
+
+
+def _pong(payload: bytes) -> bytes:
+    return bytes((0x8A, 0x80 | len(payload), 0, 0, 0, 0)) + payload
 
 
 async def _connection(base_url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
