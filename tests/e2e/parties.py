@@ -198,7 +198,14 @@ class Player:
         return checked_round(response)
 
     async def balance(self) -> int:
-        response = await self.call("GET", "/balance")
+        """Asked for again while a wallet or a service is slow to say."""
+
+        async def told() -> httpx.Response | None:
+            answer = await self.call("GET", "/balance")
+            return None if answer.status_code in (502, 503) else answer
+
+        response = await until(told)
+        assert response is not None
         assert response.status_code == 200, response.text
         return int(response.json()["balance"]["amount"])
 
