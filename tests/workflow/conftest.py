@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from temporalio.client import Client
 
+from tests.workflow.limits import attempt_limit as attempt_limit
 from tests.workflow.limits import fast_path_limit as fast_path_limit
 from tests.workflow.stage import Stage
 

@@ -17,7 +17,7 @@ from tests.workflow.journeys import (
     fast_path_failing_at,
     for_each_step,
 )
-from tests.workflow.limits import at_the_limit
+from tests.workflow.limits import at_the_limit, attempts_run_out
 from tests.workflow.stage import Stage, within
 
 late_or_not = pytest.mark.parametrize("late", [False, True], ids=["before-its-effect", "after-its-effect"])
@@ -44,6 +44,7 @@ async def test_a_round_beyond_the_limit_of_its_fast_path_is_taken_again_on_the_d
     await for_each_step(slow, FAST_PATH)
 
 
+@attempts_run_out
 @late_or_not
 async def test_an_activity_beyond_the_limit_of_its_attempt_is_tried_again(
     new_stage: Callable[[], Stage], late: bool
@@ -81,6 +82,7 @@ async def test_a_fast_path_whose_effect_comes_after_the_round_has_ended_changes_
     await for_each_step(much_too_slow, FAST_PATH)
 
 
+@attempts_run_out
 async def test_an_activity_whose_effect_comes_after_the_round_has_ended_changes_nothing_more(
     new_stage: Callable[[], Stage],
 ) -> None:

@@ -25,7 +25,7 @@ from tests.workflow.journeys import (
     fast_path_failing_at,
     for_each_step,
 )
-from tests.workflow.limits import at_the_limit
+from tests.workflow.limits import at_the_limit, attempts_run_out
 from tests.workflow.stage import SHORT_STICKY_TIMEOUT, SHORT_TASK_TIMEOUT, Ended, Stage, within
 from workflows.round import RoundWorkflow
 
@@ -64,6 +64,7 @@ async def test_a_worker_killed_in_the_fast_path_is_replaced_and_nothing_is_done_
     await for_each_step(killed, FAST_PATH)
 
 
+@attempts_run_out
 async def test_a_worker_killed_in_an_activity_is_replaced_and_nothing_is_done_twice(
     new_stage: Callable[[], Stage], tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ async def test_a_worker_stopped_in_the_fast_path_is_replaced_and_nothing_is_done
     await for_each_step(stopped, FAST_PATH)
 
 
+@attempts_run_out
 async def test_a_worker_stopped_in_an_activity_is_replaced_and_nothing_is_done_twice(
     new_stage: Callable[[], Stage],
 ) -> None:
