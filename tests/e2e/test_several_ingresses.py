@@ -19,6 +19,7 @@ from tests.conftest import Services
 from tests.e2e.parties import Operator, is_told_of_rounds
 from tests.support.clients import (
     CHOICE,
+    RECONNECT_PAUSE_S,
     STAKE,
     THINKS_S,
     Player,
@@ -148,13 +149,20 @@ async def _bet_and_kill(several: Several, victim: str, player: Player) -> str:
 
 
 class StrictPlayer(Player):
-    """Takes nothing but an answer: a reset connection is an error, and so is any status but 201."""
+    """Takes nothing but an answer: a reset connection is an error, and so is any status but 201. A round that
+    is pending (202) has been answered too, and is asked for again until it is there (200)."""
 
     async def bet(self, client: httpx.AsyncClient, round_id: str) -> dict[str, Any]:
         body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
         url = f"{self.base_url}/v1/game/rounds"
-        answer = await client.post(url, json=body, headers=self.headers, timeout=HANG_S)
-        assert answer.status_code == 201, answer.text
+        wanted = 201
+        while True:
+            answer = await client.post(url, json=body, headers=self.headers, timeout=HANG_S)
+            if answer.status_code != 202:
+                break
+            wanted = 200
+            await asyncio.sleep(RECONNECT_PAUSE_S)
+        assert answer.status_code == wanted, answer.text
         self.answers[round_id] = answer.json()
         return self.answers[round_id]
 

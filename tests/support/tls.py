@@ -20,6 +20,18 @@ HOST: Final = "127.0.0.1"
 SSL_REQUEST: Final = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 HTTP2_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADERS: Final = 1
+# Python 3.13 takes certificates only as RFC 5280 has them: with what a key is for, and whose key signed.
+_SIGNS: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,11 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         alone = x509.BasicConstraints(ca=True, path_length=0)
-        certificate = _begun(subject, subject, key).add_extension(alone, critical=True)
+        certificate = (
+            _begun(subject, subject, key)
+            .add_extension(alone, critical=True)
+            .add_extension(_SIGNS, critical=True)
+        )
         path = folder / f"{name}.pem"
         path.write_bytes(_pem(certificate.sign(key, hashes.SHA256())))
         return cls(folder, name, key, path)
@@ -47,7 +63,12 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, self.name)])
         names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address(HOST))])
-        certificate = _begun(subject, issuer, key).add_extension(names, critical=False)
+        signed_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        certificate = (
+            _begun(subject, issuer, key)
+            .add_extension(names, critical=False)
+            .add_extension(signed_by, critical=False)
+        )
         paths = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         paths[0].write_bytes(_pem(certificate.sign(self.key, hashes.SHA256())))
         paths[1].write_bytes(
@@ -80,6 +101,7 @@ def _begun(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKe
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
