@@ -37,7 +37,7 @@ CHECKS = {
     "mypy --strict": ("mypy", "."),
 }
 # Tests wait much of the time: for a service, for a process to start. So there are more workers than cores.
-SPARE_WORKERS = 2
+SPARE_WORKERS = 3
 MOST_WORKERS = 6
 MEMORY_OF_A_WORKER = 1_500_000_000  # bytes, with its stack
 
