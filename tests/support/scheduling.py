@@ -2,7 +2,8 @@
 pytest-xdist has for it.
 
 A stack costs half a minute of processor time to start, so one worker keeps to tests that need none for as
-long as there are any. Tests that start an expensive thing once for a folder stay together.
+long as there are any. Tests that start an expensive thing once for a folder stay together. What takes long
+begins first: at the end of a run one worker would be busy with it alone.
 """
 
 from typing import Final
@@ -26,10 +27,12 @@ TOGETHER: Final = (
     "tests/integration/wallet/ledger/",
     "tests/upgrade/",
 )
+# The longest first: each takes a minute or more.
+LONG: Final = ("tests/browser/", "tests/upgrade/", "tests/drill/", "tests/faults/")
 
 
 class ByNeed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """File by file; of those that are left, a worker takes the first that needs what it has."""
+    """File by file: a worker takes the longest that needs what it has, else the first that does, else any."""
 
     def _split_scope(self, nodeid: str) -> str:
         for folder in TOGETHER:
@@ -39,11 +42,14 @@ class ByNeed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         wants_stack = node is not self.nodes[-1]
-        for scope in self.workqueue:
-            if scope.startswith(NEED_THE_STACK) is wants_stack:
-                self.workqueue.move_to_end(scope, last=False)
-                break
+        fitting = [scope for scope in self.workqueue if scope.startswith(NEED_THE_STACK) is wants_stack]
+        self.workqueue.move_to_end(min(fitting or self.workqueue, key=_place), last=False)
         super()._assign_work_unit(node)
+
+
+def _place(scope: str) -> int:
+    """Where it stands in the line; those of the same place keep their order."""
+    return next((place for place, folder in enumerate(LONG) if scope.startswith(folder)), len(LONG))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,4 +1,5 @@
-"""Which tests a worker takes next: those that need what it has, file by file or folder by folder."""
+"""Which tests a worker takes next: those that need what it has, file by file or folder by folder, what takes
+long first."""
 
 from types import SimpleNamespace
 from typing import Any, Final
@@ -7,7 +8,7 @@ import pytest
 from xdist.remote import Producer
 
 from runtime.settings import PROJECT_ROOT
-from tests.support.scheduling import TOGETHER, ByNeed
+from tests.support.scheduling import LONG, TOGETHER, ByNeed
 
 E2E: Final = "tests/e2e/test_bets.py"
 INTEGRATION: Final = "tests/integration/test_outbox.py"
@@ -65,6 +66,22 @@ def test_a_worker_that_is_done_takes_the_next_of_its_kind() -> None:
     finish(scheduler, first, E2E)
     finish(scheduler, last, UNIT)
     assert (first.sent, last.sent) == ([E2E, INTEGRATION], [UNIT, WORKFLOW])
+
+
+def test_what_takes_longest_begins_first() -> None:
+    """Each worker's own kind all the same. At the end of a run the others would wait for it."""
+    shorter, longer = "tests/drill/test_drill.py", "tests/upgrade/test_upgrades.py"
+    page = "tests/browser/test_player.py"
+    scheduler, (first, last) = scheduled([UNIT, E2E, shorter, page, longer])
+    assert (first.sent, last.sent) == ([page], [longer])
+    finish(scheduler, last, longer)
+    finish(scheduler, first, page)
+    assert (first.sent, last.sent) == ([page, E2E], [longer, shorter])
+
+
+@pytest.mark.parametrize("folder", LONG)
+def test_what_takes_long_is_a_piece_of_work_of_its_own(folder: str) -> None:
+    assert folder in TOGETHER
 
 
 @pytest.mark.parametrize("kind", ["stack", "no-stack"])
