@@ -27,8 +27,17 @@ TOGETHER: Final = (
     "tests/integration/wallet/ledger/",
     "tests/upgrade/",
 )
-# The longest first: each takes a minute or more.
-LONG: Final = ("tests/browser/", "tests/upgrade/", "tests/drill/", "tests/faults/")
+# The longest first: each takes a minute or more, some of them with hardly any work for the processor.
+LONG: Final = (
+    "tests/browser/",
+    "tests/workflow/test_steps_that_are_slow.py",
+    "tests/upgrade/",
+    "tests/drill/",
+    "tests/integration/wallet/test_operator_rounds.py",
+    "tests/faults/",
+    "tests/integration/test_certify.py",
+    "tests/workflow/test_cancellation.py",
+)
 
 
 class ByNeed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
@@ -49,7 +58,7 @@ class ByNeed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
 
 def _place(scope: str) -> int:
     """Where it stands in the line; those of the same place keep their order."""
-    return next((place for place, folder in enumerate(LONG) if scope.startswith(folder)), len(LONG))
+    return next((place for place, long in enumerate(LONG) if scope.startswith(long)), len(LONG))
 
 
 @pytest.hookimpl(optionalhook=True)
