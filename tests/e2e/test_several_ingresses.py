@@ -19,7 +19,6 @@ from tests.conftest import Services
 from tests.e2e.parties import Operator, is_told_of_rounds
 from tests.support.clients import (
     CHOICE,
-    RECONNECT_PAUSE_S,
     STAKE,
     THINKS_S,
     Player,
@@ -153,18 +152,21 @@ class StrictPlayer(Player):
     is pending (202) has been answered too, and is asked for again until it is there (200)."""
 
     async def bet(self, client: httpx.AsyncClient, round_id: str) -> dict[str, Any]:
-        body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
-        url = f"{self.base_url}/v1/game/rounds"
-        wanted = 201
-        while True:
-            answer = await client.post(url, json=body, headers=self.headers, timeout=HANG_S)
-            if answer.status_code != 202:
-                break
-            wanted = 200
-            await asyncio.sleep(RECONNECT_PAUSE_S)
+        wanted, answer = 201, await self._ask(client, round_id)
+        if answer.status_code == 202:
+            wanted, answer = 200, await until(lambda: self._ended(client, round_id))
         assert answer.status_code == wanted, answer.text
         self.answers[round_id] = answer.json()
         return self.answers[round_id]
+
+    async def _ask(self, client: httpx.AsyncClient, round_id: str) -> httpx.Response:
+        body = {"round_id": round_id, "stake": STAKE, "choice": CHOICE}
+        url = f"{self.base_url}/v1/game/rounds"
+        return await client.post(url, json=body, headers=self.headers, timeout=HANG_S)
+
+    async def _ended(self, client: httpx.AsyncClient, round_id: str) -> Any:
+        answer = await self._ask(client, round_id)
+        return None if answer.status_code == 202 else answer
 
 
 @asynccontextmanager
