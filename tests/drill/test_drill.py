@@ -25,7 +25,7 @@ async def test_twelve_faults(
 ) -> None:
     drill = Drill(casino, full)
     async with asyncio.TaskGroup() as slow:
-        # Their alerts ask for a minute, in which everything else comes and goes.
+        # Their alerts ask for a minute, in which faults of others come and go.
         slow.create_task(faults.long_transaction(drill))
         slow.create_task(faults.stuck_settlement(drill))
         await casino.until_connected()
@@ -36,10 +36,11 @@ async def test_twelve_faults(
             faults.bad_game(drill),
             faults.reconciler_dead(drill),
         )
-        await faults.temporal_down(drill)
-        await faults.broker_blocked(drill)
-        await asyncio.gather(faults.broker_down(drill), faults.lost_key(drill))
-        await faults.database_frozen(drill)
+    # A service is taken away when nobody else's steps need it.
+    await faults.temporal_down(drill)
+    await faults.broker_blocked(drill)
+    await asyncio.gather(faults.broker_down(drill), faults.lost_key(drill))
+    await faults.database_frozen(drill)
     drill.assert_alerts(tmp_path, rule_checker)
     with capsys.disabled():
         print(f"\n{drill.table()}")  # noqa: T201
