@@ -25,7 +25,8 @@ class Looks:
         self.page, self.screenshots, self.of, self.folder = page, screenshots, of, folder
 
     async def found(self) -> AxeResults:
-        """What axe-core finds on the page as it is."""
+        """What axe-core finds on the page as it is, with its style: words are there before that."""
+        await self.page.wait_for_load_state()
         if not await self.page.evaluate("'axe' in window"):
             # Half a megabyte, which the library would send and compile for each look at the same page.
             await self.page.evaluate(AXE_SCRIPT)
