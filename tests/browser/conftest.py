@@ -157,7 +157,6 @@ class Screenshots:
     async def take(self, shown: Page | Locator, name: str) -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        await (shown if isinstance(shown, Page) else shown.page).wait_for_load_state()
         await shown.screenshot(path=path, animations="disabled", caret="hide", scale="css")
         assert path.read_bytes().startswith(b"\x89PNG")
         return path

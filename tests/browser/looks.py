@@ -25,7 +25,7 @@ class Looks:
         self.page, self.screenshots, self.of, self.folder = page, screenshots, of, folder
 
     async def found(self) -> AxeResults:
-        """What axe-core finds on the page as it is, with its style: words are there before that."""
+        """What axe-core finds on the page as it is, once its stylesheets have come: its text is earlier."""
         await self.page.wait_for_load_state()
         if not await self.page.evaluate("'axe' in window"):
             # Half a megabyte, which the library would send and compile for each look at the same page.

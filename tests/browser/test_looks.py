@@ -1,7 +1,8 @@
-"""A look at a page waits for its style: what is looked at before that is no page that anybody sees."""
+"""A check of a page waits for its stylesheets: a browser shows a script the page's text before them."""
 
 import asyncio
 
+import pytest
 from playwright.async_api import Page, Route
 
 from tests.browser.conftest import Screenshots
@@ -11,19 +12,29 @@ ADDRESS = "http://localhost/slow"
 PAGE = """<!doctype html><html lang="en"><title>Slow</title><link rel="stylesheet" href="/slow.css">
 <main><h1>Slow</h1><button>One</button><br><button>Two</button></main></html>"""
 STYLE = "button { min-height: 44px }"
-BEHIND_ITS_WORDS_S = 1.0
 
 
-async def test_waits_for_the_style_behind_the_words(page: Page, screenshots: Screenshots) -> None:
-    async def words(route: Route) -> None:
+async def test_waits_for_a_late_stylesheet(
+    page: Page, screenshots: Screenshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stylesheet comes when somebody waits for the page to load, and never to who does not."""
+    waited_for = asyncio.Event()
+    until_loaded = page.wait_for_load_state
+
+    async def text(route: Route) -> None:
         await route.fulfill(content_type="text/html", body=PAGE)
 
-    async def style(route: Route) -> None:
-        await asyncio.sleep(BEHIND_ITS_WORDS_S)
+    async def stylesheet(route: Route) -> None:
+        await waited_for.wait()
         await route.fulfill(content_type="text/css", body=STYLE)
 
-    await page.route(ADDRESS, words)
-    await page.route("**/slow.css", style)
+    async def wait_for_load_state() -> None:
+        waited_for.set()
+        await until_loaded()
+
+    monkeypatch.setattr(page, "wait_for_load_state", wait_for_load_state)
+    await page.route(ADDRESS, text)
+    await page.route("**/slow.css", stylesheet)
     await page.goto(ADDRESS, wait_until="commit")
     await page.get_by_role("heading", name="Slow").wait_for()
     found = await Looks(page, screenshots).found()
